@@ -1,0 +1,170 @@
+"""From folders to batches: one or several datasets mixed, augmentation that a resumed run repeats."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from lightning import LightningDataModule
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+from torchvision import tv_tensors
+from torchvision.transforms import v2
+
+from ssnan.data.lip import LIPFolder, Sample
+from ssnan.data.transforms import geometric, normalize, photometric
+from ssnan.labels import label_set_by_name
+from ssnan.preprocessing import Preprocessing
+
+
+@dataclass
+class Source:
+    """One dataset of a mixture.
+
+    Attributes:
+        root: folder in LIP's layout.
+        share: how often its pictures are drawn, relative to the other sources. If None for all,
+            every picture is seen once an epoch.
+    """
+
+    root: Path
+    share: float | None = None
+
+
+class ParsingData(LightningDataModule):
+    """Batches of ``{"images": (B, 3, H, W), "labels": (B, H, W)}``.
+
+    Args:
+        sources: datasets to train on together.
+        validation: dataset whose ``val`` split picks the best checkpoint.
+        label_set: name of the label set.
+        preprocessing: size and normalisation of the network's input; the random resize comes on top.
+        crop: height and width of a training crop.
+        scale: random resize, as a range of factors.
+        crop_around_person: share of the training pictures that are first cut to the person.
+        photometric: share of the training pictures whose look is changed.
+        batch_size: pictures a batch.
+        samples_per_epoch: pictures drawn an epoch, with replacement, when sources have shares.
+        validation_limit: at most this many validation pictures; all if None.
+        num_workers: processes that read and augment.
+        seed: of drawing and augmentation.
+    """
+
+    def __init__(
+        self,
+        sources: list[Source],
+        validation: Path,
+        label_set: str = "lip",
+        preprocessing: Preprocessing = Preprocessing(),  # noqa: B008 - frozen
+        crop: tuple[int, int] = (321, 321),
+        scale: tuple[float, float] = (0.6, 1.4),
+        crop_around_person: float = 0.0,
+        photometric: float = 0.0,
+        batch_size: int = 30,
+        samples_per_epoch: int | None = None,
+        validation_limit: int | None = None,
+        num_workers: int = 2,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.sources = sources
+        self.validation = validation
+        self.label_set = label_set_by_name(label_set)
+        self.crop = crop
+        self.scale = scale
+        self.crop_around_person = crop_around_person
+        self.photometric = photometric
+        self.batch_size = batch_size
+        self.samples_per_epoch = samples_per_epoch
+        self.validation_limit = validation_limit
+        self.num_workers = num_workers
+        self.seed = seed
+        self.preprocessing = preprocessing
+        shares = [source.share for source in sources]
+        if None in shares and any(share is not None for share in shares):
+            raise ValueError("data.sources: give every source a share, or none")
+
+    def setup(self, stage: str) -> None:
+        self.val_folder = LIPFolder(self.validation, "val")
+        if stage == "fit":
+            self.train_folders = [LIPFolder(source.root, "train") for source in self.sources]
+
+    def train_dataloader(self) -> DataLoader[dict[str, Tensor]]:
+        epoch = self.trainer.current_epoch if self.trainer else 0
+        pre = self.preprocessing
+        dataset = Augmented(
+            self.train_folders,
+            self._draw(epoch),
+            geometric(
+                self.label_set, self.crop, self.scale, pre.longest_side, self.crop_around_person, pre.mean
+            ),
+            v2.RandomApply([photometric()], p=self.photometric),
+            pre,
+            seed=hash((self.seed, epoch)),
+        )
+        return DataLoader(
+            dataset, batch_size=self.batch_size, num_workers=self.num_workers, drop_last=len(dataset) > self.batch_size
+        )
+
+    def val_dataloader(self) -> DataLoader[Sample]:
+        """Pictures at their own size, one at a time: the task resizes and measures them there."""
+        count = min(len(self.val_folder), self.validation_limit or len(self.val_folder))
+        return DataLoader(
+            torch.utils.data.Subset(self.val_folder, range(count)),  # type: ignore[arg-type]
+            batch_size=None,
+            collate_fn=_as_it_is,
+        )
+
+    def _draw(self, epoch: int) -> list[tuple[int, int]]:
+        """(folder, picture) of an epoch in order; the same for the same seed and epoch."""
+        random = np.random.default_rng((self.seed, epoch))
+        if self.sources[0].share is None:
+            pool = [(f, i) for f, folder in enumerate(self.train_folders) for i in range(len(folder))]
+            return [pool[i] for i in random.permutation(len(pool))]
+        shares = np.array([source.share for source in self.sources], dtype=float)
+        count = self.samples_per_epoch or sum(len(folder) for folder in self.train_folders)
+        folders = random.choice(len(shares), size=count, p=shares / shares.sum())
+        return [(int(f), int(random.integers(len(self.train_folders[f])))) for f in folders]
+
+
+def _as_it_is(sample: Sample) -> Sample:
+    return sample
+
+
+class Augmented(Dataset[dict[str, Tensor]]):
+    """Augmented samples, in a drawn order. Each position has random numbers of its own, so that
+    neither the number of workers nor an interruption changes what is seen."""
+
+    def __init__(
+        self,
+        folders: Sequence[LIPFolder],
+        order: list[tuple[int, int]],
+        geometric: v2.Transform,
+        photometric: v2.Transform,
+        preprocessing: Preprocessing,
+        seed: int,
+    ) -> None:
+        self.folders = folders
+        self.order = order
+        self.geometric = geometric
+        self.photometric = photometric
+        self.preprocessing = preprocessing
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def __getitem__(self, position: int) -> dict[str, Tensor]:
+        folder, index = self.order[position]
+        sample = self.folders[folder][index]
+        image = tv_tensors.Image(torch.from_numpy(sample.image.transpose(2, 0, 1).copy()))
+        mask = tv_tensors.Mask(torch.from_numpy(sample.labels))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(hash((self.seed, position)))
+            image, mask = self.geometric(image, mask)
+            image = self.photometric(image)
+        pixels = normalize(image, self.preprocessing.mean, self.preprocessing.std)
+        return {"images": pixels.as_subclass(Tensor), "labels": mask.as_subclass(Tensor).long()}

@@ -1,0 +1,168 @@
+"""Augmentation of a picture together with its labels (Section 4.1, Training), on torchvision v2."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchvision import tv_tensors
+from torchvision.transforms import InterpolationMode, v2
+from torchvision.transforms.v2 import functional as F
+
+from ssnan.labels import LabelSet
+
+
+class MirrorWithSwap(v2.Transform):
+    """Mirror with probability ``probability``, and let left and right labels trade places."""
+
+    def __init__(self, label_set: LabelSet, probability: float = 0.5) -> None:
+        super().__init__()
+        self.probability = probability
+        self.relabel = torch.arange(256, dtype=torch.uint8)
+        self.relabel[: len(label_set)] = torch.from_numpy(label_set.flip_permutation).to(torch.uint8)
+
+    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
+        return {"mirror": bool(torch.rand(()) < self.probability)}
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        if not params["mirror"]:
+            return inpt
+        mirrored = F.horizontal_flip(inpt)
+        if isinstance(inpt, tv_tensors.Mask):
+            return tv_tensors.Mask(self.relabel[mirrored.long()])
+        return mirrored
+
+
+class CropAroundPerson(v2.Transform):
+    """Cut to the box of all labelled parts plus a margin, with probability ``probability``.
+
+    LIP's pictures are such crops; photographs that show more than the person become like them.
+    The margin on each side is uniform in 0 .. ``margin`` times the box's longer side.
+    """
+
+    def __init__(self, label_set: LabelSet, probability: float, margin: float = 0.15) -> None:
+        super().__init__()
+        self.ignore_index = label_set.ignore_index
+        self.probability = probability
+        self.margin = margin
+
+    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
+        mask = next(value for value in flat_inputs if isinstance(value, tv_tensors.Mask))
+        parts = (mask > 0) & (mask != self.ignore_index)
+        if not bool(torch.rand(()) < self.probability) or not parts.any():
+            return {"box": None}
+        rows, columns = parts.any(dim=-1).nonzero(), parts.any(dim=-2).nonzero()
+        top, bottom, left, right = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
+        margins = torch.rand(4) * self.margin * max(bottom - top, right - left)
+        up, down, before, after = (int(value) for value in margins)
+        height, width = mask.shape[-2:]
+        top, left = max(0, top - up), max(0, left - before)
+        return {"box": (top, left, min(height, bottom + down) - top, min(width, right + after) - left)}
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        return inpt if params["box"] is None else F.crop(inpt, *params["box"])
+
+
+class RandomScale(v2.Transform):
+    """Resize so that the longer side is ``longest_side`` times a factor uniform in ``factors``;
+    labels by nearest neighbour. ``longest_side`` None keeps the picture's own size as 1."""
+
+    def __init__(self, longest_side: int | None, factors: tuple[float, float]) -> None:
+        super().__init__()
+        self.longest_side = longest_side
+        self.factors = factors
+
+    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
+        height, width = flat_inputs[0].shape[-2:]
+        low, high = self.factors
+        factor = low + (high - low) * float(torch.rand(()))
+        if self.longest_side is not None:
+            factor *= self.longest_side / max(height, width)
+        return {"size": [max(1, round(height * factor)), max(1, round(width * factor))]}
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        nearest = isinstance(inpt, tv_tensors.Mask)
+        mode = InterpolationMode.NEAREST_EXACT if nearest else InterpolationMode.BILINEAR
+        return F.resize(inpt, params["size"], interpolation=mode, antialias=True)
+
+
+class LowResolution(v2.Transform):
+    """Shrink the picture by a factor up to ``factor`` and enlarge it again; labels stay."""
+
+    _transformed_types = (tv_tensors.Image,)
+
+    def __init__(self, factor: float = 4.0) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
+        return {"factor": 1 + (self.factor - 1) * float(torch.rand(()))}
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        size = list(inpt.shape[-2:])
+        small = [max(1, round(side / params["factor"])) for side in size]
+        return F.resize(F.resize(inpt, small, antialias=True), size, antialias=True)
+
+
+class Darken(v2.Transform):
+    """A dark exposure: gamma up to ``gamma``, then a gain down to 1 / ``gamma``, and sensor noise."""
+
+    _transformed_types = (tv_tensors.Image,)
+
+    def __init__(self, gamma: float = 2.5, noise: float = 0.03) -> None:
+        super().__init__()
+        self.gamma = gamma
+        self.noise = noise
+
+    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
+        power, gain = torch.rand(2).tolist()
+        return {"power": 1 + (self.gamma - 1) * power, "gain": 1 - (1 - 1 / self.gamma) * gain}
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        values = (inpt.float() / 255).pow(params["power"]) * params["gain"]
+        values = values + self.noise * params["gain"] * torch.randn(values.shape)
+        return tv_tensors.Image((values.clamp(0, 1) * 255).to(torch.uint8))
+
+
+def geometric(
+    label_set: LabelSet,
+    crop: tuple[int, int],
+    scale: tuple[float, float],
+    longest_side: int | None,
+    crop_around_person: float,
+    mean: tuple[float, float, float],
+) -> v2.Transform:
+    """Person crop, resize, mirror and crop of ``crop`` = (height, width); beyond the edge the picture
+    is padded with ``mean`` (0 after normalisation) and the labels with the ignored value."""
+    fill: dict[Any, Any] = {
+        tv_tensors.Image: [round(255 * channel) for channel in mean],
+        tv_tensors.Mask: label_set.ignore_index,
+    }
+    return v2.Compose(
+        [
+            CropAroundPerson(label_set, crop_around_person),
+            RandomScale(longest_side, scale),
+            v2.RandomCrop(crop, pad_if_needed=True, fill=fill),
+            MirrorWithSwap(label_set),
+        ]
+    )
+
+
+def photometric() -> v2.Transform:
+    """Colour, grey, dark, blurred, small and badly compressed pictures; labels stay as they are."""
+    return v2.Compose(
+        [
+            v2.RandomApply([v2.ColorJitter(0.3, 0.3, 0.3, 0.05)], p=0.6),
+            v2.RandomGrayscale(p=0.15),
+            v2.RandomApply([Darken()], p=0.12),
+            v2.RandomApply([v2.GaussianBlur(5, sigma=(0.3, 1.5))], p=0.08),
+            v2.RandomApply([LowResolution()], p=0.12),
+            v2.RandomApply([v2.JPEG((25, 80))], p=0.1),
+        ]
+    )
+
+
+def normalize(image: Tensor, mean: tuple[float, float, float], std: tuple[float, float, float]) -> Tensor:
+    """uint8 RGB (3, H, W) to float32, shifted by ``mean`` and divided by ``std`` (units of 0..1)."""
+    return F.normalize(F.to_dtype(image, torch.float32, scale=True), list(mean), list(std))

@@ -1,0 +1,149 @@
+"""Label sets: everything that differs between LIP, PASCAL-Person-Part and a user's own labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+RGB = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Region:
+    """Classes whose union has one centre: one joint of the structure of Section 3.3, Figure 3."""
+
+    name: str
+    class_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class LabelSet:
+    """Names, colours and symmetry of the classes that a parser tells apart.
+
+    Attributes:
+        name: short name, written into results and model cards.
+        classes: class names; the position is the label id.
+        palette: one RGB colour (0-255) a class.
+        flip_pairs: ids that trade places when a picture is mirrored, such as left and right arm.
+            Left and right are always the person's own.
+        regions: the joints of the joint-structure loss.
+        table_order: order of the classes in the published tables; ids ascending if empty.
+        ignore_index: value of pixels that neither train nor count.
+
+    Raises:
+        ValueError: lengths disagree, an id is out of range, or an id stands in two flip pairs.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    palette: tuple[RGB, ...]
+    flip_pairs: tuple[tuple[int, int], ...] = ()
+    regions: tuple[Region, ...] = ()
+    table_order: tuple[int, ...] = field(default=())
+    ignore_index: int = 255
+
+    def __post_init__(self) -> None:
+        count = len(self.classes)
+        if len(self.palette) != count:
+            raise ValueError(
+                f"label set {self.name!r}: expected one colour for each of the {count} classes, "
+                f"got {len(self.palette)} colours"
+            )
+        if len(set(self.classes)) != count:
+            raise ValueError(f"label set {self.name!r}: two classes have the same name")
+        if 0 <= self.ignore_index < count:
+            raise ValueError(
+                f"label set {self.name!r}: ignore_index {self.ignore_index} is also a class; "
+                "choose a value that is no class id"
+            )
+        paired = [class_id for pair in self.flip_pairs for class_id in pair]
+        if len(set(paired)) != len(paired):
+            raise ValueError(f"label set {self.name!r}: a class stands in two flip pairs: {self.flip_pairs}")
+        used = [*paired, *(i for region in self.regions for i in region.class_ids)]
+        for class_id in used:
+            if not 0 <= class_id < count:
+                raise ValueError(
+                    f"label set {self.name!r}: class id {class_id} in flip_pairs or regions "
+                    f"is not within 0..{count - 1}"
+                )
+        if self.table_order and sorted(self.table_order) != list(range(count)):
+            raise ValueError(f"label set {self.name!r}: table_order must name every class once")
+
+    def __len__(self) -> int:
+        return len(self.classes)
+
+    @property
+    def flip_permutation(self) -> NDArray[np.int64]:
+        """Ids as they read in a mirrored picture, shape (C,): its own inverse."""
+        permutation = np.arange(len(self))
+        for left, right in self.flip_pairs:
+            permutation[[left, right]] = right, left
+        return permutation
+
+    @property
+    def color_table(self) -> NDArray[np.uint8]:
+        """Colour of every possible uint8 label, shape (256, 3); white where the id is no class."""
+        table = np.full((256, 3), 255, dtype=np.uint8)
+        table[: len(self)] = self.palette
+        return table
+
+
+LIP = LabelSet(
+    name="lip",
+    classes=(
+        "background", "hat", "hair", "gloves", "sunglasses", "upper-clothes", "dress", "coat", "socks", "pants",
+        "jumpsuits", "scarf", "skirt", "face", "left-arm", "right-arm", "left-leg", "right-leg", "left-shoe",
+        "right-shoe",
+    ),
+    palette=(
+        (0, 0, 0), (128, 0, 0), (255, 0, 0), (0, 85, 0), (170, 0, 51), (255, 85, 0), (0, 0, 85), (0, 119, 221),
+        (85, 85, 0), (0, 85, 85), (85, 51, 0), (52, 86, 128), (0, 128, 0), (0, 0, 255), (51, 170, 221),
+        (0, 255, 255), (85, 255, 170), (170, 255, 85), (255, 255, 0), (255, 170, 0),
+    ),
+    flip_pairs=((14, 15), (16, 17), (18, 19)),
+    regions=(
+        Region("head", (1, 2, 4, 13)),
+        Region("upper-body", (5, 7, 11)),
+        Region("lower-body", (9, 12)),
+        Region("left-arm", (14,)),
+        Region("right-arm", (15,)),
+        Region("left-leg", (16,)),
+        Region("right-leg", (17,)),
+        Region("left-shoe", (18,)),
+        Region("right-shoe", (19,)),
+    ),
+    table_order=(*range(1, 20), 0),
+)  # fmt: skip
+"""Look into Person: 20 classes, nine joints (Section 3.3), Table 2 prints the background last."""
+
+PASCAL_PERSON_PART = LabelSet(
+    name="pascal_person_part",
+    classes=("background", "head", "torso", "upper-arms", "lower-arms", "upper-legs", "lower-legs"),
+    palette=(
+        (0, 0, 0), (128, 0, 0), (0, 128, 0), (128, 128, 0), (0, 0, 128), (128, 0, 128), (0, 128, 128),
+    ),
+    regions=tuple(
+        Region(name, (class_id,))
+        for class_id, name in enumerate(
+            ("head", "torso", "upper-arms", "lower-arms", "upper-legs", "lower-legs"), start=1
+        )
+    ),
+    table_order=(*range(1, 7), 0),
+)  # fmt: skip
+"""PASCAL-Person-Part: 7 classes. The paper defines no joints for it; the six part centres are our
+reading, ill-posed where several people share one picture."""
+
+LABEL_SETS = {label_set.name: label_set for label_set in (LIP, PASCAL_PERSON_PART)}
+
+
+def label_set_by_name(name: str) -> LabelSet:
+    """The label set called ``name``.
+
+    Raises:
+        ValueError: no label set has that name.
+    """
+    if name not in LABEL_SETS:
+        raise ValueError(f"label set {name!r} is unknown; choose one of {', '.join(sorted(LABEL_SETS))}")
+    return LABEL_SETS[name]

@@ -1,0 +1,42 @@
+"""From RGB pixels to what a network reads; written into every model's card."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+MIN_SIDE = 32
+"""Shorter sides are enlarged to this, so that the coarsest scale keeps a few features."""
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """Resize, scale to 0..1, normalise.
+
+    Attributes:
+        mean, std: of RGB between 0 and 1.
+        longest_side: pixels of the longer side at the network's input; the shorter follows the
+            picture's proportions. None keeps the picture's size.
+    """
+
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    longest_side: int | None = None
+
+    def size(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width at the network's input for a picture of ``height`` × ``width``."""
+        factor = 1.0 if self.longest_side is None else self.longest_side / max(height, width)
+        return max(MIN_SIDE, round(height * factor)), max(MIN_SIDE, round(width * factor))
+
+    def __call__(self, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """uint8 RGB (H, W, 3) to float32 (3, h, w)."""
+        height, width = self.size(*rgb.shape[:2])
+        if (height, width) != rgb.shape[:2]:
+            # Pillow's bilinear filter averages over the source pixels when it shrinks.
+            rgb = np.asarray(Image.fromarray(rgb).resize((width, height), Image.Resampling.BILINEAR))
+        scale = 1 / (255 * np.array(self.std, dtype=np.float32))
+        shift = np.array(self.mean, dtype=np.float32) / np.array(self.std, dtype=np.float32)
+        return np.ascontiguousarray((rgb * scale - shift).transpose(2, 0, 1), dtype=np.float32)

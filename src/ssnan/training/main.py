@@ -1,0 +1,68 @@
+"""``ssnan train``: from a YAML to a checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lightning import Trainer
+from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from ssnan.data import ParsingData
+from ssnan.training.pictures import ValidationPictures
+from ssnan.training.task import ParsingTask
+
+
+class TrainingCLI(LightningCLI):
+    """``model``, ``data``, ``trainer`` from YAML and flags, plus where the run goes."""
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.add_argument("--output", type=Path, default=Path("runs/latest"), help="folder of the run")
+        parser.add_argument("--resume", type=bool, default=True, help="continue from OUTPUT/checkpoints/last.ckpt")
+        parser.link_arguments("data.label_set", "model.label_set")
+        parser.link_arguments("data.preprocessing", "model.preprocessing")
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        output = self.config["output"]
+        self.trainer_defaults["callbacks"] = [
+            ModelCheckpoint(
+                output / "checkpoints",
+                filename="best",
+                monitor="val/mean_iou",
+                mode="max",
+                save_last=True,
+                enable_version_counter=False,
+            ),
+            LearningRateMonitor("step"),
+            RichProgressBar(),
+            ValidationPictures(),
+        ]
+        return super().instantiate_trainer(
+            logger=TensorBoardLogger(output, name="", version="logs"),
+            reload_dataloaders_every_n_epochs=1,
+            **kwargs,
+        )
+
+
+def train(arguments: Sequence[str]) -> Path:
+    """Train as ``arguments`` say, resuming where an interrupted run of the same folder stopped.
+
+    Returns:
+        The best checkpoint.
+    """
+    cli = TrainingCLI(
+        ParsingTask,
+        ParsingData,
+        run=False,
+        args=list(arguments),
+        auto_configure_optimizers=False,
+        save_config_kwargs={"overwrite": True},
+    )
+    checkpoints = cli.config["output"] / "checkpoints"
+    last = checkpoints / "last.ckpt"
+    resumed = last if cli.config["resume"] and last.is_file() else None
+    cli.trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=resumed, weights_only=False)
+    return checkpoints / "best.ckpt"

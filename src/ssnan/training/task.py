@@ -1,0 +1,147 @@
+"""What one training step and one validation picture do (Section 4.1, Training)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from lightning import LightningModule, seed_everything
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor
+from torch.nn.functional import interpolate
+from torchmetrics.classification import MulticlassConfusionMatrix
+
+from ssnan.data.lip import Sample
+from ssnan.labels import label_set_by_name
+from ssnan.losses import JointForm, ParsingLoss
+from ssnan.losses.joints import joint_distance, label_centers, soft_centers
+from ssnan.metrics import Score, merge_lip
+from ssnan.models import ParsingNetwork
+from ssnan.preprocessing import Preprocessing
+
+
+class ParsingTask(LightningModule):
+    """Train a network with SGD and the poly schedule; validate at the pictures' own size.
+
+    Args:
+        network: any system of :mod:`ssnan.models`.
+        label_set: name of the label set.
+        preprocessing: of validation pictures, and of everything the network will ever read.
+        backbone_weights: where the backbone starts, see :meth:`Backbone.load`; None for random.
+        start_from: checkpoint whose weights the whole network starts from, for the second step.
+        joint_form: how the joint loss enters; ``none`` is the first step.
+        joint_weight: λ of the ``weighted`` form.
+        detach_centers: no gradient through the predicted joints.
+        deep_supervision: supervise every scale.
+        loss_stride: compare every n-th pixel, see :class:`ParsingLoss`.
+        learning_rate: base rate; 0.001 in the paper.
+        classifier_factor: how much faster classifier and aggregation learn; 10 in the paper.
+        momentum, weight_decay, power: 0.9, 5e-4 and 0.9 in the paper.
+        warmup: iterations over which the rate rises linearly; 0 in the paper.
+    """
+
+    def __init__(
+        self,
+        network: ParsingNetwork,
+        label_set: str = "lip",
+        preprocessing: Preprocessing | None = None,
+        backbone_weights: str | None = None,
+        start_from: Path | None = None,
+        joint_form: JointForm = JointForm.NONE,
+        joint_weight: float = 10.0,
+        detach_centers: bool = False,
+        deep_supervision: bool = True,
+        loss_stride: int = 1,
+        learning_rate: float = 1e-3,
+        classifier_factor: float = 10.0,
+        momentum: float = 0.9,
+        weight_decay: float = 5e-4,
+        power: float = 0.9,
+        warmup: int = 0,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.network = network
+        self.label_set = label_set_by_name(label_set)
+        self.preprocessing = preprocessing or Preprocessing()
+        self.backbone_weights = backbone_weights
+        self.start_from = start_from
+        self.criterion = ParsingLoss(
+            self.label_set, joint_form, joint_weight, detach_centers, deep_supervision, loss_stride
+        )
+        self.learning_rate = learning_rate
+        self.classifier_factor = classifier_factor
+        self.momentum = momentum
+        self.weight_decay = weight_decay
+        self.power = power
+        self.warmup = warmup
+        self.confusion = MulticlassConfusionMatrix(len(self.label_set), ignore_index=self.label_set.ignore_index)
+
+    def setup(self, stage: str) -> None:
+        """Load initial weights. A resumed run overwrites them with its own afterwards."""
+        if stage != "fit":
+            return
+        if self.start_from is not None:
+            state = torch.load(self.start_from, map_location="cpu", weights_only=False)["state_dict"]
+            prefix = "network."
+            self.network.load_state_dict(
+                {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+            )
+        elif self.backbone_weights is not None:
+            self.network.load_backbone(self.backbone_weights)
+        self.network.to(memory_format=torch.channels_last)
+
+    def on_train_epoch_start(self) -> None:
+        # A resumed run meets the same random numbers (dropout) as one that was never interrupted.
+        seed_everything(self.current_epoch, verbose=False)
+
+    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+        images = batch["images"].contiguous(memory_format=torch.channels_last)
+        losses = self.criterion(self.network(images), batch["labels"])
+        for name, value in losses.items():
+            self.log(f"train/{name}", value, prog_bar=name == "loss", batch_size=len(images))
+        return losses["loss"]
+
+    def validation_step(self, sample: Sample, batch_idx: int) -> None:
+        scores = self.scores_at_own_size(sample)
+        labels = torch.as_tensor(sample.labels, device=self.device).long()[None]
+        self.confusion.update(scores.argmax(dim=1), labels)
+        regions, count = self.label_set.regions, len(self.label_set)
+        if regions:
+            valid = labels != self.label_set.ignore_index
+            predicted = soft_centers(scores.softmax(dim=1), valid, regions)
+            distance = joint_distance(predicted, label_centers(labels, count, regions))
+            self.log("val/joint_distance", distance.mean(), batch_size=1, sync_dist=True)
+
+    def on_validation_epoch_end(self) -> None:
+        confusion = self.confusion.compute().cpu().numpy()
+        self.confusion.reset()
+        score = Score.of_present(confusion)
+        self.log("val/mean_iou", score.mean_iou, prog_bar=True)
+        self.log("val/mean_accuracy", score.mean_accuracy)
+        self.log("val/overall_accuracy", score.overall_accuracy)
+        if self.label_set.name == "lip":
+            self.log("val/mean_iou_merged", Score.of_present(merge_lip(confusion)).mean_iou)
+
+    def scores_at_own_size(self, sample: Sample) -> Float[Tensor, "1 c H W"]:
+        """Fused scores of one picture, upsampled to the picture's size."""
+        pixels = torch.from_numpy(self.preprocessing(sample.image)).to(self.device)[None]
+        scores = self.network(pixels).scores.float()
+        return interpolate(scores, size=sample.labels.shape, mode="bilinear")
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        fast = {id(parameter) for parameter in self.network.classifier_parameters()}
+        trainable = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
+        groups = [
+            {"params": [p for p in trainable if id(p) not in fast], "lr": self.learning_rate},
+            {"params": [p for p in trainable if id(p) in fast], "lr": self.learning_rate * self.classifier_factor},
+        ]
+        optimizer = torch.optim.SGD(groups, momentum=self.momentum, weight_decay=self.weight_decay)
+        total = int(self.trainer.estimated_stepping_batches)
+        poly = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self._factor(step, total))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": poly, "interval": "step"}}
+
+    def _factor(self, step: int, total: int) -> float:
+        warm = min(1.0, (step + 1) / self.warmup) if self.warmup else 1.0
+        return warm * max(0.0, 1 - step / total) ** self.power
