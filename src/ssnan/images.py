@@ -14,7 +14,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ssnan.labels import LabelSet
 
-MAX_PIXELS = 200_000_000
+MAX_PIXELS = 150_000_000
 """Pictures above this many pixels are refused before they are decoded."""
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"})

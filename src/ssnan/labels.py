@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,7 +42,7 @@ class LabelSet:
     palette: tuple[RGB, ...]
     flip_pairs: tuple[tuple[int, int], ...] = ()
     regions: tuple[Region, ...] = ()
-    table_order: tuple[int, ...] = field(default=())
+    table_order: tuple[int, ...] = ()
     ignore_index: int = 255
 
     def __post_init__(self) -> None:
@@ -88,6 +89,23 @@ class LabelSet:
         table = np.full((256, 3), 255, dtype=np.uint8)
         table[: len(self)] = self.palette
         return table
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for a model card."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> LabelSet:
+        """The inverse of :meth:`as_dict`, after a passage through JSON."""
+        return cls(
+            name=values["name"],
+            classes=tuple(values["classes"]),
+            palette=tuple(tuple(color) for color in values["palette"]),
+            flip_pairs=tuple((left, right) for left, right in values["flip_pairs"]),
+            regions=tuple(Region(region["name"], tuple(region["class_ids"])) for region in values["regions"]),
+            table_order=tuple(values["table_order"]),
+            ignore_index=values["ignore_index"],
+        )
 
 
 LIP = LabelSet(

@@ -79,7 +79,9 @@ class Score:
             "overall_accuracy": self.overall_accuracy,
             "mean_accuracy": self.mean_accuracy,
             "mean_iou": self.mean_iou,
-            "iou": {name: None if np.isnan(v) else float(v) for name, v in zip(label_set.classes, self.iou, strict=True)},
+            "iou": {
+                name: None if np.isnan(v) else float(v) for name, v in zip(label_set.classes, self.iou, strict=True)
+            },
         }
 
 

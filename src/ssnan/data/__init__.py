@@ -1,6 +1,4 @@
-"""Datasets in their published layouts, augmentation, and batches."""
+"""Datasets in their published layouts, augmentation, and batches.
 
-from ssnan.data.datamodule import ParsingData, Source
-from ssnan.data.lip import LIPFolder
-
-__all__ = ["LIPFolder", "ParsingData", "Source"]
+:mod:`ssnan.data.lip` needs no torch; nothing is imported here, so that it stays so.
+"""

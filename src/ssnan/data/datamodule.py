@@ -98,9 +98,7 @@ class ParsingData(LightningDataModule):
         dataset = Augmented(
             self.train_folders,
             self._draw(epoch),
-            geometric(
-                self.label_set, self.crop, self.scale, pre.longest_side, self.crop_around_person, pre.mean
-            ),
+            geometric(self.label_set, self.crop, self.scale, pre.longest_side, self.crop_around_person, pre.mean),
             v2.RandomApply([photometric()], p=self.photometric),
             pre,
             seed=hash((self.seed, epoch)),
@@ -115,7 +113,7 @@ class ParsingData(LightningDataModule):
         return DataLoader(
             torch.utils.data.Subset(self.val_folder, range(count)),  # type: ignore[arg-type]
             batch_size=None,
-            collate_fn=_as_it_is,
+            collate_fn=_as_it_is,  # type: ignore[arg-type] - a single sample without batch_size
         )
 
     def _draw(self, epoch: int) -> list[tuple[int, int]]:

@@ -54,15 +54,13 @@ def label_centers(labels: Int[Tensor, "b h w"], num_classes: int, regions: Seque
     valid = (labels >= 0) & (labels < num_classes)
     one_hot = torch.nn.functional.one_hot(labels.where(valid, 0), num_classes).movedim(3, 1)
     centers = soft_centers(one_hot.float(), valid, regions)
-    members = torch.stack(
-        [one_hot[:, list(region.class_ids)].sum(dim=1) * valid for region in regions], dim=1
-    ).sum(dim=(2, 3))
+    members = torch.stack([one_hot[:, list(region.class_ids)].sum(dim=1) * valid for region in regions], dim=1).sum(
+        dim=(2, 3)
+    )
     return Centers(centers.position, members > 0)
 
 
-def joint_distance(
-    predicted: Centers, truth: Centers, missing_penalty: float = 0.5
-) -> Float[Tensor, " b"]:
+def joint_distance(predicted: Centers, truth: Centers, missing_penalty: float = 0.5) -> Float[Tensor, " b"]:
     """L_joint of Eq. 4, one value an image: 1 / (2 N) Σ ‖J^p − J^gt‖².
 
     N counts the regions that the ground truth has. A region that only the ground truth has costs

@@ -56,9 +56,7 @@ class ParsingLoss:
         self.deep_supervision = deep_supervision
         self.stride = stride
 
-    def __call__(
-        self, output: ParsingOutput, labels: Int[Tensor, "b H W"]
-    ) -> dict[str, Float[Tensor, ""]]:
+    def __call__(self, output: ParsingOutput, labels: Int[Tensor, "b H W"]) -> dict[str, Float[Tensor, ""]]:
         """Named losses; ``loss`` is the one to minimise, the others are its parts.
 
         Scores are resized to the labels' size, over ``stride``, before anything is compared.
@@ -90,4 +88,3 @@ class ParsingLoss:
             joint = joint.detach()
         weight = 1 + self.joint_weight * joint if self.joint_form is JointForm.WEIGHTED else joint
         return {"parsing": parsing.mean(), "joint": joint.mean(), "loss": (parsing * weight).mean()}
-

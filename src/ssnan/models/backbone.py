@@ -91,4 +91,3 @@ def _to_resnet_v1(resnet: nn.Module) -> None:
         first.conv1.stride, first.conv2.stride = first.conv2.stride, (1, 1)
         rate = layer[-1].conv2.dilation
         first.conv2.dilation = first.conv2.padding = rate
-

@@ -11,7 +11,7 @@ from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint, Ri
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from ssnan.data import ParsingData
+from ssnan.data.datamodule import ParsingData
 from ssnan.training.pictures import ValidationPictures
 from ssnan.training.task import ParsingTask
 

@@ -1,0 +1,95 @@
+"""Model cards: what a set of weights is, and how pictures must be handed to it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from ssnan.labels import LabelSet
+from ssnan.preprocessing import Preprocessing
+
+DEFAULT_MODEL = "small"
+
+
+class ModelError(ValueError):
+    """A model cannot be found or read; the message says why, in one line."""
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """The JSON beside an ONNX file.
+
+    Attributes:
+        name: of the model.
+        label_set: what its classes mean.
+        preprocessing: what it reads.
+        weights: the ONNX file.
+        about: everything a person wants to know: training data, licence, recipe, measured numbers.
+    """
+
+    name: str
+    label_set: LabelSet
+    preprocessing: Preprocessing
+    weights: Path
+    about: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, path: Path) -> ModelCard:
+        """Read a card.
+
+        Raises:
+            ModelError: the card or its weights are missing, or it is no card.
+        """
+        try:
+            values = json.loads(path.read_text())
+            card = cls(
+                name=values["name"],
+                label_set=LabelSet.from_dict(values["label_set"]),
+                preprocessing=Preprocessing(
+                    mean=tuple(values["preprocessing"]["mean"]),
+                    std=tuple(values["preprocessing"]["std"]),
+                    longest_side=values["preprocessing"]["longest_side"],
+                ),
+                weights=path.parent / values["weights"],
+                about=values["about"],
+            )
+        except (KeyError, TypeError, json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise ModelError(f"{path}: not a model card of ssnan ({type(error).__name__}: {error})") from None
+        except OSError as error:
+            raise ModelError(f"{path}: {error.strerror}; every model needs its card beside it") from None
+        if not card.weights.is_file():
+            raise ModelError(f"{card.weights}: no such file, though {path.name} names it")
+        return card
+
+    def write(self, path: Path) -> None:
+        """Write the card; its weights must lie in the same folder."""
+        values = {
+            "name": self.name,
+            "weights": self.weights.name,
+            "label_set": self.label_set.as_dict(),
+            "preprocessing": asdict(self.preprocessing),
+            "about": self.about,
+        }
+        path.write_text(json.dumps(values, indent=2) + "\n")
+
+
+def find_card(model: str | Path) -> ModelCard:
+    """The card of a bundled model by name, or of an .onnx or .json file.
+
+    Raises:
+        ModelError: there is no such model.
+    """
+    bundled = Path(str(resources.files("ssnan") / "weights"))
+    names = sorted(path.stem for path in bundled.glob("*.json"))
+    if str(model) in names:
+        return ModelCard.read(bundled / f"{model}.json")
+    path = Path(model)
+    if path.suffix in (".json", ".onnx"):
+        return ModelCard.read(path.with_suffix(".json"))
+    raise ModelError(
+        f"model {str(model)!r}: expected one of {', '.join(names) or '(none bundled)'}, an .onnx file with its "
+        ".json card beside it, or a .ckpt checkpoint"
+    )

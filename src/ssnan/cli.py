@@ -1,0 +1,188 @@
+"""``ssnan``: one table, command → function. Heavy imports stand inside the functions."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+FAILED, MISUSED = 1, 2
+
+
+def parse(arguments: Sequence[str]) -> int:
+    """parse photographs into maps of parts"""
+    parser = argparse.ArgumentParser(
+        prog="ssnan parse",
+        description="Write OUT/<stem>.png for every photograph: an 8-bit palette PNG of the photo's size whose "
+        "indices are label ids and whose colours are the label set's.",
+    )
+    parser.add_argument(
+        "inputs", nargs="+", metavar="INPUT", help="photos, folders of photos, or patterns like '*.jpg'"
+    )
+    parser.add_argument("-o", "--output", type=Path, default=Path("parsed"), help="folder of the results (parsed)")
+    parser.add_argument(
+        "--save",
+        nargs="+",
+        default=[],
+        choices=("overlay", "json", "confidence"),
+        help="also write <stem>.overlay.png, <stem>.json, <stem>.confidence.png",
+    )
+    parser.add_argument("--recursive", action="store_true", help="look into folders of folders")
+    _add_model_options(parser)
+    options = parser.parse_args(arguments)
+
+    from ssnan.batch import find_inputs, parse_files
+    from ssnan.card import ModelError
+    from ssnan.parser import load
+
+    inputs = find_inputs(options.inputs, options.recursive)
+    if not inputs:
+        return _complain(f"no picture in {' '.join(options.inputs)}", MISUSED)
+    if options.output.exists() and not options.output.is_dir():
+        return _complain(f"{options.output}: is a file, expected a folder for the results", MISUSED)
+    try:
+        loaded = load(options.model, options.engine, options.threads)
+    except ModelError as error:
+        return _complain(str(error), MISUSED)
+
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(stderr=True)
+    failures = 0
+    outcomes = parse_files(loaded, inputs, options.output, options.save)
+    if len(inputs) > 1:
+        outcomes = track(outcomes, "parsing", total=len(inputs), console=console)  # type: ignore[assignment]
+    for _, reason in outcomes:
+        if reason is not None:
+            failures += 1
+            console.print(f"ssnan: {reason}", style="red", markup=False, highlight=False, soft_wrap=True)
+    done = len(inputs) - failures
+    if done:
+        print(f"{done} parsed into {options.output}")
+    return FAILED if failures else 0
+
+
+def evaluate(arguments: Sequence[str]) -> int:
+    """measure a model on a dataset"""
+    parser = argparse.ArgumentParser(
+        prog="ssnan evaluate", description="Overall accuracy, mean accuracy, mean IoU and the per-class row."
+    )
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="a dataset in LIP's layout")
+    parser.add_argument("--split", default="val", help="train or val (val)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers there too")
+    _add_model_options(parser)
+    options = parser.parse_args(arguments)
+
+    import json
+
+    from rich.console import Console
+    from rich.progress import track
+
+    from ssnan.card import ModelError
+    from ssnan.data.lip import LIPFolder
+    from ssnan.evaluate import evaluate, report, tables
+    from ssnan.parser import load
+
+    console = Console(stderr=True)
+    try:
+        loaded = load(options.model, options.engine, options.threads)
+        folder = LIPFolder(options.data, options.split)
+    except ModelError as error:
+        return _complain(str(error), MISUSED)
+    except ValueError as error:
+        return _complain(str(error), FAILED)
+    try:
+        samples = (folder[index] for index in track(range(len(folder)), "measuring", console=console))
+        numbers = report(evaluate(loaded, samples), loaded)
+    except ValueError as error:
+        return _complain(str(error), FAILED)
+    print(f"{options.model} on {len(folder)} pictures of {options.data} ({options.split})")
+    for table in tables(numbers, loaded):
+        Console().print(table)
+    if options.json is not None:
+        options.json.write_text(json.dumps(numbers, indent=2) + "\n")
+    return 0
+
+
+def train(arguments: Sequence[str]) -> int:
+    """train a system: ssnan train --config FILE.yaml"""
+    try:
+        from ssnan.training.main import train
+    except ModuleNotFoundError as error:
+        return _complain(f"training needs {error.name}; pip install 'ssnan[train]'", FAILED)
+    try:
+        print(f"best checkpoint: {train(arguments)}")
+    except ValueError as error:
+        return _complain(str(error), FAILED)
+    return 0
+
+
+def export(arguments: Sequence[str]) -> int:
+    """turn a checkpoint into an ONNX file with its card"""
+    parser = argparse.ArgumentParser(prog="ssnan export", description=export.__doc__)
+    parser.add_argument("--model", type=Path, required=True, metavar="CKPT", help="checkpoint of ssnan train")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.onnx", help="where to write it")
+    parser.add_argument("--about", type=Path, metavar="FILE.json", help="notes to copy into the card")
+    options = parser.parse_args(arguments)
+    try:
+        from ssnan.export import export_checkpoint
+    except ModuleNotFoundError as error:
+        return _complain(f"export needs {error.name}; pip install 'ssnan[train]'", FAILED)
+    from ssnan.card import ModelError
+
+    try:
+        card = export_checkpoint(options.model, options.output, options.about)
+    except ModelError as error:
+        return _complain(str(error), MISUSED)
+    print(f"wrote {options.output} ({options.output.stat().st_size / 1e6:.1f} MB) and its card {card.name}")
+    return 0
+
+
+COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
+    "parse": parse,
+    "train": train,
+    "evaluate": evaluate,
+    "export": export,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit status: 0 done, 1 something failed, 2 wrong usage."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given and given[0] in COMMANDS:
+        return COMMANDS[given[0]](given[1:])
+    listing = "\n".join(f"  {name:<10} {command.__doc__}" for name, command in COMMANDS.items())
+    usage = f"usage: ssnan COMMAND ...\n\n{listing}\n\n'ssnan COMMAND --help' says more."
+    if given and given[0] in ("-h", "--help"):
+        print(usage)
+        return 0
+    if given == ["--version"]:
+        from importlib.metadata import version
+
+        print(version("ssnan"))
+        return 0
+    print(f"ssnan: no command {given[0]!r}\n{usage}" if given else usage, file=sys.stderr)
+    return MISUSED
+
+
+def _add_model_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", default="small", help="bundled model, .onnx file with its card, or checkpoint")
+    parser.add_argument("--engine", default="onnxruntime", help="onnxruntime or openvino")
+    parser.add_argument("--threads", type=_positive, help="threads to use (every available core)")
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a positive number, got {text!r}")
+    return int(text)
+
+
+def _complain(message: str, status: int) -> int:
+    print(f"ssnan: {message}", file=sys.stderr)
+    return status
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

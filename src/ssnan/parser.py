@@ -1,0 +1,67 @@
+"""Parser: a picture in, a ParsingResult out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ssnan.card import DEFAULT_MODEL, ModelCard, ModelError, find_card
+from ssnan.engines import ENGINES, Engine
+from ssnan.images import ImageLike, read_rgb
+from ssnan.labels import LabelSet
+from ssnan.preprocessing import Preprocessing
+from ssnan.result import ParsingResult
+from ssnan.upsampling import labels_at
+
+
+class Parser:
+    """A loaded network, ready for any number of pictures.
+
+    Args:
+        engine: runs the network.
+        label_set: what its classes mean.
+        preprocessing: what it reads.
+    """
+
+    def __init__(self, engine: Engine, label_set: LabelSet, preprocessing: Preprocessing) -> None:
+        self.engine = engine
+        self.label_set = label_set
+        self.preprocessing = preprocessing
+
+    def __call__(self, image: ImageLike) -> ParsingResult:
+        """Parse a path, bytes, PIL image or array; see :func:`ssnan.images.read_rgb` for what arrays mean.
+
+        Raises:
+            ImageError: the picture cannot be used.
+        """
+        rgb = read_rgb(image)
+        height, width = rgb.shape[:2]
+        scores = self.engine(self.preprocessing(rgb)[None])[0]
+        return ParsingResult(labels_at(scores, height, width), self.label_set, scores)
+
+
+def load(model: str | Path = DEFAULT_MODEL, engine: str = "onnxruntime", threads: int | None = None) -> Parser:
+    """Load a model once, to use it many times: ``ssnan.load()("photo.jpg")``.
+
+    Args:
+        model: name of a bundled model, an .onnx file with its card beside it, or a .ckpt checkpoint
+            (which needs the extra ``train``).
+        engine: ``onnxruntime`` or ``openvino``; a checkpoint is run by torch.
+        threads: threads of one picture; every available core if None.
+
+    Raises:
+        ModelError: there is no such model or engine.
+    """
+    if Path(model).suffix == ".ckpt":
+        try:
+            from ssnan.training.checkpoint import load_checkpoint
+        except ModuleNotFoundError as error:
+            raise ModelError(f"{model}: checkpoints need {error.name}; pip install 'ssnan[train]'") from None
+        return load_checkpoint(Path(model), threads)
+    card: ModelCard = find_card(model)
+    if engine not in ENGINES:
+        raise ModelError(f"engine {engine!r}: expected one of {', '.join(ENGINES)}")
+    try:
+        run = ENGINES[engine](card.weights, threads)
+    except ModuleNotFoundError as error:
+        raise ModelError(f"engine {engine} needs {error.name}; pip install 'ssnan[{engine}]'") from None
+    return Parser(run, card.label_set, card.preprocessing)

@@ -1,0 +1,54 @@
+"""Checkpoints as parsers: what is being trained, run by torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ssnan.card import ModelError
+from ssnan.models import ParsingNetwork
+from ssnan.parser import Parser
+from ssnan.training.task import ParsingTask
+
+
+class TorchEngine:
+    """A network in evaluation mode, on a GPU if there is one."""
+
+    def __init__(self, network: ParsingNetwork) -> None:
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.network = network.eval().to(self.device)
+
+    @torch.inference_mode()
+    def __call__(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+        scores: NDArray[np.float32] = self.network(torch.from_numpy(pixels).to(self.device)).scores.cpu().numpy()
+        return scores
+
+
+def read_task(path: Path) -> ParsingTask:
+    """The task of a checkpoint, network and weights included, on the CPU.
+
+    Raises:
+        ModelError: missing, or no checkpoint of ``ssnan train``.
+    """
+    if not path.is_file():
+        raise ModelError(f"{path}: no such file")
+    try:
+        task = ParsingTask.load_from_checkpoint(path, map_location="cpu", weights_only=False)
+    except Exception as error:
+        raise ModelError(f"{path}: not a checkpoint of 'ssnan train' ({error})") from None
+    return task.eval()
+
+
+def load_checkpoint(path: Path, threads: int | None = None) -> Parser:
+    """A parser of a checkpoint.
+
+    Raises:
+        ModelError: as :func:`read_task`.
+    """
+    if threads is not None:
+        torch.set_num_threads(threads)
+    task = read_task(path)
+    return Parser(TorchEngine(task.network), task.label_set, task.preprocessing)
