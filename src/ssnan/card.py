@@ -52,6 +52,7 @@ class ModelCard:
                     mean=tuple(values["preprocessing"]["mean"]),
                     std=tuple(values["preprocessing"]["std"]),
                     longest_side=values["preprocessing"]["longest_side"],
+                    multiple=values["preprocessing"]["multiple"],
                 ),
                 weights=path.parent / values["weights"],
                 about=values["about"],

@@ -72,6 +72,7 @@ def evaluate(arguments: Sequence[str]) -> int:
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="a dataset in LIP's layout")
     parser.add_argument("--split", default="val", help="train or val (val)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers there too")
+    parser.add_argument("--card", action="store_true", help="record the numbers in the model's card too")
     _add_model_options(parser)
     options = parser.parse_args(arguments)
 
@@ -80,13 +81,15 @@ def evaluate(arguments: Sequence[str]) -> int:
     from rich.console import Console
     from rich.progress import track
 
-    from ssnan.card import ModelError
+    from ssnan.card import ModelError, find_card
     from ssnan.data.lip import LIPFolder
-    from ssnan.evaluate import evaluate, report, tables
+    from ssnan.evaluate import evaluate, record, report, tables
     from ssnan.parser import load
 
     console = Console(stderr=True)
     try:
+        if options.card:
+            find_card(options.model)
         loaded = load(options.model, options.engine, options.threads)
         folder = LIPFolder(options.data, options.split)
     except ModelError as error:
@@ -101,6 +104,8 @@ def evaluate(arguments: Sequence[str]) -> int:
     print(f"{options.model} on {len(folder)} pictures of {options.data} ({options.split})")
     for table in tables(numbers, loaded):
         Console().print(table)
+    if options.card:
+        record(find_card(options.model), f"{options.data.name} {options.split}", numbers)
     if options.json is not None:
         options.json.write_text(json.dumps(numbers, indent=2) + "\n")
     return 0

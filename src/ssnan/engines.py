@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +12,8 @@ from numpy.typing import NDArray
 Float32 = NDArray[np.float32]
 
 
-class Engine(Protocol):
-    """Normalised pixels (B, 3, H, W) to class scores (B, C, h, w), both float32."""
-
-    def __call__(self, pixels: Float32) -> Float32: ...
+Engine = Callable[[Float32], Float32]
+"""Normalised pixels (B, 3, H, W) to class scores (B, C, h, w)."""
 
 
 def available_cores() -> int:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
+from ssnan.card import ModelCard
 from ssnan.data.lip import Sample
 from ssnan.labels import LIP
 from ssnan.metrics import LIP_MERGED, Confusion, Score, confusion_matrix, merge_lip
@@ -42,6 +43,16 @@ def report(confusion: Confusion, parser: Parser) -> dict[str, Any]:
     if parser.label_set == LIP:
         values["merged"] = Score.of_present(merge_lip(confusion)).as_dict(LIP_MERGED)
     return values
+
+
+def record(card: ModelCard, dataset: str, numbers: dict[str, Any]) -> None:
+    """Write the numbers measured on ``dataset`` into the card's file, rounded to four places."""
+    summary = {key: round(numbers["present"][key], 4) for key in ("overall_accuracy", "mean_accuracy", "mean_iou")}
+    summary["iou"] = {name: None if v is None else round(v, 4) for name, v in numbers["present"]["iou"].items()}
+    if "merged" in numbers:
+        summary["mean_iou_merged"] = round(numbers["merged"]["mean_iou"], 4)
+    card.about.setdefault("measured", {})[dataset] = summary
+    card.write(card.weights.with_suffix(".json"))
 
 
 def tables(numbers: dict[str, Any], parser: Parser) -> list[Table]:

@@ -57,7 +57,7 @@ class Score:
         iou = _ratio(hits, true + predicted - hits)
         accuracy = _ratio(hits, true)
         return cls(
-            overall_accuracy=float(_ratio(hits.sum(), true.sum())),
+            overall_accuracy=float(_ratio(hits.sum(keepdims=True), true.sum(keepdims=True))[0]),
             mean_accuracy=_mean(accuracy),
             mean_iou=_mean(iou),
             iou=iou,

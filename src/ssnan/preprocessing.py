@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-MIN_SIDE = 32
+MIN_SIDE = 33
 """Shorter sides are enlarged to this, so that the coarsest scale keeps a few features."""
 
 
@@ -20,16 +20,23 @@ class Preprocessing:
         mean, std: of RGB between 0 and 1.
         longest_side: pixels of the longer side at the network's input; the shorter follows the
             picture's proportions. None keeps the picture's size.
+        multiple: sides are rounded to a multiple of this plus one. With the network's stride over
+            the scales' common denominator (8 over ¼ gives 32), every scale's features lie where
+            they should and the map does not drift towards a corner.
     """
 
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
     longest_side: int | None = None
+    multiple: int = 32
 
     def size(self, height: int, width: int) -> tuple[int, int]:
         """Height and width at the network's input for a picture of ``height`` × ``width``."""
         factor = 1.0 if self.longest_side is None else self.longest_side / max(height, width)
-        return max(MIN_SIDE, round(height * factor)), max(MIN_SIDE, round(width * factor))
+        rows, columns = (
+            max(MIN_SIDE, round((side * factor - 1) / self.multiple) * self.multiple + 1) for side in (height, width)
+        )
+        return rows, columns
 
     def __call__(self, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
         """uint8 RGB (H, W, 3) to float32 (3, h, w)."""

@@ -49,7 +49,10 @@ def _strips(height: int, width: int) -> Iterator[tuple[int, int]]:
 
 
 def _rows(channel: NDArray[np.float32], top: int, bottom: int, height: int, width: int) -> NDArray[np.float32]:
-    """Rows ``top:bottom`` of ``channel`` resized bilinearly to (height, width)."""
+    """Rows ``top:bottom`` of ``channel`` resized bilinearly to (height, width), corners aligned."""
     h, w = channel.shape
-    box = (0, top * h / height, w, bottom * h / height)
+    # Corners aligned: pixel 0 lies on feature 0, the last pixel on the last feature. Pillow puts the
+    # centre of item i at i + ½.
+    y, x = (h - 1) / max(height - 1, 1), (w - 1) / max(width - 1, 1)
+    box = (0.5 - x / 2, 0.5 + (top - 0.5) * y, 0.5 + (width - 0.5) * x, 0.5 + (bottom - 0.5) * y)
     return np.asarray(Image.fromarray(channel).resize((width, bottom - top), Image.Resampling.BILINEAR, box))

@@ -113,7 +113,7 @@ class ParsingData(LightningDataModule):
         return DataLoader(
             torch.utils.data.Subset(self.val_folder, range(count)),  # type: ignore[arg-type]
             batch_size=None,
-            collate_fn=_as_it_is,  # type: ignore[arg-type] - a single sample without batch_size
+            collate_fn=_as_it_is,  # type: ignore[arg-type]  # a single sample without batch_size
         )
 
     def _draw(self, epoch: int) -> list[tuple[int, int]]:

@@ -61,8 +61,7 @@ class ParsingLoss:
 
         Scores are resized to the labels' size, over ``stride``, before anything is compared.
         """
-        offset = self.stride // 2
-        labels = labels[:, offset :: self.stride, offset :: self.stride]
+        labels = labels[:, :: self.stride, :: self.stride]
         losses = {f"fused/{name}": value for name, value in self._of_one_map(output.scores, labels).items()}
         total = losses["fused/loss"]
         if self.deep_supervision:
@@ -73,7 +72,7 @@ class ParsingLoss:
         return {"loss": total} | {name: value.detach() for name, value in losses.items()}
 
     def _of_one_map(self, scores: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        scores = interpolate(scores.float(), size=labels.shape[-2:], mode="bilinear")
+        scores = interpolate(scores.float(), size=labels.shape[-2:], mode="bilinear", align_corners=True)
         ignore = self.label_set.ignore_index
         valid = labels != ignore
         per_pixel = cross_entropy(scores, labels, ignore_index=ignore, reduction="none")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -42,10 +43,17 @@ class SSNAN(ParsingNetwork):
         self.aggregation = NeuralAggregation(num_classes, len(self.scales), hidden)
 
     def forward(self, images: Float[Tensor, "b 3 H W"]) -> ParsingOutput:
-        """Parse normalised pictures; scores come at the finest scale's stride."""
+        """Parse normalised pictures; scores come at the finest scale's stride.
+
+        Feature i lies exactly on pixel ``stride · i`` where every scale's height and width are a
+        multiple of the stride plus one, as 321, 241 and 161 are; all resizing aligns corners.
+        """
         maps = [self.classifier(self.backbone(_resized(images, scale))) for scale in self.scales]
         finest = maps[-1].shape[-2:]
-        maps = [*(interpolate(scores, size=finest, mode="bilinear") for scores in maps[:-1]), maps[-1]]
+        maps = [
+            *(interpolate(scores, size=finest, mode="bilinear", align_corners=True) for scores in maps[:-1]),
+            maps[-1],
+        ]
         fused, weights = self.aggregation(maps)
         return ParsingOutput(fused, tuple(maps), weights)
 
@@ -57,4 +65,9 @@ class SSNAN(ParsingNetwork):
 
 
 def _resized(images: Tensor, scale: float) -> Tensor:
-    return images if scale == 1 else interpolate(images, scale_factor=scale, mode="bilinear")
+    if scale == 1:
+        return images
+    # Whole numbers throughout, for the exporter: s = n / d, and (H − 1) s + 1 rounded.
+    n, d = Fraction(scale).limit_denominator(100).as_integer_ratio()
+    height, width = (((side - 1) * n + d // 2) // d + 1 for side in images.shape[-2:])
+    return interpolate(images, size=(height, width), mode="bilinear", align_corners=True)

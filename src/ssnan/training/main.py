@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -47,22 +48,40 @@ class TrainingCLI(LightningCLI):
         )
 
 
+NOISE = (
+    "LightningCLI's args parameter",  # this is a command line, it only has a command before the flags
+    "Attribute 'network' is an instance of `nn.Module`",  # its constructor's arguments are what is saved
+    "`isinstance\\(treespec, LeafSpec\\)`",
+    "The number of training batches",
+    "Checkpoint directory .* exists and is not empty",  # a resumed run
+    "The '.*_dataloader' does not have many workers",
+    "Precision bf16-mixed is not supported by the model summary",
+    "No seed found",
+    r"\s*By default only one JsonargparseDeprecationWarning",
+    r"(?s).*was deprecated in v4\.\d+\.\d+ and will be removed in v5",  # Lightning's use of jsonargparse
+)
+"""Warnings of libraries that ask nothing of the user, as patterns."""
+
+
 def train(arguments: Sequence[str]) -> Path:
     """Train as ``arguments`` say, resuming where an interrupted run of the same folder stopped.
 
     Returns:
         The best checkpoint.
     """
-    cli = TrainingCLI(
-        ParsingTask,
-        ParsingData,
-        run=False,
-        args=list(arguments),
-        auto_configure_optimizers=False,
-        save_config_kwargs={"overwrite": True},
-    )
-    checkpoints = cli.config["output"] / "checkpoints"
-    last = checkpoints / "last.ckpt"
-    resumed = last if cli.config["resume"] and last.is_file() else None
-    cli.trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=resumed, weights_only=False)
+    with warnings.catch_warnings():
+        for pattern in NOISE:
+            warnings.filterwarnings("ignore", pattern)
+        cli = TrainingCLI(
+            ParsingTask,
+            ParsingData,
+            run=False,
+            args=list(arguments),
+            auto_configure_optimizers=False,
+            save_config_kwargs={"overwrite": True},
+        )
+        checkpoints = cli.config["output"] / "checkpoints"
+        last = checkpoints / "last.ckpt"
+        resumed = last if cli.config["resume"] and last.is_file() else None
+        cli.trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=resumed, weights_only=False)
     return checkpoints / "best.ckpt"

@@ -128,7 +128,7 @@ class ParsingTask(LightningModule):
         """Fused scores of one picture, upsampled to the picture's size."""
         pixels = torch.from_numpy(self.preprocessing(sample.image)).to(self.device)[None]
         scores = self.network(pixels).scores.float()
-        return interpolate(scores, size=sample.labels.shape, mode="bilinear")
+        return interpolate(scores, size=sample.labels.shape, mode="bilinear", align_corners=True)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         fast = {id(parameter) for parameter in self.network.classifier_parameters()}

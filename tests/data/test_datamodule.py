@@ -1,0 +1,50 @@
+import pytest
+import torch
+
+from fakes.lip import write_lip
+from ssnan.data.datamodule import ParsingData, Source
+
+
+def module(*sources, **options):
+    data = ParsingData(list(sources), sources[0].root, crop=(64, 48), batch_size=2, num_workers=0, **options)
+    data.setup("fit")
+    return data
+
+
+def test_batches(lip_root):
+    batches = list(module(Source(lip_root)).train_dataloader())
+    assert len(batches) == 2
+    assert batches[0]["images"].shape == (2, 3, 64, 48)
+    assert batches[0]["images"].dtype == torch.float32
+    assert batches[0]["labels"].shape == (2, 64, 48)
+    assert batches[0]["labels"].dtype == torch.int64
+
+
+def test_every_picture_once_an_epoch_in_an_order_of_its_own(lip_root):
+    data = module(Source(lip_root))
+    first, second = data._draw(0), data._draw(1)
+    assert sorted(first) == sorted(second) == [(0, i) for i in range(4)]
+    assert data._draw(0) == first
+    orders = {tuple(data._draw(epoch)) for epoch in range(5)}
+    assert len(orders) > 1
+
+
+def test_shares_decide_how_often_a_source_is_drawn(lip_root, tmp_path):
+    other = write_lip(tmp_path / "other", train=9)
+    drawn = module(Source(lip_root, 3.0), Source(other, 1.0), samples_per_epoch=4000)._draw(0)
+    assert len(drawn) == 4000
+    assert 0.7 < sum(folder == 0 for folder, _ in drawn) / 4000 < 0.8
+
+
+def test_augmentation_does_not_depend_on_workers_or_history(lip_root):
+    dataset = module(Source(lip_root), photometric=1.0).train_dataloader().dataset
+    third = dataset[2]["images"]
+    torch.rand(5)
+    again = module(Source(lip_root), photometric=1.0).train_dataloader().dataset[2]["images"]
+    torch.testing.assert_close(third, again)
+    assert not torch.equal(dataset[1]["images"], third)
+
+
+def test_all_or_no_shares(lip_root):
+    with pytest.raises(ValueError, match="a share, or none"):
+        module(Source(lip_root, 1.0), Source(lip_root))

@@ -1,0 +1,88 @@
+import numpy as np
+import pytest
+import torch
+from torchvision import tv_tensors
+
+from fakes.lip import person
+from ssnan.data.transforms import (
+    CropAroundPerson,
+    Darken,
+    LowResolution,
+    MirrorWithSwap,
+    RandomScale,
+    Recompress,
+    geometric,
+    photometric,
+)
+from ssnan.labels import LIP
+
+LEFT_ARM, RIGHT_ARM = 14, 15
+MEAN = (0.485, 0.456, 0.406)
+
+
+@pytest.fixture
+def sample():
+    photo, labels = person()
+    return tv_tensors.Image(torch.from_numpy(photo).movedim(2, 0)), tv_tensors.Mask(torch.from_numpy(labels))
+
+
+def column_of(mask, class_id):
+    return float((mask == class_id).nonzero()[:, 1].float().mean())
+
+
+def test_mirrored_people_keep_their_left_on_our_right(sample):
+    image, mask = sample
+    assert column_of(mask, LEFT_ARM) > column_of(mask, RIGHT_ARM)
+    mirrored_image, mirrored = MirrorWithSwap(LIP, probability=1.0)(image, mask)
+    # Without the swap the left arm would now be on our left.
+    assert column_of(mirrored, LEFT_ARM) > column_of(mirrored, RIGHT_ARM)
+    np.testing.assert_array_equal(mirrored, LIP.flip_permutation[mask.numpy()][:, ::-1])
+    np.testing.assert_array_equal(mirrored_image, image.numpy()[:, :, ::-1])
+
+
+def test_mirroring_leaves_ignored_pixels_ignored():
+    mask = tv_tensors.Mask(torch.full((2, 2), 255, dtype=torch.uint8))
+    _, mirrored = MirrorWithSwap(LIP, probability=1.0)(tv_tensors.Image(torch.zeros(3, 2, 2, dtype=torch.uint8)), mask)
+    assert (mirrored == 255).all()
+
+
+def test_person_crop_holds_the_whole_person(sample):
+    image, mask = sample
+    for _ in range(10):
+        cropped_image, cropped = CropAroundPerson(LIP, probability=1.0)(image, mask)
+        assert cropped_image.shape[-2:] == cropped.shape
+        assert (cropped > 0).sum() == (mask > 0).sum()
+        assert cropped.numel() < mask.numel()
+
+
+def test_scale_is_within_its_range_and_invents_no_labels(sample):
+    heights = set()
+    for _ in range(30):
+        image, mask = RandomScale(100, (0.6, 1.4))(*sample)
+        assert image.shape[-2:] == mask.shape
+        assert 60 <= mask.shape[0] <= 140
+        assert set(mask.unique().tolist()) <= set(sample[1].unique().tolist())
+        heights.add(mask.shape[0])
+    assert max(heights) - min(heights) > 20
+
+
+def test_padding_is_mean_colour_and_ignored(sample):
+    transform = geometric(LIP, (200, 200), (1.0, 1.0), None, 0.0, MEAN)
+    image, mask = transform(*sample)
+    assert mask.shape == (200, 200)
+    padded = mask == 255
+    assert padded.sum() == 200 * 200 - 96 * 64
+    assert (image[:, padded] == torch.tensor([124, 116, 104], dtype=torch.uint8)[:, None]).all()
+
+
+@pytest.mark.parametrize("transform", [photometric(), Darken(), LowResolution(), Recompress()])
+def test_photometric_changes_leave_the_labels_alone(sample, transform):
+    torch.manual_seed(0)
+    changed = 0
+    for _ in range(10):
+        image, mask = transform(*sample)
+        assert image.shape == sample[0].shape
+        assert image.dtype == torch.uint8
+        assert (mask == sample[1]).all()
+        changed += bool((image != sample[0]).any())
+    assert changed >= 5

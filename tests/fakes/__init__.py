@@ -1,0 +1,1 @@
+"""Tiny datasets in the published layouts, and models small enough for a test."""

@@ -1,0 +1,87 @@
+import numpy as np
+import torch
+
+from fakes.lip import person
+from ssnan.labels import LIP, Region
+from ssnan.losses.joints import Centers, joint_distance, label_centers, soft_centers
+
+REGIONS = (Region("a", (1,)), Region("b", (2, 3)))
+
+
+def brute_force_centers(probabilities, valid, regions):
+    _, height, width = probabilities.shape
+    result = []
+    for region in regions:
+        mass = y_sum = x_sum = 0.0
+        for y in range(height):
+            for x in range(width):
+                for class_id in region.class_ids:
+                    m = float(probabilities[class_id, y, x]) * bool(valid[y, x])
+                    mass, y_sum, x_sum = mass + m, y_sum + m * y / (height - 1), x_sum + m * x / (width - 1)
+        result.append((y_sum / mass, x_sum / mass))
+    return np.array(result)
+
+
+def test_soft_centres_against_a_loop_over_pixels():
+    probabilities = torch.randn(2, 4, 7, 5, generator=torch.Generator().manual_seed(0)).softmax(1)
+    valid = torch.rand(2, 7, 5, generator=torch.Generator().manual_seed(1)) > 0.3
+    centers = soft_centers(probabilities, valid, REGIONS)
+    for image in range(2):
+        expected = brute_force_centers(probabilities[image].numpy(), valid[image].numpy(), REGIONS)
+        np.testing.assert_allclose(centers.position[image].numpy(), expected, atol=1e-5)
+    assert centers.present.all()
+
+
+def test_label_centres_of_a_drawn_person():
+    _, labels = person()
+    centers = label_centers(torch.from_numpy(labels).long()[None], 20, LIP.regions)
+    names = [region.name for region in LIP.regions]
+    for name, class_id in (("left-arm", 14), ("right-shoe", 19)):
+        rows, columns = np.nonzero(labels == class_id)
+        expected = [rows.mean() / 95, columns.mean() / 63]
+        np.testing.assert_allclose(centers.position[0, names.index(name)], expected, atol=1e-5)
+    present = {name for name, there in zip(names, centers.present[0], strict=True) if there}
+    assert present == set(names) - {"left-leg", "right-leg"}
+
+
+def test_first_row_and_column_count():
+    labels = torch.zeros(1, 3, 3, dtype=torch.long)
+    labels[0, 0, 0] = 1
+    centers = label_centers(labels, 4, REGIONS)
+    assert centers.present.tolist() == [[True, False]]
+    assert centers.position[0, 0].tolist() == [0.0, 0.0]
+
+
+def test_ignored_pixels_have_no_mass():
+    labels = torch.full((1, 4, 4), 255)
+    assert not label_centers(labels, 4, REGIONS).present.any()
+
+
+def test_distance_by_hand():
+    predicted = Centers(torch.tensor([[[0.0, 0.0], [0.5, 0.5], [0.9, 0.9], [0.1, 0.1]]]),
+                        torch.tensor([[True, False, True, False]]))  # fmt: skip
+    truth = Centers(torch.tensor([[[0.3, 0.4], [0.5, 0.5], [0.0, 0.0], [0.2, 0.2]]]),
+                    torch.tensor([[True, True, False, False]]))  # fmt: skip
+    # first: 0.25; second missing: 0.5; third only predicted, fourth absent: left out. N = 2.
+    torch.testing.assert_close(joint_distance(predicted, truth), torch.tensor([(0.25 + 0.5) / 4]))
+
+
+def test_perfect_and_empty_cost_nothing():
+    _, labels = person()
+    maps = torch.from_numpy(np.stack([labels, labels * 0])).long()
+    truth = label_centers(maps, 20, LIP.regions)
+    torch.testing.assert_close(joint_distance(truth, truth), torch.zeros(2))
+
+
+def test_gradient_through_the_centres_against_finite_differences():
+    logits = torch.randn(1, 4, 5, 4, dtype=torch.double, generator=torch.Generator().manual_seed(2))
+    truth = label_centers(torch.randint(0, 4, (1, 5, 4), generator=torch.Generator().manual_seed(3)), 4, REGIONS)
+    valid = torch.ones(1, 5, 4, dtype=torch.bool)
+
+    def distance(scores):
+        return joint_distance(soft_centers(scores.softmax(1), valid, REGIONS), truth)
+
+    logits.requires_grad_(True)
+    assert torch.autograd.gradcheck(distance, (logits,))
+    [gradient] = torch.autograd.grad(distance(logits).sum(), logits)
+    assert gradient.abs().max() > 1e-4

@@ -1,0 +1,97 @@
+import numpy as np
+import pytest
+import torch
+
+from fakes.lip import person
+from ssnan.labels import LIP, LabelSet, Region
+from ssnan.losses import JointForm, ParsingLoss
+from ssnan.models import ParsingOutput
+
+TWO = LabelSet("two", ("out", "in"), ((0, 0, 0), (255, 0, 0)), regions=(Region("in", (1,)),))
+
+
+def output(scores, *scales):
+    return ParsingOutput(scores, tuple(scales))
+
+
+def test_cross_entropy_by_hand():
+    # -log softmax at the true class: log(1 + e^-2) twice, log 2 once, one pixel ignored; per image mean.
+    scores = torch.tensor([[[[2.0, 0.0], [0.0, 9.0]], [[0.0, 2.0], [0.0, 0.0]]]])
+    labels = torch.tensor([[[0, 1], [0, 255]]])
+    losses = ParsingLoss(TWO)(output(scores), labels)
+    expected = (2 * np.log1p(np.exp(-2)) + np.log(2)) / 3
+    assert losses["loss"].item() == pytest.approx(expected, abs=1e-6)
+    assert losses["fused/parsing"].item() == pytest.approx(expected, abs=1e-6)
+
+
+def test_equation_4_against_numpy():
+    generator = torch.Generator().manual_seed(0)
+    scores = torch.randn(1, 2, 4, 5, generator=generator)
+    labels = torch.randint(0, 2, (1, 4, 5), generator=generator)
+    p = np.exp(scores[0].numpy().astype(float))
+    p /= p.sum(axis=0)
+    truth = labels[0].numpy()
+    parsing = -np.mean([np.log(p[truth[y, x], y, x]) for y in range(4) for x in range(5)])
+    grid = np.stack(np.meshgrid(np.arange(4) / 3, np.arange(5) / 4, indexing="ij"))
+    centre = (grid * p[1]).sum(axis=(1, 2)) / p[1].sum()
+    joint = ((centre - (grid * truth).sum(axis=(1, 2)) / truth.sum()) ** 2).sum() / 2
+
+    def total(form):
+        return ParsingLoss(TWO, form, joint_weight=7.0)(output(scores), labels)["loss"].item()
+
+    assert total(JointForm.PRODUCT) == pytest.approx(parsing * joint, rel=1e-4)
+    assert total(JointForm.PRODUCT_DETACHED) == pytest.approx(parsing * joint, rel=1e-4)
+    assert total(JointForm.WEIGHTED) == pytest.approx(parsing * (1 + 7 * joint), rel=1e-4)
+
+
+def gradients(form, detach=False):
+    scores = torch.randn(1, 20, 24, 16, generator=torch.Generator().manual_seed(1)).requires_grad_()
+    labels = torch.from_numpy(person()[1]).long()[None, ::4, ::4]
+    losses = ParsingLoss(LIP, form, detach_centers=detach)(output(scores), labels)
+    return torch.autograd.grad(losses["loss"], scores)[0], losses
+
+
+def test_detached_product_only_scales_the_cross_entropy():
+    plain, _ = gradients(JointForm.NONE)
+    detached, losses = gradients(JointForm.PRODUCT_DETACHED)
+    torch.testing.assert_close(detached, plain * losses["fused/joint"])
+    through, _ = gradients(JointForm.PRODUCT)
+    assert (through - detached).abs().max() > 1e-6
+    torch.testing.assert_close(gradients(JointForm.PRODUCT, detach=True)[0], detached)
+
+
+def test_weighted_form_still_learns_when_joints_are_perfect():
+    perfect = 20 * torch.nn.functional.one_hot(torch.tensor([[[0, 1], [1, 1]]]), 2).movedim(3, 1).float()
+    labels = torch.tensor([[[0, 1], [1, 1]]])
+    for form, alive in ((JointForm.PRODUCT, False), (JointForm.WEIGHTED, True)):
+        scores = (perfect / 10).requires_grad_()
+        losses = ParsingLoss(TWO, form)(output(scores), labels)
+        joint, parsing = losses["fused/joint"], losses["fused/parsing"]
+        assert (losses["loss"] >= parsing) == alive
+        assert joint < 0.05
+
+
+def test_deep_supervision_adds_every_scale():
+    scores = [torch.randn(1, 2, 4, 4, generator=torch.Generator().manual_seed(i)) for i in range(3)]
+    labels = torch.zeros(1, 4, 4, dtype=torch.long)
+    losses = ParsingLoss(TWO)(output(*scores), labels)
+    alone = [ParsingLoss(TWO)(output(one), labels)["loss"] for one in scores]
+    torch.testing.assert_close(losses["loss"], sum(alone))
+    torch.testing.assert_close(losses["scale1/parsing"], alone[2])
+    assert ParsingLoss(TWO, deep_supervision=False)(output(*scores), labels)["loss"] == alone[0]
+
+
+def test_stride_samples_the_labels():
+    labels = torch.zeros(1, 8, 8, dtype=torch.long)
+    labels[:, ::2, ::2] = 1
+    scores = torch.zeros(1, 2, 4, 4)
+    scores[:, 1] = 30
+    assert ParsingLoss(TWO, stride=2)(output(scores), labels)["loss"] < 1e-6
+
+
+def test_wholly_ignored_pictures_are_harmless():
+    scores = torch.randn(2, 2, 4, 4).requires_grad_()
+    losses = ParsingLoss(TWO, JointForm.WEIGHTED)(output(scores), torch.full((2, 4, 4), 255))
+    losses["loss"].backward()
+    assert losses["loss"] == 0
+    assert scores.grad.isfinite().all()

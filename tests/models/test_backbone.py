@@ -1,0 +1,48 @@
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from ssnan.models import Backbone
+
+
+@pytest.mark.parametrize("stride_on_first_conv", [False, True])
+def test_dilated_backbone_sampled_equals_the_strided_one(stride_on_first_conv):
+    torch.manual_seed(0)
+    strided = Backbone("resnet26", output_stride=32, stride_on_first_conv=stride_on_first_conv).eval()
+    dilated = Backbone("resnet26", output_stride=8, stride_on_first_conv=stride_on_first_conv).eval()
+    dilated.load_state_dict(strided.state_dict())
+    images = torch.randn(1, 3, 97, 97)
+    with torch.no_grad():
+        coarse, fine = strided(images), dilated(images)
+    assert fine.shape[-1] > 3 * coarse.shape[-1]
+    torch.testing.assert_close(fine[:, :, ::4, ::4], coarse, atol=1e-4, rtol=1e-4)
+
+
+def test_cut_after_a_stage():
+    assert Backbone("resnet26", output_stride=16, stage=3)(torch.randn(2, 3, 64, 64)).shape == (2, 1024, 4, 4)
+
+
+def test_frozen_modules_get_no_gradient_and_norms_keep_their_statistics():
+    backbone = Backbone("resnet10t", output_stride=8, frozen=["conv1", "bn1", "layer1"], frozen_batch_norm=True)
+    before = {name: buffer.clone() for name, buffer in backbone.named_buffers()}
+    backbone.train()(torch.randn(2, 3, 64, 64)).mean().backward()
+    for name, parameter in backbone.features.named_parameters():
+        assert (parameter.grad is None) == name.startswith(("conv1", "bn1", "layer1"))
+    for name, buffer in backbone.named_buffers():
+        torch.testing.assert_close(buffer, before[name])
+
+
+def test_loads_weights_of_the_whole_network(tmp_path):
+    whole, cut = Backbone("resnet26"), Backbone("resnet26", stage=3)
+    weights = {key: value.contiguous() for key, value in whole.features.state_dict().items()}
+    save_file(weights | {"fc.weight": torch.zeros(5)}, tmp_path / "w.safetensors")
+    cut.load(str(tmp_path / "w.safetensors"))
+    torch.testing.assert_close(cut.features.layer3[0].conv1.weight, whole.features.layer3[0].conv1.weight)
+
+
+def test_wrong_weights_are_named(tmp_path):
+    with pytest.raises(ValueError, match="no such file"):
+        Backbone("resnet10t").load("none.safetensors")
+    save_file({"x": torch.zeros(1)}, tmp_path / "w.safetensors")
+    with pytest.raises(ValueError, match=r"conv1\.0\.weight is missing"):
+        Backbone("resnet10t").load(str(tmp_path / "w.safetensors"))

@@ -1,0 +1,71 @@
+import pytest
+import torch
+
+from ssnan.models import SSNAN, Backbone
+
+
+def small(scales=(0.5, 0.75, 1.0)):
+    torch.manual_seed(0)
+    return SSNAN(5, Backbone("resnet10t", output_stride=8), scales=scales, hidden=8)
+
+
+@pytest.mark.parametrize("size", [(64, 64), (65, 97), (40, 120)])
+def test_shapes_also_of_odd_sizes(size):
+    output = small().eval()(torch.randn(2, 3, *size))
+    height, width = (-(-side // 8) for side in size)
+    assert output.scores.shape == (2, 5, height, width)
+    assert [scores.shape for scores in output.scale_scores] == [output.scores.shape] * 3
+    assert output.scale_weights.shape == (2, 3, height, width)
+
+
+def test_order_of_the_scales_is_of_no_consequence():
+    images = torch.randn(1, 3, 64, 64)
+    first, second = small((0.5, 0.75, 1.0)).eval(), small((1.0, 0.5, 0.75)).eval()
+    torch.testing.assert_close(first(images).scores, second(images).scores)
+
+
+class Sampler(Backbone):
+    """Every eighth pixel: a backbone whose features show where they come from."""
+
+    def __init__(self):
+        torch.nn.Module.__init__(self)
+        self.channels = 3
+
+    def forward(self, images):
+        return images[:, :, ::8, ::8]
+
+
+@pytest.mark.parametrize("size", [(129, 97), (321, 225)])
+def test_every_scale_s_features_lie_where_the_finest_s_do(size):
+    network = SSNAN(2, Sampler())
+    torch.nn.init.zeros_(network.classifier.weight)
+    network.classifier.weight.data[0, 0, 1, 1] = network.classifier.weight.data[1, 1, 1, 1] = 1
+    y, x = torch.meshgrid(*(torch.arange(side, dtype=torch.float) for side in size), indexing="ij")
+    output = network(torch.stack([y, x, y])[None])
+    where = torch.stack([y, x])[None, :, ::8, ::8]
+    for scores in (*output.scale_scores, output.scores):
+        torch.testing.assert_close(scores, where, atol=1e-3, rtol=0)
+
+
+def test_every_parameter_gets_a_finite_gradient():
+    network = small()
+    network(torch.randn(2, 3, 64, 64)).scores.square().sum().backward()
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
+
+
+def test_pictures_of_a_batch_do_not_meet():
+    network, images = small().eval(), torch.randn(3, 3, 48, 48)
+    torch.testing.assert_close(network(images).scores[1:2], network(images[1:2]).scores, atol=1e-5, rtol=1e-4)
+
+
+def test_one_scale_is_the_plain_skip_net():
+    network = small((1.0,)).eval()
+    output = network(torch.randn(1, 3, 64, 64))
+    torch.testing.assert_close(output.scores, output.scale_scores[0])
+
+
+def test_wrong_scales():
+    with pytest.raises(ValueError, match="different positive numbers"):
+        small((1.0, 1.0))

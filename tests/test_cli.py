@@ -1,0 +1,79 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ssnan.cli import main
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+def test_parses_and_counts_failures(tmp_path, capsys):
+    (tmp_path / "bad.jpg").write_bytes(b"")
+    good = EXAMPLES / "camera.png"
+    assert main(["parse", str(good), "-o", str(tmp_path / "out"), "--save", "json"]) == 0
+    assert json.loads((tmp_path / "out" / "camera.json").read_text())["width"] == 512
+    assert main(["parse", str(good), str(tmp_path / "bad.jpg"), "-o", str(tmp_path / "out")]) == 1
+    assert "bad.jpg: not a picture" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["dance"],
+        ["parse"],
+        ["parse", "x.jpg", "--save", "gold"],
+        ["parse", "x.jpg", "--threads", "0"],
+        ["parse", "x.jpg", "--model", "nonesuch"],
+        ["evaluate"],
+        ["evaluate", "--data", ".", "--model", "none.ckpt"],
+    ],
+)
+def test_wrong_usage_is_2(arguments, capsys):
+    try:
+        status = main(arguments)
+    except SystemExit as exit_:
+        status = exit_.code
+    assert status == 2
+    error = capsys.readouterr().err
+    assert error
+    assert "Traceback" not in error
+
+
+def test_missing_photo_is_1_and_one_line(tmp_path, capsys):
+    assert main(["parse", str(tmp_path / "none.jpg"), "-o", str(tmp_path / "out")]) == 1
+    assert capsys.readouterr().err.strip().endswith("none.jpg: no such file")
+
+
+def test_help_names_every_command(capsys):
+    assert main(["--help"]) == 0
+    printed = capsys.readouterr().out
+    for command in ("parse", "train", "evaluate", "export"):
+        assert command in printed
+
+
+def test_evaluate_prints_the_tables_and_writes_json(lip_root, tmp_path, capsys):
+    target = tmp_path / "n.json"
+    assert main(["evaluate", "--data", str(lip_root), "--json", str(target)]) == 0
+    printed = capsys.readouterr().out
+    assert printed.index("hat") < printed.index("right-shoe") < printed.index("background")
+    numbers = json.loads(target.read_text())
+    assert 0 <= numbers["present"]["mean_iou"] <= 1
+    assert numbers["present"]["iou"]["dress"] is None
+
+
+def test_evaluate_names_what_is_wrong_with_a_dataset(tmp_path, capsys):
+    assert main(["evaluate", "--data", str(tmp_path)]) == 1
+    assert "LIP's layout" in capsys.readouterr().err
+
+
+def test_parsing_never_imports_torch(tmp_path):
+    program = (
+        "import sys; from ssnan.cli import main; "
+        f"assert main(['parse', {str(EXAMPLES / 'camera.png')!r}, '-o', {str(tmp_path)!r}]) == 0; "
+        "assert not {'torch', 'timm', 'lightning', 'jsonargparse'} & sys.modules.keys()"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)

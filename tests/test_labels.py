@@ -1,0 +1,52 @@
+import json
+
+import numpy as np
+import pytest
+
+from ssnan.labels import LIP, PASCAL_PERSON_PART, LabelSet, Region, label_set_by_name
+
+RED, BLUE = (255, 0, 0), (0, 0, 255)
+
+
+def test_lip_is_the_published_one():
+    assert len(LIP) == 20
+    assert LIP.classes[13] == "face"
+    assert LIP.palette[7] == (0, 119, 221)
+    assert [region.name for region in LIP.regions][:3] == ["head", "upper-body", "lower-body"]
+    assert len(LIP.regions) == 9
+
+
+def test_mirroring_swaps_every_left_with_its_right():
+    permutation = LIP.flip_permutation
+    for class_id, name in enumerate(LIP.classes):
+        other = name.replace("left", "?").replace("right", "left").replace("?", "right")
+        assert LIP.classes[permutation[class_id]] == other
+    np.testing.assert_array_equal(permutation[permutation], np.arange(20))
+    np.testing.assert_array_equal(PASCAL_PERSON_PART.flip_permutation, np.arange(7))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"palette": (RED,)}, "one colour for each"),
+        ({"classes": ("a", "a")}, "same name"),
+        ({"flip_pairs": ((0, 1), (1, 0))}, "two flip pairs"),
+        ({"flip_pairs": ((0, 2),)}, "not within 0..1"),
+        ({"regions": (Region("r", (5,)),)}, "not within 0..1"),
+        ({"ignore_index": 1}, "also a class"),
+        ({"table_order": (0, 0)}, "every class once"),
+    ],
+)
+def test_contradictions_are_refused(wrong, message):
+    values = {"name": "n", "classes": ("a", "b"), "palette": (RED, BLUE)} | wrong
+    with pytest.raises(ValueError, match=message):
+        LabelSet(**values)
+
+
+def test_passes_through_json():
+    assert LabelSet.from_dict(json.loads(json.dumps(LIP.as_dict()))) == LIP
+
+
+def test_unknown_name_lists_the_known():
+    with pytest.raises(ValueError, match="lip, pascal_person_part"):
+        label_set_by_name("atr")

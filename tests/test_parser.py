@@ -1,0 +1,43 @@
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import ssnan
+from ssnan.preprocessing import Preprocessing
+
+
+def test_every_kind_of_input_gives_the_same_map(color_parser, tmp_path):
+    photo = np.zeros((40, 60, 3), dtype=np.uint8)
+    photo[8:20, 12:40, 0] = 255
+    Image.fromarray(photo).save(tmp_path / "p.png")
+    buffer = io.BytesIO()
+    Image.fromarray(photo).save(buffer, "PNG")
+    maps = [
+        color_parser(image).labels
+        for image in (tmp_path / "p.png", str(tmp_path / "p.png"), buffer.getvalue(), Image.fromarray(photo), photo)
+    ]
+    assert maps[0].shape == (40, 60)
+    assert set(np.unique(maps[0])) == {0, 2}
+    assert maps[0][14, 25] == 2
+    for other in maps[1:]:
+        np.testing.assert_array_equal(other, maps[0])
+
+
+def test_preprocessing_resizes_and_normalises():
+    preprocessing = Preprocessing(mean=(0.5, 0.4, 0.3), std=(0.1, 0.2, 0.5), longest_side=64)
+    pixels = preprocessing(np.full((200, 100, 3), 255, dtype=np.uint8))
+    assert pixels.shape == (3, 65, 33)
+    np.testing.assert_allclose(pixels[:, 0, 0], [5, 3, 1.4], rtol=1e-5)
+    assert Preprocessing(longest_side=64).size(10, 1000) == (33, 65)
+    assert Preprocessing().size(100, 200) == (97, 193)
+
+
+def test_missing_models_and_engines():
+    with pytest.raises(ssnan.ModelError, match="small"):
+        ssnan.load("nonesuch")
+    with pytest.raises(ssnan.ModelError, match=r"nonesuch\.json"):
+        ssnan.load("nonesuch.onnx")
+    with pytest.raises(ssnan.ModelError, match="onnxruntime, openvino"):
+        ssnan.load(engine="abacus")

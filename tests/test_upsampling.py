@@ -1,0 +1,26 @@
+import numpy as np
+import torch
+from torch.nn.functional import interpolate
+
+from ssnan import upsampling
+
+
+def reference(scores, size):
+    return interpolate(torch.from_numpy(scores)[None], size=size, mode="bilinear", align_corners=True)[0]
+
+
+def test_equals_bilinear_upsampling_then_argmax(monkeypatch):
+    monkeypatch.setattr(upsampling, "STRIP_PIXELS", 1000)  # several strips, the last one shorter
+    scores = np.random.default_rng(0).normal(size=(20, 9, 7)).astype(np.float32) * 3
+    full = reference(scores, (101, 83))
+    labels = upsampling.labels_at(scores, 101, 83)
+    best, second = full.sort(dim=0, descending=True).values[:2].numpy()
+    clear = best - second > 1e-4
+    np.testing.assert_array_equal(labels[clear], full.argmax(0).numpy()[clear])
+    assert clear.mean() > 0.99
+
+
+def test_confidence_is_the_winner_s_probability():
+    scores = np.random.default_rng(1).normal(size=(5, 6, 4)).astype(np.float32) * 20
+    expected = reference(scores, (50, 40)).softmax(0).max(0).values.numpy()
+    np.testing.assert_allclose(upsampling.confidence_at(scores, 50, 40), expected, atol=1e-4)
