@@ -60,7 +60,9 @@ def test_an_interrupted_run_ends_where_an_uninterrupted_one_does(config, tmp_pat
     train(["--config", config, "--output", str(parts)])
     moved = 0.0
     for name, value in weights(whole).items():
-        torch.testing.assert_close(weights(parts)[name], value, rtol=0, atol=0, msg=name)
+        torch.testing.assert_close(
+            weights(parts)[name], value, rtol=0, atol=0, msg=lambda text, name=name: f"{name}: {text}"
+        )
         moved += float((value.float() - halfway[name].float()).abs().sum())
     assert moved > 0
 

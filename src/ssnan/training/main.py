@@ -56,7 +56,6 @@ NOISE = (
     "Checkpoint directory .* exists and is not empty",  # a resumed run
     "The '.*_dataloader' does not have many workers",
     "Precision bf16-mixed is not supported by the model summary",
-    "No seed found",
     r"\s*By default only one JsonargparseDeprecationWarning",
     r"(?s).*was deprecated in v4\.\d+\.\d+ and will be removed in v5",  # Lightning's use of jsonargparse
 )
@@ -76,6 +75,7 @@ def train(arguments: Sequence[str]) -> Path:
             ParsingTask,
             ParsingData,
             run=False,
+            seed_everything_default=0,
             args=list(arguments),
             auto_configure_optimizers=False,
             save_config_kwargs={"overwrite": True},

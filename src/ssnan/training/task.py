@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 from jaxtyping import Float
-from lightning import LightningModule, seed_everything
+from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.nn.functional import interpolate
@@ -94,7 +94,7 @@ class ParsingTask(LightningModule):
 
     def on_train_epoch_start(self) -> None:
         # A resumed run meets the same random numbers (dropout) as one that was never interrupted.
-        seed_everything(self.current_epoch, verbose=False)
+        torch.manual_seed(self.current_epoch)
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         images = batch["images"].contiguous(memory_format=torch.channels_last)
