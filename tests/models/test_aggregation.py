@@ -1,8 +1,10 @@
+import itertools
+
 import numpy as np
 import pytest
 import torch
 
-from ssnan.models import NeuralAggregation
+from ssnan.models import AverageAggregation, MaximumAggregation, NeuralAggregation, SharedNeuralAggregation
 
 
 def conv3x3(maps, weight, bias):
@@ -17,19 +19,35 @@ def conv3x3(maps, weight, bias):
     return out
 
 
-def test_equations_2_and_3_against_numpy():
+def decided(module):
+    """Weights large enough for the scales to differ."""
     torch.manual_seed(0)
-    module = NeuralAggregation(channels=4, num_scales=3, hidden=8)
     for parameter in module.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
-    maps = [torch.randn(1, 4, 5, 6) for _ in range(3)]
-    fused, weights = module(maps)
+    return module
 
-    x = np.stack([scores[0].numpy() for scores in maps]).astype(float)  # s, c, h, w
+
+def numpy_attention(module, x):
     first, second = (
         {k: v.detach().numpy().astype(float) for k, v in module.attention[i].named_parameters()} for i in (0, 2)
     )
-    a = conv3x3(np.maximum(conv3x3(x.reshape(12, 5, 6), **first), 0), **second)
+    return conv3x3(np.maximum(conv3x3(x, **first), 0), **second)
+
+
+def three_maps(channels=4):
+    generator = torch.Generator().manual_seed(1)
+    return [torch.randn(1, channels, 5, 6, generator=generator) for _ in range(3)]
+
+
+@pytest.mark.parametrize("module", [NeuralAggregation(4, 3, hidden=8), SharedNeuralAggregation(4, hidden=8)])
+def test_equations_2_and_3_against_numpy(module):
+    maps = three_maps()
+    fused, weights = decided(module)(maps)
+    x = np.stack([scores[0].numpy() for scores in maps]).astype(float)  # s, c, h, w
+    if isinstance(module, NeuralAggregation):
+        a = numpy_attention(module, x.reshape(12, 5, 6))
+    else:
+        a = np.concatenate([numpy_attention(module, one) for one in x])
     w = np.exp(a) / np.exp(a).sum(axis=0)
     r = np.zeros((4, 5, 6))
     for s in range(3):
@@ -37,15 +55,48 @@ def test_equations_2_and_3_against_numpy():
             r[c] += w[s] * x[s, c]
     np.testing.assert_allclose(weights[0].detach().numpy(), w, atol=1e-5)
     np.testing.assert_allclose(fused[0].detach().numpy(), r, atol=1e-5)
+    assert weights.std() > 0.05
 
 
-def test_result_lies_in_the_convex_hull():
+@pytest.mark.parametrize("module", [NeuralAggregation(3, 4, hidden=8), SharedNeuralAggregation(3, hidden=8)])
+def test_result_lies_in_the_convex_hull(module):
     maps = [torch.randn(2, 3, 8, 8) for _ in range(4)]
-    fused, weights = NeuralAggregation(3, 4, hidden=8)(maps)
+    fused, weights = decided(module)(maps)
     stacked = torch.stack(maps)
     assert (fused <= stacked.amax(0) + 1e-5).all()
     assert (fused >= stacked.amin(0) - 1e-5).all()
     torch.testing.assert_close(weights.sum(1), torch.ones(2, 8, 8))
+
+
+def test_shared_head_is_permutation_equivariant():
+    module, maps = decided(SharedNeuralAggregation(4, hidden=8)), three_maps()
+    fused, weights = module(maps)
+    for order in itertools.permutations(range(3)):
+        again, permuted = module([maps[i] for i in order])
+        torch.testing.assert_close(again, fused, atol=1e-6, rtol=0)
+        torch.testing.assert_close(permuted, weights[:, list(order)], atol=1e-6, rtol=0)
+
+
+def test_the_paper_s_module_is_not():
+    module, maps = decided(NeuralAggregation(4, 3, hidden=8)), three_maps()
+    assert (module(maps)[0] - module(maps[::-1])[0]).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_shared_head_takes_any_number_of_scales(count):
+    fused, weights = decided(SharedNeuralAggregation(4, hidden=8))([torch.randn(2, 4, 5, 6) for _ in range(count)])
+    assert fused.shape == (2, 4, 5, 6)
+    torch.testing.assert_close(weights.sum(1), torch.ones(2, 5, 6))
+
+
+def test_pooling_over_scales_by_hand():
+    maps = [torch.tensor([[[[1.0]], [[6.0]]]]), torch.tensor([[[[3.0]], [[2.0]]]])]
+    fused, weights = AverageAggregation()(maps)
+    assert fused.flatten().tolist() == [2.0, 4.0]
+    assert weights.flatten().tolist() == [0.5, 0.5]
+    fused, weights = MaximumAggregation()(maps)
+    assert fused.flatten().tolist() == [3.0, 6.0]
+    assert weights is None
 
 
 def test_wrong_number_of_scales():

@@ -1,20 +1,22 @@
 import pytest
+import timm
 import torch
 from safetensors.torch import save_file
 
 from ssnan.models import Backbone
 
 
-@pytest.mark.parametrize("stride_on_first_conv", [False, True])
-def test_dilated_backbone_sampled_equals_the_strided_one(stride_on_first_conv):
+@pytest.mark.parametrize("variant", ["v1.5", "v1"])
+def test_dilated_backbone_sampled_at_every_fourth_position_equals_the_strided_one(variant):
     torch.manual_seed(0)
-    strided = Backbone("resnet26", output_stride=32, stride_on_first_conv=stride_on_first_conv).eval()
-    dilated = Backbone("resnet26", output_stride=8, stride_on_first_conv=stride_on_first_conv).eval()
+    strided = Backbone("resnet26", output_stride=32, resnet=variant).eval()
+    dilated = Backbone("resnet26", output_stride=8, resnet=variant).eval()
     dilated.load_state_dict(strided.state_dict())
     images = torch.randn(1, 3, 97, 97)
     with torch.no_grad():
         coarse, fine = strided(images), dilated(images)
     assert fine.shape[-1] > 3 * coarse.shape[-1]
+    assert (strided.stride, dilated.stride) == (32, 8)
     torch.testing.assert_close(fine[:, :, ::4, ::4], coarse, atol=1e-4, rtol=1e-4)
 
 
@@ -46,3 +48,33 @@ def test_wrong_weights_are_named(tmp_path):
     save_file({"x": torch.zeros(1)}, tmp_path / "w.safetensors")
     with pytest.raises(ValueError, match=r"conv1\.0\.weight is missing"):
         Backbone("resnet10t").load(str(tmp_path / "w.safetensors"))
+
+
+FAMILIES = {
+    "resnet10t": 8, "tf_efficientnet_lite0": 16, "mobilenetv3_small_050": 16, "convnext_atto": 8,
+    "regnetx_002": 8, "pvt_v2_b0": None,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_any_family_with_feature_maps(name, tmp_path):
+    stride = FAMILIES[name]
+    backbone = Backbone(name, output_stride=stride, stage=None if stride else 2)
+    stride = stride or 16
+    features = backbone(torch.randn(1, 3, 97, 65))
+    assert backbone.stride == stride
+    assert features.shape[1] == backbone.channels
+    assert features.shape[2:] in {(96 // stride, 64 // stride), (96 // stride + 1, 64 // stride + 1)}
+    features.mean().backward()
+    whole = timm.create_model(name).state_dict()
+    save_file({key: value.contiguous() for key, value in whole.items()}, tmp_path / "w.safetensors")
+    backbone.load(str(tmp_path / "w.safetensors"))
+    for tensor in backbone.features.state_dict().values():
+        assert any(torch.equal(tensor, value) for value in whole.values())
+
+
+def test_what_cannot_be_dilated_says_so():
+    with pytest.raises(ValueError, match="set output_stride to null"):
+        Backbone("pvt_v2_b0", output_stride=8)
+    with pytest.raises(ValueError, match="bottleneck"):
+        Backbone("resnet10t", resnet="v1")

@@ -1,12 +1,13 @@
 import pytest
 import torch
 
-from ssnan.models import SSNAN, Backbone
+from ssnan.models import SSNAN, Backbone, MaximumAggregation, NeuralAggregation, SharedNeuralAggregation
 
 
-def small(scales=(0.5, 0.75, 1.0)):
+def small(scales=(0.5, 0.75, 1.0), aggregation=None, aggregated="scores"):
     torch.manual_seed(0)
-    return SSNAN(5, Backbone("resnet10t", output_stride=8), scales=scales, hidden=8)
+    aggregation = aggregation or NeuralAggregation(5, len(scales), hidden=8)
+    return SSNAN(5, Backbone("resnet10t", output_stride=8), scales, aggregation, aggregated)
 
 
 @pytest.mark.parametrize("size", [(64, 64), (65, 97), (40, 120)])
@@ -47,8 +48,18 @@ def test_every_scale_s_features_lie_where_the_finest_s_do(size):
         torch.testing.assert_close(scores, where, atol=1e-3, rtol=0)
 
 
-def test_every_parameter_gets_a_finite_gradient():
-    network = small()
+MODES = {
+    "scores": lambda: small(),
+    "probabilities": lambda: small(aggregated="probabilities"),
+    "features": lambda: small(aggregation=NeuralAggregation(512, 3, hidden=8), aggregated="features"),
+    "shared": lambda: small(aggregation=SharedNeuralAggregation(5, hidden=8)),
+    "maximum": lambda: small(aggregation=MaximumAggregation()),
+}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_every_parameter_gets_a_finite_gradient(mode):
+    network = MODES[mode]()
     network(torch.randn(2, 3, 64, 64)).scores.square().sum().backward()
     for name, parameter in network.named_parameters():
         assert parameter.grad is not None, name
@@ -69,3 +80,38 @@ def test_one_scale_is_the_plain_skip_net():
 def test_wrong_scales():
     with pytest.raises(ValueError, match="different positive numbers"):
         small((1.0, 1.0))
+    with pytest.raises(ValueError, match="built for 2 scales"):
+        small(aggregation=NeuralAggregation(5, 2))
+    with pytest.raises(ValueError, match="built for 5 channels, the features have 512"):
+        small(aggregation=NeuralAggregation(5, 3), aggregated="features")
+
+
+def test_fused_probabilities_are_the_weighted_sum_of_the_scales():
+    output = small(aggregated="probabilities").eval()(torch.randn(1, 3, 64, 48))
+    expected = sum(output.scale_weights[:, s, None] * output.scale_scores[s].softmax(1) for s in range(3))
+    torch.testing.assert_close(output.scores.softmax(1), expected)
+
+
+def test_fused_features_are_classified_once():
+    network = MODES["features"]().eval()
+    images = torch.randn(1, 3, 64, 64)
+    assert network(images).scores.shape == (1, 5, 8, 8)
+    network.aggregation = MaximumAggregation()
+    finest = network.classifier(network.backbone(images))
+    torch.testing.assert_close(network(images).scale_scores[-1], finest)
+
+
+def test_a_shared_head_trained_with_three_scales_runs_with_any():
+    network = MODES["shared"]()
+    network(torch.randn(1, 3, 64, 64)).scores.sum().backward()
+    for scales in ((0.5, 1.0), (0.5, 0.75, 1.0, 1.25), (1.5, 0.5, 1.25, 1.0, 0.75)):
+        network.scales = scales
+        output = network.eval()(torch.randn(1, 3, 64, 64))
+        side = round(63 * max(scales)) + 1
+        assert output.scores.shape[-1] == -(-side // 8)
+        assert output.scale_weights.shape[1] == len(scales)
+    network.scales = (0.75, 0.5, 1.25, 1.0, 1.5)
+    images = torch.randn(1, 3, 64, 64)
+    first = network(images).scores
+    network.scales = (0.5, 0.75, 1.0, 1.25, 1.5)
+    torch.testing.assert_close(network(images).scores, first)

@@ -1,20 +1,44 @@
-"""Adaptive neural aggregation (Section 3.2): every pixel chooses how much it trusts each scale."""
+"""From the maps of several scales to one (Section 3.2): every pixel chooses how much it trusts each scale."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+Aggregated = tuple[Float[Tensor, "b c h w"], Float[Tensor, "b s h w"] | None]
 
-class NeuralAggregation(nn.Module):
-    """Weigh and sum score maps of several scales.
 
-    Two convolutions, ``hidden`` × 3 × 3 with a ReLU and N_S × 3 × 3, read all the maps together;
-    a softmax over scales (Eq. 3) turns their output into weights that all channels share, and the
-    weighted sum is Eq. 2. The result lies in the convex hull of the maps.
+class Aggregation(nn.Module, ABC):
+    """Fuses maps of one shape, be they class scores, probabilities or features.
+
+    Attributes:
+        channels: channels C of each map; None if any number will do.
+        num_scales: number of maps N_S; None if any number will do.
+    """
+
+    channels: int | None = None
+    num_scales: int | None = None
+
+    @abstractmethod
+    def forward(self, maps: Sequence[Float[Tensor, "b c h w"]]) -> Aggregated:
+        """Fuse ``maps``, each (B, C, h, w).
+
+        Returns:
+            The fused map (B, C, h, w) and the weights of Eq. 2 (B, N_S, h, w); None for the weights
+            where channels choose their scales apart.
+        """
+
+
+class NeuralAggregation(Aggregation):
+    """The paper's module. Two convolutions, ``hidden`` × 3 × 3 with a ReLU and N_S × 3 × 3, read all
+    the maps together; a softmax over scales (Eq. 3) turns their output into weights that all
+    channels share, and the weighted sum is Eq. 2. The result lies in the convex hull of the maps.
+
+    It is built for N_S maps in one order; :class:`SharedNeuralAggregation` is free in both.
 
     Args:
         channels: channels C of each map.
@@ -24,34 +48,81 @@ class NeuralAggregation(nn.Module):
 
     def __init__(self, channels: int, num_scales: int, hidden: int = 512) -> None:
         super().__init__()
+        self.channels = channels
         self.num_scales = num_scales
-        self.attention = nn.Sequential(
-            nn.Conv2d(channels * num_scales, hidden, 3, padding=1),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(hidden, num_scales, 3, padding=1),
-        )
-        for convolution in (self.attention[0], self.attention[2]):
-            assert isinstance(convolution, nn.Conv2d)
-            # Nearly equal weights at the start: training begins as average pooling.
-            nn.init.normal_(convolution.weight, std=0.01)
-            nn.init.zeros_(convolution.bias)  # type: ignore[arg-type]
+        self.attention = _attention(channels * num_scales, hidden, num_scales)
 
-    def forward(
-        self, maps: Sequence[Float[Tensor, "b c h w"]]
-    ) -> tuple[Float[Tensor, "b c h w"], Float[Tensor, "b s h w"]]:
-        """Fuse ``maps``, each (B, C, h, w), in the order the module was trained with.
-
-        Returns:
-            The fused map (B, C, h, w) and the weights (B, N_S, h, w).
+    def forward(self, maps: Sequence[Float[Tensor, "b c h w"]]) -> Aggregated:
+        """As :meth:`Aggregation.forward`.
 
         Raises:
             ValueError: the number of maps is not ``num_scales``.
         """
         if len(maps) != self.num_scales:
             raise ValueError(
-                f"expected {self.num_scales} maps, one a scale, got {len(maps)}; "
-                "the paper's module is built for a fixed number of scales"
+                f"expected {self.num_scales} maps, one a scale, got {len(maps)}; the paper's module is built "
+                "for a fixed number of scales, SharedNeuralAggregation takes any"
             )
         weights = self.attention(torch.cat(list(maps), dim=1)).softmax(dim=1)
-        fused = sum(weights[:, s : s + 1] * scores for s, scores in enumerate(maps))
-        return fused, weights
+        return _weighted_sum(weights, maps), weights
+
+
+class SharedNeuralAggregation(Aggregation):
+    """One head scores the scales one by one, so that their number and order are free.
+
+    The paper asks for a module "able to process different number of scales and invariant to the
+    scale order" (Section 3.2), which one that reads a concatenation cannot be. Here
+    a^s = f(x^s) with the same two convolutions, ``hidden`` × 3 × 3 and 1 × 3 × 3, for every scale;
+    Eqs. 2 and 3 are unchanged.
+
+    Args:
+        channels: channels C of each map.
+        hidden: width of the first convolution.
+    """
+
+    def __init__(self, channels: int, hidden: int = 512) -> None:
+        super().__init__()
+        self.channels = channels
+        self.attention = _attention(channels, hidden, 1)
+
+    def forward(self, maps: Sequence[Float[Tensor, "b c h w"]]) -> Aggregated:
+        weights = torch.cat([self.attention(one) for one in maps], dim=1).softmax(dim=1)
+        return _weighted_sum(weights, maps), weights
+
+
+class AverageAggregation(Aggregation):
+    """Average pooling over scales: w ≡ 1 / N_S."""
+
+    def forward(self, maps: Sequence[Float[Tensor, "b c h w"]]) -> Aggregated:
+        batch, _, height, width = maps[0].shape
+        weights = maps[0].new_full((batch, len(maps), height, width), 1 / len(maps))
+        return _weighted_sum(weights, maps), weights
+
+
+class MaximumAggregation(Aggregation):
+    """Maximum pooling over scales, each channel for itself."""
+
+    def forward(self, maps: Sequence[Float[Tensor, "b c h w"]]) -> Aggregated:
+        fused = maps[0]
+        for one in maps[1:]:
+            fused = torch.maximum(fused, one)
+        return fused, None
+
+
+def _attention(channels: int, hidden: int, out: int) -> nn.Sequential:
+    layers = nn.Sequential(
+        nn.Conv2d(channels, hidden, 3, padding=1), nn.ReLU(inplace=True), nn.Conv2d(hidden, out, 3, padding=1)
+    )
+    for convolution in (layers[0], layers[2]):
+        assert isinstance(convolution, nn.Conv2d)
+        # Nearly equal weights at the start: training begins as average pooling.
+        nn.init.normal_(convolution.weight, std=0.01)
+        nn.init.zeros_(convolution.bias)  # type: ignore[arg-type]
+    return layers
+
+
+def _weighted_sum(weights: Tensor, maps: Sequence[Tensor]) -> Tensor:
+    fused = weights[:, :1] * maps[0]
+    for s, one in enumerate(maps[1:], start=1):
+        fused = fused + weights[:, s : s + 1] * one
+    return fused

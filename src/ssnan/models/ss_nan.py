@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fractions import Fraction
+from typing import Literal
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import interpolate
 
-from ssnan.models.aggregation import NeuralAggregation
+from ssnan.models.aggregation import Aggregation, NeuralAggregation
 from ssnan.models.backbone import Backbone
 from ssnan.models.output import ParsingNetwork, ParsingOutput
+from ssnan.models.pyramid import at_finest, in_order, resized
 
 
 class SSNAN(ParsingNetwork):
@@ -20,8 +21,17 @@ class SSNAN(ParsingNetwork):
     Args:
         num_classes: classes C, background included.
         backbone: the Skip-Net; ResNet-101 at output stride 8 in the paper.
-        scales: sizes relative to the input. Their order is of no consequence.
-        hidden: width of the aggregation module.
+        scales: sizes relative to the input. With an aggregation that takes any number of maps,
+            the attribute ``scales`` may be set anew after training.
+        aggregation: how the scales meet; the paper's :class:`NeuralAggregation` by default.
+        aggregated: what is read and fused. The paper says "probability maps" and then puts a
+            softmax on their sum; ``scores`` is our reading, one softmax after the fusion.
+            ``probabilities`` fuses behind each scale's softmax and returns logarithms, so that a
+            softmax gives the fused probabilities back. ``features`` fuses the backbone's output
+            and classifies once, as a public Keras version does.
+
+    Raises:
+        ValueError: wrong scales, or an aggregation built for other maps.
     """
 
     def __init__(
@@ -29,31 +39,37 @@ class SSNAN(ParsingNetwork):
         num_classes: int,
         backbone: Backbone,
         scales: Sequence[float] = (0.5, 0.75, 1.0),
-        hidden: int = 512,
+        aggregation: Aggregation | None = None,
+        aggregated: Literal["scores", "probabilities", "features"] = "scores",
     ) -> None:
         super().__init__()
-        if not scales or len(set(scales)) != len(scales) or min(scales) <= 0:
-            raise ValueError(f"scales: expected different positive numbers, got {list(scales)}")
         self.num_classes = num_classes
-        self.scales = tuple(sorted(scales))
+        self.scales = in_order(scales)
         self.backbone = backbone
         self.classifier = nn.Conv2d(backbone.channels, num_classes, 3, padding=1)
         nn.init.normal_(self.classifier.weight, std=0.01)
         nn.init.zeros_(self.classifier.bias)  # type: ignore[arg-type]
-        self.aggregation = NeuralAggregation(num_classes, len(self.scales), hidden)
+        self.aggregated = aggregated
+        channels = backbone.channels if aggregated == "features" else num_classes
+        self.aggregation = aggregation or NeuralAggregation(channels, len(self.scales))
+        for what, built_for, needed in (
+            ("channels", self.aggregation.channels, channels),
+            ("scales", self.aggregation.num_scales, len(self.scales)),
+        ):
+            if built_for not in (None, needed):
+                raise ValueError(f"aggregation: is built for {built_for} {what}, the {aggregated} have {needed}")
 
     def forward(self, images: Float[Tensor, "b 3 H W"]) -> ParsingOutput:
-        """Parse normalised pictures; scores come at the finest scale's stride.
-
-        Feature i lies exactly on pixel ``stride · i`` where every scale's height and width are a
-        multiple of the stride plus one, as 321, 241 and 161 are; all resizing aligns corners.
-        """
-        maps = [self.classifier(self.backbone(_resized(images, scale))) for scale in self.scales]
-        finest = maps[-1].shape[-2:]
-        maps = [
-            *(interpolate(scores, size=finest, mode="bilinear", align_corners=True) for scores in maps[:-1]),
-            maps[-1],
-        ]
+        """Parse normalised pictures; scores come at the finest scale's stride."""
+        features = [self.backbone(resized(images, scale)) for scale in in_order(self.scales)]
+        if self.aggregated == "features":
+            fused, weights = self.aggregation(at_finest(features))
+            maps = at_finest([self.classifier(one) for one in features])
+            return ParsingOutput(self.classifier(fused), tuple(maps), weights)
+        maps = at_finest([self.classifier(one) for one in features])
+        if self.aggregated == "probabilities":
+            fused, weights = self.aggregation([scores.softmax(dim=1) for scores in maps])
+            return ParsingOutput(fused.clamp_min(torch.finfo(fused.dtype).tiny).log(), tuple(maps), weights)
         fused, weights = self.aggregation(maps)
         return ParsingOutput(fused, tuple(maps), weights)
 
@@ -62,12 +78,3 @@ class SSNAN(ParsingNetwork):
 
     def load_backbone(self, weights: str) -> None:
         self.backbone.load(weights)
-
-
-def _resized(images: Tensor, scale: float) -> Tensor:
-    if scale == 1:
-        return images
-    # Whole numbers throughout, for the exporter: s = n / d, and (H − 1) s + 1 rounded.
-    n, d = Fraction(scale).limit_denominator(100).as_integer_ratio()
-    height, width = (((side - 1) * n + d // 2) // d + 1 for side in images.shape[-2:])
-    return interpolate(images, size=(height, width), mode="bilinear", align_corners=True)

@@ -1,0 +1,95 @@
+"""Initial weights of backbones: files in several dialects, and networks that grow."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+State = dict[str, Tensor]
+
+PSPNET_STEM = {"conv1": "conv1.0", "bn1": "conv1.1", "conv2": "conv1.3", "bn2": "conv1.4", "conv3": "conv1.6", "bn3": "bn1"}
+"""Stem of PSPNet's ResNet, as the ImageNet checkpoint names it and as timm does."""
+PSPNET_LAYER0 = {"0": "conv1.0", "1": "conv1.1", "3": "conv1.3", "4": "conv1.4", "6": "conv1.6", "7": "bn1"}
+"""The same stem inside a trained PSPNet, where it is one sequence called ``layer0``."""
+
+
+def read_weights(path: str) -> State:
+    """Tensors of a ``.safetensors`` file in timm's key names, or of a PyTorch file (``.pth``, ``.pt``,
+    ``.ckpt``) in timm's or PSPNet's, ``module.`` in front or not.
+
+    Raises:
+        ValueError: no such file, or not a file of tensors.
+    """
+    if not Path(path).is_file():
+        raise ValueError(f"backbone weights {path!r}: no such file; give a .safetensors or .pth file, or 'timm'")
+    try:
+        if path.endswith(".safetensors"):
+            return load_file(path)
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        state = content.get("state_dict", content)
+        return in_timm_names({key.removeprefix("module."): value for key, value in state.items()})
+    except Exception as error:
+        raise ValueError(f"backbone weights {path!r}: cannot be read ({error})") from None
+
+
+def in_timm_names(state: Mapping[str, Tensor]) -> State:
+    """PSPNet's stem renamed as timm names a deep stem; every other key is the same in both."""
+    if "layer0.0.weight" in state:
+        pattern, names = r"layer0\.(\d)\.", PSPNET_LAYER0
+    elif "conv3.weight" in state:
+        pattern, names = r"((?:conv|bn)\d)\.", PSPNET_STEM
+    else:
+        return dict(state)
+    return {re.sub(f"^{pattern}", lambda match: f"{names[match[1]]}.", key): value for key, value in state.items()}
+
+
+def in_feature_names(state: State, wanted: Mapping[str, Tensor]) -> State:
+    """``state`` under the keys of timm's feature extractors, which flatten ``stages.0.`` to ``stages_0.``."""
+    renamed = {key: re.sub(r"^(\w+?)_(\d+)\.", r"\1.\2.", key) for key in wanted}
+    return state | {key: state[name] for key, name in renamed.items() if key not in state and name in state}
+
+
+def grown(state: State, wanted: Mapping[str, Tensor], silence: Literal["conv", "norm"]) -> State:
+    """``state`` with the residual blocks that ``wanted`` has beyond it: ResNet-101 from ResNet-50.
+
+    A new block is a copy of its stage's last one whose residual branch ends in zero, x + 0 = x, so
+    that the network's output stays as it was, and learns from there.
+
+    Args:
+        state: tensors of the shallower network.
+        wanted: tensors of the deeper one, for their keys.
+        silence: what is zero. ``norm``: scale and shift of the last batch norm, which then learns.
+            ``conv``: weights of the last convolution, for batch norms that are frozen. (Before a
+            live batch norm a zero convolution has no variance, and its gradient explodes.)
+    """
+    result = dict(state)
+    last = _last_blocks(state)
+    for key, needed in wanted.items():
+        match = re.match(r"(.*?layer\d+)\.(\d+)\.(.*)", key)
+        if match is None or match[1] not in last or int(match[2]) <= last[match[1]]:
+            continue
+        stage, _, inside = match.groups()
+        source = f"{stage}.{last[stage]}."
+        if source + inside not in state:
+            continue
+        end = "3" if f"{source}conv3.weight" in state else "2"
+        value = state[source + inside].clone()
+        silent = {"conv": (f"conv{end}.weight", f"bn{end}.bias", f"bn{end}.running_mean"),
+                  "norm": (f"bn{end}.weight", f"bn{end}.bias")}[silence]  # fmt: skip
+        result[key] = torch.zeros_like(needed, dtype=value.dtype) if inside in silent else value
+    return result
+
+
+def _last_blocks(state: Mapping[str, Tensor]) -> dict[str, int]:
+    """Highest block number of every stage of a ResNet; empty for other networks."""
+    last: dict[str, int] = {}
+    for key in state:
+        if match := re.match(r"(layer\d+)\.(\d+)\.conv1", key):
+            last[match[1]] = max(last.get(match[1], 0), int(match[2]))
+    return last
