@@ -16,5 +16,5 @@ def test_both_steps_of_every_recipe_are_accepted(first, capsys):
             train([*arguments, "--print_config"])
         assert ended.value.code == 0
         printed = capsys.readouterr().out
-        assert ("joint_form: WEIGHTED" in printed) == bool(overlays)
+        assert ("joint_form: weighted" in printed) == bool(overlays)
         assert "class_path: ssnan.models.SSNAN" in printed

@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 FAILED, MISUSED = 1, 2
+LISTED = 20
+"""Problems of a dataset that are printed one by one."""
 
 
 def parse(arguments: Sequence[str]) -> int:
@@ -69,7 +71,8 @@ def evaluate(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="ssnan evaluate", description="Overall accuracy, mean accuracy, mean IoU and the per-class row."
     )
-    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="a dataset in LIP's layout")
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="a dataset: LIP's layout, "
+                        "PASCAL-Person-Part's, or your own with a dataset.yaml")  # fmt: skip
     parser.add_argument("--split", default="val", help="train or val (val)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers there too")
     parser.add_argument("--card", action="store_true", help="record the numbers in the model's card too")
@@ -82,7 +85,7 @@ def evaluate(arguments: Sequence[str]) -> int:
     from rich.progress import track
 
     from ssnan.card import ModelError, find_card
-    from ssnan.data.lip import LIPFolder
+    from ssnan.data.layouts import open_split
     from ssnan.evaluate import evaluate, record, report, tables
     from ssnan.parser import load
 
@@ -91,7 +94,7 @@ def evaluate(arguments: Sequence[str]) -> int:
         if options.card:
             find_card(options.model)
         loaded = load(options.model, options.engine, options.threads)
-        folder = LIPFolder(options.data, options.split)
+        folder = open_split(options.data, options.split)
     except ModelError as error:
         return _complain(str(error), MISUSED)
     except ValueError as error:
@@ -111,6 +114,46 @@ def evaluate(arguments: Sequence[str]) -> int:
     return 0
 
 
+def data(arguments: Sequence[str]) -> int:
+    """look at a dataset: ssnan data check DIR"""
+    parser = argparse.ArgumentParser(prog="ssnan data", description="Look at a dataset before you train on it.")
+    check_parser = parser.add_subparsers(required=True, metavar="check").add_parser(
+        "check",
+        help="verify a dataset",
+        description="Read every picture and mask: counts, sizes, ids out of range, missing pairs, class shares, "
+        "pictures that both splits hold. Exit status 1 if anything is wrong.",
+    )
+    check_parser.add_argument("root", type=Path, metavar="DIR", help="the dataset's folder")
+    options = parser.parse_args(arguments)
+
+    from rich.console import Console
+    from rich.progress import track
+
+    from ssnan.data.check import SPLITS, between, check_split, tables
+    from ssnan.data.folder import DatasetError
+    from ssnan.data.layouts import find_split
+
+    checks = {}
+    try:
+        for split in SPLITS:
+            total = len(find_split(options.root, split).pairs) + 1
+            steps = check_split(options.root, split)
+            for found in track(steps, f"reading {split}", total=total, console=Console(stderr=True)):
+                checks[split] = found
+    except DatasetError as error:
+        return _complain(str(error), FAILED)
+    for table in tables(checks):
+        Console().print(table)
+    shared = between(*checks.values())
+    problems = [line for found in checks.values() for line in found.problems] + [f"in both splits, {s}" for s in shared]
+    for line in problems[:LISTED]:
+        print(line)
+    if len(problems) > LISTED:
+        print(f"... and {len(problems) - LISTED} more")
+    print(f"{len(problems)} problems" if problems else "nothing is wrong")
+    return FAILED if problems else 0
+
+
 def train(arguments: Sequence[str]) -> int:
     """train a system: ssnan train --config FILE.yaml"""
     try:
@@ -120,7 +163,9 @@ def train(arguments: Sequence[str]) -> int:
     try:
         print(f"best checkpoint: {train(arguments)}")
     except ValueError as error:
-        return _complain(str(error), FAILED)
+        # What a process that reads data raised comes with its traceback; its last line is the message.
+        message = str(error).rstrip()
+        return _complain(message.rsplit("Error: ", 1)[-1] if "Traceback" in message else message, FAILED)
     return 0
 
 
@@ -149,6 +194,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "parse": parse,
     "train": train,
     "evaluate": evaluate,
+    "data": data,
     "export": export,
 }
 

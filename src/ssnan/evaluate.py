@@ -9,7 +9,7 @@ import numpy as np
 from rich.table import Table
 
 from ssnan.card import ModelCard
-from ssnan.data.lip import Sample
+from ssnan.data.folder import Sample
 from ssnan.labels import LIP
 from ssnan.metrics import LIP_MERGED, Confusion, Score, confusion_matrix, merge_lip
 from ssnan.parser import Parser

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -91,8 +92,9 @@ class LabelSet:
         return table
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, for a model card."""
-        return asdict(self)
+        """Plain values as JSON and YAML know them, for model cards and checkpoints."""
+        values: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return values
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> LabelSet:

@@ -47,6 +47,7 @@ def test_mirroring_leaves_ignored_pixels_ignored():
 
 
 def test_person_crop_holds_the_whole_person(sample):
+    torch.manual_seed(0)
     image, mask = sample
     for _ in range(10):
         cropped_image, cropped = CropAroundPerson(LIP, probability=1.0)(image, mask)

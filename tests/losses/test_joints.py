@@ -3,7 +3,7 @@ import torch
 
 from fakes.lip import person
 from ssnan.labels import LIP, Region
-from ssnan.losses.joints import Centers, joint_distance, label_centers, soft_centers
+from ssnan.losses.joints import Centers, heatmap_distance, joint_distance, label_centers, soft_centers
 
 REGIONS = (Region("a", (1,)), Region("b", (2, 3)))
 
@@ -85,3 +85,21 @@ def test_gradient_through_the_centres_against_finite_differences():
     assert torch.autograd.gradcheck(distance, (logits,))
     [gradient] = torch.autograd.grad(distance(logits).sum(), logits)
     assert gradient.abs().max() > 1e-4
+
+
+def at(cell, present=True):
+    return Centers(torch.tensor([[[cell / 40, 0.5]]]), torch.tensor([[present]]))
+
+
+def test_heatmap_distance_by_hand():
+    # Two Gaussians d cells apart: 0.4 (1 - exp(-d²/4)); one alone: 0.2.
+    for offset, expected in ((0, 0.0), (1, 0.0885), (2, 0.2528), (3, 0.3578), (5, 0.3992)):
+        assert abs(heatmap_distance(at(20.0), at(20.0 + offset)).item() - expected) < 2e-4
+    assert abs(heatmap_distance(at(20.0), at(3.0, present=False)).item() - 0.2) < 1e-4
+    assert heatmap_distance(at(1.0, present=False), at(9.0, present=False)).item() == 0
+
+
+def test_heatmap_distance_has_a_gradient():
+    position = torch.tensor([[[0.48, 0.5]]], dtype=torch.double, requires_grad=True)
+    truth = Centers(torch.tensor([[[0.5, 0.52]]], dtype=torch.double), torch.ones(1, 1, dtype=torch.bool))
+    assert torch.autograd.gradcheck(lambda p: heatmap_distance(Centers(p, truth.present), truth, cells=12), (position,))

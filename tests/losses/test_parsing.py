@@ -4,7 +4,7 @@ import torch
 
 from fakes.lip import person
 from ssnan.labels import LIP, LabelSet, Region
-from ssnan.losses import JointForm, ParsingLoss
+from ssnan.losses import ParsingLoss
 from ssnan.models import ParsingOutput
 
 TWO = LabelSet("two", ("out", "in"), ((0, 0, 0), (255, 0, 0)), regions=(Region("in", (1,)),))
@@ -39,9 +39,9 @@ def test_equation_4_against_numpy():
     def total(form):
         return ParsingLoss(TWO, form, joint_weight=7.0)(output(scores), labels)["loss"].item()
 
-    assert total(JointForm.PRODUCT) == pytest.approx(parsing * joint, rel=1e-4)
-    assert total(JointForm.PRODUCT_DETACHED) == pytest.approx(parsing * joint, rel=1e-4)
-    assert total(JointForm.WEIGHTED) == pytest.approx(parsing * (1 + 7 * joint), rel=1e-4)
+    assert total("product") == pytest.approx(parsing * joint, rel=1e-4)
+    assert total("product_detached") == pytest.approx(parsing * joint, rel=1e-4)
+    assert total("weighted") == pytest.approx(parsing * (1 + 7 * joint), rel=1e-4)
 
 
 def gradients(form, detach=False):
@@ -52,19 +52,19 @@ def gradients(form, detach=False):
 
 
 def test_detached_product_only_scales_the_cross_entropy():
-    plain, _ = gradients(JointForm.NONE)
-    detached, losses = gradients(JointForm.PRODUCT_DETACHED)
+    plain, _ = gradients("none")
+    detached, losses = gradients("product_detached")
     torch.testing.assert_close(detached, plain * losses["fused/joint"])
-    through, _ = gradients(JointForm.PRODUCT)
+    through, _ = gradients("product")
     assert (through - detached).abs().max() > 1e-6
-    torch.testing.assert_close(gradients(JointForm.PRODUCT, detach=True)[0], detached)
+    torch.testing.assert_close(gradients("product", detach=True)[0], detached)
 
 
 def test_weighted_form_still_learns_when_joints_are_perfect():
     # Nothing is decided yet, but the centre of everything is where the one true pixel is.
     labels = torch.zeros(1, 3, 3, dtype=torch.long)
     labels[0, 1, 1] = 1
-    for form, learns in ((JointForm.PRODUCT, False), (JointForm.WEIGHTED, True)):
+    for form, learns in (("product", False), ("weighted", True)):
         scores = torch.zeros(1, 2, 3, 3, requires_grad=True)
         losses = ParsingLoss(TWO, form)(output(scores), labels)
         assert losses["fused/joint"] < 1e-9
@@ -92,7 +92,35 @@ def test_stride_samples_the_labels():
 
 def test_wholly_ignored_pictures_are_harmless():
     scores = torch.randn(2, 2, 4, 4).requires_grad_()
-    losses = ParsingLoss(TWO, JointForm.WEIGHTED)(output(scores), torch.full((2, 4, 4), 255))
+    losses = ParsingLoss(TWO, "weighted")(output(scores), torch.full((2, 4, 4), 255))
     losses["loss"].backward()
     assert losses["loss"] == 0
     assert scores.grad.isfinite().all()
+
+
+def test_class_weights_by_hand():
+    # Losses log(1 + e^-2) at a pixel of class 0 and log 2 at one of class 1, which weighs three times as much.
+    scores = torch.tensor([[[[2.0, 0.0]], [[0.0, 0.0]]]])
+    labels = torch.tensor([[[0, 1]]])
+    losses = ParsingLoss(TWO, class_weights=torch.tensor([1.0, 3.0]))(output(scores), labels)
+    assert losses["loss"].item() == pytest.approx((np.log1p(np.exp(-2)) + 3 * np.log(2)) / 4)
+
+
+def test_equal_class_weights_change_nothing_even_beside_ignored_pixels():
+    scores = torch.randn(2, 2, 4, 4, generator=torch.Generator().manual_seed(0))
+    labels = torch.randint(0, 2, (2, 4, 4), generator=torch.Generator().manual_seed(1))
+    labels[0, :2] = 255
+    plain, weighted = (
+        ParsingLoss(TWO, class_weights=weights)(output(scores), labels)["loss"]
+        for weights in (None, torch.full((2,), 5.0))
+    )
+    torch.testing.assert_close(plain, weighted)
+
+
+def test_heatmaps_may_measure_the_joints():
+    scores = torch.randn(1, 2, 9, 9, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    labels = torch.zeros(1, 9, 9, dtype=torch.long)
+    labels[:, 2:4, 2:4] = 1
+    losses = ParsingLoss(TWO, "product", joint_measure="heatmap")(output(scores), labels)
+    assert 0 < losses["fused/joint"] <= 0.4 + 1e-4
+    assert losses["fused/joint"] != ParsingLoss(TWO, "product")(output(scores), labels)["fused/joint"]

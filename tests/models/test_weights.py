@@ -36,7 +36,11 @@ def test_growth_changes_no_output_and_the_new_blocks_learn(frozen, variant, tmp_
 
 def test_growth_makes_up_nothing_else():
     state = {"layer1.0.conv1.weight": torch.ones(1), "layer1.0.bn2.weight": torch.ones(1)}
-    wanted = {"layer1.1.conv1.weight": torch.ones(1), "layer2.0.conv1.weight": torch.ones(1), "fc.weight": torch.ones(1)}
+    wanted = {
+        "layer1.1.conv1.weight": torch.ones(1),
+        "layer2.0.conv1.weight": torch.ones(1),
+        "fc.weight": torch.ones(1),
+    }
     assert set(grown(state, wanted, "norm")) == {*state, "layer1.1.conv1.weight"}
 
 

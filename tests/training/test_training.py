@@ -1,15 +1,21 @@
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 import yaml
 from PIL import Image
 
+from fakes.custom import write_custom
 from fakes.lip import person
+from fakes.pascal_person_part import write_pascal_person_part
 from ssnan.cli import main
 from ssnan.labels import LIP
-from ssnan.losses import JointForm, ParsingLoss
+from ssnan.losses import ParsingLoss
 from ssnan.metrics import Score, confusion_matrix
-from ssnan.models import SSNAN, Backbone
+from ssnan.models import SSNAN, Backbone, NeuralAggregation
+from ssnan.parser import load
 from ssnan.training.main import train
 from ssnan.upsampling import labels_at
 
@@ -31,9 +37,15 @@ def config(lip_root, tmp_path):
         "model": {
             "network": {
                 "class_path": "ssnan.models.SSNAN",
-                "init_args": {"num_classes": 20, "hidden": 8, "backbone": {"name": "resnet10t", "output_stride": 8}},
+                "init_args": {
+                    "backbone": {"name": "resnet10t", "output_stride": 8},
+                    "aggregation": {
+                        "class_path": "ssnan.models.NeuralAggregation",
+                        "init_args": {"channels": 20, "num_scales": 3, "hidden": 8},
+                    },
+                },
             },
-            "joint_form": "WEIGHTED",
+            "joint_form": "weighted",
         },
         "trainer": {
             "max_epochs": 2,
@@ -46,6 +58,12 @@ def config(lip_root, tmp_path):
     path = tmp_path / "tiny.yaml"
     path.write_text(yaml.safe_dump(values))
     return str(path)
+
+
+@pytest.fixture
+def plain_run(config, tmp_path):
+    train(["--config", config, "--output", str(tmp_path / "plain"), "--trainer.max_epochs", "1"])
+    return tmp_path / "plain"
 
 
 def weights(run):
@@ -88,6 +106,74 @@ def test_from_config_to_checkpoint_to_second_step_to_map(config, lip_root, tmp_p
         assert labels.size == (64, 96)
 
 
+def on(config, root, label_set, tmp_path):
+    """The tiny run on another dataset, with the paper's default aggregation."""
+    values = yaml.safe_load(Path(config).read_text())
+    values["data"] |= {"sources": [{"root": str(root)}], "validation": str(root), "label_set": label_set}
+    del values["model"]["network"]["init_args"]["aggregation"]
+    values["trainer"]["max_epochs"] = 1
+    path = tmp_path / "other.yaml"
+    path.write_text(yaml.safe_dump(values))
+    return ["--config", str(path), "--output", str(tmp_path / "run")]
+
+
+def test_trains_on_pascal_person_part(config, tmp_path):
+    root = write_pascal_person_part(tmp_path / "ppp")
+    best = train(on(config, root, "pascal_person_part", tmp_path))
+    assert main(["evaluate", "--model", str(best), "--data", str(root)]) == 0
+
+
+def test_trains_on_your_own_data_and_the_checkpoint_needs_its_description_no_more(config, tmp_path):
+    root = write_custom(tmp_path / "mine", count=8)
+    best = train(on(config, root, str(root / "dataset.yaml"), tmp_path))
+    shutil.rmtree(root)
+    parser = load(best)
+    assert parser.label_set.name == "workwear"
+    assert parser(person()[0]).labels.max() < 9
+
+
+@pytest.mark.parametrize("workers", ["0", "1"])
+def test_a_wrong_mask_is_one_clear_line_also_from_another_process(config, tmp_path, capfd, workers):
+    root = write_custom(tmp_path / "mine", colors=False)
+    for mask in (root / "masks").iterdir():
+        Image.fromarray(np.full((96, 64), 99, np.uint8)).save(mask)
+    run = on(config, root, str(root / "dataset.yaml"), tmp_path)
+    assert main(["train", *run, "--data.num_workers", workers]) == 1
+    error = capfd.readouterr().err
+    assert ".png: holds label id 99, which is no class of 'workwear' (0..8)" in error
+    assert "Traceback" not in error
+
+
+def test_another_label_set_than_the_run_s_is_refused(config, tmp_path, capsys):
+    root = write_pascal_person_part(tmp_path / "ppp")
+    assert main(["train", *on(config, root, "lip", tmp_path)]) == 1
+    assert "labelled as 'pascal_person_part', the run as 'lip'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        ["--model.joint_form", "product"],
+        ["--model.joint_form", "product_detached"],
+        ["--model.joint_measure", "heatmap"],
+        ["--model.detach_centers", "true"],
+        ["--model.deep_supervision", "false"],
+        ["--model.class_balancing", "median_frequency"],
+        ["--trainer.precision", "bf16-mixed"],
+        ["--trainer.accumulate_grad_batches", "2"],
+        ["--model.network.init_args.backbone.frozen_batch_norm", "true"],
+        ["--model.network.init_args.aggregated", "probabilities"],
+    ],
+    ids=lambda option: f"{option[0].split('.')[-1]}={option[1]}",
+)
+def test_every_option_is_one_line_and_changes_the_outcome(option, config, plain_run, tmp_path):
+    run = tmp_path / "run"
+    train(["--config", config, "--output", str(run), "--trainer.max_epochs", "1", *option])
+    changed, plain = weights(run), weights(plain_run)
+    assert any(not torch.equal(changed[name], plain[name]) for name in plain)
+    assert all(value.isfinite().all() for value in changed.values())
+
+
 def test_wrong_config_is_one_clear_line(config, tmp_path, capsys):
     assert main(["train", "--config", config, "--data.validation", str(tmp_path / "none")]) == 1
     assert "no such folder" in capsys.readouterr().err
@@ -95,11 +181,13 @@ def test_wrong_config_is_one_clear_line(config, tmp_path, capsys):
 
 def test_overfits_two_pictures():
     torch.manual_seed(0)
-    network = SSNAN(20, Backbone("resnet10t", stage=1), scales=(0.5, 1.0), hidden=32)
+    network = SSNAN(
+        20, Backbone("resnet10t", stage=1), scales=(0.5, 1.0), aggregation=NeuralAggregation(20, 2, hidden=32)
+    )
     pairs = [person(97, 65, shift) for shift in (0, 6)]
     images = torch.stack([torch.from_numpy(photo).movedim(2, 0) / 127.5 - 1 for photo, _ in pairs])
     labels = torch.stack([torch.from_numpy(ids).long() for _, ids in pairs])
-    criterion = ParsingLoss(LIP, JointForm.WEIGHTED)
+    criterion = ParsingLoss(LIP, "weighted")
     optimizer = torch.optim.Adam(network.parameters(), lr=5e-3)
     for _ in range(120):
         optimizer.zero_grad()

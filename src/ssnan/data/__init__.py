@@ -1,4 +1,4 @@
-"""Datasets in their published layouts, augmentation, and batches.
+"""Datasets in their official layouts, and the way from a folder to training batches.
 
-:mod:`ssnan.data.lip` needs no torch; nothing is imported here, so that it stays so.
+Folders, layouts and the check need no torch; nothing is imported here, so that it stays so.
 """

@@ -9,14 +9,15 @@ from pathlib import Path
 import numpy as np
 import torch
 from lightning import LightningDataModule
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from ssnan.data.lip import LIPFolder, Sample
+from ssnan.data.folder import DatasetError, ParsingFolder, Sample
+from ssnan.data.layouts import label_set_of, open_split
 from ssnan.data.transforms import geometric, normalize, photometric
-from ssnan.labels import label_set_by_name
 from ssnan.preprocessing import Preprocessing
 
 
@@ -25,7 +26,7 @@ class Source:
     """One dataset of a mixture.
 
     Attributes:
-        root: folder in LIP's layout.
+        root: the dataset's folder, in any layout of :mod:`ssnan.data.layouts`.
         share: how often its pictures are drawn, relative to the other sources. If None for all,
             every picture is seen once an epoch.
     """
@@ -40,7 +41,8 @@ class ParsingData(LightningDataModule):
     Args:
         sources: datasets to train on together.
         validation: dataset whose ``val`` split picks the best checkpoint.
-        label_set: name of the label set.
+        label_set: name of a label set, or the ``dataset.yaml`` of your own data; every dataset must
+            be labelled with it.
         preprocessing: size and normalisation of the network's input; the random resize comes on top.
         crop: height and width of a training crop.
         scale: random resize, as a range of factors.
@@ -72,7 +74,7 @@ class ParsingData(LightningDataModule):
         super().__init__()
         self.sources = sources
         self.validation = validation
-        self.label_set = label_set_by_name(label_set)
+        self.label_set = label_set_of(label_set)
         self.crop = crop
         self.scale = scale
         self.crop_around_person = crop_around_person
@@ -88,9 +90,28 @@ class ParsingData(LightningDataModule):
             raise ValueError("data.sources: give every source a share, or none")
 
     def setup(self, stage: str) -> None:
-        self.val_folder = LIPFolder(self.validation, "val")
+        self.val_folder = self._open(self.validation, "val")
         if stage == "fit":
-            self.train_folders = [LIPFolder(source.root, "train") for source in self.sources]
+            self.train_folders = [self._open(source.root, "train") for source in self.sources]
+
+    def class_pixels(self, limit: int = 1000) -> NDArray[np.int64]:
+        """Pixels of every class in each training mask, (n, C); at most ``limit`` masks of a source,
+        evenly spread over its list."""
+        counts = []
+        for folder in self.train_folders:
+            for index in np.unique(np.linspace(0, len(folder) - 1, min(limit, len(folder))).round().astype(int)):
+                labels = folder.read_mask(folder.pairs[index].mask)
+                counts.append(np.bincount(labels.ravel(), minlength=256)[: len(self.label_set)])
+        return np.stack(counts)
+
+    def _open(self, root: Path, split: str) -> ParsingFolder:
+        folder = open_split(root, split)
+        if folder.label_set != self.label_set:
+            raise DatasetError(
+                f"{root}: is labelled as {folder.label_set.name!r}, the run as {self.label_set.name!r}; set "
+                "data.label_set to the dataset's"
+            )
+        return folder
 
     def train_dataloader(self) -> DataLoader[dict[str, Tensor]]:
         epoch = self.trainer.current_epoch if self.trainer else 0
@@ -138,7 +159,7 @@ class Augmented(Dataset[dict[str, Tensor]]):
 
     def __init__(
         self,
-        folders: Sequence[LIPFolder],
+        folders: Sequence[ParsingFolder],
         order: list[tuple[int, int]],
         geometric: v2.Transform,
         photometric: v2.Transform,

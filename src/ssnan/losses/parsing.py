@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
+from typing import Literal
 
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import cross_entropy, interpolate
 
 from ssnan.labels import LabelSet
-from ssnan.losses.joints import joint_distance, label_centers, soft_centers
+from ssnan.losses.joints import heatmap_distance, joint_distance, label_centers, soft_centers
 from ssnan.models.output import ParsingOutput
 
+JointForm = Literal["none", "weighted", "product", "product_detached"]
+"""How the joint term meets the cross-entropy, image by image.
 
-class JointForm(StrEnum):
-    """How the joint distance meets the cross-entropy, image by image."""
+- ``none``: L_parsing alone, the first training step.
+- ``weighted``: L_parsing · (1 + λ L_joint), the default of the second step. The cross-entropy keeps
+  its gradient where the joints are perfect or absent.
+- ``product``: L_parsing · L_joint, Eq. 4 to the letter.
+- ``product_detached``: Eq. 4 with no gradient through the joints, as the released codes have it.
+"""
 
-    NONE = "none"
-    """L_parsing alone: the first training step."""
-    WEIGHTED = "weighted"
-    """L_parsing · (1 + λ L_joint): the default of the second step. The cross-entropy keeps its
-    gradient where the joints are perfect or absent."""
-    PRODUCT = "product"
-    """L_parsing · L_joint: Eq. 4 to the letter."""
-    PRODUCT_DETACHED = "product_detached"
-    """Eq. 4 with no gradient through the joints, as the released codes have it."""
+JointMeasure = Literal["distance", "heatmap"]
+"""L_joint as Eq. 4 has it, or by the heatmaps of Attention+SSL's code; see :mod:`ssnan.losses.joints`."""
 
 
 class ParsingLoss:
@@ -33,8 +32,10 @@ class ParsingLoss:
     Args:
         label_set: gives the joint regions and the ignored value.
         joint_form: how the joint distance enters.
-        joint_weight: λ of ``JointForm.WEIGHTED``.
+        joint_weight: λ of the ``weighted`` form.
+        joint_measure: how far two joint structures are apart.
         detach_centers: no gradient through the predicted centres.
+        class_weights: weight of every class in the cross-entropy, (C,); equal if None.
         deep_supervision: the same loss on every scale's scores, added with weight 1.
         stride: compare at every ``stride``-th pixel of the labels; the released codes use the
             network's own stride. Larger is faster, 1 is exact.
@@ -43,15 +44,19 @@ class ParsingLoss:
     def __init__(
         self,
         label_set: LabelSet,
-        joint_form: JointForm = JointForm.NONE,
+        joint_form: JointForm = "none",
         joint_weight: float = 10.0,
+        joint_measure: JointMeasure = "distance",
         detach_centers: bool = False,
+        class_weights: Float[Tensor, " c"] | None = None,
         deep_supervision: bool = True,
         stride: int = 1,
     ) -> None:
         self.label_set = label_set
-        self.joint_form = JointForm(joint_form)
+        self.joint_form = joint_form
         self.joint_weight = joint_weight
+        self.joint_measure = joint_measure
+        self.class_weights = class_weights
         self.detach_centers = detach_centers
         self.deep_supervision = deep_supervision
         self.stride = stride
@@ -73,17 +78,26 @@ class ParsingLoss:
 
     def _of_one_map(self, scores: Tensor, labels: Tensor) -> dict[str, Tensor]:
         scores = interpolate(scores.float(), size=labels.shape[-2:], mode="bilinear", align_corners=True)
-        ignore = self.label_set.ignore_index
-        valid = labels != ignore
-        per_pixel = cross_entropy(scores, labels, ignore_index=ignore, reduction="none")
-        parsing = per_pixel.sum(dim=(1, 2)) / valid.sum(dim=(1, 2)).clamp_min(1)
-        if self.joint_form is JointForm.NONE:
+        valid = labels != self.label_set.ignore_index
+        parsing = self._cross_entropy(scores, labels)
+        if self.joint_form == "none":
             return {"parsing": parsing.mean(), "loss": parsing.mean()}
 
         predicted = soft_centers(scores.softmax(dim=1), valid, self.label_set.regions)
         truth = label_centers(labels, len(self.label_set), self.label_set.regions)
-        joint = joint_distance(predicted, truth)
-        if self.detach_centers or self.joint_form is JointForm.PRODUCT_DETACHED:
+        joint = (joint_distance if self.joint_measure == "distance" else heatmap_distance)(predicted, truth)
+        if self.detach_centers or self.joint_form == "product_detached":
             joint = joint.detach()
-        weight = 1 + self.joint_weight * joint if self.joint_form is JointForm.WEIGHTED else joint
+        weight = 1 + self.joint_weight * joint if self.joint_form == "weighted" else joint
         return {"parsing": parsing.mean(), "joint": joint.mean(), "loss": (parsing * weight).mean()}
+
+    def _cross_entropy(self, scores: Tensor, labels: Tensor) -> Float[Tensor, " b"]:
+        """L_parsing of each image: the mean over its pixels that are not ignored, weighted by class."""
+        ignore = self.label_set.ignore_index
+        per_pixel = cross_entropy(scores, labels, ignore_index=ignore, reduction="none")
+        valid = labels != ignore
+        if self.class_weights is None:
+            return per_pixel.sum(dim=(1, 2)) / valid.sum(dim=(1, 2)).clamp_min(1)
+        weights = self.class_weights.to(scores)[labels.where(valid, 0)] * valid
+        total = weights.sum(dim=(1, 2))
+        return (weights * per_pixel).sum(dim=(1, 2)) / total.where(total > 0, 1)

@@ -13,7 +13,14 @@ from torch import Tensor
 
 State = dict[str, Tensor]
 
-PSPNET_STEM = {"conv1": "conv1.0", "bn1": "conv1.1", "conv2": "conv1.3", "bn2": "conv1.4", "conv3": "conv1.6", "bn3": "bn1"}
+PSPNET_STEM = {
+    "conv1": "conv1.0",
+    "bn1": "conv1.1",
+    "conv2": "conv1.3",
+    "bn2": "conv1.4",
+    "conv3": "conv1.6",
+    "bn3": "bn1",
+}
 """Stem of PSPNet's ResNet, as the ImageNet checkpoint names it and as timm does."""
 PSPNET_LAYER0 = {"0": "conv1.0", "1": "conv1.1", "3": "conv1.3", "4": "conv1.4", "6": "conv1.6", "7": "bn1"}
 """The same stem inside a trained PSPNet, where it is one sequence called ``layer0``."""

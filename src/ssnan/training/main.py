@@ -13,6 +13,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from ssnan.data.datamodule import ParsingData
+from ssnan.data.layouts import label_set_of
 from ssnan.training.pictures import ValidationPictures
 from ssnan.training.task import ParsingTask
 
@@ -23,7 +24,11 @@ class TrainingCLI(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_argument("--output", type=Path, default=Path("runs/latest"), help="folder of the run")
         parser.add_argument("--resume", type=bool, default=True, help="continue from OUTPUT/checkpoints/last.ckpt")
-        parser.link_arguments("data.label_set", "model.label_set")
+        # The checkpoint keeps the label set itself, not the name of a file that may go.
+        parser.link_arguments("data.label_set", "model.label_set", compute_fn=lambda name: label_set_of(name).as_dict())
+        parser.link_arguments(
+            "data.label_set", "model.network.init_args.num_classes", compute_fn=lambda name: len(label_set_of(name))
+        )
         parser.link_arguments("data.preprocessing", "model.preprocessing")
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -12,9 +13,9 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 from torchmetrics.classification import MulticlassConfusionMatrix
 
-from ssnan.data.lip import Sample
-from ssnan.labels import label_set_by_name
-from ssnan.losses import JointForm, ParsingLoss
+from ssnan.data.folder import Sample
+from ssnan.data.layouts import label_set_of
+from ssnan.losses import JointForm, JointMeasure, ParsingLoss, median_frequency_weights
 from ssnan.losses.joints import joint_distance, label_centers, soft_centers
 from ssnan.metrics import Score, merge_lip
 from ssnan.models import ParsingNetwork
@@ -26,13 +27,18 @@ class ParsingTask(LightningModule):
 
     Args:
         network: any system of :mod:`ssnan.models`.
-        label_set: name of the label set.
+        label_set: name of a label set, a ``dataset.yaml``, or the plain values of a label set; a
+            checkpoint holds the last.
         preprocessing: of validation pictures, and of everything the network will ever read.
         backbone_weights: where the backbone starts, see :meth:`Backbone.load`; None for random.
         start_from: checkpoint whose weights the whole network starts from, for the second step.
-        joint_form: how the joint loss enters; ``none`` is the first step.
+        joint_form: how the joint loss enters, see :data:`ssnan.losses.JointForm`; ``none`` is the
+            first step.
         joint_weight: λ of the ``weighted`` form.
+        joint_measure: ``distance`` (Eq. 4) or ``heatmap``.
         detach_centers: no gradient through the predicted joints.
+        class_balancing: ``median_frequency`` lets rare classes count as SegNet does,
+            ``root_median_frequency`` by the square root of that.
         deep_supervision: supervise every scale.
         loss_stride: compare every n-th pixel, see :class:`ParsingLoss`.
         learning_rate: base rate; 0.001 in the paper.
@@ -44,13 +50,15 @@ class ParsingTask(LightningModule):
     def __init__(
         self,
         network: ParsingNetwork,
-        label_set: str = "lip",
+        label_set: str | dict[str, Any] = "lip",
         preprocessing: Preprocessing | None = None,
         backbone_weights: str | None = None,
         start_from: Path | None = None,
-        joint_form: JointForm = JointForm.NONE,
+        joint_form: JointForm = "none",
         joint_weight: float = 10.0,
+        joint_measure: JointMeasure = "distance",
         detach_centers: bool = False,
+        class_balancing: Literal["none", "median_frequency", "root_median_frequency"] = "none",
         deep_supervision: bool = True,
         loss_stride: int = 1,
         learning_rate: float = 1e-3,
@@ -63,12 +71,19 @@ class ParsingTask(LightningModule):
         super().__init__()
         self.save_hyperparameters()
         self.network = network
-        self.label_set = label_set_by_name(label_set)
+        self.label_set = label_set_of(label_set)
         self.preprocessing = preprocessing or Preprocessing()
         self.backbone_weights = backbone_weights
         self.start_from = start_from
+        self.class_balancing = class_balancing
         self.criterion = ParsingLoss(
-            self.label_set, joint_form, joint_weight, detach_centers, deep_supervision, loss_stride
+            self.label_set,
+            joint_form,
+            joint_weight,
+            joint_measure,
+            detach_centers,
+            deep_supervision=deep_supervision,
+            stride=loss_stride,
         )
         self.learning_rate = learning_rate
         self.classifier_factor = classifier_factor
@@ -91,6 +106,11 @@ class ParsingTask(LightningModule):
         elif self.backbone_weights is not None:
             self.network.load_backbone(self.backbone_weights)
         self.network.to(memory_format=torch.channels_last)
+        if self.class_balancing != "none":
+            pixels = self.trainer.datamodule.class_pixels()  # type: ignore[attr-defined]
+            power = 1.0 if self.class_balancing == "median_frequency" else 0.5
+            weights = median_frequency_weights(pixels, power)
+            self.criterion.class_weights = torch.from_numpy(weights).float().to(self.device)
 
     def on_train_epoch_start(self) -> None:
         # A resumed run meets the same random numbers (dropout) as one that was never interrupted.

@@ -1,0 +1,141 @@
+"""``ssnan data check``: is a dataset what it says it is?"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from rich.table import Table
+
+from ssnan.data.folder import DatasetError, Pair, ParsingFolder, foreign_ids
+from ssnan.data.layouts import find_split
+from ssnan.images import ImageError, read_rgb
+from ssnan.labels import LabelSet
+
+SPLITS = ("train", "val")
+ALIKE_BITS = 8
+"""Pictures look alike if their difference hashes differ in at most this many of 256 bits."""
+FLAT = 4
+"""Grey levels between neighbouring cells that count as no difference."""
+
+
+@dataclass
+class SplitCheck:
+    """What was found in one split.
+
+    Attributes:
+        label_set: of its masks.
+        listed: pictures the list names.
+        sizes: height and width of every readable picture, (n, 2).
+        pixels: pixels of every class, (C,); ``ignored`` those of the ignored value.
+        pictures: pictures that hold a class, (C,).
+        problems: one line for everything that is wrong.
+        files: checksum of every picture file, to the id that had it first.
+        looks: id and difference hash of every picture, 256 signs.
+        within: lines for files that the split holds twice.
+    """
+
+    label_set: LabelSet
+    listed: int
+    pixels: NDArray[np.int64]
+    pictures: NDArray[np.int64]
+    ignored: int = 0
+    sizes: list[tuple[int, int]] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    files: dict[str, str] = field(default_factory=dict)
+    looks: list[tuple[str, NDArray[np.float32]]] = field(default_factory=list)
+    within: list[str] = field(default_factory=list)
+
+
+def check_split(root: Path, split: str) -> Iterator[SplitCheck]:
+    """Read every picture and mask of a split; yields the growing result after each of them, for a
+    progress bar, and at least once.
+
+    Raises:
+        DatasetError: the folder does not hold what its layout asks for.
+    """
+    folder = find_split(root, split)
+    zeros = np.zeros(len(folder.label_set), dtype=np.int64)
+    found = SplitCheck(folder.label_set, len(folder.pairs) + len(folder.missing), zeros, zeros.copy())
+    found.problems += folder.missing
+    yield found
+    for pair in folder.pairs:
+        try:
+            _add(found, folder, pair)
+        except (DatasetError, ImageError) as error:
+            found.problems.append(str(error))
+        yield found
+
+
+def between(first: SplitCheck, second: SplitCheck) -> list[str]:
+    """Lines for pictures that two splits share: the same file, or nearly the same look in another."""
+    same = [
+        f"same file: {first.files[key]} and {second.files[key]}" for key in first.files.keys() & second.files.keys()
+    ]
+    if first.looks and second.looks:
+        ones, others = (np.stack([signs for _, signs in found.looks]) for found in (first, second))
+        for i, j in np.argwhere(ones @ others.T >= ones.shape[1] - 2 * ALIKE_BITS):
+            line = f"{first.looks[i][0]} and {second.looks[j][0]}"
+            if f"same file: {line}" not in same:
+                same.append(f"same look: {line}")
+    return sorted(same)
+
+
+def tables(checks: dict[str, SplitCheck]) -> list[Table]:
+    """Counts and sizes of every split, and the share of every class."""
+    summary = Table("", *checks, title="splits")
+    by_area = [sorted(found.sizes, key=lambda size: size[0] * size[1]) or [(0, 0)] for found in checks.values()]
+    for name, position in (("smallest picture", 0.0), ("median picture", 0.5), ("largest picture", 1.0)):
+        chosen = [sizes[round(position * (len(sizes) - 1))] for sizes in by_area]
+        summary.add_row(name, *(f"{width} × {height}" for height, width in chosen))
+    for name, values in (
+        ("listed", [str(found.listed) for found in checks.values()]),
+        ("read", [str(len(found.sizes)) for found in checks.values()]),
+        ("held twice", [str(len(found.within)) for found in checks.values()]),
+        ("problems", [str(len(found.problems)) for found in checks.values()]),
+        ("ignored pixels", [f"{f.ignored / max(1, f.pixels.sum() + f.ignored):.2%}" for f in checks.values()]),
+    ):
+        summary.add_row(name, *values)
+    classes = Table(title="classes: share of the labelled pixels, and pictures that hold them")
+    classes.add_column("id", justify="right")
+    classes.add_column("class")
+    for split in checks:
+        classes.add_column(f"{split} %", justify="right")
+        classes.add_column(f"{split} pictures", justify="right")
+    label_set = next(iter(checks.values())).label_set
+    for class_id, name in enumerate(label_set.classes):
+        cells = []
+        for found in checks.values():
+            cells += [f"{100 * found.pixels[class_id] / max(1, found.pixels.sum()):.3f}", str(found.pictures[class_id])]
+        classes.add_row(str(class_id), name, *cells)
+    return [summary, classes]
+
+
+def _add(found: SplitCheck, folder: ParsingFolder, pair: Pair) -> None:
+    image, labels = read_rgb(pair.image), folder.read_mask(pair.mask)
+    found.sizes.append((image.shape[0], image.shape[1]))
+    checksum = hashlib.sha1(pair.image.read_bytes()).hexdigest()
+    if checksum in found.files:
+        found.within.append(f"{found.files[checksum]} and {pair.id}")
+    found.files.setdefault(checksum, pair.id)
+    found.looks.append((pair.id, _look(image)))
+    if image.shape[:2] != labels.shape:
+        raise DatasetError(f"{pair.mask}: is {labels.shape} (rows, columns), its picture is {image.shape[:2]}")
+    counts = np.bincount(labels.ravel(), minlength=256)
+    if wrong := foreign_ids(labels, folder.label_set):
+        raise DatasetError(f"{pair.mask}: holds ids {wrong}, which are no class of {folder.label_set.name!r}")
+    known = counts[: len(folder.label_set)]
+    found.pixels += known
+    found.pictures += known > 0
+    found.ignored += int(counts[folder.label_set.ignore_index])
+
+
+def _look(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Difference hash: for 16 × 16 cells, +1 where a cell is clearly brighter than the next, −1 elsewhere."""
+    grey = np.asarray(Image.fromarray(image).convert("L").resize((17, 16), Image.Resampling.BILINEAR)).astype(int)
+    return np.where(grey[:, :-1] - grey[:, 1:] > FLAT, 1, -1).ravel().astype(np.float32)

@@ -1,0 +1,174 @@
+"""Your own data: a folder of pictures, a folder of masks, and a ``dataset.yaml`` that says what they mean."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+from PIL import Image, ImageColor
+
+from ssnan.data.folder import DatasetError, ParsingFolder, paired, pictures_by_stem
+from ssnan.images import ImageError, read_labels
+from ssnan.labels import LabelSet, Region
+
+DESCRIPTION = "dataset.yaml"
+
+KEYS = {
+    "name": "short name of the label set",
+    "images": "folder of the pictures, beside this file",
+    "masks": "folder of the masks: PNGs with the pictures' names",
+    "classes": "class name: colour, in the order of their ids; the first is the background",
+    "pairs": "[[left, right], …], classes that trade places in a mirror",
+    "joints": "joint name: [class, …], regions of the joint-structure loss",
+    "ignore": "mask value that neither trains nor counts (255)",
+    "splits": "split name: text file with one picture name a line; without it every tenth picture is val",
+}
+"""What may stand in a description, and what it means. ``name``, ``images``, ``masks`` and ``classes`` must."""
+
+
+def open_custom(root: Path, split: str) -> ParsingFolder:
+    """One split of a dataset described by ``root/dataset.yaml``.
+
+    Masks of one channel hold label ids; masks in colours hold the classes' colours. Without lists
+    of its own, a tenth of the pictures, chosen by their names, are ``val`` and the rest ``train``.
+
+    Raises:
+        DatasetError: the description or a file it names is wrong; the message says which.
+    """
+    description = root / DESCRIPTION
+    values = _read(description)
+    label_set = read_label_set(description)
+    images, masks = (root / str(values[key]) for key in ("images", "masks"))
+    for key, folder in (("images", images), ("masks", masks)):
+        if not folder.is_dir():
+            raise DatasetError(f"{description}: {key}: no such folder {folder}")
+    splits = values.get("splits")
+    if splits is None:
+        listed_in, names = description, _by_name(images, split, description)
+    elif split in splits:
+        listed_in = root / str(splits[split])
+        if not listed_in.is_file():
+            raise DatasetError(f"{description}: splits: {split}: no such file {listed_in}")
+        names = [Path(line.strip()).stem for line in listed_in.read_text().splitlines() if line.strip()]
+    else:
+        raise DatasetError(f"{description}: splits: no {split!r}, only {', '.join(splits)}")
+    pairs, missing = paired(zip(names, names, strict=True), images, masks, listed_in)
+    return ParsingFolder(label_set, pairs, missing, partial(read_ids_or_colors, label_set=label_set))
+
+
+def read_label_set(description: Path) -> LabelSet:
+    """The label set that a description defines.
+
+    Raises:
+        DatasetError: it does not define one.
+    """
+    values = _read(description)
+    classes = values["classes"]
+    if not isinstance(classes, Mapping) or len(classes) < 2:
+        raise DatasetError(f"{description}: classes: expected 'name: colour' lines, the background first")
+    ids = {str(name): number for number, name in enumerate(classes)}
+
+    def class_ids(key: str, names: Any) -> tuple[int, ...]:
+        if not isinstance(names, list):
+            raise DatasetError(f"{description}: {key}: expected a list of classes, got {names!r}")
+        for name in names:
+            if str(name) not in ids:
+                raise DatasetError(f"{description}: {key}: {name!r} is no class; the classes are {', '.join(ids)}")
+        return tuple(ids[str(name)] for name in names)
+
+    pairs = [class_ids("pairs", pair) for pair in values.get("pairs") or []]
+    if any(len(pair) != 2 for pair in pairs):
+        raise DatasetError(f"{description}: pairs: expected two classes in each, got {values['pairs']}")
+    try:
+        return LabelSet(
+            name=str(values["name"]),
+            classes=tuple(ids),
+            palette=tuple(_color(description, name, color) for name, color in classes.items()),
+            flip_pairs=tuple((left, right) for left, right in pairs),
+            regions=tuple(
+                Region(str(name), class_ids(f"joints: {name}", members))
+                for name, members in (values.get("joints") or {}).items()
+            ),
+            ignore_index=int(values.get("ignore", 255)),
+        )
+    except DatasetError:
+        raise
+    except ValueError as error:
+        raise DatasetError(f"{description}: {error}") from None
+
+
+def read_ids_or_colors(path: Path, label_set: LabelSet) -> NDArray[np.uint8]:
+    """Label ids of a mask of one channel, or of one painted in the label set's colours.
+
+    Raises:
+        ImageError: cannot be read.
+        DatasetError: a colour is no class's.
+    """
+    try:
+        with Image.open(path) as mask:
+            if mask.mode not in ("RGB", "RGBA"):
+                return read_labels(path)
+            colors = np.asarray(mask.convert("RGB")).astype(np.int32)
+    except OSError as error:
+        raise ImageError(f"{path}: cannot be read as a mask ({error})") from None
+    packed = colors @ np.array([1 << 16, 1 << 8, 1])
+    known = np.array(label_set.palette) @ np.array([1 << 16, 1 << 8, 1])
+    order = np.argsort(known)
+    position = np.searchsorted(known[order], packed).clip(max=len(known) - 1)
+    ids = order[position]
+    wrong = np.argwhere(known[ids] != packed)
+    if len(wrong):
+        row, column = wrong[0]
+        raise DatasetError(
+            f"{path}: colour {tuple(int(v) for v in colors[row, column])} at row {row}, column {column} is no class's; "
+            f"masks in colours may only hold the colours of {label_set.name!r}, without blending at the edges"
+        )
+    return ids.astype(np.uint8)
+
+
+def _read(description: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(description.read_text())
+    except (OSError, yaml.YAMLError) as error:
+        raise DatasetError(f"{description}: cannot be read ({' '.join(str(error).split())})") from None
+    if not isinstance(values, dict):
+        raise DatasetError(f"{description}: expected 'key: value' lines with {', '.join(KEYS)}")
+    for key in values:
+        if key not in KEYS:
+            raise DatasetError(f"{description}: {key!r} means nothing here; the keys are {', '.join(KEYS)}")
+    for key in ("name", "images", "masks", "classes"):
+        if key not in values:
+            raise DatasetError(f"{description}: {key!r} is missing ({KEYS[key]})")
+    return values
+
+
+def _color(description: Path, name: str, color: Any) -> tuple[int, int, int]:
+    try:
+        if isinstance(color, str):
+            return ImageColor.getrgb(color)[:3]
+        red, green, blue = (int(value) for value in color)
+        if not all(0 <= value <= 255 for value in (red, green, blue)):
+            raise ValueError
+        return red, green, blue
+    except (TypeError, ValueError):
+        raise DatasetError(
+            f"{description}: classes: {name}: expected a colour as [red, green, blue] of 0..255 or '#rrggbb', "
+            f"got {color!r}"
+        ) from None
+
+
+def _by_name(images: Path, split: str, description: Path) -> list[str]:
+    if split not in ("train", "val"):
+        raise DatasetError(f"{description}: without 'splits' there are train and val, no {split!r}")
+    # By a checksum of the name, so that a picture stays in its split when others come and go.
+    stems = sorted(pictures_by_stem(images), key=lambda stem: (zlib.crc32(stem.encode()), stem))
+    if len(stems) < 2:
+        raise DatasetError(f"{images}: expected at least two pictures, found {len(stems)}")
+    count = max(1, len(stems) // 10)
+    return sorted(stems[:count] if split == "val" else stems[count:])

@@ -1,0 +1,103 @@
+"""One split of a dataset, whatever its layout: pairs of a picture and a mask, read when asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssnan.images import SUFFIXES, read_labels, read_rgb
+from ssnan.labels import LabelSet
+
+
+class DatasetError(ValueError):
+    """A dataset is not what it should be; the message names the file, what is wrong and what to do."""
+
+
+class Sample(NamedTuple):
+    """One picture (H, W, 3) and its labels (H, W), both uint8."""
+
+    id: str
+    image: NDArray[np.uint8]
+    labels: NDArray[np.uint8]
+
+
+class Pair(NamedTuple):
+    """Where a sample lies."""
+
+    id: str
+    image: Path
+    mask: Path
+
+
+@dataclass(frozen=True)
+class ParsingFolder:
+    """One split of a dataset; :func:`ssnan.data.layouts.open_split` makes them.
+
+    Attributes:
+        label_set: what the masks' values mean.
+        pairs: the samples in the order of the split's list.
+        missing: what the list names and the folders lack, a line each; :func:`open_split
+            <ssnan.data.layouts.open_split>` hands out no folder that has any.
+        read_mask: mask file to label ids, uint8 (H, W).
+    """
+
+    label_set: LabelSet
+    pairs: tuple[Pair, ...]
+    missing: tuple[str, ...] = ()
+    read_mask: Callable[[Path], NDArray[np.uint8]] = read_labels
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, index: int) -> Sample:
+        """Read sample ``index``.
+
+        Raises:
+            ImageError: a file is damaged.
+            DatasetError: picture and mask differ in size, or the mask holds an id that is no class.
+        """
+        sample_id, image_path, mask_path = self.pairs[index]
+        image, labels = read_rgb(image_path), self.read_mask(mask_path)
+        if image.shape[:2] != labels.shape:
+            raise DatasetError(f"{mask_path}: is {labels.shape} (rows, columns), its picture is {image.shape[:2]}")
+        wrong = foreign_ids(labels, self.label_set)
+        if wrong:
+            raise DatasetError(
+                f"{mask_path}: holds label id {wrong[0]}, which is no class of {self.label_set.name!r} "
+                f"(0..{len(self.label_set) - 1}) nor the ignored value {self.label_set.ignore_index}"
+            )
+        return Sample(sample_id, image, labels)
+
+
+def foreign_ids(labels: NDArray[np.uint8], label_set: LabelSet) -> list[int]:
+    """Values of a mask that are neither a class nor ignored, ascending."""
+    values = np.flatnonzero(np.bincount(labels.ravel(), minlength=256))
+    return [int(value) for value in values if value >= len(label_set) and value != label_set.ignore_index]
+
+
+def pictures_by_stem(folder: Path) -> dict[str, Path]:
+    """Every picture directly in ``folder``, by its name without ending."""
+    return {path.stem: path for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES}
+
+
+def paired(
+    ids: Iterable[tuple[str, str]], images: Path, masks: Path, listed_in: Path
+) -> tuple[tuple[Pair, ...], tuple[str, ...]]:
+    """Pairs of (picture stem, mask stem), found in ``images`` and, as PNG, in ``masks``; and a line
+    for each that is not."""
+    by_stem = pictures_by_stem(images)
+    pairs, missing = [], []
+    for stem, mask_stem in ids:
+        mask = masks / f"{mask_stem}.png"
+        if stem not in by_stem:
+            missing.append(f"{listed_in}: {stem} has no picture in {images}")
+        elif not mask.is_file():
+            missing.append(f"{listed_in}: {stem} has no mask {mask}")
+        else:
+            pairs.append(Pair(stem, by_stem[stem], mask))
+    return tuple(pairs), tuple(missing)

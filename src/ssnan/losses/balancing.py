@@ -1,0 +1,22 @@
+"""Weights that let rare classes count (SegNet [1], after Eigen and Fergus)."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def median_frequency_weights(pixels: NDArray[np.int64], power: float = 1.0) -> NDArray[np.float64]:
+    """Weight of every class, (C,), from its pixels in each of n masks, (n, C).
+
+    A class's frequency is its share of the pixels of the masks that hold it; its weight is the
+    median of all frequencies over its own, to the ``power``: 1 is SegNet's, ½ is milder. A class
+    that no mask holds weighs 1.
+    """
+    holds = pixels > 0
+    in_holders = (pixels.sum(axis=1, keepdims=True) * holds).sum(axis=0)
+    seen = in_holders > 0
+    frequency = pixels.sum(axis=0) / np.maximum(in_holders, 1)
+    weights = np.ones(len(frequency))
+    weights[seen] = (np.median(frequency[seen]) / frequency[seen]) ** power
+    return weights

@@ -1,0 +1,82 @@
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from fakes.custom import NAMES, description, write_custom
+from fakes.lip import person
+from ssnan.data.custom import read_label_set
+from ssnan.data.folder import DatasetError
+from ssnan.data.layouts import open_split
+from ssnan.labels import LIP, Region
+
+
+@pytest.mark.parametrize("colors", [True, False])
+def test_masks_in_colours_and_of_ids_read_alike(tmp_path, colors):
+    folder = open_split(write_custom(tmp_path, colors=colors), "train")
+    labels = folder[0].labels
+    expected = person(shift=int(folder.pairs[0].id[1:]))[1]
+    for class_id, name in enumerate(NAMES):
+        np.testing.assert_array_equal(labels == class_id, expected == LIP.classes.index(name))
+
+
+def test_the_description_makes_a_label_set(tmp_path):
+    label_set = read_label_set(write_custom(tmp_path) / "dataset.yaml")
+    assert label_set.classes == NAMES
+    assert label_set.flip_pairs == ((4, 5), (7, 8))
+    assert label_set.regions[0] == Region("head", (1, 2))
+    assert label_set.palette[1] == (255, 0, 0)
+
+
+def test_splits_by_name_are_stable_and_apart(tmp_path):
+    root = write_custom(tmp_path, count=24)
+    train, val = ({pair.id for pair in open_split(root, split).pairs} for split in ("train", "val"))
+    assert (len(train), len(val)) == (22, 2)
+    assert not train & val
+    for path in ("photos/p3.jpg", "masks/p3.png"):
+        (root / path).unlink()
+    assert len({pair.id for pair in open_split(root, "val").pairs} & val) >= 1
+
+
+def test_splits_by_lists(tmp_path):
+    root = write_custom(tmp_path)
+    (root / "dataset.yaml").write_text(
+        yaml.safe_dump(description() | {"splits": {"train": "a.txt", "test": "b.txt"}}, sort_keys=False)
+    )
+    (root / "a.txt").write_text("p0.jpg\np2.jpg\n")
+    (root / "b.txt").write_text("p1\n")
+    assert [pair.id for pair in open_split(root, "train").pairs] == ["p0", "p2"]
+    assert [pair.id for pair in open_split(root, "test").pairs] == ["p1"]
+    with pytest.raises(DatasetError, match="no 'val', only train, test"):
+        open_split(root, "val")
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"colours": 1}, "'colours' means nothing here; the keys are name, images"),
+        ({"name": None}, "'name' is missing"),
+        ({"images": "none"}, "images: no such folder"),
+        ({"pairs": [["left-arm", "arm"]]}, "pairs: 'arm' is no class"),
+        ({"pairs": [["left-arm"]]}, "expected two classes in each"),
+        ({"joints": {"head": "hair"}}, "joints: head: expected a list of classes, got 'hair'"),
+        ({"classes": {"background": "#000000", "hair": [1, 2]}, "pairs": [], "joints": {}}, "hair: expected a colour"),
+        ({"ignore": 3}, "ignore_index 3 is also a class"),
+    ],
+)
+def test_a_wrong_description_is_one_clear_line(tmp_path, change, complaint):
+    root = write_custom(tmp_path)
+    values = {key: value for key, value in (description() | change).items() if value is not None}
+    (root / "dataset.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+    with pytest.raises(DatasetError, match=complaint) as raised:
+        open_split(root, "train")
+    assert str(root / "dataset.yaml") in str(raised.value)
+
+
+def test_a_colour_that_is_no_class_s_is_named_with_its_place(tmp_path):
+    folder = open_split(write_custom(tmp_path), "train")
+    with Image.open(folder.pairs[0].mask) as mask:
+        mask.putpixel((7, 5), (1, 2, 3))
+        mask.save(folder.pairs[0].mask)
+    with pytest.raises(DatasetError, match=rf"{folder.pairs[0].mask.name}: colour \(1, 2, 3\) at row 5, column 7"):
+        folder[0]
