@@ -3,7 +3,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from ssnan.cli import main
 
@@ -77,3 +79,14 @@ def test_parsing_never_imports_torch(tmp_path):
         "assert not {'torch', 'timm', 'lightning', 'jsonargparse'} & sys.modules.keys()"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_views_change_the_map_a_little(tmp_path, capsys):
+    photo = EXAMPLES / "astronaut.png"
+    assert main(["parse", str(photo), "-o", str(tmp_path / "one")]) == 0
+    assert main(["parse", str(photo), "-o", str(tmp_path / "two"), "--scales", "0.75", "1", "--mirror"]) == 0
+    one, two = (np.asarray(Image.open(tmp_path / name / "astronaut.png")) for name in ("one", "two"))
+    assert 0.5 < (one == two).mean() < 1
+    with pytest.raises(SystemExit) as ended:
+        main(["parse", str(photo), "--scales", "9"])
+    assert ended.value.code == 2

@@ -11,6 +11,7 @@ from ssnan.labels import LIP, PASCAL_PERSON_PART, LabelSet, Region
 from ssnan.parser import Parser, load
 from ssnan.render import overlay
 from ssnan.result import ParsingResult
+from ssnan.views import Views
 
 __all__ = [
     "LIP",
@@ -22,6 +23,7 @@ __all__ = [
     "Parser",
     "ParsingResult",
     "Region",
+    "Views",
     "load",
     "overlay",
 ]

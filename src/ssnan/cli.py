@@ -6,6 +6,10 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ssnan.parser import Parser
 
 FAILED, MISUSED = 1, 2
 LISTED = 20
@@ -36,7 +40,6 @@ def parse(arguments: Sequence[str]) -> int:
 
     from ssnan.batch import find_inputs, parse_files
     from ssnan.card import ModelError
-    from ssnan.parser import load
 
     inputs = find_inputs(options.inputs, options.recursive)
     if not inputs:
@@ -44,7 +47,7 @@ def parse(arguments: Sequence[str]) -> int:
     if options.output.exists() and not options.output.is_dir():
         return _complain(f"{options.output}: is a file, expected a folder for the results", MISUSED)
     try:
-        loaded = load(options.model, options.engine, options.threads)
+        loaded = _load(options)
     except ModelError as error:
         return _complain(str(error), MISUSED)
 
@@ -87,13 +90,12 @@ def evaluate(arguments: Sequence[str]) -> int:
     from ssnan.card import ModelError, find_card
     from ssnan.data.layouts import open_split
     from ssnan.evaluate import evaluate, record, report, tables
-    from ssnan.parser import load
 
     console = Console(stderr=True)
     try:
         if options.card:
             find_card(options.model)
-        loaded = load(options.model, options.engine, options.threads)
+        loaded = _load(options)
         folder = open_split(options.data, options.split)
     except ModelError as error:
         return _complain(str(error), MISUSED)
@@ -222,6 +224,28 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default="small", help="bundled model, .onnx file with its card, or checkpoint")
     parser.add_argument("--engine", default="onnxruntime", help="onnxruntime or openvino")
     parser.add_argument("--threads", type=_positive, help="threads to use (every available core)")
+    parser.add_argument(
+        "--scales", nargs="+", type=_factor, default=[1.0], metavar="S", help="parse at these sizes and average (1)"
+    )
+    parser.add_argument("--mirror", action="store_true", help="parse the mirrored photo too, and average")
+
+
+def _load(options: argparse.Namespace) -> Parser:
+    """The parser that the model options ask for; raises ModelError."""
+    from ssnan.parser import load
+    from ssnan.views import Views
+
+    return load(options.model, options.engine, options.threads, Views(tuple(options.scales), options.mirror))
+
+
+def _factor(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= 4:
+        raise argparse.ArgumentTypeError(f"expected a factor above 0, at most 4, got {text!r}")
+    return value
 
 
 def _positive(text: str) -> int:

@@ -11,6 +11,9 @@ from ssnan.labels import LabelSet
 from ssnan.preprocessing import Preprocessing
 from ssnan.result import ParsingResult
 from ssnan.upsampling import labels_at
+from ssnan.views import Views
+
+ONE_VIEW = Views()
 
 
 class Parser:
@@ -20,12 +23,16 @@ class Parser:
         engine: runs the network.
         label_set: what its classes mean.
         preprocessing: what it reads.
+        views: versions of each picture to average over.
     """
 
-    def __init__(self, engine: Engine, label_set: LabelSet, preprocessing: Preprocessing) -> None:
+    def __init__(
+        self, engine: Engine, label_set: LabelSet, preprocessing: Preprocessing, views: Views = ONE_VIEW
+    ) -> None:
         self.engine = engine
         self.label_set = label_set
         self.preprocessing = preprocessing
+        self.views = views
 
     def __call__(self, image: ImageLike) -> ParsingResult:
         """Parse a path, bytes, PIL image or array; see :func:`ssnan.images.read_rgb` for what arrays mean.
@@ -35,11 +42,16 @@ class Parser:
         """
         rgb = read_rgb(image)
         height, width = rgb.shape[:2]
-        scores = self.engine(self.preprocessing(rgb)[None])[0]
+        scores = self.views.scores(rgb, self.engine, self.label_set, self.preprocessing)
         return ParsingResult(labels_at(scores, height, width), self.label_set, scores)
 
 
-def load(model: str | Path = DEFAULT_MODEL, engine: str = "onnxruntime", threads: int | None = None) -> Parser:
+def load(
+    model: str | Path = DEFAULT_MODEL,
+    engine: str = "onnxruntime",
+    threads: int | None = None,
+    views: Views = ONE_VIEW,
+) -> Parser:
     """Load a model once, to use it many times: ``ssnan.load()("photo.jpg")``.
 
     Args:
@@ -47,6 +59,7 @@ def load(model: str | Path = DEFAULT_MODEL, engine: str = "onnxruntime", threads
             (which needs the extra ``train``).
         engine: ``onnxruntime`` or ``openvino``; a checkpoint is run by torch.
         threads: threads of one picture; every available core if None.
+        views: versions of each picture to average over, such as ``Views((0.75, 1.0, 1.25), mirror=True)``.
 
     Raises:
         ModelError: there is no such model or engine.
@@ -56,7 +69,7 @@ def load(model: str | Path = DEFAULT_MODEL, engine: str = "onnxruntime", threads
             from ssnan.training.checkpoint import load_checkpoint
         except ModuleNotFoundError as error:
             raise ModelError(f"{model}: checkpoints need {error.name}; pip install 'ssnan[train]'") from None
-        return load_checkpoint(Path(model), threads)
+        return load_checkpoint(Path(model), threads, views)
     card: ModelCard = find_card(model)
     if engine not in ENGINES:
         raise ModelError(f"engine {engine!r}: expected one of {', '.join(ENGINES)}")
@@ -64,4 +77,4 @@ def load(model: str | Path = DEFAULT_MODEL, engine: str = "onnxruntime", threads
         run = ENGINES[engine](card.weights, threads)
     except ModuleNotFoundError as error:
         raise ModelError(f"engine {engine} needs {error.name}; pip install 'ssnan[{engine}]'") from None
-    return Parser(run, card.label_set, card.preprocessing)
+    return Parser(run, card.label_set, card.preprocessing, views)

@@ -30,20 +30,21 @@ class Preprocessing:
     longest_side: int | None = None
     multiple: int = 32
 
-    def size(self, height: int, width: int) -> tuple[int, int]:
-        """Height and width at the network's input for a picture of ``height`` × ``width``."""
-        factor = 1.0 if self.longest_side is None else self.longest_side / max(height, width)
+    def size(self, height: int, width: int, scale: float = 1.0) -> tuple[int, int]:
+        """Height and width at the network's input for a picture of ``height`` × ``width``, ``scale``
+        times as large as usual."""
+        factor = scale if self.longest_side is None else scale * self.longest_side / max(height, width)
         rows, columns = (
             max(MIN_SIDE, round((side * factor - 1) / self.multiple) * self.multiple + 1) for side in (height, width)
         )
         return rows, columns
 
-    def __call__(self, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """uint8 RGB (H, W, 3) to float32 (3, h, w)."""
-        height, width = self.size(*rgb.shape[:2])
+    def __call__(self, rgb: NDArray[np.uint8], scale: float = 1.0) -> NDArray[np.float32]:
+        """uint8 RGB (H, W, 3) to float32 (3, h, w), ``scale`` times as large as usual."""
+        height, width = self.size(*rgb.shape[:2], scale)
         if (height, width) != rgb.shape[:2]:
             # Pillow's bilinear filter averages over the source pixels when it shrinks.
             rgb = np.asarray(Image.fromarray(rgb).resize((width, height), Image.Resampling.BILINEAR))
-        scale = 1 / (255 * np.array(self.std, dtype=np.float32))
+        gain = 1 / (255 * np.array(self.std, dtype=np.float32))
         shift = np.array(self.mean, dtype=np.float32) / np.array(self.std, dtype=np.float32)
-        return np.ascontiguousarray((rgb * scale - shift).transpose(2, 0, 1), dtype=np.float32)
+        return np.ascontiguousarray((rgb * gain - shift).transpose(2, 0, 1), dtype=np.float32)

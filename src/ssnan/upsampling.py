@@ -43,6 +43,13 @@ def confidence_at(scores: NDArray[np.float32], height: int, width: int) -> NDArr
     return confidence
 
 
+def resized(scores: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
+    """All of scores (C, h, w) at (C, height, width), for small maps: nothing is done in strips."""
+    if scores.shape[1:] == (height, width):
+        return scores
+    return np.stack([_rows(channel, 0, height, height, width) for channel in scores])
+
+
 def _strips(height: int, width: int) -> Iterator[tuple[int, int]]:
     rows = max(1, STRIP_PIXELS // width)
     return ((top, min(top + rows, height)) for top in range(0, height, rows))

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from ssnan.card import ModelError
 from ssnan.models import ParsingNetwork
-from ssnan.parser import Parser
+from ssnan.parser import ONE_VIEW, Parser
 from ssnan.training.task import ParsingTask
+from ssnan.views import Views
 
 
 class TorchEngine:
@@ -46,7 +47,7 @@ def read_task(path: Path) -> ParsingTask:
     return task.eval()
 
 
-def load_checkpoint(path: Path, threads: int | None = None) -> Parser:
+def load_checkpoint(path: Path, threads: int | None = None, views: Views = ONE_VIEW) -> Parser:
     """A parser of a checkpoint.
 
     Raises:
@@ -55,4 +56,4 @@ def load_checkpoint(path: Path, threads: int | None = None) -> Parser:
     if threads is not None:
         torch.set_num_threads(threads)
     task = read_task(path)
-    return Parser(TorchEngine(task.network), task.label_set, task.preprocessing)
+    return Parser(TorchEngine(task.network), task.label_set, task.preprocessing, views)
