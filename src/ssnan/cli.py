@@ -89,7 +89,7 @@ def evaluate(arguments: Sequence[str]) -> int:
 
     from ssnan.card import ModelError, find_card
     from ssnan.data.layouts import open_split
-    from ssnan.evaluate import evaluate, record, report, tables
+    from ssnan.evaluate import evaluate, numbers, record, tables
 
     console = Console(stderr=True)
     try:
@@ -103,16 +103,16 @@ def evaluate(arguments: Sequence[str]) -> int:
         return _complain(str(error), FAILED)
     try:
         samples = (folder[index] for index in track(range(len(folder)), "measuring", console=console))
-        numbers = report(evaluate(loaded, samples), loaded)
+        measured = numbers(evaluate(loaded, samples), loaded.label_set)
     except ValueError as error:
         return _complain(str(error), FAILED)
     print(f"{options.model} on {len(folder)} pictures of {options.data} ({options.split})")
-    for table in tables(numbers, loaded):
+    for table in tables(measured, loaded.label_set):
         Console().print(table)
     if options.card:
-        record(find_card(options.model), f"{options.data.name} {options.split}", numbers)
+        record(find_card(options.model), f"{options.data.name} {options.split}", measured)
     if options.json is not None:
-        options.json.write_text(json.dumps(numbers, indent=2) + "\n")
+        options.json.write_text(json.dumps(measured, indent=2) + "\n")
     return 0
 
 
@@ -171,6 +171,43 @@ def train(arguments: Sequence[str]) -> int:
     return 0
 
 
+def report(arguments: Sequence[str]) -> int:
+    """runs side by side, as the paper's tables and figures"""
+    parser = argparse.ArgumentParser(
+        prog="ssnan report",
+        description="Write report.md and CSV files: the paper's tables from the results of finished runs. Runs in "
+        "folders called seed0, seed1, ... are averaged.",
+    )
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUNS", help="folders of runs, or of folders of runs")
+    parser.add_argument("-o", "--output", type=Path, default=Path("report"), help="folder of the report (report)")
+    parser.add_argument(
+        "--photos",
+        type=Path,
+        metavar="DIR",
+        help="draw figures too: of these photos, or of a dataset's val pictures with their ground truth",
+    )
+    parser.add_argument("--count", type=_positive, default=4, help="photos in a figure (4)")
+    options = parser.parse_args(arguments)
+
+    from ssnan.report import read_systems, write
+
+    try:
+        systems = read_systems(options.runs)
+        path = write(systems, options.output)
+        written = [path]
+        if options.photos is not None:
+            from ssnan.figures import draw
+
+            written += draw(systems, options.photos, options.count, options.output)
+    except ModuleNotFoundError as error:
+        return _complain(f"figures need {error.name}; pip install 'ssnan[train]'", FAILED)
+    except ValueError as error:
+        return _complain(str(error), FAILED)
+    print(path.read_text())
+    print("wrote " + ", ".join(str(file) for file in written))
+    return 0
+
+
 def export(arguments: Sequence[str]) -> int:
     """turn a checkpoint into an ONNX file with its card"""
     parser = argparse.ArgumentParser(prog="ssnan export", description=export.__doc__)
@@ -197,6 +234,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "train": train,
     "evaluate": evaluate,
     "data": data,
+    "report": report,
     "export": export,
 }
 

@@ -41,7 +41,7 @@ class Preprocessing:
 
     def __call__(self, rgb: NDArray[np.uint8], scale: float = 1.0) -> NDArray[np.float32]:
         """uint8 RGB (H, W, 3) to float32 (3, h, w), ``scale`` times as large as usual."""
-        height, width = self.size(*rgb.shape[:2], scale)
+        height, width = self.size(rgb.shape[0], rgb.shape[1], scale)
         if (height, width) != rgb.shape[:2]:
             # Pillow's bilinear filter averages over the source pixels when it shrinks.
             rgb = np.asarray(Image.fromarray(rgb).resize((width, height), Image.Resampling.BILINEAR))

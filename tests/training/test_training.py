@@ -1,3 +1,4 @@
+import json
 import shutil
 from pathlib import Path
 
@@ -172,6 +173,21 @@ def test_every_option_is_one_line_and_changes_the_outcome(option, config, plain_
     changed, plain = weights(run), weights(plain_run)
     assert any(not torch.equal(changed[name], plain[name]) for name in plain)
     assert all(value.isfinite().all() for value in changed.values())
+
+
+def test_report_of_a_run_with_figures(config, plain_run, lip_root, tmp_path, capsys):
+    results = json.loads((plain_run / "results.json").read_text())
+    assert (results["images_seen"], results["pictures"], results["system"]) == (4, 2, "SSNAN")
+    assert results["flops_321"] > 1e8
+    assert 0 < results["minutes"] < 5
+    capsys.readouterr()
+    assert main(["report", str(plain_run), "-o", str(tmp_path / "r"), "--photos", str(lip_root), "--count", "2"]) == 0
+    assert f"{100 * results['present']['mean_iou']:.2f}" in capsys.readouterr().out
+    assert {path.name for path in (tmp_path / "r").glob("*.png")} == {
+        "side_by_side.png", "scale_weights.png", "joints.png",
+    }  # fmt: skip
+    with Image.open(tmp_path / "r" / "scale_weights.png") as figure:
+        assert figure.height == 26 + 2 * 324 - 4
 
 
 def test_wrong_config_is_one_clear_line(config, tmp_path, capsys):

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from lightning import Trainer
-from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint, RichProgressBar, Timer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from ssnan.data.datamodule import ParsingData
 from ssnan.data.layouts import label_set_of
 from ssnan.training.pictures import ValidationPictures
+from ssnan.training.results import write_results
 from ssnan.training.task import ParsingTask
 
 
@@ -45,6 +46,7 @@ class TrainingCLI(LightningCLI):
             LearningRateMonitor("step"),
             RichProgressBar(),
             ValidationPictures(),
+            Timer(),
         ]
         return super().instantiate_trainer(
             logger=TensorBoardLogger(output, name="", version="logs"),
@@ -71,7 +73,7 @@ def train(arguments: Sequence[str]) -> Path:
     """Train as ``arguments`` say, resuming where an interrupted run of the same folder stopped.
 
     Returns:
-        The best checkpoint.
+        The best checkpoint. ``results.json`` beside the checkpoints tells what it reached.
     """
     with warnings.catch_warnings():
         for pattern in NOISE:
@@ -89,4 +91,7 @@ def train(arguments: Sequence[str]) -> Path:
         last = checkpoints / "last.ckpt"
         resumed = last if cli.config["resume"] and last.is_file() else None
         cli.trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=resumed, weights_only=False)
-    return checkpoints / "best.ckpt"
+        best = checkpoints / "best.ckpt"
+        if not cli.trainer.interrupted:
+            write_results(cli.trainer, cli.model, cli.datamodule, best, cli.config["seed_everything"])
+    return best

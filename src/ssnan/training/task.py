@@ -17,7 +17,7 @@ from ssnan.data.folder import Sample
 from ssnan.data.layouts import label_set_of
 from ssnan.losses import JointForm, JointMeasure, ParsingLoss, median_frequency_weights
 from ssnan.losses.joints import joint_distance, label_centers, soft_centers
-from ssnan.metrics import Score, merge_lip
+from ssnan.metrics import Confusion, Score, merge_lip
 from ssnan.models import ParsingNetwork
 from ssnan.preprocessing import Preprocessing
 
@@ -45,7 +45,12 @@ class ParsingTask(LightningModule):
         classifier_factor: how much faster classifier and aggregation learn; 10 in the paper.
         momentum, weight_decay, power: 0.9, 5e-4 and 0.9 in the paper.
         warmup: iterations over which the rate rises linearly; 0 in the paper.
+
+    Attributes:
+        validated: confusion matrix of the last validation.
     """
+
+    validated: Confusion
 
     def __init__(
         self,
@@ -135,7 +140,7 @@ class ParsingTask(LightningModule):
             self.log("val/joint_distance", distance.mean(), batch_size=1, sync_dist=True)
 
     def on_validation_epoch_end(self) -> None:
-        confusion = self.confusion.compute().cpu().numpy()
+        self.validated = confusion = self.confusion.compute().cpu().numpy()
         self.confusion.reset()
         score = Score.of_present(confusion)
         self.log("val/mean_iou", score.mean_iou, prog_bar=True)

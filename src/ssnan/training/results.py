@@ -1,0 +1,62 @@
+"""``results.json``: what a finished run reached and what it cost."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import Trainer
+from lightning.pytorch.callbacks import Timer
+from torch.utils.flop_counter import FlopCounterMode
+
+from ssnan.data.datamodule import ParsingData
+from ssnan.evaluate import numbers
+from ssnan.models import ParsingNetwork
+from ssnan.report import RESULTS
+from ssnan.training.task import ParsingTask
+
+
+def write_results(trainer: Trainer, task: ParsingTask, data: ParsingData, best: Path, seed: int) -> Path:
+    """Validate the best checkpoint and write what it reached into the run's folder, for ``ssnan report``."""
+    epochs, minutes = trainer.current_epoch, _minutes(trainer)
+    steps = trainer.global_step
+    [logged] = trainer.validate(task, datamodule=data, ckpt_path=str(best), verbose=False, weights_only=False)
+    per_step = data.batch_size * trainer.accumulate_grad_batches * trainer.world_size
+    results: dict[str, Any] = {
+        "system": type(task.network).__name__,
+        "label_set": task.label_set.as_dict(),
+        "validation": f"{data.validation.name} val",
+        "pictures": len(data.val_dataloader()),
+        "sources": [source.root.name for source in data.sources],
+        "seed": seed,
+        "epochs": epochs,
+        "images_seen": steps * per_step,
+        "minutes": round(minutes, 2),
+        "parameters": sum(parameter.numel() for parameter in task.network.parameters()),
+        "flops_321": flops(task.network, 321),
+        "joint_distance": logged.get("val/joint_distance"),
+        **numbers(task.validated, task.label_set),
+    }
+    path = best.parent.parent / RESULTS
+    if trainer.is_global_zero:
+        path.write_text(json.dumps(results, indent=2) + "\n")
+    return path
+
+
+@torch.inference_mode()
+def flops(network: ParsingNetwork, side: int) -> int:
+    """Floating-point operations, two a multiply-add, for one picture of ``side`` × ``side``."""
+    device = next(network.parameters()).device
+    training = network.training
+    with FlopCounterMode(display=False) as counter:
+        network.eval()(torch.zeros(1, 3, side, side, device=device))
+    network.train(training)
+    return counter.get_total_flops()
+
+
+def _minutes(trainer: Trainer) -> float:
+    """Minutes of fitting, validation included, over every part of an interrupted run."""
+    timer = next(callback for callback in trainer.callbacks if isinstance(callback, Timer))  # type: ignore[attr-defined]
+    return timer.time_elapsed("train") / 60
