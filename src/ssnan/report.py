@@ -39,7 +39,7 @@ class System:
 
     def percent(self, *keys: str) -> str:
         """As :meth:`number`, of a fraction, in percent."""
-        return self.number(*keys, factor=100)
+        return self.number(*keys, factor=100.0)
 
     def number(self, *keys: str, factor: float = 1.0) -> str:
         """Mean of the number at ``keys`` over the runs, ± the standard deviation between them, times
@@ -90,7 +90,7 @@ def summary(systems: Sequence[System]) -> list[Row]:
         row = [system.name, str(len(system.runs))]
         row += [system.percent("present", key) for key in ("overall_accuracy", "mean_accuracy", "mean_iou")]
         row += [system.percent("merged", "mean_iou")] if merged else []
-        row.append(system.number("joint_distance", factor=1000))
+        row.append(system.number("joint_distance", factor=1000.0))
         row.append(f"{system.runs[0]['parameters'] / 1e6:.1f}")
         row.append(f"{system.runs[0]['flops_321'] / 1e9:.1f}")
         row.append(str(system.runs[0]["images_seen"]))
