@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -38,10 +37,7 @@ def read_task(path: Path) -> ParsingTask:
     if not path.is_file():
         raise ModelError(f"{path}: no such file")
     try:
-        with warnings.catch_warnings():
-            # What is saved is how the network is built; its weights are saved once, in the state dict.
-            warnings.filterwarnings("ignore", "Attribute 'network' is an instance of `nn.Module`")
-            task = ParsingTask.load_from_checkpoint(path, map_location="cpu", weights_only=False)
+        task = ParsingTask.load_from_checkpoint(path, map_location="cpu", weights_only=False)
     except Exception as error:
         raise ModelError(f"{path}: not a checkpoint of 'ssnan train' ({error})") from None
     return task.eval()

@@ -57,7 +57,6 @@ class TrainingCLI(LightningCLI):
 
 NOISE = (
     "LightningCLI's args parameter",  # this is a command line, it only has a command before the flags
-    "Attribute 'network' is an instance of `nn.Module`",  # its constructor's arguments are what is saved
     "`isinstance\\(treespec, LeafSpec\\)`",
     "The number of training batches",
     "Checkpoint directory .* exists and is not empty",  # a resumed run

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any, Literal
 
@@ -74,7 +75,10 @@ class ParsingTask(LightningModule):
         warmup: int = 0,
     ) -> None:
         super().__init__()
-        self.save_hyperparameters()
+        with warnings.catch_warnings():
+            # What is saved is how the network is built; its weights are saved once, in the state dict.
+            warnings.filterwarnings("ignore", "Attribute 'network' is an instance of `nn.Module`")
+            self.save_hyperparameters()
         self.network = network
         self.label_set = label_set_of(label_set)
         self.preprocessing = preprocessing or Preprocessing()

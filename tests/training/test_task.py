@@ -1,0 +1,79 @@
+import pytest
+import torch
+from lightning import Trainer
+
+from fakes.lip import person
+from ssnan.data.folder import Sample
+from ssnan.labels import LIP
+from ssnan.models import SSNAN, AverageAggregation, Backbone
+from ssnan.training import ParsingTask
+
+
+def task(**options):
+    torch.manual_seed(0)
+    network = SSNAN(20, Backbone("resnet10t", stage=2), scales=(0.5, 1.0), aggregation=AverageAggregation())
+    return ParsingTask(network, **options)
+
+
+def rates(module, iterations):
+    """Learning rates of both groups at every iteration of a run."""
+    module.trainer = Trainer(max_steps=iterations, logger=False, enable_checkpointing=False, barebones=True)
+    configured = module.configure_optimizers()
+    optimizer, schedule = configured["optimizer"], configured["lr_scheduler"]["scheduler"]
+    seen = []
+    for _ in range(iterations):
+        seen.append([group["lr"] for group in optimizer.param_groups])
+        optimizer.step()
+        schedule.step()
+    return optimizer, seen
+
+
+def test_poly_schedule_and_the_faster_classifier():
+    optimizer, seen = rates(task(), 10)
+    for step, (base, classifier) in enumerate(seen):
+        assert base == pytest.approx(0.001 * (1 - step / 10) ** 0.9)
+        assert classifier == pytest.approx(10 * base)
+    assert optimizer.defaults["momentum"] == 0.9
+    assert optimizer.defaults["weight_decay"] == 5e-4
+
+
+def test_groups_hold_every_trainable_parameter_once():
+    module = task()
+    optimizer, _ = rates(module, 1)
+    backbone, classifier = ([id(p) for p in group["params"]] for group in optimizer.param_groups)
+    assert sorted(backbone + classifier) == sorted(id(p) for p in module.network.parameters())
+    assert set(classifier) == {id(p) for p in module.network.classifier.parameters()}
+
+
+def test_warmup_rises_linearly():
+    _, seen = rates(task(warmup=5), 20)
+    assert [base / (0.001 * (1 - i / 20) ** 0.9) for i, (base, _) in enumerate(seen[:6])] == pytest.approx(
+        [0.2, 0.4, 0.6, 0.8, 1.0, 1.0]
+    )
+
+
+@pytest.mark.parametrize("form", ["weighted", "product"])
+def test_the_joint_term_pulls_the_joints_together(form):
+    """From the same start, steps along the joint loss bring the structure nearer than the cross-entropy's."""
+    image, labels = (torch.from_numpy(array) for array in person(97, 65))
+    batch = {"images": image.movedim(2, 0)[None] / 127.5 - 1, "labels": labels.long()[None]}
+    distance = {}
+    for name, options in (("none", {}), (form, {"joint_form": form, "joint_weight": 300.0})):
+        module = task(**options)
+        module.log = lambda *args, **kwargs: None
+        measure = ParsingTask(module.network, joint_form="weighted").criterion
+        optimizer = torch.optim.SGD(module.network.parameters(), lr=0.05 if form == "weighted" else 0.2)
+        for _ in range(12):
+            optimizer.zero_grad()
+            loss = module.training_step(batch, 0)
+            (loss / loss.detach()).backward()
+            optimizer.step()
+        with torch.no_grad():
+            distance[name] = measure(module.network(batch["images"]), batch["labels"])["fused/joint"].item()
+    assert distance[form] < 0.8 * distance["none"]
+
+
+def test_validation_is_at_the_picture_s_own_size():
+    module = task().eval()
+    photo, labels = person(70, 50)
+    assert module.scores_at_own_size(Sample("x", photo, labels)).shape == (1, len(LIP), 70, 50)
