@@ -1,4 +1,4 @@
-"""Any timm backbone, cut after a stage and dilated to an output stride."""
+"""Any timm backbone: one of its maps at an output stride, or a pyramid of them."""
 
 from __future__ import annotations
 
@@ -10,18 +10,61 @@ from jaxtyping import Float
 from timm.layers.norm_act import freeze_batch_norm_2d
 from torch import Tensor, nn
 
+from ssnan.models.vgg import VGG
 from ssnan.models.weights import grown, in_feature_names, read_weights
 
 
-class Backbone(nn.Module):
+class _TimmFeatures(nn.Module):
+    """Feature maps of a timm network, with what every system asks of them."""
+
+    def __init__(self, name: str, features: nn.Module, frozen_batch_norm: bool, frozen: Sequence[str]) -> None:
+        super().__init__()
+        self.name = name
+        self.frozen_batch_norm = frozen_batch_norm
+        for module in frozen:
+            features.get_submodule(module).requires_grad_(False)
+        self.features = freeze_batch_norm_2d(features) if frozen_batch_norm else features
+        self.channels_last = "NHWC" in str(getattr(features, "output_fmt", ""))
+
+    def maps(self, images: Tensor) -> list[Tensor]:
+        maps: list[Tensor] = self.features(images)
+        return [one.permute(0, 3, 1, 2) for one in maps] if self.channels_last else maps
+
+    def load(self, weights: str) -> None:
+        """Start from ``weights``: ``timm`` for timm's own (a download), or a file that
+        :func:`ssnan.models.weights.read_weights` reads. Stages that were cut off are left out; blocks
+        that a shallower network's file lacks are grown, see :func:`ssnan.models.weights.grown`.
+
+        Raises:
+            ValueError: no such file, a tensor is missing, or one has another shape.
+        """
+        if weights == "timm":
+            state = timm.create_model(self.name, pretrained=True).state_dict()
+        else:
+            state = read_weights(weights)
+        own = self.features.state_dict()
+        state = grown(in_feature_names(state, own), own, silence="conv" if self.frozen_batch_norm else "norm")
+        missing = [key for key in own if key not in state and not key.endswith("num_batches_tracked")]
+        if missing:
+            raise ValueError(f"{weights}: not weights of timm's {self.name}: {missing[0]} is missing")
+        for key, tensor in own.items():
+            if key in state and state[key].shape != tensor.shape:
+                raise ValueError(
+                    f"{weights}: {key} has shape {tuple(state[key].shape)}, {self.name} has {tuple(tensor.shape)}"
+                )
+        self.features.load_state_dict({key: state[key] for key in own if key in state}, strict=False)
+
+
+class Backbone(_TimmFeatures):
     """Feature maps of one stage of a timm network.
 
     Args:
-        name: timm model with feature maps, such as ``resnet101``, ``convnext_tiny``, ``pvt_v2_b0``.
+        name: timm model with feature maps, such as ``resnet101``, ``convnext_tiny``, ``pvt_v2_b0``, or
+            a VGG, see :class:`ssnan.models.vgg.VGG`.
         output_stride: pixels between neighbouring features. Stages beyond it are dilated. None
             keeps the network's own stride; networks that cannot be dilated want that.
-        stage: last stage kept, counted as timm counts feature maps; the deepest by default.
-            ``stage=3`` of a ResNet ends after ``layer3`` ("conv4_x").
+        stage: last stage kept, counted as timm counts feature maps (of a VGG: its pools); the
+            deepest by default. ``stage=3`` of a ResNet ends after ``layer3`` ("conv4_x").
         resnet: where a ResNet of bottlenecks strides and dilates. ``v1.5`` is timm's: on the 3 × 3
             convolution; the first block of a dilated stage keeps the rate of the stage before, so
             that the features equal the strided network's. ``v1`` is He et al.'s: on the first
@@ -49,62 +92,79 @@ class Backbone(nn.Module):
         frozen_batch_norm: bool = False,
         frozen: Sequence[str] = (),
     ) -> None:
-        super().__init__()
-        self.name = name
-        self.frozen_batch_norm = frozen_batch_norm
-        options: dict[str, Any] = {"features_only": True, "out_indices": (-1 if stage is None else stage,)}
-        if resnet == "pspnet":
-            options |= {"stem_type": "deep", "stem_width": 64}
-        if output_stride is not None:
-            options["output_stride"] = output_stride
-        self.options = options
-        try:
-            features = timm.create_model(name, **options)
-        except (TypeError, AssertionError, NotImplementedError) as error:
-            raise ValueError(
-                f"backbone: timm cannot build {name} with {options} ({error}); if it cannot be dilated, "
-                "set output_stride to null and choose a stage"
-            ) from None
-        self.channels: int = features.feature_info.channels()[-1]
-        self.stride: int = features.feature_info.reduction()[-1]
-        self.channels_last = "NHWC" in str(getattr(features, "output_fmt", ""))
-        if resnet != "v1.5":
-            for layer in _bottleneck_stages(features, resnet):
-                first = layer[0]
-                first.conv2.dilation = first.conv2.padding = layer[-1].conv2.dilation
-                if resnet == "v1":
-                    first.conv1.stride, first.conv2.stride = first.conv2.stride, (1, 1)
-        for module in frozen:
-            features.get_submodule(module).requires_grad_(False)
-        self.features = freeze_batch_norm_2d(features) if frozen_batch_norm else features
+        if name.startswith("vgg"):
+            features: Any = VGG(name, output_stride or 32, (5 if stage is None else stage,))
+            channels, stride = features.channels[-1], features.strides[-1]
+        else:
+            features = _timm(name, (-1 if stage is None else stage,), output_stride, resnet)
+            channels, stride = features.feature_info.channels()[-1], features.feature_info.reduction()[-1]
+        super().__init__(name, features, frozen_batch_norm, frozen)
+        self.channels: int = channels
+        self.stride: int = stride
 
     def forward(self, images: Float[Tensor, "b 3 H W"]) -> Float[Tensor, "b c h w"]:
-        features: Tensor = self.features(images)[0]
-        return features.permute(0, 3, 1, 2) if self.channels_last else features
+        return self.maps(images)[-1]
 
-    def load(self, weights: str) -> None:
-        """Start from ``weights``: ``timm`` for timm's own (a download), or a file that
-        :func:`ssnan.models.weights.read_weights` reads. Stages that were cut off are left out; blocks
-        that a shallower network's file lacks are grown, see :func:`ssnan.models.weights.grown`.
 
-        Raises:
-            ValueError: no such file, a tensor is missing, or one has another shape.
-        """
-        if weights == "timm":
-            state = timm.create_model(self.name, pretrained=True, **self.options).state_dict()
+class Pyramid(_TimmFeatures):
+    """Feature maps of a network at several strides, finest first.
+
+    Args:
+        name: timm model, or a VGG, whose maps come after its pools.
+        strides: which maps; 8, 16 and 32 are VGG's pool3, pool4 and pool5.
+        resnet, frozen_batch_norm, frozen: as of :class:`Backbone`.
+
+    Attributes:
+        channels: channels of the maps.
+
+    Raises:
+        ValueError: the network has no map at one of the strides.
+    """
+
+    def __init__(
+        self,
+        name: str = "vgg16",
+        strides: Sequence[int] = (8, 16, 32),
+        resnet: Literal["v1.5", "v1", "pspnet"] = "v1.5",
+        frozen_batch_norm: bool = False,
+        frozen: Sequence[str] = (),
+    ) -> None:
+        if name.startswith("vgg"):
+            features: Any = VGG(name, 32, tuple(stride.bit_length() - 1 for stride in strides))
+            channels, found = features.channels, features.strides
         else:
-            state = read_weights(weights)
-        own = self.features.state_dict()
-        state = grown(in_feature_names(state, own), own, silence="conv" if self.frozen_batch_norm else "norm")
-        missing = [key for key in own if key not in state and not key.endswith("num_batches_tracked")]
-        if missing:
-            raise ValueError(f"{weights}: not weights of timm's {self.name}: {missing[0]} is missing")
-        for key, tensor in own.items():
-            if key in state and state[key].shape != tensor.shape:
-                raise ValueError(
-                    f"{weights}: {key} has shape {tuple(state[key].shape)}, {self.name} has {tuple(tensor.shape)}"
-                )
-        self.features.load_state_dict({key: state[key] for key in own if key in state}, strict=False)
+            every = timm.create_model(name, features_only=True).feature_info.reduction()
+            features = _timm(name, tuple(i for i, stride in enumerate(every) if stride in strides), None, resnet)
+            channels, found = features.feature_info.channels(), features.feature_info.reduction()
+        if list(found) != list(strides):
+            raise ValueError(f"pyramid: {name} has maps at strides {found}, expected {list(strides)}")
+        super().__init__(name, features, frozen_batch_norm, frozen)
+        self.channels: list[int] = list(channels)
+
+    def forward(self, images: Float[Tensor, "b 3 H W"]) -> list[Tensor]:
+        return self.maps(images)
+
+
+def _timm(name: str, stages: tuple[int, ...], output_stride: int | None, resnet: str) -> Any:
+    options: dict[str, Any] = {"features_only": True, "out_indices": stages}
+    if resnet == "pspnet":
+        options |= {"stem_type": "deep", "stem_width": 64}
+    if output_stride is not None:
+        options["output_stride"] = output_stride
+    try:
+        features = timm.create_model(name, **options)
+    except (TypeError, AssertionError, NotImplementedError) as error:
+        raise ValueError(
+            f"backbone: timm cannot build {name} with {options} ({error}); if it cannot be dilated, "
+            "set output_stride to null and choose a stage"
+        ) from None
+    if resnet != "v1.5":
+        for layer in _bottleneck_stages(features, resnet):
+            first = layer[0]
+            first.conv2.dilation = first.conv2.padding = layer[-1].conv2.dilation
+            if resnet == "v1":
+                first.conv1.stride, first.conv2.stride = first.conv2.stride, (1, 1)
+    return features
 
 
 def _bottleneck_stages(resnet: nn.Module, variant: str) -> list[Any]:

@@ -1,0 +1,56 @@
+"""VGG's convolutions (Simonyan and Zisserman [35]) as the systems of the paper's tables use them."""
+
+from __future__ import annotations
+
+import timm
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+class VGG(nn.Module):
+    """timm's VGG up to its last pool; gives the maps after chosen pools.
+
+    Pools are 3 × 3 with a padding of 1, as DeepLab has them, so that feature i lies on pixel
+    ``stride · i``. Pools beyond the output stride keep their 3 × 3 maximum and lose their stride;
+    the convolutions behind them are dilated instead.
+
+    Args:
+        name: ``vgg11``, ``vgg13``, ``vgg16``, ``vgg19``, or one of them with ``_bn``.
+        output_stride: 8 makes it DeepLab-LargeFOV's (pool4 and pool5 with stride 1, conv5 dilated
+            by 2); 32 is the plain network.
+        pools: which pools' maps to give, 1 to 5.
+
+    Attributes:
+        channels, strides: of the maps given.
+    """
+
+    def __init__(self, name: str, output_stride: int, pools: tuple[int, ...] = (5,)) -> None:
+        super().__init__()
+        # Under timm's own name and numbers, so that its weights fit.
+        self.features = timm.create_model(name).features
+        self.taps: list[int] = []
+        self.channels: list[int] = []
+        self.strides: list[int] = []
+        stride = rate = pool = channels = 1
+        for index, layer in enumerate(self.features):
+            if isinstance(layer, nn.Conv2d):
+                channels = layer.out_channels
+                layer.dilation = layer.padding = (rate, rate)
+            elif isinstance(layer, nn.MaxPool2d):
+                step = 2 if 2 * stride <= output_stride else 1
+                self.features[index] = nn.MaxPool2d(3, step, padding=1)
+                stride, rate = stride * step, rate if step == 2 else rate * 2
+                if pool in pools:
+                    self.taps.append(index)
+                    self.channels.append(channels)
+                    self.strides.append(stride)
+                pool += 1
+
+    def forward(self, images: Float[Tensor, "b 3 H W"]) -> list[Tensor]:
+        maps = []
+        features = images
+        for index, layer in enumerate(self.features):
+            features = layer(features)
+            if index in self.taps:
+                maps.append(features)
+        return maps
