@@ -159,7 +159,7 @@ def test_another_label_set_than_the_run_s_is_refused(config, tmp_path, capsys):
         ["--model.joint_measure", "heatmap"],
         ["--model.detach_centers", "true"],
         ["--model.deep_supervision", "false"],
-        ["--model.class_balancing", "median_frequency"],
+        ["--model.class_balancing", "0.5"],
         ["--trainer.precision", "bf16-mixed"],
         ["--trainer.accumulate_grad_batches", "2"],
         ["--model.network.init_args.backbone.frozen_batch_norm", "true"],

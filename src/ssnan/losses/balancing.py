@@ -10,8 +10,8 @@ def median_frequency_weights(pixels: NDArray[np.int64], power: float = 1.0) -> N
     """Weight of every class, (C,), from its pixels in each of n masks, (n, C).
 
     A class's frequency is its share of the pixels of the masks that hold it; its weight is the
-    median of all frequencies over its own, to the ``power``: 1 is SegNet's, ½ is milder. A class
-    that no mask holds weighs 1.
+    median of all frequencies over its own, to the ``power``: 1 is SegNet's, less is milder. A
+    class that no mask holds weighs 1.
     """
     holds = pixels > 0
     in_holders = (pixels.sum(axis=1, keepdims=True) * holds).sum(axis=0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -38,8 +38,8 @@ class ParsingTask(LightningModule):
         joint_weight: λ of the ``weighted`` form.
         joint_measure: ``distance`` (Eq. 4) or ``heatmap``.
         detach_centers: no gradient through the predicted joints.
-        class_balancing: ``median_frequency`` lets rare classes count as SegNet does,
-            ``root_median_frequency`` by the square root of that.
+        class_balancing: lets rare classes count, by the power to which median-frequency weights are
+            taken: 0 not at all, 1 as SegNet does.
         deep_supervision: supervise every scale.
         loss_stride: compare every n-th pixel, see :class:`ParsingLoss`.
         learning_rate: base rate; 0.001 in the paper.
@@ -64,7 +64,7 @@ class ParsingTask(LightningModule):
         joint_weight: float = 10.0,
         joint_measure: JointMeasure = "distance",
         detach_centers: bool = False,
-        class_balancing: Literal["none", "median_frequency", "root_median_frequency"] = "none",
+        class_balancing: float = 0.0,
         deep_supervision: bool = True,
         loss_stride: int = 1,
         learning_rate: float = 1e-3,
@@ -115,10 +115,9 @@ class ParsingTask(LightningModule):
         elif self.backbone_weights is not None:
             self.network.load_backbone(self.backbone_weights)
         self.network.to(memory_format=torch.channels_last)
-        if self.class_balancing != "none":
+        if self.class_balancing:
             pixels = self.trainer.datamodule.class_pixels()  # type: ignore[attr-defined]
-            power = 1.0 if self.class_balancing == "median_frequency" else 0.5
-            weights = median_frequency_weights(pixels, power)
+            weights = median_frequency_weights(pixels, self.class_balancing)
             self.criterion.class_weights = torch.from_numpy(weights).float().to(self.device)
 
     def on_train_epoch_start(self) -> None:
