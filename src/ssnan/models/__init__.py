@@ -7,18 +7,29 @@ from ssnan.models.aggregation import (
     NeuralAggregation,
     SharedNeuralAggregation,
 )
-from ssnan.models.backbone import Backbone
+from ssnan.models.attention import Attention
+from ssnan.models.backbone import Backbone, Pyramid
+from ssnan.models.deeplab_v2 import DeepLabV2
+from ssnan.models.fcn import FCN8s
+from ssnan.models.lg_lstm import LGLSTM
 from ssnan.models.output import ParsingNetwork, ParsingOutput
+from ssnan.models.segnet import SegNet
 from ssnan.models.ss_nan import SSNAN
 
 __all__ = [
+    "LGLSTM",
     "SSNAN",
     "Aggregation",
+    "Attention",
     "AverageAggregation",
     "Backbone",
+    "DeepLabV2",
+    "FCN8s",
     "MaximumAggregation",
     "NeuralAggregation",
     "ParsingNetwork",
     "ParsingOutput",
+    "Pyramid",
+    "SegNet",
     "SharedNeuralAggregation",
 ]

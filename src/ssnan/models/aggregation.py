@@ -64,7 +64,7 @@ class NeuralAggregation(Aggregation):
                 "for a fixed number of scales, SharedNeuralAggregation takes any"
             )
         weights = self.attention(torch.cat(list(maps), dim=1)).softmax(dim=1)
-        return _weighted_sum(weights, maps), weights
+        return weighted_sum(weights, maps), weights
 
 
 class SharedNeuralAggregation(Aggregation):
@@ -87,7 +87,7 @@ class SharedNeuralAggregation(Aggregation):
 
     def forward(self, maps: Sequence[Float[Tensor, "b c h w"]]) -> Aggregated:
         weights = torch.cat([self.attention(one) for one in maps], dim=1).softmax(dim=1)
-        return _weighted_sum(weights, maps), weights
+        return weighted_sum(weights, maps), weights
 
 
 class AverageAggregation(Aggregation):
@@ -96,7 +96,7 @@ class AverageAggregation(Aggregation):
     def forward(self, maps: Sequence[Float[Tensor, "b c h w"]]) -> Aggregated:
         batch, _, height, width = maps[0].shape
         weights = maps[0].new_full((batch, len(maps), height, width), 1 / len(maps))
-        return _weighted_sum(weights, maps), weights
+        return weighted_sum(weights, maps), weights
 
 
 class MaximumAggregation(Aggregation):
@@ -121,7 +121,8 @@ def _attention(channels: int, hidden: int, out: int) -> nn.Sequential:
     return layers
 
 
-def _weighted_sum(weights: Tensor, maps: Sequence[Tensor]) -> Tensor:
+def weighted_sum(weights: Float[Tensor, "b s h w"], maps: Sequence[Tensor]) -> Tensor:
+    """Eq. 2: the maps of S scales, (B, C, h, w) each, under weights that all channels share."""
     fused = weights[:, :1] * maps[0]
     for s, one in enumerate(maps[1:], start=1):
         fused = fused + weights[:, s : s + 1] * one

@@ -5,8 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import NamedTuple
 
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
+
+from ssnan.labels import LabelSet
 
 
 class ParsingOutput(NamedTuple):
@@ -32,6 +34,12 @@ class ParsingNetwork(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, images: Float[Tensor, "b 3 H W"]) -> ParsingOutput: ...
+
+    def auxiliary_losses(
+        self, output: ParsingOutput, labels: Int[Tensor, "b H W"], label_set: LabelSet
+    ) -> dict[str, Float[Tensor, ""]]:
+        """Losses of the network's own, added to the parsing loss with weight 1; most have none."""
+        return {}
 
     @abstractmethod
     def classifier_parameters(self) -> list[nn.Parameter]:

@@ -126,7 +126,10 @@ class ParsingTask(LightningModule):
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         images = batch["images"].contiguous(memory_format=torch.channels_last)
-        losses = self.criterion(self.network(images), batch["labels"])
+        output = self.network(images)
+        losses = self.criterion(output, batch["labels"])
+        own = self.network.auxiliary_losses(output, batch["labels"], self.label_set)
+        losses |= own | {"loss": sum(own.values(), start=losses["loss"])}
         for name, value in losses.items():
             self.log(f"train/{name}", value, prog_bar=name == "loss", batch_size=len(images))
         return losses["loss"]

@@ -1,0 +1,63 @@
+"""DeepLabV2: Chen et al., DeepLab: Semantic image segmentation with deep convolutional nets, atrous
+convolution, and fully connected CRFs, 2016 [3, 27]; without the CRF."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ssnan.models.aggregation import MaximumAggregation
+from ssnan.models.backbone import Backbone
+from ssnan.models.heads import ASPP, ASPPClassifier, LargeFOV, classifier
+from ssnan.models.output import ParsingNetwork, ParsingOutput
+from ssnan.models.pyramid import at_finest, in_order, resized
+
+
+class DeepLabV2(ParsingNetwork):
+    """A dilated backbone with one of the paper's three heads, over one scale or several.
+
+    Args:
+        num_classes: classes C, background included.
+        backbone: VGG-16 or ResNet-101 at output stride 8 in the paper.
+        head: ``large_fov`` and ``aspp`` are the VGG forms, ``aspp_classifier`` the ResNet form.
+        scales: the ResNet form runs over 0.5, 0.75 and 1, takes the largest score of each class at
+            each pixel, and supervises every scale and the merged map.
+        hidden: channels of fc6 and fc7 in the VGG forms.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        backbone: Backbone,
+        head: Literal["large_fov", "aspp", "aspp_classifier"] = "aspp",
+        scales: Sequence[float] = (1.0,),
+        hidden: int = 1024,
+    ) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        self.scales = in_order(scales)
+        self.backbone = backbone
+        self.head: nn.Module
+        if head == "large_fov":
+            self.head = nn.Sequential(LargeFOV(backbone.channels, hidden), classifier(hidden, num_classes, 1))
+        elif head == "aspp":
+            self.head = ASPP(backbone.channels, num_classes, hidden)
+        else:
+            self.head = ASPPClassifier(backbone.channels, num_classes)
+        self.merge = MaximumAggregation()
+
+    def forward(self, images: Float[Tensor, "b 3 H W"]) -> ParsingOutput:
+        maps = at_finest([self.head(self.backbone(resized(images, scale))) for scale in self.scales])
+        if len(maps) == 1:
+            return ParsingOutput(maps[0])
+        merged, _ = self.merge(maps)
+        return ParsingOutput(merged, tuple(maps))
+
+    def classifier_parameters(self) -> list[nn.Parameter]:
+        return list(self.head.parameters())
+
+    def load_backbone(self, weights: str) -> None:
+        self.backbone.load(weights)

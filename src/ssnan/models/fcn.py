@@ -1,0 +1,70 @@
+"""FCN-8s: Long, Shelhamer, Darrell, Fully convolutional networks for semantic segmentation, CVPR 2015 [31]."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ssnan.models.backbone import Pyramid
+from ssnan.models.heads import classifier
+from ssnan.models.output import ParsingNetwork, ParsingOutput
+
+
+class FCN8s(ParsingNetwork):
+    """Scores at strides 32, 16 and 8, added from coarse to fine.
+
+    fc6 (7 × 7) and fc7 (1 × 1) with dropout follow the coarsest map; score layers sit on fc7 and on
+    the two finer maps; transposed convolutions, bilinear at the start, double the coarser scores.
+    The last enlargement, by 8, is the bilinear one that every system's scores get.
+
+    Our reading: the original pads the picture by 100 and crops; here maps are padded in place, and
+    the doubling filters are 3 × 3, so that feature i stays on pixel ``stride · i``.
+
+    Args:
+        num_classes: classes C, background included.
+        backbone: maps at strides 8, 16 and 32; VGG-16's pool3, pool4 and pool5 in the paper.
+        hidden: channels of fc6 and fc7; 4096 in the paper.
+    """
+
+    def __init__(self, num_classes: int, backbone: Pyramid, hidden: int = 4096) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        self.backbone = backbone
+        self.head = nn.Sequential(
+            nn.Conv2d(backbone.channels[2], hidden, 7, padding=3),
+            nn.ReLU(inplace=True),
+            nn.Dropout(0.5),
+            nn.Conv2d(hidden, hidden, 1),
+            nn.ReLU(inplace=True),
+            nn.Dropout(0.5),
+            classifier(hidden, num_classes, 1),
+        )
+        self.score_8, self.score_16 = (classifier(channels, num_classes, 1) for channels in backbone.channels[:2])
+        self.double_16, self.double_8 = _doubling(num_classes), _doubling(num_classes)
+
+    def forward(self, images: Float[Tensor, "b 3 H W"]) -> ParsingOutput:
+        eighth, sixteenth, coarsest = self.backbone(images)
+        scores = self.score_16(sixteenth) + _like(self.double_16(self.head(coarsest)), sixteenth)
+        return ParsingOutput(self.score_8(eighth) + _like(self.double_8(scores), eighth))
+
+    def classifier_parameters(self) -> list[nn.Parameter]:
+        new = (self.head, self.score_8, self.score_16, self.double_8, self.double_16)
+        return [parameter for part in new for parameter in part.parameters()]
+
+    def load_backbone(self, weights: str) -> None:
+        self.backbone.load(weights)
+
+
+def _doubling(channels: int) -> nn.ConvTranspose2d:
+    """n features to 2 n, bilinear at the start: feature i of the input lies on feature 2 i of the output."""
+    layer = nn.ConvTranspose2d(channels, channels, 3, stride=2, padding=1, output_padding=1, bias=False)
+    kernel = torch.tensor([0.5, 1.0, 0.5])
+    with torch.no_grad():
+        layer.weight.zero_()
+        layer.weight[range(channels), range(channels)] = kernel[:, None] * kernel
+    return layer
+
+
+def _like(larger: Tensor, reference: Tensor) -> Tensor:
+    return larger[:, :, : reference.shape[2], : reference.shape[3]]

@@ -1,0 +1,72 @@
+"""Heads of DeepLab, which several systems share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+class LargeFOV(nn.Sequential):
+    """DeepLab-LargeFOV's fc6 and fc7 [2]: 3 × 3 with dilation 12, then 1 × 1, each with ReLU and dropout.
+
+    Args:
+        channels: of the features read.
+        hidden: channels of fc6 and fc7, and so of the result; 1024 in the paper.
+        dilation: of fc6.
+    """
+
+    def __init__(self, channels: int, hidden: int = 1024, dilation: int = 12) -> None:
+        super().__init__(
+            nn.Conv2d(channels, hidden, 3, padding=dilation, dilation=dilation),
+            nn.ReLU(inplace=True),
+            nn.Dropout(0.5),
+            nn.Conv2d(hidden, hidden, 1),
+            nn.ReLU(inplace=True),
+            nn.Dropout(0.5),
+        )
+        self.channels = hidden
+
+
+class ASPP(nn.Module):
+    """Atrous spatial pyramid pooling in DeepLabV2's VGG form [3]: an fc6-fc7-fc8 branch for each
+    rate, their class scores summed."""
+
+    def __init__(self, channels: int, num_classes: int, hidden: int = 1024, rates: Sequence[int] = (6, 12, 18, 24)):
+        super().__init__()
+        self.branches = nn.ModuleList(
+            nn.Sequential(LargeFOV(channels, hidden, rate), classifier(hidden, num_classes, 1)) for rate in rates
+        )
+
+    def forward(self, features: Float[Tensor, "b f h w"]) -> Float[Tensor, "b c h w"]:
+        return sum_of(self.branches, features)
+
+
+class ASPPClassifier(nn.Module):
+    """Atrous spatial pyramid pooling in DeepLabV2's ResNet form [3]: parallel 3 × 3 classifiers at
+    several rates, summed."""
+
+    def __init__(self, channels: int, num_classes: int, rates: Sequence[int] = (6, 12, 18, 24)) -> None:
+        super().__init__()
+        self.branches = nn.ModuleList(classifier(channels, num_classes, 3, rate) for rate in rates)
+
+    def forward(self, features: Float[Tensor, "b f h w"]) -> Float[Tensor, "b c h w"]:
+        return sum_of(self.branches, features)
+
+
+def classifier(channels: int, num_classes: int, kernel: int, dilation: int = 1) -> nn.Conv2d:
+    """A convolution from features to class scores, starting near indifference."""
+    convolution = nn.Conv2d(channels, num_classes, kernel, padding=dilation * (kernel // 2), dilation=dilation)
+    nn.init.normal_(convolution.weight, std=0.01)
+    nn.init.zeros_(convolution.bias)  # type: ignore[arg-type]
+    return convolution
+
+
+def sum_of(branches: nn.ModuleList, features: Tensor) -> Tensor:
+    """The sum of what every branch says."""
+    first, *rest = branches
+    total: Tensor = first(features)
+    for branch in rest:
+        total = total + branch(features)
+    return total

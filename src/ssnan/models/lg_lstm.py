@@ -1,0 +1,100 @@
+"""LG-LSTM: Liang et al., Semantic object parsing with local-global long short-term memory, CVPR 2016 [24].
+
+No public code is known; this is our reading of the abstract and of the descriptions others give."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import pad
+
+from ssnan.models.backbone import Backbone
+from ssnan.models.heads import classifier
+from ssnan.models.output import ParsingNetwork, ParsingOutput
+
+NEIGHBOURS = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1))
+"""Rows and columns to the eight positions around one."""
+GRID = 3
+"""Global guidance: the hidden states' maxima in GRID × GRID cells of the picture."""
+
+
+class LocalGlobalLayer(nn.Module):
+    """One step of nine LSTMs at every position: one for each of eight spatial directions, one in depth.
+
+    All of them read the same input: the hidden states that the eight neighbours send towards this
+    position, its own hidden state in depth, and the maxima over the nine cells of the picture.
+
+    Args:
+        cells: width d of every LSTM; 64 in the paper.
+    """
+
+    def __init__(self, cells: int) -> None:
+        super().__init__()
+        self.cells = cells
+        directions = len(NEIGHBOURS) + 1
+        self.gates = nn.Conv2d(cells * (directions + GRID * GRID), 4 * cells * directions, 1)
+        nn.init.normal_(self.gates.weight, std=0.02)
+        nn.init.zeros_(self.gates.bias)  # type: ignore[arg-type]
+
+    def forward(
+        self, hidden: Float[Tensor, "b n d h w"], memory: Float[Tensor, "b n d h w"]
+    ) -> tuple[Float[Tensor, "b n d h w"], Float[Tensor, "b n d h w"]]:
+        """Hidden and memory states (B, 9, d, h, w), depth last, to the next layer's."""
+        batch, directions, cells, height, width = hidden.shape
+        padded = pad(hidden, (1, 1, 1, 1))
+        # What neighbour (dy, dx) sends towards this position is its state of that direction.
+        local = [
+            padded[:, n, :, 1 + dy : 1 + dy + height, 1 + dx : 1 + dx + width] for n, (dy, dx) in enumerate(NEIGHBOURS)
+        ]
+        depth = hidden[:, -1]
+        cell_maxima = grid_maxima(depth)[:, :, None, None].expand(-1, -1, height, width)
+        gates = self.gates(torch.cat([*local, depth, cell_maxima], dim=1))
+        keep, write, show, content = gates.reshape(batch, directions, 4, cells, height, width).unbind(dim=2)
+        memory = keep.sigmoid() * memory + write.sigmoid() * content.tanh()
+        return show.sigmoid() * memory.tanh(), memory
+
+
+class LGLSTM(ParsingNetwork):
+    """Stacked local-global LSTM layers over a backbone's features, then a 1 × 1 classifier.
+
+    Args:
+        num_classes: classes C, background included.
+        backbone: DeepLab-LargeFOV's VGG-16 at output stride 8 in the paper.
+        cells: width of every LSTM.
+        layers: how many are stacked.
+    """
+
+    def __init__(self, num_classes: int, backbone: Backbone, cells: int = 64, layers: int = 5) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        self.backbone = backbone
+        self.cells = cells
+        self.directions = len(NEIGHBOURS) + 1
+        self.transition = nn.Conv2d(backbone.channels, 2 * cells * self.directions, 1)
+        self.layers = nn.ModuleList(LocalGlobalLayer(cells) for _ in range(layers))
+        self.classifier = classifier(cells * self.directions, num_classes, 1)
+
+    def forward(self, images: Float[Tensor, "b 3 H W"]) -> ParsingOutput:
+        state = self.transition(self.backbone(images))
+        batch, _, height, width = state.shape
+        hidden, memory = state.reshape(batch, 2, self.directions, self.cells, height, width).unbind(dim=1)
+        hidden = hidden.tanh()
+        for layer in self.layers:
+            hidden, memory = layer(hidden, memory)
+        return ParsingOutput(self.classifier(hidden.flatten(1, 2)))
+
+    def classifier_parameters(self) -> list[nn.Parameter]:
+        return [p for part in (self.transition, self.layers, self.classifier) for p in part.parameters()]
+
+    def load_backbone(self, weights: str) -> None:
+        self.backbone.load(weights)
+
+
+def grid_maxima(features: Float[Tensor, "b d h w"]) -> Float[Tensor, "b g"]:
+    """Maxima over GRID × GRID cells, channels first: adaptive max pooling, in steps that can be exported."""
+    rows, columns = (
+        [(i * side // GRID, ((i + 1) * side + GRID - 1) // GRID) for i in range(GRID)] for side in features.shape[2:]
+    )
+    cells = [features[:, :, top:bottom, left:right] for top, bottom in rows for left, right in columns]
+    return torch.stack([cell.amax(dim=(2, 3)) for cell in cells], dim=2).flatten(1)

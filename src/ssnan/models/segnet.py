@@ -1,0 +1,82 @@
+"""SegNet: Badrinarayanan, Kendall, Cipolla, SegNet: A deep convolutional encoder-decoder architecture
+for image segmentation, 2015 [1]."""
+
+from __future__ import annotations
+
+import timm
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn.functional import max_pool2d
+
+from ssnan.models.heads import classifier
+from ssnan.models.output import ParsingNetwork, ParsingOutput
+from ssnan.models.weights import read_weights
+
+
+class SegNet(ParsingNetwork):
+    """A VGG whose pools remember where each maximum was, and its mirror image, which puts every
+    feature back there. Scores come at the picture's own size.
+
+    Args:
+        num_classes: classes C, background included.
+        encoder: timm's VGG with batch norm; ``vgg16_bn`` in the paper, ``vgg11_bn`` is the smallest.
+    """
+
+    def __init__(self, num_classes: int, encoder: str = "vgg16_bn") -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        self.name = encoder
+        blocks: list[list[nn.Module]] = [[]]
+        for layer in timm.create_model(encoder).features:
+            if isinstance(layer, nn.MaxPool2d):
+                blocks.append([])
+            else:
+                blocks[-1].append(layer)
+        self.encoder = nn.ModuleList(nn.Sequential(*block) for block in blocks if block)
+        decoder: list[nn.Module] = []
+        for number, block in enumerate(self.encoder):
+            convolutions = [layer for layer in block if isinstance(layer, nn.Conv2d)]  # type: ignore[attr-defined]
+            layers = [_convolution(layer.out_channels, layer.in_channels) for layer in reversed(convolutions)]
+            if number == 0:
+                layers[-1] = classifier(convolutions[0].out_channels, num_classes, 3)
+            decoder.insert(0, nn.Sequential(*layers))
+        self.decoder = nn.ModuleList(decoder)
+
+    def forward(self, images: Float[Tensor, "b 3 H W"]) -> ParsingOutput:
+        features, places = images, []
+        for block in self.encoder:
+            features = block(features)
+            pooled, indices = max_pool2d(features, 2, return_indices=True)
+            places.append((indices, features))
+            features = pooled
+        for block, (indices, before) in zip(self.decoder, reversed(places), strict=True):
+            features = block(unpool(features, indices, before))
+        return ParsingOutput(features)
+
+    def classifier_parameters(self) -> list[nn.Parameter]:
+        return list(self.decoder.parameters())
+
+    def load_backbone(self, weights: str) -> None:
+        """Start the encoder from timm's VGG weights: ``timm``, or a file of them."""
+        state = (
+            timm.create_model(self.name, pretrained=True).state_dict() if weights == "timm" else read_weights(weights)
+        )
+        whole = timm.create_model(self.name)
+        whole.load_state_dict(state)
+        layers = [layer for layer in whole.features if not isinstance(layer, nn.MaxPool2d)]
+        own = [layer for block in self.encoder for layer in block]  # type: ignore[attr-defined]
+        for mine, loaded in zip(own, layers, strict=True):
+            mine.load_state_dict(loaded.state_dict())
+
+
+def unpool(
+    pooled: Float[Tensor, "b c h w"], indices: Int[Tensor, "b c h w"], before: Float[Tensor, "b c H W"]
+) -> Float[Tensor, "b c H W"]:
+    """Every pooled value back at its flat index in a map of zeros, of the size it had ``before`` the pool."""
+    flat = torch.zeros_like(before).flatten(2)
+    return flat.scatter(2, indices.flatten(2), pooled.flatten(2)).reshape(before.shape)
+
+
+def _convolution(inside: int, outside: int) -> nn.Module:
+    return nn.Sequential(nn.Conv2d(inside, outside, 3, padding=1), nn.BatchNorm2d(outside), nn.ReLU(inplace=True))

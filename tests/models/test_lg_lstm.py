@@ -1,0 +1,37 @@
+import numpy as np
+import torch
+from torch.nn.functional import adaptive_max_pool2d
+
+from ssnan.models.lg_lstm import NEIGHBOURS, LocalGlobalLayer, grid_maxima
+
+
+def test_grid_maxima_are_adaptive_pooling():
+    for size in ((3, 3), (7, 5), (41, 31), (2, 9)):
+        features = torch.randn(2, 4, *size, generator=torch.Generator().manual_seed(0))
+        torch.testing.assert_close(grid_maxima(features), adaptive_max_pool2d(features, 3).flatten(1))
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def test_one_position_against_numpy():
+    torch.manual_seed(0)
+    layer = LocalGlobalLayer(2)
+    hidden, memory = torch.randn(1, 9, 2, 4, 5), torch.randn(1, 9, 2, 4, 5)
+    new_hidden, new_memory = layer(hidden, memory)
+    h, m = hidden[0].numpy(), memory[0].numpy()
+    y, x = 0, 3  # on the border: neighbours above send nothing
+    inputs = []
+    for n, (dy, dx) in enumerate(NEIGHBOURS):
+        inside = 0 <= y + dy < 4 and 0 <= x + dx < 5
+        inputs.append(h[n, :, y + dy, x + dx] if inside else np.zeros(2))
+    inputs.append(h[8, :, y, x])
+    inputs.append(adaptive_max_pool2d(hidden[:, 8], 3).flatten().numpy())
+    weight, bias = layer.gates.weight.detach().numpy()[:, :, 0, 0], layer.gates.bias.detach().numpy()
+    gates = (weight @ np.concatenate(inputs) + bias).reshape(9, 4, 2)
+    for n in range(9):
+        keep, write, show, content = gates[n]
+        expected = sigmoid(keep) * m[n, :, y, x] + sigmoid(write) * np.tanh(content)
+        np.testing.assert_allclose(new_memory[0, n, :, y, x].detach(), expected, atol=1e-5)
+        np.testing.assert_allclose(new_hidden[0, n, :, y, x].detach(), sigmoid(show) * np.tanh(expected), atol=1e-5)

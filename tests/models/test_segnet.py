@@ -1,0 +1,24 @@
+import torch
+from torch.nn.functional import max_pool2d, max_unpool2d
+
+from ssnan.models import SegNet
+from ssnan.models.segnet import unpool
+
+
+def test_unpooling_against_torch_s_own():
+    features = torch.randn(2, 3, 9, 7, generator=torch.Generator().manual_seed(0))
+    pooled, indices = max_pool2d(features, 2, return_indices=True)
+    expected = max_unpool2d(pooled, indices, 2, output_size=features.shape)
+    torch.testing.assert_close(unpool(pooled, indices, features), expected)
+    assert (expected != 0).sum() == pooled.numel()
+
+
+def test_decoder_mirrors_the_encoder():
+    network = SegNet(5, "vgg11_bn")
+    widths = [
+        [tuple(module.weight.shape[:2]) for module in block.modules() if isinstance(module, torch.nn.Conv2d)]
+        for block in network.decoder
+    ]
+    assert widths[0] == [(512, 512), (512, 512)]
+    assert widths[1] == [(512, 512), (256, 512)]
+    assert widths[-1] == [(5, 64)]
