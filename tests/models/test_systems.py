@@ -2,6 +2,7 @@
 
 from models.contract import SystemContract
 from ssnan.models import (
+    HAZN,
     LGLSTM,
     SSNAN,
     Attention,
@@ -69,3 +70,8 @@ class TestAttention(SystemContract):
 class TestLGLSTM(SystemContract):
     def build(self):
         return LGLSTM(20, backbone(), cells=8, layers=2)
+
+
+class TestHAZN(SystemContract):
+    def build(self):
+        return HAZN(20, backbone(), parts=2, zoom=(65, 49), hidden=16)

@@ -11,12 +11,14 @@ from ssnan.models.attention import Attention
 from ssnan.models.backbone import Backbone, Pyramid
 from ssnan.models.deeplab_v2 import DeepLabV2
 from ssnan.models.fcn import FCN8s
+from ssnan.models.hazn import HAZN
 from ssnan.models.lg_lstm import LGLSTM
 from ssnan.models.output import ParsingNetwork, ParsingOutput
 from ssnan.models.segnet import SegNet
 from ssnan.models.ss_nan import SSNAN
 
 __all__ = [
+    "HAZN",
     "LGLSTM",
     "SSNAN",
     "Aggregation",

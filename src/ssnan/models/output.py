@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import NamedTuple
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -20,11 +22,13 @@ class ParsingOutput(NamedTuple):
             supervised too (Section 3.3). Empty for networks with a single scale.
         scale_weights: weights of Eq. 3, (B, S, h, w), summing to one over S; None where scales are
             not weighted pixel by pixel.
+        extra: what the network's own :meth:`ParsingNetwork.auxiliary_losses` needs; empty for most.
     """
 
     scores: Float[Tensor, "b c h w"]
     scale_scores: tuple[Float[Tensor, "b c h w"], ...] = ()
     scale_weights: Float[Tensor, "b s h w"] | None = None
+    extra: Mapping[str, Any] = MappingProxyType({})
 
 
 class ParsingNetwork(nn.Module, ABC):

@@ -1,0 +1,247 @@
+"""HAZN: Xia et al., Zoom better to see clearer: Human and object parsing with hierarchical auto-zoom
+net, ECCV 2016 [36].
+
+Our reading, from that paper's abstract and from descriptions by others: two auto-zoom nets in a row,
+the first at the scale of whole people, the second at that of their parts."""
+
+from __future__ import annotations
+
+import copy
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from torch.nn.functional import affine_grid, binary_cross_entropy_with_logits, grid_sample, interpolate, smooth_l1_loss
+
+from ssnan.labels import LabelSet
+from ssnan.models.backbone import Backbone
+from ssnan.models.heads import LargeFOV, classifier
+from ssnan.models.output import ParsingNetwork, ParsingOutput
+
+Boxes = Float[Tensor, "b n 4"]
+"""Top, left, bottom, right, from 0 at the picture's first row and column to 1 at its last."""
+
+
+class Estimate(NamedTuple):
+    """What one net says about the picture or region it looks at.
+
+    Attributes:
+        scores: class scores.
+        boxes: for every position, the box of what it belongs to, within the region looked at.
+        confidence: logit that the position belongs to something worth a closer look.
+    """
+
+    scores: Float[Tensor, "b c h w"]
+    boxes: Float[Tensor, "b 4 h w"]
+    confidence: Float[Tensor, "b h w"]
+
+
+class PartNet(nn.Module):
+    """DeepLab-LargeFOV."""
+
+    def __init__(self, num_classes: int, backbone: Backbone, hidden: int) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.head = LargeFOV(backbone.channels, hidden)
+        self.classifier = classifier(hidden, num_classes, 1)
+
+    def forward(self, images: Float[Tensor, "b 3 H W"]) -> Float[Tensor, "b c h w"]:
+        scores: Tensor = self.classifier(self.head(self.backbone(images)))
+        return scores
+
+
+class ZoomNet(PartNet):
+    """DeepLab-LargeFOV that also estimates, at every position, where to zoom."""
+
+    def __init__(self, num_classes: int, backbone: Backbone, hidden: int) -> None:
+        super().__init__(num_classes, backbone, hidden)
+        self.region = classifier(hidden, 5, 1)
+
+    def estimate(self, images: Float[Tensor, "b 3 H W"]) -> Estimate:
+        features = self.head(self.backbone(images))
+        region = self.region(features)
+        _, _, height, width = region.shape
+        rows = positions(region, 2).view(1, height, 1)
+        columns = positions(region, 3).view(1, 1, width)
+        # Distances to the four sides, positive; about an eighth of the picture at the start.
+        up, left, down, right = nn.functional.softplus(region[:, :4] - 2).unbind(dim=1)
+        boxes = torch.stack([rows - up, columns - left, rows + down, columns + right], dim=1)
+        return Estimate(self.classifier(features), boxes, region[:, 4])
+
+
+class HAZN(ParsingNetwork):
+    """Parse the picture; zoom to the people found and parse them again; zoom to their parts and
+    parse those; merge by confidence.
+
+    A closer look counts where it lies: its scores are pasted back with the confidence of its region
+    as weight, against 1 for what was known before.
+
+    Args:
+        num_classes: classes C, background included.
+        backbone: VGG-16 at output stride 8 in the paper; each of the three nets has its own copy.
+        people, parts: regions zoomed to in each stage.
+        zoom: height and width every region is brought to.
+        hidden: channels of fc6 and fc7.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        backbone: Backbone,
+        people: int = 1,
+        parts: int = 4,
+        zoom: tuple[int, int] = (257, 257),
+        hidden: int = 1024,
+    ) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        self.people = people
+        self.parts = parts
+        self.zoom = zoom
+        self.image_net = ZoomNet(num_classes, backbone, hidden)
+        self.object_net = ZoomNet(num_classes, copy.deepcopy(backbone), hidden)
+        self.part_net = PartNet(num_classes, copy.deepcopy(backbone), hidden)
+
+    def forward(self, images: Float[Tensor, "b 3 H W"]) -> ParsingOutput:
+        """Parse normalised pictures; the first two stages' maps are supervised too."""
+        whole = self.image_net.estimate(images)
+        people, sure = choose(whole, self.people)
+        closer = self.object_net.estimate(self._zoomed(images, people))
+        second = merged(whole.scores, closer.scores, people, sure)
+
+        parts, certain = choose(closer, self.parts)
+        parts = inside(people.flatten(0, 1), parts)
+        batch = images.shape[0]  # len() would fix the batch of an exported network
+        parts = parts.reshape(batch, -1, 4)
+        closest = self.part_net(self._zoomed(images, parts))
+        third = merged(second, closest, parts, certain.reshape(batch, -1))
+        extra = {"people": people, "whole": whole, "closer": closer}
+        return ParsingOutput(third, (whole.scores, second), extra=extra)
+
+    def auxiliary_losses(
+        self, output: ParsingOutput, labels: Int[Tensor, "b H W"], label_set: LabelSet
+    ) -> dict[str, Float[Tensor, ""]]:
+        """Boxes and confidence of both zoom stages against those the labels imply: the box of all
+        parts for people, the boxes of the joint regions for parts."""
+        people: Tensor = output.extra["people"]
+        person = ((labels > 0) & (labels != label_set.ignore_index)).unsqueeze(1)
+        losses = {"zoom/people": region_loss(output.extra["whole"], person)}
+        masks = torch.stack([torch.isin(labels, labels.new_tensor(r.class_ids)) for r in label_set.regions], dim=1)
+        looked_at = zoomed(masks.float(), people, self.zoom, "nearest") > 0.5
+        return losses | {"zoom/parts": region_loss(output.extra["closer"], looked_at)}
+
+    def classifier_parameters(self) -> list[nn.Parameter]:
+        backbones = {
+            id(p) for net in (self.image_net, self.object_net, self.part_net) for p in net.backbone.parameters()
+        }
+        return [parameter for parameter in self.parameters() if id(parameter) not in backbones]
+
+    def load_backbone(self, weights: str) -> None:
+        for net in (self.image_net, self.object_net, self.part_net):
+            net.backbone.load(weights)
+
+    def _zoomed(self, images: Tensor, boxes: Boxes) -> Tensor:
+        return zoomed(images, boxes, self.zoom, "bilinear")
+
+
+def choose(estimate: Estimate, count: int) -> tuple[Boxes, Float[Tensor, "b n"]]:
+    """The ``count`` most confident boxes that differ, one after the other, and their confidence 0..1.
+
+    After each choice, positions whose boxes overlap the chosen one by more than half are put aside.
+    Boxes are given without gradient, confidence with; a box has at least a tenth of the picture's sides.
+    """
+    boxes = estimate.boxes.detach().flatten(2).transpose(1, 2)
+    center, half = (boxes[..., :2] + boxes[..., 2:]) / 2, (boxes[..., 2:] - boxes[..., :2]).clamp(0.1, 1.0) / 2
+    boxes = torch.cat([(center - half).clamp(0.0, 0.9), (center + half).clamp(0.1, 1.0)], dim=2)
+    logits = estimate.confidence.flatten(1)
+    remaining = logits.detach()
+    chosen, sure = [], []
+    for _ in range(count):
+        best = remaining.argmax(dim=1, keepdim=True)
+        box = boxes.gather(1, best[..., None].expand(-1, -1, 4))
+        chosen.append(box)
+        sure.append(logits.gather(1, best).sigmoid())
+        remaining = remaining.where(overlap(boxes, box) <= 0.5, -1e4)
+    return torch.cat(chosen, dim=1), torch.cat(sure, dim=1)
+
+
+def positions(maps: Tensor, axis: int) -> Float[Tensor, " n"]:
+    """Rows (axis 2) or columns (axis 3) of maps, from 0 at the first to 1 at the last."""
+    # linspace would fix the size of an exported network.
+    count = maps.shape[axis]
+    return torch.arange(count, device=maps.device, dtype=torch.float32) / (count - 1)
+
+
+def overlap(boxes: Boxes, one: Float[Tensor, "b 1 4"]) -> Float[Tensor, "b n"]:
+    """Intersection over union of every box with ``one``."""
+    top_left = torch.maximum(boxes[..., :2], one[..., :2])
+    bottom_right = torch.minimum(boxes[..., 2:], one[..., 2:])
+    common = (bottom_right - top_left).clamp_min(0.0).prod(dim=2)
+    areas = [(some[..., 2:] - some[..., :2]).clamp_min(0.0).prod(dim=2) for some in (boxes, one)]
+    return common / (areas[0] + areas[1] - common).clamp_min(1e-6)
+
+
+def inside(outer: Float[Tensor, "b 4"], boxes: Boxes) -> Boxes:
+    """Boxes given within ``outer`` regions, in the picture's coordinates."""
+    origin, size = outer[:, None, :2], outer[:, None, 2:] - outer[:, None, :2]
+    return torch.cat([origin + boxes[..., :2] * size, origin + boxes[..., 2:] * size], dim=2)
+
+
+def zoomed(maps: Float[Tensor, "b c h w"], boxes: Boxes, size: tuple[int, int], mode: str) -> Float[Tensor, "bn c H W"]:
+    """Every box of every picture at ``size``, pictures first."""
+    count = boxes.shape[1]
+    top, left, bottom, right = boxes.flatten(0, 1).unbind(dim=1)
+    zero = torch.zeros_like(top)
+    # grid_sample's coordinates run from -1 to 1, x before y.
+    theta = torch.stack([right - left, zero, right + left - 1, zero, bottom - top, bottom + top - 1], dim=1).reshape(
+        -1, 2, 3
+    )
+    repeated = maps.repeat_interleave(count, dim=0)
+    grid = affine_grid(theta, [theta.shape[0], 1, *size], align_corners=True)
+    return grid_sample(repeated, grid, mode=mode, align_corners=True)
+
+
+def merged(
+    scores: Float[Tensor, "b c h w"],
+    closer: Float[Tensor, "bn c H W"],
+    boxes: Boxes,
+    sure: Float[Tensor, "b n"],
+) -> Float[Tensor, "b c h w"]:
+    """``scores``, and those of closer looks pasted at their boxes, averaged by confidence."""
+    batch, classes, height, width = scores.shape
+    rows = positions(scores, 2)
+    columns = positions(scores, 3)
+    top, left, bottom, right = (side[..., None] for side in boxes.unbind(dim=2))
+    y, x = (rows - top) / (bottom - top), (columns - left) / (right - left)
+    within = ((y >= 0) & (y <= 1)).unsqueeze(3) & ((x >= 0) & (x <= 1)).unsqueeze(2)
+    grid = torch.stack(
+        [(2 * x - 1).unsqueeze(2).expand(-1, -1, height, -1), (2 * y - 1).unsqueeze(3).expand(-1, -1, -1, width)], dim=4
+    )
+    pasted = grid_sample(closer, grid.flatten(0, 1), align_corners=True).reshape(batch, -1, classes, height, width)
+    weight = (sure[..., None, None] * within).unsqueeze(2)
+    return (scores + (weight * pasted).sum(dim=1)) / (1.0 + weight.sum(dim=1))
+
+
+def region_loss(estimate: Estimate, masks: Bool[Tensor, "b r H W"]) -> Float[Tensor, ""]:
+    """Smooth L1 on the boxes of positions inside a region, cross-entropy on the confidence of all."""
+    size = estimate.confidence.shape[1:]
+    rows = positions(masks, 2)
+    columns = positions(masks, 3)
+    y, x = masks.any(dim=3), masks.any(dim=2)
+    truth = torch.stack(
+        [
+            torch.where(y, rows, 1.0).amin(dim=2),
+            torch.where(x, columns, 1.0).amin(dim=2),
+            torch.where(y, rows, 0.0).amax(dim=2),
+            torch.where(x, columns, 0.0).amax(dim=2),
+        ],
+        dim=2,
+    )
+    member = interpolate(masks.float(), size=size, mode="nearest-exact")
+    inside_any = member.sum(dim=1)
+    confidence = binary_cross_entropy_with_logits(estimate.confidence.float(), (inside_any > 0).float())
+    # Joint regions are disjoint, so that a position has one box at most.
+    target = torch.einsum("brf,brhw->bfhw", truth, member)
+    error = smooth_l1_loss(estimate.boxes.float(), target, reduction="none", beta=0.1).sum(dim=1) * inside_any
+    return confidence + error.sum() / inside_any.sum().clamp_min(1)
