@@ -6,8 +6,22 @@ import yaml
 from ssnan.training.main import train
 
 CONFIGS = Path(__file__).parent.parent / "configs"
-SECOND_STEPS = sorted(CONFIGS.glob("*/*_step2.yaml"))
-ABLATION = sorted(path for path in (CONFIGS / "ablation").glob("*.yaml") if path.stem != "base")
+OVERLAYS = {
+    "ss_nan_step2": "ss_nan",
+    "attention_ssl": "attention",
+    "ss_nan_lite0": "ss_nan",
+    "ss_nan_person_part": "ss_nan",
+}
+PARTS = ("data", "trainer", "backbone")
+RECIPES = sorted(
+    path for folder in ("bundled", "small", "lip", "pascal_person_part") for path in (CONFIGS / folder).glob("*.yaml")
+    if path.stem not in PARTS
+)  # fmt: skip
+ABLATION = sorted((CONFIGS / "ablation").glob("*.yaml"))
+SYSTEMS = {
+    "segnet": "SegNet", "fcn_8s": "FCN8s", "deeplab_v2": "DeepLabV2", "attention": "Attention",
+    "attention_ssl": "Attention", "hazn": "HAZN", "lg_lstm": "LGLSTM", "ss_nan": "SSNAN",
+}  # fmt: skip
 
 
 def printed(paths, capsys):
@@ -18,20 +32,40 @@ def printed(paths, capsys):
     return yaml.safe_load(capsys.readouterr().out)
 
 
-@pytest.mark.parametrize("second", SECOND_STEPS, ids=lambda path: path.parent.name)
-def test_both_steps_of_every_recipe_are_accepted(second, capsys):
-    first = second.with_name(second.name.replace("_step2", ""))
-    for paths, form in (([first], "none"), ([first, second], "weighted")):
-        values = printed(paths, capsys)
-        assert values["model"]["joint_form"] == form
-        assert values["model"]["network"]["class_path"] == "ssnan.models.SSNAN"
+def with_base(path):
+    base = OVERLAYS.get(path.stem)
+    return [path] if base is None else [path.with_stem(base), path]
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_every_recipe_is_accepted_and_short(path, capsys):
+    values = printed(with_base(path), capsys)
+    network = values["model"]["network"]["class_path"]
+    assert network == f"ssnan.models.{SYSTEMS.get(path.stem, network.rsplit('.', 1)[-1])}"
+    assert (values["model"]["joint_form"] == "none") == (path.stem not in ("ss_nan_step2", "attention_ssl"))
+    assert values["output"] != "runs/latest"
+    assert len(path.read_text().splitlines()) <= 40
+
+
+@pytest.mark.parametrize("dataset", ["small", "lip", "pascal_person_part"])
+def test_every_system_of_the_paper_has_a_recipe(dataset):
+    assert {path.stem for path in (CONFIGS / dataset).glob("*.yaml")} >= set(SYSTEMS)
+
+
+def test_systems_of_the_small_set_see_the_same(capsys):
+    budgets = []
+    for path in RECIPES:
+        if path.parent.name == "small":
+            values = printed(with_base(path), capsys)
+            budgets.append((values["data"], values["trainer"]))
+    assert all(budget == budgets[0] for budget in budgets)
 
 
 @pytest.mark.parametrize("overlay", ABLATION, ids=lambda path: path.stem)
 def test_every_row_of_the_ablation_differs_from_its_base(overlay, capsys):
-    base = CONFIGS / "ablation" / "base.yaml"
+    base = CONFIGS / "small" / "ss_nan.yaml"
     plain, changed = printed([base], capsys), printed([base, overlay], capsys)
-    assert (plain != changed) == (overlay.stem not in ("neural", "step2_none"))
+    assert (plain != changed) == (overlay.stem != "step2_none")
 
 
 @pytest.mark.parametrize("dataset", ["lip", "pascal_person_part"])
@@ -40,12 +74,10 @@ def test_the_paper_s_numbers(dataset, capsys):
     folder = CONFIGS / dataset
     first = printed([folder / "ss_nan.yaml"], capsys)
     second = printed([folder / "ss_nan.yaml", folder / "ss_nan_step2.yaml"], capsys)
-    network, model, data = first["model"]["network"]["init_args"], first["model"], first["data"]
-    assert network["scales"] == [0.5, 0.75, 1.0]
-    assert (network["backbone"]["init_args"]["name"], network["backbone"]["init_args"]["output_stride"]) == (
-        "resnet101",
-        8,
-    )
+    model, data = first["model"], first["data"]
+    backbone = model["network"]["init_args"]["backbone"]["init_args"]
+    assert model["network"]["init_args"]["scales"] == [0.5, 0.75, 1.0]
+    assert (backbone["name"], backbone["output_stride"]) == ("resnet101", 8)
     assert data["batch_size"] * first["trainer"]["accumulate_grad_batches"] == 30
     assert (data["crop"], data["scale"]) == ([321, 321], [0.6, 1.4])
     assert (model["learning_rate"], model["classifier_factor"], model["power"]) == (0.001, 10, 0.9)

@@ -83,14 +83,22 @@ def find_card(model: str | Path) -> ModelCard:
     Raises:
         ModelError: there is no such model.
     """
-    bundled = Path(str(resources.files("ssnan") / "weights"))
-    names = sorted(path.stem for path in bundled.glob("*.json"))
-    if str(model) in names:
-        return ModelCard.read(bundled / f"{model}.json")
+    bundled = {path.stem: path for path in _bundled()}
+    if str(model) in bundled:
+        return ModelCard.read(bundled[str(model)])
     path = Path(model)
     if path.suffix in (".json", ".onnx"):
         return ModelCard.read(path.with_suffix(".json"))
     raise ModelError(
-        f"model {str(model)!r}: expected one of {', '.join(names) or '(none bundled)'}, an .onnx file with its "
+        f"model {str(model)!r}: expected one of {', '.join(bundled) or '(none bundled)'}, an .onnx file with its "
         ".json card beside it, or a .ckpt checkpoint"
     )
+
+
+def bundled_cards() -> list[ModelCard]:
+    """The cards of all models that come with the package."""
+    return [ModelCard.read(path) for path in _bundled()]
+
+
+def _bundled() -> list[Path]:
+    return sorted(Path(str(resources.files("ssnan") / "weights")).glob("*.json"))

@@ -171,6 +171,19 @@ def train(arguments: Sequence[str]) -> int:
     return 0
 
 
+def models(arguments: Sequence[str]) -> int:
+    """the systems, their sources, and the weights that exist"""
+    argparse.ArgumentParser(prog="ssnan models", description=models.__doc__).parse_args(arguments)
+
+    from rich.console import Console
+
+    from ssnan.systems import tables
+
+    for table in tables():
+        Console().print(table)
+    return 0
+
+
 def report(arguments: Sequence[str]) -> int:
     """runs side by side, as the paper's tables and figures"""
     parser = argparse.ArgumentParser(
@@ -234,6 +247,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "train": train,
     "evaluate": evaluate,
     "data": data,
+    "models": models,
     "report": report,
     "export": export,
 }
