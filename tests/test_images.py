@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ssnan.images import ImageError, palette_image, read_labels, read_rgb
+from ssnan.images import ImageError, palette_image, read_labels, read_reduced, read_rgb
 from ssnan.labels import LIP
 
 GREY = np.full((4, 6), 100, dtype=np.uint8)
@@ -118,3 +118,35 @@ def test_labels_are_indices_not_colours(tmp_path):
     Image.open(tmp_path / "m.png").convert("RGB").save(tmp_path / "colours.png")
     with pytest.raises(ImageError, match="got mode RGB"):
         read_labels(tmp_path / "colours.png")
+
+
+def big_jpeg(path, orientation=1):
+    """Left half red, right half blue, 1600 × 800."""
+    photo = np.zeros((800, 1600, 3), dtype=np.uint8)
+    photo[:, :800, 0] = photo[:, 800:, 2] = 255
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(photo).save(path, quality=95, exif=exif)
+    return path
+
+
+def test_large_jpegs_are_decoded_smaller(tmp_path):
+    rgb, height, width = read_reduced(big_jpeg(tmp_path / "p.jpg"), 321)
+    assert (height, width) == (800, 1600)
+    assert rgb.shape == (200, 400, 3)  # an eighth would be too small
+    assert rgb[100, 50, 0] > 240
+    assert rgb[100, 350, 2] > 240
+    assert read_reduced((tmp_path / "p.jpg").read_bytes(), 321)[0].shape == (200, 400, 3)
+
+
+def test_reduced_pictures_are_turned_too(tmp_path):
+    rgb, height, width = read_reduced(big_jpeg(tmp_path / "p.jpg", orientation=6), 321)
+    assert (height, width) == (1600, 800)
+    assert rgb.shape == (400, 200, 3)
+    assert rgb[50, 100, 0] > 240  # what was left is on top
+
+
+@pytest.mark.parametrize("side", [None, 801, 5000])
+def test_nothing_is_reduced_below_what_is_needed(tmp_path, side):
+    rgb, *size = read_reduced(big_jpeg(tmp_path / "p.jpg"), side)
+    assert rgb.shape[:2] == (800, 1600) == tuple(size)

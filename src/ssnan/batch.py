@@ -78,15 +78,14 @@ def _names(target: Path, extras: tuple[str, ...]) -> list[Path]:
 
 
 def _parse_one(parser: Parser, path: Path, target: Path, extras: tuple[str, ...]) -> None:
-    rgb = read_rgb(path)
-    result = parser(rgb)
+    result = parser(path)
     writers: list[Callable[[Path], object]] = [result.save]
     for extra in extras:
         if extra == "json":
             description = json.dumps({"image": path.name} | result.as_dict(), indent=2) + "\n"
             writers.append(lambda file, text=description: file.write_text(text))  # type: ignore[misc]
         else:
-            picture = overlay(rgb, result) if extra == "overlay" else confidence_image(result)
+            picture = overlay(read_rgb(path), result) if extra == "overlay" else confidence_image(result)
             writers.append(lambda file, picture=picture: _save_png(picture, file))  # type: ignore[misc]
     target.parent.mkdir(parents=True, exist_ok=True)
     for file, write in zip(_names(target, extras), writers, strict=True):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from ssnan.card import DEFAULT_MODEL, ModelCard, ModelError, find_card
 from ssnan.engines import ENGINES, Engine
-from ssnan.images import ImageLike, read_rgb
+from ssnan.images import ImageLike, read_reduced
 from ssnan.labels import LabelSet
 from ssnan.preprocessing import Preprocessing
 from ssnan.result import ParsingResult
@@ -40,8 +41,8 @@ class Parser:
         Raises:
             ImageError: the picture cannot be used.
         """
-        rgb = read_rgb(image)
-        height, width = rgb.shape[:2]
+        side = self.preprocessing.longest_side
+        rgb, height, width = read_reduced(image, None if side is None else math.ceil(side * max(self.views.scales)))
         scores = self.views.scores(rgb, self.engine, self.label_set, self.preprocessing)
         return ParsingResult(labels_at(scores, height, width), self.label_set, scores)
 
