@@ -7,12 +7,15 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from PIL import Image
 
 from ssnan.images import SUFFIXES, ImageError, read_rgb
-from ssnan.parser import Parser
+from ssnan.parser import Parser, Scored
+from ssnan.pipeline import ahead
 from ssnan.render import confidence_image, overlay
 
 EXTRAS = ("overlay", "json", "confidence")
@@ -46,30 +49,54 @@ def parse_files(
 ) -> Iterator[tuple[Path, str | None]]:
     """Parse every input into ``output``, and yield it with None, or with the reason why it was not.
 
-    A result appears whole or not at all. No result replaces an input or another input's result.
+    Decoding, network and writing overlap; outcomes come in the order of the inputs. A result
+    appears whole or not at all. No result replaces an input or another input's result.
     """
     extras = tuple(extras)
+    jobs = _jobs(inputs, output, extras)
+    decoded = ahead(partial(_step, parser.decode), jobs)
+    scored = (_step(parser.score, job) for job in decoded)
+    written = ahead(lambda job: _step(partial(_write, parser, job, extras), job), scored)
+    for job in written:
+        yield job.path, job.problem
+
+
+class Job(NamedTuple):
+    """A picture on its way: ``state`` is what the last step made of it; ``problem`` ends the way."""
+
+    path: Path
+    target: Path
+    state: Any
+    problem: str | None = None
+
+
+def _jobs(inputs: dict[Path, Path], output: Path, extras: tuple[str, ...]) -> Iterator[Job]:
     sources = {path.resolve() for path in inputs}
     taken: dict[Path, Path] = {}
     for path, stem in inputs.items():
-        target = output / stem
-        try:
-            if stem in taken:
-                raise ImageError(
-                    f"{path}: its result would replace that of {taken[stem]}; parse it into another folder"
-                )
-            for name in _names(target, extras):
-                if name.resolve() in sources:
-                    raise ImageError(f"{path}: its result would replace the photo {name}; choose another folder")
-            taken[stem] = path
-            _parse_one(parser, path, target, extras)
-            yield path, None
-        except ImageError as error:
-            yield path, str(error)
-        except OSError as error:
-            yield path, f"{error.filename or path}: {error.strerror or error}"
-        except MemoryError:
-            yield path, f"{path}: not enough memory for a picture of this size"
+        problem = None
+        if stem in taken:
+            problem = f"{path}: its result would replace that of {taken[stem]}; parse it into another folder"
+        for name in _names(output / stem, extras):
+            if name.resolve() in sources:
+                problem = f"{path}: its result would replace the photo {name}; choose another folder"
+        taken.setdefault(stem, path)
+        yield Job(path, output / stem, path, problem)
+
+
+def _step(function: Callable[[Any], Any], job: Job) -> Job:
+    """The job after one more step, or with the reason why it ended there."""
+    if job.problem is not None:
+        return job
+    try:
+        return job._replace(state=function(job.state))
+    except ImageError as error:
+        problem = str(error)
+    except OSError as error:
+        problem = f"{error.filename or job.path}: {error.strerror or error}"
+    except MemoryError:
+        problem = f"{job.path}: not enough memory for a picture of this size"
+    return job._replace(state=None, problem=problem)
 
 
 def _names(target: Path, extras: tuple[str, ...]) -> list[Path]:
@@ -77,8 +104,9 @@ def _names(target: Path, extras: tuple[str, ...]) -> list[Path]:
     return [target.with_name(target.name + ending) for ending in endings]
 
 
-def _parse_one(parser: Parser, path: Path, target: Path, extras: tuple[str, ...]) -> None:
-    result = parser(path)
+def _write(parser: Parser, job: Job, extras: tuple[str, ...], scored: Scored) -> None:
+    path, target = job.path, job.target
+    result = parser.finish(scored)
     writers: list[Callable[[Path], object]] = [result.save]
     for extra in extras:
         if extra == "json":

@@ -3,18 +3,40 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ssnan.card import DEFAULT_MODEL, ModelCard, ModelError, find_card
 from ssnan.engines import ENGINES, Engine
-from ssnan.images import ImageLike, read_reduced
+from ssnan.images import ImageError, ImageLike, read_reduced
 from ssnan.labels import LabelSet
+from ssnan.pipeline import ahead
 from ssnan.preprocessing import Preprocessing
 from ssnan.result import ParsingResult
 from ssnan.upsampling import labels_at
 from ssnan.views import Views
 
 ONE_VIEW = Views()
+
+
+class Decoded(NamedTuple):
+    """Pixels (h, w, 3) of a picture of ``height`` × ``width``, perhaps read at a smaller size."""
+
+    rgb: NDArray[np.uint8]
+    height: int
+    width: int
+
+
+class Scored(NamedTuple):
+    """Class scores (C, h, w) of a picture of ``height`` × ``width``."""
+
+    scores: NDArray[np.float32]
+    height: int
+    width: int
 
 
 class Parser:
@@ -41,10 +63,38 @@ class Parser:
         Raises:
             ImageError: the picture cannot be used.
         """
+        return self.finish(self.score(self.decode(image)))
+
+    def map(self, images: Iterable[ImageLike]) -> Iterator[ParsingResult | ImageError]:
+        """Parse many pictures, in order: one is decoded and one finished while a third is in the
+        network. Only a few are held at a time. A picture that cannot be used gives its error."""
+        scored = (
+            item if isinstance(item, ImageError) else self.score(item) for item in ahead(self._decode_or_error, images)
+        )
+        return ahead(self._finish_or_error, scored)
+
+    def decode(self, image: ImageLike) -> Decoded:
+        """The first step: pixels, not much larger than the network wants them."""
         side = self.preprocessing.longest_side
-        rgb, height, width = read_reduced(image, None if side is None else math.ceil(side * max(self.views.scales)))
-        scores = self.views.scores(rgb, self.engine, self.label_set, self.preprocessing)
-        return ParsingResult(labels_at(scores, height, width), self.label_set, scores)
+        return Decoded(*read_reduced(image, None if side is None else math.ceil(side * max(self.views.scales))))
+
+    def score(self, decoded: Decoded) -> Scored:
+        """The second step, where the time goes: class scores at the network's stride."""
+        scores = self.views.scores(decoded.rgb, self.engine, self.label_set, self.preprocessing)
+        return Scored(scores, decoded.height, decoded.width)
+
+    def finish(self, scored: Scored) -> ParsingResult:
+        """The third step: the map at the picture's own size."""
+        return ParsingResult(labels_at(*scored), self.label_set, scored.scores)
+
+    def _decode_or_error(self, image: ImageLike) -> Decoded | ImageError:
+        try:
+            return self.decode(image)
+        except ImageError as error:
+            return error
+
+    def _finish_or_error(self, scored: Scored | ImageError) -> ParsingResult | ImageError:
+        return scored if isinstance(scored, ImageError) else self.finish(scored)
 
 
 def load(
