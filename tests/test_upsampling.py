@@ -24,3 +24,14 @@ def test_confidence_is_the_winner_s_probability():
     scores = np.random.default_rng(1).normal(size=(5, 6, 4)).astype(np.float32) * 20
     expected = reference(scores, (50, 40)).softmax(0).max(0).values.numpy()
     np.testing.assert_allclose(upsampling.confidence_at(scores, 50, 40), expected, atol=1e-4)
+
+
+def test_a_picture_smaller_than_its_map():
+    scores = np.zeros((2, 41, 41), dtype=np.float32)
+    scores[1, :, 21:] = 1
+    for side in (1, 2, 20, 40):
+        labels = labels_at(scores, side, side)
+        assert labels.shape == (side, side)
+        if side > 1:
+            assert (labels[:, 0] == 0).all()
+            assert (labels[:, -1] == 1).all()

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from PIL import Image
 
+from ssnan import video
 from ssnan.images import SUFFIXES, ImageError, read_rgb
 from ssnan.parser import Parser, Scored
 from ssnan.pipeline import ahead
@@ -24,8 +25,8 @@ EXTRAS = ("overlay", "json", "confidence")
 def find_inputs(inputs: Sequence[str], recursive: bool) -> dict[Path, Path]:
     """Input files, each with the path of its result without the ending, relative to the output folder.
 
-    Files are taken as they are, folders give the pictures in them (``recursive``: below them too,
-    and their results keep the folders), and patterns with ``*``, ``?`` or ``[`` are expanded.
+    Files are taken as they are, folders give the pictures and films in them (``recursive``: below them
+    too, and their results keep the folders), and patterns with ``*``, ``?`` or ``[`` are expanded.
     """
     found: dict[Path, Path] = {}
     for given in inputs:
@@ -33,7 +34,7 @@ def find_inputs(inputs: Sequence[str], recursive: bool) -> dict[Path, Path]:
         if path.is_dir():
             pattern = path.rglob("*") if recursive else path.iterdir()
             for child in sorted(pattern):
-                if child.suffix.lower() in SUFFIXES and child.is_file():
+                if child.suffix.lower() in SUFFIXES | video.SUFFIXES and child.is_file():
                     found.setdefault(child, child.relative_to(path).with_suffix(""))
         elif not path.exists() and glob.has_magic(given):
             for match in sorted(glob.glob(given, recursive=recursive)):  # noqa: PTH207 - a pattern may be absolute

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from ssnan.parser import Parser
 
 FAILED, MISUSED = 1, 2
@@ -54,19 +56,48 @@ def parse(arguments: Sequence[str]) -> int:
     from rich.console import Console
     from rich.progress import track
 
+    from ssnan.video import SUFFIXES as FILMS
+
     console = Console(stderr=True)
-    failures = 0
-    outcomes = parse_files(loaded, inputs, options.output, options.save)
-    if len(inputs) > 1:
-        outcomes = track(outcomes, "parsing", total=len(inputs), console=console)  # type: ignore[assignment]
-    for _, reason in outcomes:
-        if reason is not None:
-            failures += 1
-            console.print(f"ssnan: {reason}", style="red", markup=False, highlight=False, soft_wrap=True)
+    films = {path: stem for path, stem in inputs.items() if path.suffix.lower() in FILMS}
+    photos = {path: stem for path, stem in inputs.items() if path not in films}
+    outcomes = parse_files(loaded, photos, options.output, options.save)
+    if len(photos) > 1:
+        outcomes = track(outcomes, "parsing", total=len(photos), console=console)  # type: ignore[assignment]
+    reasons = [reason for _, reason in outcomes if reason is not None]
+    for path, stem in films.items():
+        reasons += _parse_film(loaded, path, options.output / stem, console)
+    for reason in reasons:
+        console.print(f"ssnan: {reason}", style="red", markup=False, highlight=False, soft_wrap=True)
+    failures = len(reasons)
     done = len(inputs) - failures
     if done:
         print(f"{done} parsed into {options.output}")
     return FAILED if failures else 0
+
+
+def _parse_film(loaded: Parser, path: Path, output: Path, console: Console) -> list[str]:
+    """Parse a film with a progress bar that shows frames a second; what went wrong, if anything."""
+    import time
+
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    from ssnan.images import ImageError
+    from ssnan.video import parse_video
+
+    count = TextColumn("{task.completed:.0f} frames, {task.fields[rate]:.1f} a second")
+    try:
+        with Progress(TextColumn("{task.description}"), BarColumn(), count, console=console) as progress:
+            bar, started = progress.add_task(path.name, total=None, rate=0.0), time.perf_counter()
+            for done, total in parse_video(loaded, path, output):
+                progress.update(bar, completed=done, total=total, rate=done / (time.perf_counter() - started))
+    except ImageError as error:
+        return [str(error)]
+    except OSError as error:
+        return [f"{error.filename or path}: {error.strerror or error}"]
+    except ModuleNotFoundError as error:
+        return [f"{path}: films need {error.name}; pip install 'ssnan[video]'"]
+    return []
 
 
 def evaluate(arguments: Sequence[str]) -> int:

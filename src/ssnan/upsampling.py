@@ -61,5 +61,7 @@ def _rows(channel: NDArray[np.float32], top: int, bottom: int, height: int, widt
     # Corners aligned: pixel 0 lies on feature 0, the last pixel on the last feature. Pillow puts the
     # centre of item i at i + ½.
     y, x = (h - 1) / max(height - 1, 1), (w - 1) / max(width - 1, 1)
-    box = (0.5 - x / 2, 0.5 + (top - 0.5) * y, 0.5 + (width - 0.5) * x, 0.5 + (bottom - 0.5) * y)
+    # Of a picture smaller than its map the box would reach half a pixel beyond the map.
+    left, right = max(0.0, 0.5 - x / 2), min(float(w), 0.5 + (width - 0.5) * x)
+    box = (left, max(0.0, 0.5 + (top - 0.5) * y), right, min(float(h), 0.5 + (bottom - 0.5) * y))
     return np.asarray(Image.fromarray(channel).resize((width, bottom - top), Image.Resampling.BILINEAR, box))
