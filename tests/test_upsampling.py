@@ -30,7 +30,7 @@ def test_a_picture_smaller_than_its_map():
     scores = np.zeros((2, 41, 41), dtype=np.float32)
     scores[1, :, 21:] = 1
     for side in (1, 2, 20, 40):
-        labels = labels_at(scores, side, side)
+        labels = upsampling.labels_at(scores, side, side)
         assert labels.shape == (side, side)
         if side > 1:
             assert (labels[:, 0] == 0).all()
