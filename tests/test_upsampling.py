@@ -28,7 +28,7 @@ def test_confidence_is_the_winner_s_probability():
 
 def test_a_picture_smaller_than_its_map():
     scores = np.zeros((2, 41, 41), dtype=np.float32)
-    scores[1, :, 21:] = 1
+    scores[0, :, :20] = scores[1, :, 21:] = 1
     for side in (1, 2, 20, 40):
         labels = upsampling.labels_at(scores, side, side)
         assert labels.shape == (side, side)
