@@ -215,6 +215,35 @@ def models(arguments: Sequence[str]) -> int:
     return 0
 
 
+def bench(arguments: Sequence[str]) -> int:
+    """where the time goes, engine by engine"""
+    parser = argparse.ArgumentParser(prog="ssnan bench", description="Time every installed engine, step by step.")
+    parser.add_argument("photo", type=Path, metavar="PHOTO", help="photo to time on")
+    parser.add_argument("--model", default="small", help="bundled model, or .onnx file with its card")
+    parser.add_argument("--threads", type=_positive, help="threads to use (every available core)")
+    parser.add_argument("--runs", type=_positive, default=20, help="runs of every step (20)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers there too")
+    options = parser.parse_args(arguments)
+
+    import json
+
+    from rich.console import Console
+
+    from ssnan.bench import measure, tables
+
+    try:
+        measured = measure(options.model, options.photo, options.runs, options.threads)
+    except ValueError as error:
+        return _complain(str(error), FAILED)
+    for table in tables(measured):
+        Console().print(table)
+    if measured["peak_memory_mb"] is not None:
+        print(f"peak memory of this process: {measured['peak_memory_mb']:.0f} MB")
+    if options.json is not None:
+        options.json.write_text(json.dumps(measured, indent=2) + "\n")
+    return 0
+
+
 def report(arguments: Sequence[str]) -> int:
     """runs side by side, as the paper's tables and figures"""
     parser = argparse.ArgumentParser(
@@ -279,6 +308,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "evaluate": evaluate,
     "data": data,
     "models": models,
+    "bench": bench,
     "report": report,
     "export": export,
 }

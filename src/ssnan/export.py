@@ -15,6 +15,7 @@ from ssnan.card import ModelCard
 from ssnan.models import ParsingNetwork
 from ssnan.preprocessing import MIN_SIDE
 from ssnan.training.checkpoint import read_task
+from ssnan.training.results import flops
 
 HALF_FROM = 1024
 """Weight tensors of at least this many elements are stored in 16 bits."""
@@ -35,6 +36,7 @@ def export_checkpoint(checkpoint: Path, output: Path, about: Path | None = None)
     output.parent.mkdir(parents=True, exist_ok=True)
     export_network(task.network, output)
     notes = {} if about is None else json.loads(about.read_text())
+    notes["flops_321"] = flops(task.network, 321)
     card = ModelCard(output.stem, task.label_set, task.preprocessing, output, notes)
     card.write(output.with_suffix(".json"))
     return card

@@ -1,0 +1,44 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from ssnan.bench import STAGES, matmul_peak, spread
+from ssnan.cli import main
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+def test_spread_by_hand():
+    assert spread([3.0, 1.0, 2.0]) == {"median": 2.0, "low": 1.0, "high": 3.0}
+    assert spread([7.0]) == {"median": 7.0, "low": 7.0, "high": 7.0}
+
+
+def test_command_reports_every_engine(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("ssnan.bench.SIZES", ((320, 480), (480, 720)))
+    monkeypatch.setattr("ssnan.bench.PEAK_SIDE", 128)
+    file = tmp_path / "bench.json"
+    assert main(["bench", str(EXAMPLES / "camera.png"), "--runs", "1", "--json", str(file)]) == 0
+    printed = capsys.readouterr().out
+    report = json.loads(file.read_text())
+    assert report["engines"].keys() == {"onnxruntime", "openvino"}
+    for entry in report["engines"].values():
+        assert entry["stages"].keys() == {*STAGES, "total"}
+        assert entry["stages"]["total"]["median"] == pytest.approx(sum(entry["stages"][s]["median"] for s in STAGES))
+        assert entry["growth"].keys() == {"photo size", "batch", "scales", "files"}
+        assert all(second > 0 for values in entry["growth"].values() for second in values.values())
+    assert report["photo"] == [512, 512]
+    assert "upsample" in printed
+    assert "peak memory" in printed
+
+
+def test_peak_is_a_speed(monkeypatch):
+    monkeypatch.setattr("ssnan.bench.PEAK_SIDE", 256)
+    for engine in ("onnxruntime", "openvino"):
+        assert 1e8 < matmul_peak(engine, 1) < 1e14
+
+
+def test_no_such_model_or_photo(capsys):
+    assert main(["bench", "none.jpg"]) == 1
+    assert "none.jpg: no such file" in capsys.readouterr().err
+    assert main(["bench", str(EXAMPLES / "camera.png"), "--model", "nonesuch"]) == 1
