@@ -1,9 +1,12 @@
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from ssnan.bench import STAGES, matmul_peak, spread
+from ssnan.card import find_card
 from ssnan.cli import main
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -14,11 +17,22 @@ def test_spread_by_hand():
     assert spread([7.0]) == {"median": 7.0, "low": 7.0, "high": 7.0}
 
 
-def test_command_reports_every_engine(tmp_path, capsys, monkeypatch):
+@pytest.fixture
+def quick_model(tmp_path):
+    """The bundled network on thumbnails."""
+    card = find_card("small")
+    shutil.copy(card.weights, tmp_path / "quick.onnx")
+    weights, preprocessing = tmp_path / "quick.onnx", replace(card.preprocessing, longest_side=65)
+    replace(card, name="quick", weights=weights, preprocessing=preprocessing).write(tmp_path / "quick.json")
+    return str(weights)
+
+
+def test_command_reports_every_engine(quick_model, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("ssnan.bench.SIZES", ((320, 480), (480, 720)))
     monkeypatch.setattr("ssnan.bench.PEAK_SIDE", 128)
     file = tmp_path / "bench.json"
-    assert main(["bench", str(EXAMPLES / "camera.png"), "--runs", "1", "--json", str(file)]) == 0
+    arguments = ["--model", quick_model, "--runs", "1", "--json", str(file)]
+    assert main(["bench", str(EXAMPLES / "camera.png"), *arguments]) == 0
     printed = capsys.readouterr().out
     report = json.loads(file.read_text())
     assert report["engines"].keys() == {"onnxruntime", "openvino"}
