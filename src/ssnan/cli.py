@@ -287,17 +287,35 @@ def export(arguments: Sequence[str]) -> int:
     parser.add_argument("--model", type=Path, required=True, metavar="CKPT", help="checkpoint of ssnan train")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.onnx", help="where to write it")
     parser.add_argument("--about", type=Path, metavar="FILE.json", help="notes to copy into the card")
+    parser.add_argument("--longest-side", type=_positive, metavar="PIXELS", help="of the network's input")
+    parser.add_argument("--precision", default="fp32", choices=("fp32", "int8"), help="of the arithmetic (fp32)")
+    parser.add_argument(
+        "--calibrate",
+        nargs="+",
+        type=Path,
+        default=[],
+        metavar="DIR",
+        help="datasets for int8: their train pictures set the ranges, the first one's val pictures check the result",
+    )
     options = parser.parse_args(arguments)
+    if (options.precision == "int8") != bool(options.calibrate):
+        parser.error("--precision int8 and --calibrate DIR belong together")
     try:
-        from ssnan.export import export_checkpoint
+        from ssnan.export import export_checkpoint, quantize_model
     except ModuleNotFoundError as error:
         return _complain(f"export needs {error.name}; pip install 'ssnan[train]'", FAILED)
     from ssnan.card import ModelError
 
     try:
-        card = export_checkpoint(options.model, options.output, options.about)
+        card = export_checkpoint(options.model, options.output, options.about, options.longest_side)
     except ModelError as error:
         return _complain(str(error), MISUSED)
+    if options.precision == "int8":
+        try:
+            before, after = quantize_model(card, options.calibrate)
+        except ValueError as error:
+            return _complain(str(error), FAILED)
+        print(f"mean IoU on {options.calibrate[0].name} val: {100 * before:.2f} in fp32, {100 * after:.2f} in int8")
     print(f"wrote {options.output} ({options.output.stat().st_size / 1e6:.1f} MB) and its card {card.name}")
     return 0
 
