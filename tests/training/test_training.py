@@ -164,6 +164,7 @@ def test_another_label_set_than_the_run_s_is_refused(config, tmp_path, capsys):
         ["--trainer.accumulate_grad_batches", "2"],
         ["--model.network.init_args.backbone.frozen_batch_norm", "true"],
         ["--model.network.init_args.aggregated", "probabilities"],
+        ["--model.learning_rate", "0.1", "--trainer.enable_progress_bar", "false"],
     ],
     ids=lambda option: f"{option[0].split('.')[-1]}={option[1]}",
 )

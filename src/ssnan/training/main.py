@@ -44,7 +44,7 @@ class TrainingCLI(LightningCLI):
                 enable_version_counter=False,
             ),
             LearningRateMonitor("step"),
-            RichProgressBar(),
+            *([] if self.config["trainer"]["enable_progress_bar"] is False else [RichProgressBar()]),
             ValidationPictures(),
             Timer(),
         ]
