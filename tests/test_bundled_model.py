@@ -26,14 +26,14 @@ def test_finds_the_face_where_it_is(hopper):
 
 def test_engines_agree(hopper):
     other = ssnan.load(engine="openvino")(EXAMPLES / "grace_hopper.jpg")
-    assert (other.labels == hopper.labels).mean() > 0.759
+    assert (other.labels == hopper.labels).mean() > 0.95
 
 
 def test_mirrored_photo_gives_the_mirrored_map():
     parser = ssnan.load()
     photo = ssnan.images.read_rgb(EXAMPLES / "astronaut.png")
     labels, mirrored = parser(photo).labels, parser(photo[:, ::-1].copy()).labels[:, ::-1]
-    assert (ssnan.LIP.flip_permutation[mirrored] == labels).mean() > 0.75
+    assert (ssnan.LIP.flip_permutation[mirrored] == labels).mean() > 0.8
 
 
 def test_card_says_what_it_is():

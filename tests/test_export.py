@@ -4,13 +4,14 @@ import pytest
 import torch
 
 from ssnan.export import HALF_FROM, export_network
-from ssnan.models import SSNAN, Backbone
+from ssnan.models import SSNAN, Backbone, NeuralAggregation
 
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
     torch.manual_seed(0)
-    network = SSNAN(7, Backbone("resnet10t", output_stride=16), hidden=16).eval()
+    aggregation = NeuralAggregation(7, 3, hidden=16)
+    network = SSNAN(7, Backbone("resnet10t", output_stride=16), aggregation=aggregation).eval()
     for parameter in network.parameters():
         if parameter.numel() >= HALF_FROM:  # what the file can hold exactly
             parameter.data = parameter.data.half().float()
