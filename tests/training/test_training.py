@@ -191,6 +191,24 @@ def test_report_of_a_run_with_figures(config, plain_run, lip_root, tmp_path, cap
         assert figure.height == 26 + 2 * 324 - 4
 
 
+@pytest.mark.parametrize(("may_lose", "status"), [(1.0, 0), (-1.0, 1)])
+def test_export_in_8_bits_measures_what_it_costs(plain_run, lip_root, tmp_path, capsys, monkeypatch, may_lose, status):
+    monkeypatch.setattr("ssnan.export.MAY_LOSE", may_lose)
+    checkpoint, target = plain_run / "checkpoints" / "best.ckpt", tmp_path / "m" / "eight.onnx"
+    arguments = ["export", "--model", str(checkpoint), "-o", str(target), "--longest-side", "97"]
+    capsys.readouterr()
+    assert main([*arguments, "--precision", "int8", "--calibrate", str(lip_root)]) == status
+    said = capsys.readouterr()
+    assert ("in fp32" in said.out) == (status == 0)
+    assert ("is left in floating point" in said.err) == (status == 1)
+    assert {path.name for path in target.parent.iterdir()} == {"eight.onnx", "eight.json"}
+    assert load(target).preprocessing.longest_side == 97
+    if status == 0:
+        with pytest.raises(SystemExit) as ended:
+            main([*arguments, "--precision", "int8"])
+        assert ended.value.code == 2
+
+
 def test_wrong_config_is_one_clear_line(config, tmp_path, capsys):
     assert main(["train", "--config", config, "--data.validation", str(tmp_path / "none")]) == 1
     assert "no such folder" in capsys.readouterr().err
