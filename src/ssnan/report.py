@@ -84,13 +84,22 @@ def summary(systems: Sequence[System]) -> list[Row]:
     head = ["System", "Runs", "Overall accuracy", "Mean accuracy", "Mean IoU"]
     merged = any("merged" in run for system in systems for run in system.runs)
     head += ["Mean IoU, merged"] if merged else []
-    head += ["Joint distance × 1000", "Parameters (M)", "GFLOPs at 321 × 321", "Images seen", "Training minutes"]
+    head += [
+        "Joint distance × 1000",
+        "Joint offset, %",
+        "Joints missed, %",
+        "Parameters (M)",
+        "GFLOPs at 321 × 321",
+        "Images seen",
+        "Training minutes",
+    ]
     rows = [head]
     for system in systems:
         row = [system.name, str(len(system.runs))]
         row += [system.percent("present", key) for key in ("overall_accuracy", "mean_accuracy", "mean_iou")]
         row += [system.percent("merged", "mean_iou")] if merged else []
         row.append(system.number("joint_distance", factor=1000.0))
+        row += [system.percent("joint_offset"), system.percent("joints_missed")]
         row.append(f"{system.runs[0]['parameters'] / 1e6:.1f}")
         row.append(f"{system.runs[0]['flops_321'] / 1e9:.1f}")
         row.append(str(system.runs[0]["images_seen"]))

@@ -181,6 +181,8 @@ def test_report_of_a_run_with_figures(config, plain_run, lip_root, tmp_path, cap
     assert (results["images_seen"], results["pictures"], results["system"]) == (4, 2, "SSNAN")
     assert results["flops_321"] > 1e8
     assert 0 < results["minutes"] < 5
+    assert 0 <= results["joints_missed"] <= 1
+    assert 0 < results["joint_offset"] < 1
     capsys.readouterr()
     assert main(["report", str(plain_run), "-o", str(tmp_path / "r"), "--photos", str(lip_root), "--count", "2"]) == 0
     assert f"{100 * results['present']['mean_iou']:.2f}" in capsys.readouterr().out

@@ -36,7 +36,7 @@ def write_results(trainer: Trainer, task: ParsingTask, data: ParsingData, best: 
         "minutes": round(minutes, 2),
         "parameters": sum(parameter.numel() for parameter in task.network.parameters()),
         "flops_321": flops(task.network, 321),
-        "joint_distance": logged.get("val/joint_distance"),
+        **{name: logged.get(f"val/{name}") for name in ("joint_distance", "joint_offset", "joints_missed")},
         **numbers(task.validated, task.label_set),
     }
     path = best.parent.parent / RESULTS

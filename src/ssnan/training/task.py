@@ -142,8 +142,14 @@ class ParsingTask(LightningModule):
         if regions:
             valid = labels != self.label_set.ignore_index
             predicted = soft_centers(scores.softmax(dim=1), valid, regions)
-            distance = joint_distance(predicted, label_centers(labels, count, regions))
-            self.log("val/joint_distance", distance.mean(), batch_size=1, sync_dist=True)
+            truth = label_centers(labels, count, regions)
+            found = truth.present & predicted.present
+            offsets = (predicted.position - truth.position).norm(dim=2)
+            self.log("val/joint_distance", joint_distance(predicted, truth).mean(), batch_size=1, sync_dist=True)
+            # The distance mixes two things: how far off the joints are that were found, and how many were not.
+            for name, values in (("joint_offset", offsets[found]), ("joints_missed", (~found[truth.present]).float())):
+                if len(values):
+                    self.log(f"val/{name}", values.mean(), batch_size=len(values), sync_dist=True)
 
     def on_validation_epoch_end(self) -> None:
         self.validated = confusion = self.confusion.compute().cpu().numpy()
