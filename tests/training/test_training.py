@@ -176,6 +176,12 @@ def test_every_option_is_one_line_and_changes_the_outcome(option, config, plain_
     assert all(value.isfinite().all() for value in changed.values())
 
 
+def test_a_run_counted_in_steps_is_measured_too(config, tmp_path):
+    best = train(["--config", config, "--output", str(tmp_path / "run"), "--trainer.max_steps", "1"])
+    assert json.loads((tmp_path / "run" / "results.json").read_text())["images_seen"] == 2
+    assert load(best)(person()[0]).labels.shape == (96, 64)
+
+
 def test_report_of_a_run_with_figures(config, plain_run, lip_root, tmp_path, capsys):
     results = json.loads((plain_run / "results.json").read_text())
     assert (results["images_seen"], results["pictures"], results["system"]) == (4, 2, "SSNAN")

@@ -61,6 +61,7 @@ NOISE = (
     "The number of training batches",
     "Checkpoint directory .* exists and is not empty",  # a resumed run
     "The '.*_dataloader' does not have many workers",
+    r"`ModelCheckpoint\(monitor='val/mean_iou'\)` could not find",  # a run that ends before its first validation
     "Precision bf16-mixed is not supported by the model summary",
     r"\s*By default only one JsonargparseDeprecationWarning",
     r"(?s).*was deprecated in v4\.\d+\.\d+ and will be removed in v5",  # Lightning's use of jsonargparse
@@ -92,5 +93,7 @@ def train(arguments: Sequence[str]) -> Path:
         cli.trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=resumed, weights_only=False)
         best = checkpoints / "best.ckpt"
         if not cli.trainer.interrupted:
+            if not best.is_file():  # too short a run for a validation
+                cli.trainer.save_checkpoint(best)
             write_results(cli.trainer, cli.model, cli.datamodule, best, cli.config["seed_everything"])
     return best
