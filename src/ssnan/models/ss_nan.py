@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ssnan.models.aggregation import Aggregation, NeuralAggregation
 from ssnan.models.backbone import Backbone
+from ssnan.models.heads import classifier
 from ssnan.models.output import ParsingNetwork, ParsingOutput
 from ssnan.models.pyramid import at_finest, in_order, resized
 
@@ -46,9 +47,7 @@ class SSNAN(ParsingNetwork):
         self.num_classes = num_classes
         self.scales = in_order(scales)
         self.backbone = backbone
-        self.classifier = nn.Conv2d(backbone.channels, num_classes, 3, padding=1)
-        nn.init.normal_(self.classifier.weight, std=0.01)
-        nn.init.zeros_(self.classifier.bias)  # type: ignore[arg-type]
+        self.classifier = classifier(backbone.channels, num_classes, 3)
         self.aggregated = aggregated
         channels = backbone.channels if aggregated == "features" else num_classes
         self.aggregation = aggregation or NeuralAggregation(channels, len(self.scales))
