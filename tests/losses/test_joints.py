@@ -3,7 +3,7 @@ import torch
 
 from fakes.lip import person
 from ssnan.labels import LIP, Region
-from ssnan.losses.joints import Centers, heatmap_distance, joint_distance, label_centers, soft_centers
+from ssnan.losses.joints import Centers, found, heatmap_distance, joint_distance, label_centers, soft_centers
 
 REGIONS = (Region("a", (1,)), Region("b", (2, 3)))
 
@@ -29,7 +29,8 @@ def test_soft_centres_against_a_loop_over_pixels():
     for image in range(2):
         expected = brute_force_centers(probabilities[image].numpy(), valid[image].numpy(), REGIONS)
         np.testing.assert_allclose(centers.position[image].numpy(), expected, atol=1e-5)
-    assert centers.present.all()
+    masses = (probabilities[:, 1] * valid, (probabilities[:, 2] + probabilities[:, 3]) * valid)
+    torch.testing.assert_close(centers.mass, torch.stack([m.mean(dim=(1, 2)) for m in masses], dim=1))
 
 
 def test_label_centres_of_a_drawn_person():
@@ -59,11 +60,21 @@ def test_ignored_pixels_have_no_mass():
 
 def test_distance_by_hand():
     predicted = Centers(torch.tensor([[[0.0, 0.0], [0.5, 0.5], [0.9, 0.9], [0.1, 0.1]]]),
-                        torch.tensor([[True, False, True, False]]))  # fmt: skip
+                        torch.tensor([[0.2, 0.0, 0.2, 0.0]]))  # fmt: skip
     truth = Centers(torch.tensor([[[0.3, 0.4], [0.5, 0.5], [0.0, 0.0], [0.2, 0.2]]]),
-                    torch.tensor([[True, True, False, False]]))  # fmt: skip
+                    torch.tensor([[0.2, 0.2, 0.0, 0.0]]))  # fmt: skip
     # first: 0.25; second missing: 0.5; third only predicted, fourth absent: left out. N = 2.
     torch.testing.assert_close(joint_distance(predicted, truth), torch.tensor([(0.25 + 0.5) / 4]))
+
+
+def test_found_asks_less_of_a_small_region():
+    def masses(*values):
+        return Centers(torch.zeros(1, len(values), 2), torch.tensor([values]))
+
+    # A tenth of a shoe, nearly a tenth of a coat, nothing of anything; then regions the truth lacks.
+    truth = masses(4e-4, 0.3, 0.2, 0.0, 0.0)
+    predicted = masses(4.1e-5, 0.029, 0.0, 2e-3, 9e-4)
+    assert found(predicted, truth).tolist() == [[True, False, False, True, False]]
 
 
 def test_perfect_and_empty_cost_nothing():
@@ -88,7 +99,7 @@ def test_gradient_through_the_centres_against_finite_differences():
 
 
 def at(cell, present=True):
-    return Centers(torch.tensor([[[cell / 40, 0.5]]]), torch.tensor([[present]]))
+    return Centers(torch.tensor([[[cell / 40, 0.5]]]), torch.tensor([[0.1 * present]]))
 
 
 def test_heatmap_distance_by_hand():
@@ -101,5 +112,5 @@ def test_heatmap_distance_by_hand():
 
 def test_heatmap_distance_has_a_gradient():
     position = torch.tensor([[[0.48, 0.5]]], dtype=torch.double, requires_grad=True)
-    truth = Centers(torch.tensor([[[0.5, 0.52]]], dtype=torch.double), torch.ones(1, 1, dtype=torch.bool))
-    assert torch.autograd.gradcheck(lambda p: heatmap_distance(Centers(p, truth.present), truth, cells=12), (position,))
+    truth = Centers(torch.tensor([[[0.5, 0.52]]], dtype=torch.double), torch.ones(1, 1))
+    assert torch.autograd.gradcheck(lambda p: heatmap_distance(Centers(p, truth.mass), truth, cells=12), (position,))

@@ -11,16 +11,25 @@ from torch import Tensor
 
 from ssnan.labels import Region
 
+FOUND_SHARE = 0.1
+"""Share of the ground truth's mass that a prediction must give a region to have found its joint."""
+
 PRESENT_MASS = 1e-3
-"""Share of the picture's pixels a region must cover for its centre to mean anything."""
+"""Share of the picture a predicted region must cover to be there where the ground truth has none."""
 
 
 class Centers(NamedTuple):
-    """Centres (B, J, 2) as (y, x), 0 at the first row or column of pixels and 1 at the last, and
-    presence (B, J). Where a region is absent its centre is meaningless: read ``present`` first."""
+    """Centres (B, J, 2) as (y, x), 0 at the first row or column of pixels and 1 at the last, and mass
+    (B, J), the share of the picture that each region covers. A region without mass is absent and its
+    centre meaningless: ask ``present`` of a ground truth and :func:`found` of a prediction first."""
 
     position: Float[Tensor, "b j 2"]
-    present: Bool[Tensor, "b j"]
+    mass: Float[Tensor, "b j"]
+
+    @property
+    def present(self) -> Bool[Tensor, "b j"]:
+        """Regions with any mass: for label maps, those that cover a single pixel at least."""
+        return self.mass > 0
 
 
 def soft_centers(
@@ -43,32 +52,31 @@ def soft_centers(
     position = torch.stack(
         [(mass.sum(dim=3) * rows).sum(dim=2) / safe, (mass.sum(dim=2) * columns).sum(dim=2) / safe], dim=2
     )
-    return Centers(position, total >= PRESENT_MASS * height * width)
+    return Centers(position, total / (height * width))
 
 
 def label_centers(labels: Int[Tensor, "b h w"], num_classes: int, regions: Sequence[Region]) -> Centers:
-    """Centres of a label map; pixels outside ``0 .. num_classes - 1`` belong to no region.
-
-    A region that covers a single pixel is present.
-    """
+    """Centres of a label map; pixels outside ``0 .. num_classes - 1`` belong to no region."""
     valid = (labels >= 0) & (labels < num_classes)
     one_hot = torch.nn.functional.one_hot(labels.where(valid, 0), num_classes).movedim(3, 1)
-    centers = soft_centers(one_hot.float(), valid, regions)
-    members = torch.stack([one_hot[:, list(region.class_ids)].sum(dim=1) * valid for region in regions], dim=1).sum(
-        dim=(2, 3)
-    )
-    return Centers(centers.position, members > 0)
+    return soft_centers(one_hot.float(), valid, regions)
+
+
+def found(predicted: Centers, truth: Centers) -> Bool[Tensor, "b j"]:
+    """Predicted joints that are there. Where the ground truth has the region, it takes a tenth of its
+    mass, since a shoe is small and a coat is large; where it has none, a thousandth of the picture."""
+    return predicted.mass >= torch.where(truth.present, FOUND_SHARE * truth.mass, PRESENT_MASS)
 
 
 def joint_distance(predicted: Centers, truth: Centers, missing_penalty: float = 0.5) -> Float[Tensor, " b"]:
     """L_joint of Eq. 4, one value an image: 1 / (2 N) Σ ‖J^p − J^gt‖².
 
-    N counts the regions that the ground truth has. A region that only the ground truth has costs
-    ``missing_penalty`` in place of its squared distance; one that only the prediction has is left
-    out; an image without any region costs 0.
+    N counts the regions that the ground truth has. One of them that the prediction has not
+    :func:`found` costs ``missing_penalty`` in place of its squared distance; one that only the
+    prediction has is left out; an image without any region costs 0.
     """
     squared = (predicted.position - truth.position).square().sum(dim=2)
-    error = torch.where(predicted.present, squared, torch.full_like(squared, missing_penalty))
+    error = torch.where(found(predicted, truth), squared, torch.full_like(squared, missing_penalty))
     error = error.where(truth.present, torch.zeros_like(error))
     return error.sum(dim=1) / (2 * truth.present.sum(dim=1).clamp_min(1))
 
@@ -83,13 +91,16 @@ def heatmap_distance(
 
     A joint costs nothing at its place, about 0.4 a few cells away, and 0.2 where one side lacks it.
     """
-    difference = _heatmaps(predicted, cells, sigma) - _heatmaps(truth, cells, sigma)
+    prediction = _heatmaps(predicted.position, found(predicted, truth), cells, sigma)
+    difference = prediction - _heatmaps(truth.position, truth.present, cells, sigma)
     return weight * 0.5 * difference.square().sum(dim=(1, 2, 3))
 
 
-def _heatmaps(centers: Centers, cells: int, sigma: float) -> Float[Tensor, "b j n n"]:
-    position = centers.position * (cells - 1)
+def _heatmaps(
+    position: Float[Tensor, "b j 2"], present: Bool[Tensor, "b j"], cells: int, sigma: float
+) -> Float[Tensor, "b j n n"]:
+    position = position * (cells - 1)
     points = torch.arange(cells, device=position.device, dtype=position.dtype)
     y, x = ((-((points - position[:, :, axis, None]) ** 2) / (2 * sigma**2)).exp() for axis in (0, 1))
     peak = 4 / (sigma * (2 * torch.pi) ** 0.5)
-    return peak * y[:, :, :, None] * x[:, :, None, :] * centers.present[:, :, None, None]
+    return peak * y[:, :, :, None] * x[:, :, None, :] * present[:, :, None, None]

@@ -17,7 +17,7 @@ from torchmetrics.classification import MulticlassConfusionMatrix
 from ssnan.data.folder import Sample
 from ssnan.data.layouts import label_set_of
 from ssnan.losses import JointForm, JointMeasure, ParsingLoss, median_frequency_weights
-from ssnan.losses.joints import joint_distance, label_centers, soft_centers
+from ssnan.losses.joints import found, joint_distance, label_centers, soft_centers
 from ssnan.metrics import Confusion, Score, merge_lip
 from ssnan.models import ParsingNetwork
 from ssnan.preprocessing import Preprocessing
@@ -143,11 +143,11 @@ class ParsingTask(LightningModule):
             valid = labels != self.label_set.ignore_index
             predicted = soft_centers(scores.softmax(dim=1), valid, regions)
             truth = label_centers(labels, count, regions)
-            found = truth.present & predicted.present
+            hit = truth.present & found(predicted, truth)
             offsets = (predicted.position - truth.position).norm(dim=2)
             self.log("val/joint_distance", joint_distance(predicted, truth).mean(), batch_size=1, sync_dist=True)
             # The distance mixes two things: how far off the joints are that were found, and how many were not.
-            for name, values in (("joint_offset", offsets[found]), ("joints_missed", (~found[truth.present]).float())):
+            for name, values in (("joint_offset", offsets[hit]), ("joints_missed", (~hit[truth.present]).float())):
                 if len(values):
                     self.log(f"val/{name}", values.mean(), batch_size=len(values), sync_dist=True)
 
