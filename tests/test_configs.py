@@ -12,7 +12,7 @@ OVERLAYS = {
     "ss_nan_lite0": "ss_nan",
     "ss_nan_person_part": "ss_nan",
 }
-PARTS = ("data", "trainer", "backbone")
+PARTS = ("data", "trainer", "trainer_step1", "trainer_step2", "backbone")
 RECIPES = sorted(
     path for folder in ("bundled", "small", "lip", "pascal_person_part") for path in (CONFIGS / folder).glob("*.yaml")
     if path.stem not in PARTS
@@ -33,7 +33,7 @@ def printed(paths, capsys):
 
 
 def with_base(path):
-    base = OVERLAYS.get(path.stem)
+    base = None if (path.parent.name, path.stem) == ("small", "attention_ssl") else OVERLAYS.get(path.stem)
     return [path] if base is None else [path.with_stem(base), path]
 
 
@@ -53,12 +53,18 @@ def test_every_system_of_the_paper_has_a_recipe(dataset):
 
 
 def test_systems_of_the_small_set_see_the_same(capsys):
-    budgets = []
+    budgets, batches = [], {}
     for path in RECIPES:
         if path.parent.name == "small":
             values = printed(with_base(path), capsys)
+            batches[path.stem] = values["trainer"].pop("limit_train_batches")
             budgets.append((values["data"], values["trainer"]))
     assert all(budget == budgets[0] for budget in budgets)
+    data, _ = budgets[0]
+    first = yaml.safe_load((CONFIGS / "small" / "trainer_step1.yaml").read_text())["limit_train_batches"]
+    seconds = {batches.pop("ss_nan_step2"), batches.pop("attention_ssl")}
+    assert {first + second for second in seconds} == {data["samples_per_epoch"] / data["batch_size"]}
+    assert set(batches.values()) == {None}
 
 
 @pytest.mark.parametrize("overlay", ABLATION, ids=lambda path: path.stem)

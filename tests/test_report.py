@@ -23,7 +23,7 @@ def write_run(folder, hits, label_set=LIP, **changes):
     folder.mkdir(parents=True)
     values = {
         "label_set": label_set.as_dict(), "validation": "ccp-lip val", "pictures": 3, "parameters": 9_000_000,
-        "flops_321": 26_100_000_000, "joint_distance": 0.002, "images_seen": 640, "minutes": 2.5,
+        "flops_321": 26_100_000_000, "seconds_321": 0.25, "joint_distance": 0.002, "images_seen": 640, "minutes": 2.5,
         **numbers(confusion(hits), LIP),
     }  # fmt: skip
     (folder / "results.json").write_text(json.dumps(values | changes))
@@ -48,6 +48,7 @@ def test_mean_and_spread_over_seeds_by_hand(runs):
     assert second[head.index("Mean IoU")] == expected
     assert first[head.index("Mean IoU")] == f"{100 * (0.5 + 100 / 105) / 2:.2f}"
     assert second[head.index("GFLOPs at 321 × 321")] == "26.1"
+    assert second[head.index("Seconds at 321 × 321")].startswith("0.25")
     assert second[head.index("Joint distance × 1000")] == "2.00 ± 0.00"
 
 

@@ -22,7 +22,7 @@ for seed in "$@"; do
   for option in no_deep_supervision shared probabilities; do
     train $option "$seed" "" small/ss_nan ablation/$option
   done
-  for form in none weighted_10 weighted_100 weighted_1000 weighted_detached product product_detached; do
+  for form in none weighted_10 weighted_100 weighted_detached product product_detached; do
     train step2_$form "$seed" $runs/ss_nan/seed"$seed"/checkpoints/best.ckpt \
       small/ss_nan ablation/step2 ablation/step2_$form
   done

@@ -90,6 +90,7 @@ def summary(systems: Sequence[System]) -> list[Row]:
         "Joints missed, %",
         "Parameters (M)",
         "GFLOPs at 321 × 321",
+        "Seconds at 321 × 321",
         "Images seen",
         "Training minutes",
     ]
@@ -102,6 +103,7 @@ def summary(systems: Sequence[System]) -> list[Row]:
         row += [system.percent("joint_offset"), system.percent("joints_missed")]
         row.append(f"{system.runs[0]['parameters'] / 1e6:.1f}")
         row.append(f"{system.runs[0]['flops_321'] / 1e9:.1f}")
+        row.append(system.number("seconds_321"))
         row.append(str(system.runs[0]["images_seen"]))
         row.append(f"{mean(run['minutes'] for run in system.runs):.1f}")
         rows.append(row)

@@ -186,6 +186,7 @@ def test_report_of_a_run_with_figures(config, plain_run, lip_root, tmp_path, cap
     results = json.loads((plain_run / "results.json").read_text())
     assert (results["images_seen"], results["pictures"], results["system"]) == (4, 2, "SSNAN")
     assert results["flops_321"] > 1e8
+    assert 1e-4 < results["seconds_321"] < 100
     assert 0 < results["minutes"] < 5
     assert 0 <= results["joints_missed"] <= 1
     assert 0 < results["joint_offset"] < 1

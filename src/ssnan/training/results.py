@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from lightning import Trainer
 from lightning.pytorch.callbacks import Timer
+from torch import Tensor
+from torch.utils.benchmark import Timer as Stopwatch
 from torch.utils.flop_counter import FlopCounterMode
 
 from ssnan.data.datamodule import ParsingData
@@ -36,6 +38,8 @@ def write_results(trainer: Trainer, task: ParsingTask, data: ParsingData, best: 
         "minutes": round(minutes, 2),
         "parameters": sum(parameter.numel() for parameter in task.network.parameters()),
         "flops_321": flops(task.network, 321),
+        "seconds_321": round(seconds(task.network, 321), 4),
+        "threads": torch.get_num_threads(),
         **{name: logged.get(f"val/{name}") for name in ("joint_distance", "joint_offset", "joints_missed")},
         **numbers(task.validated, task.label_set),
     }
@@ -48,12 +52,32 @@ def write_results(trainer: Trainer, task: ParsingTask, data: ParsingData, best: 
 @torch.inference_mode()
 def flops(network: ParsingNetwork, side: int) -> int:
     """Floating-point operations, two a multiply-add, for one picture of ``side`` × ``side``."""
-    device = next(network.parameters()).device
-    training = network.training
+    training, picture = network.training, _picture(network, side)
     with FlopCounterMode(display=False) as counter:
-        network.eval()(torch.zeros(1, 3, side, side, device=device))
+        network.eval()(picture)
     network.train(training)
     return counter.get_total_flops()
+
+
+@torch.inference_mode()
+def seconds(network: ParsingNetwork, side: int) -> float:
+    """Median seconds for the scores of one picture of ``side`` × ``side``, in float32 and eager
+    PyTorch, on the device and with the threads that trained it."""
+    training, picture = network.training, _picture(network, side)
+    stopwatch = Stopwatch(
+        "network(picture)",
+        globals={"network": network.eval(), "picture": picture},
+        num_threads=torch.get_num_threads(),
+    )
+    stopwatch.timeit(2)  # first calls allocate
+    measured = stopwatch.blocked_autorange(min_run_time=2).median
+    network.train(training)
+    return float(measured)
+
+
+def _picture(network: ParsingNetwork, side: int) -> Tensor:
+    picture = torch.zeros(1, 3, side, side, device=next(network.parameters()).device)
+    return picture.contiguous(memory_format=torch.channels_last)
 
 
 def _minutes(trainer: Trainer) -> float:
