@@ -16,14 +16,21 @@ train() { # name, seed, start or "", configs...
     --trainer.enable_progress_bar false
 }
 
-if [ $# -eq 0 ]; then set -- 0 1 2; fi
-for seed in "$@"; do
-  for system in skip_net average maximum ss_nan; do train $system "$seed" "" small/$system; done
-  for option in no_deep_supervision shared probabilities; do
-    train $option "$seed" "" small/ss_nan ablation/$option
-  done
-  for form in none weighted_10 weighted_100 weighted_detached product product_detached; do
+step2() { # seed, forms of the joint loss...
+  local seed=$1
+  shift
+  for form in "$@"; do
     train step2_$form "$seed" $runs/ss_nan/seed"$seed"/checkpoints/best.ckpt \
       small/ss_nan ablation/step2 ablation/step2_$form
   done
+}
+
+if [ $# -eq 0 ]; then set -- 0 1 2; fi
+for seed in "$@"; do
+  for system in skip_net average maximum ss_nan; do train $system "$seed" "" small/$system; done
+  step2 "$seed" none weighted_10 weighted_100
+  for option in no_deep_supervision shared probabilities; do
+    train $option "$seed" "" small/ss_nan ablation/$option
+  done
+  step2 "$seed" weighted_detached product product_detached
 done
