@@ -21,9 +21,10 @@ def test_spread_by_hand():
 def quick_model(tmp_path):
     """The bundled network on thumbnails."""
     card = find_card("small")
-    shutil.copy(card.weights, tmp_path / "quick.onnx")
+    shutil.copy(card.weights(), tmp_path / "quick.onnx")
     weights, preprocessing = tmp_path / "quick.onnx", replace(card.preprocessing, longest_side=65)
-    replace(card, name="quick", weights=weights, preprocessing=preprocessing).write(tmp_path / "quick.json")
+    files = {"onnxruntime": weights}
+    replace(card, name="quick", files=files, preprocessing=preprocessing).write(tmp_path / "quick.json")
     return str(weights)
 
 
@@ -49,7 +50,8 @@ def test_command_reports_every_engine(quick_model, tmp_path, capsys, monkeypatch
 def test_peak_is_a_speed(monkeypatch):
     monkeypatch.setattr("ssnan.bench.PEAK_SIDE", 256)
     for engine in ("onnxruntime", "openvino"):
-        assert 1e8 < matmul_peak(engine, 1) < 1e14
+        for precision in ("fp32", "int8"):
+            assert 1e8 < matmul_peak(engine, precision, 1) < 1e14
 
 
 def test_no_such_model_or_photo(capsys):

@@ -90,3 +90,10 @@ def test_views_change_the_map_a_little(tmp_path, capsys):
     with pytest.raises(SystemExit) as ended:
         main(["parse", str(photo), "--scales", "9"])
     assert ended.value.code == 2
+
+
+def test_verbose_says_which_engine(tmp_path):
+    command = [sys.executable, "-m", "ssnan.cli", "parse", str(EXAMPLES / "camera.png"), "-o", str(tmp_path), "-v"]
+    said = subprocess.run(command, check=True, capture_output=True, text=True).stderr
+    assert "ssnan: engine onnxruntime on small.onnx" in said
+    assert "starts sooner" in said

@@ -3,8 +3,12 @@ import onnxruntime
 import pytest
 import torch
 
-from ssnan.export import HALF_FROM, export_network
+from ssnan.card import ModelCard
+from ssnan.engines import OnnxRuntimeEngine, OpenVINOEngine
+from ssnan.export import compress, export_network
+from ssnan.labels import LIP
 from ssnan.models import SSNAN, Backbone, NeuralAggregation
+from ssnan.preprocessing import Preprocessing
 
 
 @pytest.fixture(scope="module")
@@ -12,9 +16,6 @@ def exported(tmp_path_factory):
     torch.manual_seed(0)
     aggregation = NeuralAggregation(7, 3, hidden=16)
     network = SSNAN(7, Backbone("resnet10t", output_stride=16), aggregation=aggregation).eval()
-    for parameter in network.parameters():
-        if parameter.numel() >= HALF_FROM:  # what the file can hold exactly
-            parameter.data = parameter.data.half().float()
     path = tmp_path_factory.mktemp("export") / "n.onnx"
     export_network(network, path)
     return network, onnxruntime.InferenceSession(str(path))
@@ -29,3 +30,18 @@ def test_torch_and_onnx_agree(exported, shape):
         expected = network(images).scores.numpy()
     np.testing.assert_allclose(scores, expected, atol=1e-3)
     assert np.abs(expected).max() > 0.01
+
+
+def test_bf16_halves_the_file_and_rounds_the_weights(exported, lip_root, tmp_path):
+    network, _ = exported
+    path = tmp_path / "m.onnx"
+    export_network(network, path)
+    full, card = path.stat().st_size, ModelCard("m", LIP, Preprocessing(longest_side=64), {"onnxruntime": path})
+    images = torch.randn(1, 3, 65, 65)
+    exact = OnnxRuntimeEngine(path)(images.numpy())
+    _, reached = compress(card, "bf16", [lip_root])
+    assert reached.keys() == {"fp32, onnxruntime", "bf16, onnxruntime"}
+    assert path.stat().st_size < 0.6 * full
+    for engine in (OnnxRuntimeEngine, OpenVINOEngine):
+        error = np.abs(engine(path)(images.numpy()) - exact).max() / np.abs(exact).max()
+        assert 1e-5 < error < 0.05

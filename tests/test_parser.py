@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 import ssnan
+from ssnan.engines import OnnxRuntimeEngine, OpenVINOEngine
 from ssnan.preprocessing import Preprocessing
 
 
@@ -39,5 +40,19 @@ def test_missing_models_and_engines():
         ssnan.load("nonesuch")
     with pytest.raises(ssnan.ModelError, match=r"nonesuch\.json"):
         ssnan.load("nonesuch.onnx")
-    with pytest.raises(ssnan.ModelError, match="onnxruntime, openvino"):
+    with pytest.raises(ssnan.ModelError, match="onnxruntime, openvino, torch"):
         ssnan.load(engine="abacus")
+    with pytest.raises(ssnan.ModelError, match="torch runs"):
+        ssnan.load(engine="torch")
+    with pytest.raises(ssnan.ModelError, match="checkpoints are run by torch"):
+        ssnan.load("run.ckpt", engine="openvino")
+
+
+@pytest.mark.parametrize(("pictures", "engine"), [(1, OnnxRuntimeEngine), (1000, OpenVINOEngine)])
+def test_auto_says_what_it_picked_and_why(pictures, engine, caplog):
+    with caplog.at_level("INFO", logger="ssnan"):
+        parser = ssnan.load(pictures=pictures, threads=1)
+    assert isinstance(parser.engine, engine)
+    [message] = caplog.messages
+    assert message.startswith(f"engine {'openvino' if pictures > 1 else 'onnxruntime'} on small.")
+    assert "1 threads: it " in message

@@ -67,8 +67,10 @@ def test_command_parses_films_beside_photos(tmp_path, capsys):
     write_film(tmp_path / "in" / "film.mkv")
     (tmp_path / "in" / "bad.mp4").write_bytes(b"no film")
     Image.new("RGB", (40, 40)).save(tmp_path / "in" / "photo.png")
+    (tmp_path / "in" / "film.mp4").write_bytes((tmp_path / "in" / "film.mkv").read_bytes())
     assert main(["parse", str(tmp_path / "in"), "-o", str(tmp_path / "out")]) == 1
     said = capsys.readouterr()
     assert "bad.mp4: not a film" in said.err
+    assert "film.mp4: its result would replace that of" in said.err
     assert "2 parsed" in said.out
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"photo.png", "film.labels.mkv", "film.overlay.mp4"}

@@ -26,14 +26,15 @@ class ModelCard:
         name: of the model.
         label_set: what its classes mean.
         preprocessing: what it reads.
-        weights: the ONNX file.
+        files: the weights, by engine; ``onnxruntime``'s ONNX file is what every engine without a file
+            of its own runs.
         about: everything a person wants to know: training data, licence, recipe, measured numbers.
     """
 
     name: str
     label_set: LabelSet
     preprocessing: Preprocessing
-    weights: Path
+    files: dict[str, Path]
     about: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -54,22 +55,29 @@ class ModelCard:
                     longest_side=values["preprocessing"]["longest_side"],
                     multiple=values["preprocessing"]["multiple"],
                 ),
-                weights=path.parent / values["weights"],
+                files={engine: path.parent / name for engine, name in values["weights"].items()},
                 about=values["about"],
             )
-        except (KeyError, TypeError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        except (KeyError, TypeError, AttributeError, json.JSONDecodeError, UnicodeDecodeError) as error:
             raise ModelError(f"{path}: not a model card of ssnan ({type(error).__name__}: {error})") from None
         except OSError as error:
             raise ModelError(f"{path}: {error.strerror}; every model needs its card beside it") from None
-        if not card.weights.is_file():
-            raise ModelError(f"{card.weights}: no such file, though {path.name} names it")
+        for file in card.files.values():
+            if not file.is_file():
+                raise ModelError(f"{file}: no such file, though {path.name} names it")
+        if "onnxruntime" not in card.files:
+            raise ModelError(f"{path}: names no weights for onnxruntime, which every model needs")
         return card
+
+    def weights(self, engine: str = "onnxruntime") -> Path:
+        """The file that an engine runs."""
+        return self.files.get(engine, self.files["onnxruntime"])
 
     def write(self, path: Path) -> None:
         """Write the card; its weights must lie in the same folder."""
         values = {
             "name": self.name,
-            "weights": self.weights.name,
+            "weights": {engine: file.name for engine, file in self.files.items()},
             "label_set": self.label_set.as_dict(),
             "preprocessing": asdict(self.preprocessing),
             "about": self.about,

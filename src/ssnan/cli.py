@@ -48,24 +48,28 @@ def parse(arguments: Sequence[str]) -> int:
         return _complain(f"no picture in {' '.join(options.inputs)}", MISUSED)
     if options.output.exists() and not options.output.is_dir():
         return _complain(f"{options.output}: is a file, expected a folder for the results", MISUSED)
+    from ssnan.video import SUFFIXES as FILMS
+
+    films = {path: stem for path, stem in inputs.items() if path.suffix.lower() in FILMS}
     try:
-        loaded = _load(options)
+        loaded = _load(options, None if films else len(inputs))
     except ModelError as error:
         return _complain(str(error), MISUSED)
 
     from rich.console import Console
     from rich.progress import track
 
-    from ssnan.video import SUFFIXES as FILMS
-
     console = Console(stderr=True)
-    films = {path: stem for path, stem in inputs.items() if path.suffix.lower() in FILMS}
     photos = {path: stem for path, stem in inputs.items() if path not in films}
     outcomes = parse_files(loaded, photos, options.output, options.save)
     if len(photos) > 1:
         outcomes = track(outcomes, "parsing", total=len(photos), console=console)  # type: ignore[assignment]
     reasons = [reason for _, reason in outcomes if reason is not None]
+    taken: dict[Path, Path] = {}
     for path, stem in films.items():
+        if taken.setdefault(stem, path) != path:
+            reasons.append(f"{path}: its result would replace that of {taken[stem]}; parse it into another folder")
+            continue
         reasons += _parse_film(loaded, path, options.output / stem, console)
     for reason in reasons:
         console.print(f"ssnan: {reason}", style="red", markup=False, highlight=False, soft_wrap=True)
@@ -120,6 +124,7 @@ def evaluate(arguments: Sequence[str]) -> int:
 
     from ssnan.card import ModelError, find_card
     from ssnan.data.layouts import open_split
+    from ssnan.engines import choose
     from ssnan.evaluate import evaluate, numbers, record, tables
 
     console = Console(stderr=True)
@@ -141,7 +146,8 @@ def evaluate(arguments: Sequence[str]) -> int:
     for table in tables(measured, loaded.label_set):
         Console().print(table)
     if options.card:
-        record(find_card(options.model), f"{options.data.name} {options.split}", measured)
+        engine = choose()[0] if options.engine == "auto" else options.engine
+        record(find_card(options.model), f"{options.data.name} {options.split}, {engine}", measured)
     if options.json is not None:
         options.json.write_text(json.dumps(measured, indent=2) + "\n")
     return 0
@@ -288,20 +294,26 @@ def export(arguments: Sequence[str]) -> int:
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.onnx", help="where to write it")
     parser.add_argument("--about", type=Path, metavar="FILE.json", help="notes to copy into the card")
     parser.add_argument("--longest-side", type=_positive, metavar="PIXELS", help="of the network's input")
-    parser.add_argument("--precision", default="fp32", choices=("fp32", "int8"), help="of the arithmetic (fp32)")
+    parser.add_argument(
+        "--precision",
+        default="fp32",
+        choices=("fp32", "bf16", "int8"),
+        help="of the weights, and with int8 of the arithmetic (fp32)",
+    )
     parser.add_argument(
         "--calibrate",
         nargs="+",
         type=Path,
         default=[],
         metavar="DIR",
-        help="datasets for int8: their train pictures set the ranges, the first one's val pictures check the result",
+        help="datasets for bf16 and int8: the first one's val pictures check what is lost, and for int8 their train "
+        "pictures set the ranges",
     )
     options = parser.parse_args(arguments)
-    if (options.precision == "int8") != bool(options.calibrate):
-        parser.error("--precision int8 and --calibrate DIR belong together")
+    if (options.precision == "fp32") == bool(options.calibrate):
+        parser.error("--calibrate DIR belongs to --precision bf16 and int8, and they need it")
     try:
-        from ssnan.export import export_checkpoint, quantize_model
+        from ssnan.export import compress, export_checkpoint
     except ModuleNotFoundError as error:
         return _complain(f"export needs {error.name}; pip install 'ssnan[train]'", FAILED)
     from ssnan.card import ModelError
@@ -310,13 +322,16 @@ def export(arguments: Sequence[str]) -> int:
         card = export_checkpoint(options.model, options.output, options.about, options.longest_side)
     except ModelError as error:
         return _complain(str(error), MISUSED)
-    if options.precision == "int8":
+    if options.precision != "fp32":
         try:
-            before, after = quantize_model(card, options.calibrate)
+            card, reached = compress(card, options.precision, options.calibrate)
         except ValueError as error:
             return _complain(str(error), FAILED)
-        print(f"mean IoU on {options.calibrate[0].name} val: {100 * before:.2f} in fp32, {100 * after:.2f} in int8")
-    print(f"wrote {options.output} ({options.output.stat().st_size / 1e6:.1f} MB) and its card {card.name}")
+        print(f"mean IoU on {options.calibrate[0].name} val, percent:")
+        for name, mean_iou in reached.items():
+            print(f"  {100 * mean_iou:.2f} {name}")
+    for engine, file in card.files.items():
+        print(f"wrote {file} for {engine}")
     return 0
 
 
@@ -353,20 +368,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default="small", help="bundled model, .onnx file with its card, or checkpoint")
-    parser.add_argument("--engine", default="onnxruntime", help="onnxruntime or openvino")
+    parser.add_argument("--engine", default="auto", help="auto, onnxruntime, openvino, or torch for checkpoints (auto)")
     parser.add_argument("--threads", type=_positive, help="threads to use (every available core)")
     parser.add_argument(
         "--scales", nargs="+", type=_factor, default=[1.0], metavar="S", help="parse at these sizes and average (1)"
     )
     parser.add_argument("--mirror", action="store_true", help="parse the mirrored photo too, and average")
+    parser.add_argument("-v", "--verbose", action="store_true", help="say which engine was picked, and why")
 
 
-def _load(options: argparse.Namespace) -> Parser:
+def _load(options: argparse.Namespace, pictures: int | None = None) -> Parser:
     """The parser that the model options ask for; raises ModelError."""
     from ssnan.parser import load
     from ssnan.views import Views
 
-    return load(options.model, options.engine, options.threads, Views(tuple(options.scales), options.mirror))
+    if options.verbose:
+        import logging
+
+        logging.basicConfig(format="ssnan: %(message)s")
+        logging.getLogger("ssnan").setLevel(logging.INFO)
+    views = Views(tuple(options.scales), options.mirror)
+    return load(options.model, options.engine, options.threads, views, pictures)
 
 
 def _factor(text: str) -> float:

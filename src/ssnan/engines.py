@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import platform
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,9 +18,18 @@ Engine = Callable[[Float32], Float32]
 """Normalised pixels (B, 3, H, W) to class scores (B, C, h, w)."""
 
 
+QUOTA = Path("/sys/fs/cgroup/cpu.max")
+
+
 def available_cores() -> int:
-    """Cores this process may use, which in a container are fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Cores this process may use; in a container that is fewer than the machine has, whether the
+    container pins cores or, as cgroups do, hands out time."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = QUOTA.read_text().split()
+        return max(1, min(cores, round(int(quota) / int(period))))
+    except (OSError, ValueError):  # no cgroups, or "max": no quota
+        return cores
 
 
 class OnnxRuntimeEngine:
@@ -46,10 +57,10 @@ class OnnxRuntimeEngine:
 
 
 class OpenVINOEngine:
-    """OpenVINO on the CPU; the extra ``openvino`` installs it.
+    """OpenVINO on the CPU, in bf16 where the processor has it; the extra ``openvino`` installs it.
 
     Args:
-        weights: ONNX file.
+        weights: ONNX file, or OpenVINO's own .xml with its .bin beside it.
         threads: threads of one picture; every available core if None.
 
     Raises:
@@ -74,3 +85,22 @@ ENGINES: dict[str, Callable[[Path, int | None], Engine]] = {
     "onnxruntime": OnnxRuntimeEngine,
     "openvino": OpenVINOEngine,
 }
+
+PAYS_FROM = 12
+"""Pictures from which OpenVINO's start, some 0.7 s longer, is won back by some 0.06 s a picture
+(docs/performance.md)."""
+
+
+def choose(pictures: int | None = None) -> tuple[str, str]:
+    """The engine that is fastest here, and why.
+
+    Args:
+        pictures: how many there will be; None for as many as may come.
+    """
+    if platform.machine().lower() not in ("x86_64", "amd64"):
+        return "onnxruntime", f"OpenVINO was not measured on {platform.machine()}"
+    if importlib.util.find_spec("openvino") is None:
+        return "onnxruntime", "OpenVINO, which is faster, is not installed: pip install 'ssnan[openvino]'"
+    if pictures is not None and pictures < PAYS_FROM:
+        return "onnxruntime", f"it starts sooner than OpenVINO, which pays from {PAYS_FROM} pictures"
+    return "openvino", "it is installed and faster than ONNX Runtime"

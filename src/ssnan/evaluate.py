@@ -52,7 +52,7 @@ def record(card: ModelCard, dataset: str, measured: dict[str, Any]) -> None:
     if "merged" in measured:
         summary["mean_iou_merged"] = round(measured["merged"]["mean_iou"], 4)
     card.about.setdefault("measured", {})[dataset] = summary
-    card.write(card.weights.with_suffix(".json"))
+    card.write(card.weights().with_suffix(".json"))
 
 
 def tables(measured: dict[str, Any], label_set: LabelSet) -> list[Table]:

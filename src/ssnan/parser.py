@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -10,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ssnan.card import DEFAULT_MODEL, ModelCard, ModelError, find_card
-from ssnan.engines import ENGINES, Engine
+from ssnan.card import DEFAULT_MODEL, ModelError, find_card
+from ssnan.engines import ENGINES, Engine, available_cores, choose
 from ssnan.images import ImageError, ImageLike, read_reduced
 from ssnan.labels import LabelSet
 from ssnan.pipeline import ahead
@@ -99,33 +100,48 @@ class Parser:
 
 def load(
     model: str | Path = DEFAULT_MODEL,
-    engine: str = "onnxruntime",
+    engine: str = "auto",
     threads: int | None = None,
     views: Views = ONE_VIEW,
+    pictures: int | None = None,
 ) -> Parser:
     """Load a model once, to use it many times: ``ssnan.load()("photo.jpg")``.
+
+    What was picked, and why, goes to the logger ``ssnan`` at level INFO.
 
     Args:
         model: name of a bundled model, an .onnx file with its card beside it, or a .ckpt checkpoint
             (which needs the extra ``train``).
-        engine: ``onnxruntime`` or ``openvino``; a checkpoint is run by torch.
+        engine: ``auto`` (the fastest that is installed), ``onnxruntime`` or ``openvino``; ``torch`` runs
+            checkpoints, and nothing else does.
         threads: threads of one picture; every available core if None.
         views: versions of each picture to average over, such as ``Views((0.75, 1.0, 1.25), mirror=True)``.
+        pictures: how many there will be, if that is known; ``auto`` spares a few a slow start.
 
     Raises:
         ModelError: there is no such model or engine.
     """
+    log = logging.getLogger("ssnan")
+    if engine not in ("auto", "torch", *ENGINES):
+        raise ModelError(f"engine {engine!r}: expected one of auto, {', '.join(ENGINES)}, torch")
     if Path(model).suffix == ".ckpt":
+        if engine not in ("auto", "torch"):
+            raise ModelError(f"{model}: checkpoints are run by torch; 'ssnan export' makes a model for {engine}")
         try:
             from ssnan.training.checkpoint import load_checkpoint
         except ModuleNotFoundError as error:
             raise ModelError(f"{model}: checkpoints need {error.name}; pip install 'ssnan[train]'") from None
-        return load_checkpoint(Path(model), threads, views)
-    card: ModelCard = find_card(model)
-    if engine not in ENGINES:
-        raise ModelError(f"engine {engine!r}: expected one of {', '.join(ENGINES)}")
+        parser = load_checkpoint(Path(model), threads, views)
+        log.info("engine torch on %s, the one that runs checkpoints", parser.engine.device)  # type: ignore[attr-defined]
+        return parser
+    card = find_card(model)
+    if engine == "torch":
+        raise ModelError(f"model {model}: torch runs .ckpt checkpoints; expected engine auto, {', '.join(ENGINES)}")
+    engine, reason = choose(pictures) if engine == "auto" else (engine, "as asked for")
     try:
-        run = ENGINES[engine](card.weights, threads)
+        run = ENGINES[engine](card.weights(engine), threads)
     except ModuleNotFoundError as error:
         raise ModelError(f"engine {engine} needs {error.name}; pip install 'ssnan[{engine}]'") from None
+    cores = threads or available_cores()
+    log.info("engine %s on %s, %d threads: %s", engine, card.weights(engine).name, cores, reason)
     return Parser(run, card.label_set, card.preprocessing, views)

@@ -53,7 +53,7 @@ def tables() -> list[Table]:
         weights.add_row(
             card.name,
             card.label_set.name,
-            f"{card.weights.stat().st_size / 1e6:.1f} MB",
+            f"{card.weights().stat().st_size / 1e6:.1f} MB",
             "\n".join(f"{name}: {100 * values['mean_iou']:.1f}" for name, values in measured.items()),
             card.about.get("licence", ""),
         )

@@ -16,15 +16,20 @@ from ssnan.views import Views
 
 
 class TorchEngine:
-    """A network in evaluation mode, on a GPU if there is one."""
+    """A network in evaluation mode: on a GPU if there is one, compiled and in bf16 there; on the CPU as
+    it is."""
 
-    def __init__(self, network: ParsingNetwork) -> None:
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.network = network.eval().to(self.device)
+    def __init__(self, network: ParsingNetwork, device: torch.device | None = None) -> None:
+        self.device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        network = network.eval().to(self.device).to(memory_format=torch.channels_last)
+        # Pictures differ in size: one compilation must do for all.
+        self.network = network if self.device.type == "cpu" else torch.compile(network, dynamic=True)
 
     @torch.inference_mode()
     def __call__(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-        scores: NDArray[np.float32] = self.network(torch.from_numpy(pixels).to(self.device)).scores.cpu().numpy()
+        images = torch.from_numpy(pixels).to(self.device, memory_format=torch.channels_last)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type != "cpu"):
+            scores: NDArray[np.float32] = self.network(images).scores.float().cpu().numpy()
         return scores
 
 
