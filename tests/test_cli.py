@@ -65,6 +65,9 @@ def test_evaluate_prints_the_tables_and_writes_json(lip_root, tmp_path, capsys):
     numbers = json.loads(target.read_text())
     assert 0 <= numbers["present"]["mean_iou"] <= 1
     assert numbers["present"]["iou"]["dress"] is None
+    assert np.shape(numbers["confusion"]) == (20, 20)
+    accuracy = np.trace(numbers["confusion"]) / np.sum(numbers["confusion"])
+    assert accuracy == pytest.approx(numbers["present"]["overall_accuracy"])
 
 
 def test_evaluate_names_what_is_wrong_with_a_dataset(tmp_path, capsys):

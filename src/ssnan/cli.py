@@ -112,7 +112,12 @@ def evaluate(arguments: Sequence[str]) -> int:
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="a dataset: LIP's layout, "
                         "PASCAL-Person-Part's, or your own with a dataset.yaml")  # fmt: skip
     parser.add_argument("--split", default="val", help="train or val (val)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers there too")
+    parser.add_argument(
+        "--json",
+        type=Path,
+        metavar="FILE",
+        help="write the numbers there too, and the confusion matrix in pixels, a row a true class",
+    )
     parser.add_argument("--card", action="store_true", help="record the numbers in the model's card too")
     _add_model_options(parser)
     options = parser.parse_args(arguments)
@@ -139,9 +144,10 @@ def evaluate(arguments: Sequence[str]) -> int:
         return _complain(str(error), FAILED)
     try:
         samples = (folder[index] for index in track(range(len(folder)), "measuring", console=console))
-        measured = numbers(evaluate(loaded, samples), loaded.label_set)
+        confusion = evaluate(loaded, samples)
     except ValueError as error:
         return _complain(str(error), FAILED)
+    measured = numbers(confusion, loaded.label_set)
     print(f"{options.model} on {len(folder)} pictures of {options.data} ({options.split})")
     for table in tables(measured, loaded.label_set):
         Console().print(table)
@@ -149,7 +155,8 @@ def evaluate(arguments: Sequence[str]) -> int:
         engine = choose()[0] if options.engine == "auto" else options.engine
         record(find_card(options.model), f"{options.data.name} {options.split}, {engine}", measured)
     if options.json is not None:
-        options.json.write_text(json.dumps(measured, indent=2) + "\n")
+        whole = measured | {"classes": loaded.label_set.classes, "confusion": confusion.tolist()}
+        options.json.write_text(json.dumps(whole, indent=2) + "\n")
     return 0
 
 

@@ -6,33 +6,67 @@ memory does not grow with classes times pixels.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-STRIP_PIXELS = 1 << 20
+STRIP_PIXELS = 1 << 17
 
 
 def labels_at(scores: NDArray[np.float32], height: int, width: int) -> NDArray[np.uint8]:
-    """Class with the highest score at every pixel, (height, width), for scores (C, h, w)."""
+    """Class with the highest score at every pixel, (height, width), for scores (C, h, w).
+
+    A class is upsampled only where it can win, which for most is a small part of the picture.
+    """
     labels = np.zeros((height, width), dtype=np.uint8)
+    can_win = _can_win(scores)
+    if height < scores.shape[1] or width < scores.shape[2]:
+        can_win[:] = True  # of a smaller picture a pixel is a mean over cells
     for top, bottom in _strips(height, width):
-        strip = labels[top:bottom]
-        best = _rows(scores[0], top, bottom, height, width).copy()
-        for class_id in range(1, len(scores)):
-            candidate = _rows(scores[class_id], top, bottom, height, width)
-            strip[candidate > best] = class_id
-            np.maximum(best, candidate, out=best)
+        best = np.full((bottom - top, width), -np.inf, dtype=np.float32)
+        columns = can_win[:, _cells(top, bottom, height, can_win.shape[1])].any(axis=1)
+        for class_id in np.flatnonzero(columns.any(axis=1)):
+            left, right = _pixels(np.flatnonzero(columns[class_id]), width, columns.shape[1])
+            candidate = _window(scores[class_id], (top, bottom), (left, right), height, width)
+            known = best[:, left:right]
+            np.copyto(labels[top:bottom, left:right], np.uint8(class_id), where=candidate > known)
+            np.maximum(known, candidate, out=known)
     return labels
+
+
+def _can_win(scores: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Cells (C, h - 1, w - 1) between four features in which a class can be the highest: where the best
+    of its corners reaches what another class has at its worst."""
+    for axis in (1, 2):
+        if scores.shape[axis] == 1:
+            scores = np.repeat(scores, 2, axis=axis)
+    upper, lower = scores[:, :-1], scores[:, 1:]
+    worst, best = np.minimum(upper, lower), np.maximum(upper, lower)
+    worst, best = np.minimum(worst[..., :-1], worst[..., 1:]), np.maximum(best[..., :-1], best[..., 1:])
+    return best >= worst.max(axis=0)
+
+
+def _cells(top: int, bottom: int, height: int, count: int) -> slice:
+    """Those of ``count`` rows of cells that the pixels ``top:bottom`` lie in."""
+    step = count / max(height - 1, 1)
+    first = min(math.floor(top * step), count - 1)
+    return slice(first, max(math.ceil((bottom - 1) * step), first + 1))
+
+
+def _pixels(cells: NDArray[np.intp], width: int, count: int) -> tuple[int, int]:
+    """First and last + 1 of the pixels that lie in ``cells`` or between them, of ``count`` columns of cells."""
+    step = max(width - 1, 1) / count
+    return math.floor(cells[0] * step), min(math.ceil((cells[-1] + 1) * step) + 1, width)
 
 
 def confidence_at(scores: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
     """Softmax probability of the winning class at every pixel, 0..1, for scores (C, h, w)."""
     confidence = np.empty((height, width), dtype=np.float32)
     for top, bottom in _strips(height, width):
-        maps = (_rows(channel, top, bottom, height, width) for channel in scores)
+        maps = (_window(channel, (top, bottom), (0, width), height, width) for channel in scores)
         best = np.full((bottom - top, width), -np.inf, dtype=np.float32)
         total = np.zeros_like(best)
         for candidate in maps:
@@ -47,7 +81,7 @@ def resized(scores: NDArray[np.float32], height: int, width: int) -> NDArray[np.
     """All of scores (C, h, w) at (C, height, width), for small maps: nothing is done in strips."""
     if scores.shape[1:] == (height, width):
         return scores
-    return np.stack([_rows(channel, 0, height, height, width) for channel in scores])
+    return np.stack([_window(channel, (0, height), (0, width), height, width) for channel in scores])
 
 
 def _strips(height: int, width: int) -> Iterator[tuple[int, int]]:
@@ -55,13 +89,19 @@ def _strips(height: int, width: int) -> Iterator[tuple[int, int]]:
     return ((top, min(top + rows, height)) for top in range(0, height, rows))
 
 
-def _rows(channel: NDArray[np.float32], top: int, bottom: int, height: int, width: int) -> NDArray[np.float32]:
-    """Rows ``top:bottom`` of ``channel`` resized bilinearly to (height, width), corners aligned."""
-    h, w = channel.shape
-    # Corners aligned: pixel 0 lies on feature 0, the last pixel on the last feature. Pillow puts the
-    # centre of item i at i + ½.
-    y, x = (h - 1) / max(height - 1, 1), (w - 1) / max(width - 1, 1)
+def _window(
+    channel: NDArray[np.float32], rows: tuple[int, int], columns: tuple[int, int], height: int, width: int
+) -> NDArray[np.float32]:
+    """Pixels ``rows`` and ``columns`` of ``channel`` resized bilinearly to (height, width), corners aligned."""
+    top, bottom = _span(*rows, height, channel.shape[0])
+    left, right = _span(*columns, width, channel.shape[1])
+    size = (columns[1] - columns[0], rows[1] - rows[0])
+    return np.asarray(Image.fromarray(channel).resize(size, Image.Resampling.BILINEAR, (left, top, right, bottom)))
+
+
+def _span(first: int, end: int, pixels: int, features: int) -> tuple[float, float]:
+    """Where the pixels ``first:end`` of ``pixels`` lie on ``features``. Corners aligned: pixel 0 lies on
+    feature 0, the last pixel on the last feature. Pillow puts the centre of item i at i + ½."""
+    step = (features - 1) / max(pixels - 1, 1)
     # Of a picture smaller than its map the box would reach half a pixel beyond the map.
-    left, right = max(0.0, 0.5 - x / 2), min(float(w), 0.5 + (width - 0.5) * x)
-    box = (left, max(0.0, 0.5 + (top - 0.5) * y), right, min(float(h), 0.5 + (bottom - 0.5) * y))
-    return np.asarray(Image.fromarray(channel).resize((width, bottom - top), Image.Resampling.BILINEAR, box))
+    return max(0.0, 0.5 + (first - 0.5) * step), min(float(features), 0.5 + (end - 0.5) * step)
