@@ -33,4 +33,10 @@ for seed in "$@"; do
     train $option "$seed" "" small/ss_nan ablation/$option
   done
   step2 "$seed" weighted_detached product product_detached
+  for change in faster finer; do
+    for form in none weighted_10; do
+      train step2_${form}_$change "$seed" $runs/ss_nan/seed"$seed"/checkpoints/best.ckpt \
+        small/ss_nan ablation/step2 ablation/step2_$form ablation/step2_$change
+    done
+  done
 done

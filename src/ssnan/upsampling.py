@@ -27,7 +27,7 @@ def labels_at(scores: NDArray[np.float32], height: int, width: int) -> NDArray[n
         can_win[:] = True  # of a smaller picture a pixel is a mean over cells
     for top, bottom in _strips(height, width):
         best = np.full((bottom - top, width), -np.inf, dtype=np.float32)
-        columns = can_win[:, _cells(top, bottom, height, can_win.shape[1])].any(axis=1)
+        columns = np.logical_or.reduce(can_win[:, _cells(top, bottom, height, can_win.shape[1])], axis=1)
         for class_id in np.flatnonzero(columns.any(axis=1)):
             left, right = _pixels(np.flatnonzero(columns[class_id]), width, columns.shape[1])
             candidate = _window(scores[class_id], (top, bottom), (left, right), height, width)

@@ -35,3 +35,15 @@ def test_one_position_against_numpy():
         expected = sigmoid(keep) * m[n, :, y, x] + sigmoid(write) * np.tanh(content)
         np.testing.assert_allclose(new_memory[0, n, :, y, x].detach(), expected, atol=1e-5)
         np.testing.assert_allclose(new_hidden[0, n, :, y, x].detach(), sigmoid(show) * np.tanh(expected), atol=1e-5)
+
+
+def test_five_untrained_layers_still_know_what_the_first_was_told():
+    torch.manual_seed(0)
+    layers = [LocalGlobalLayer(16) for _ in range(5)]
+    told = torch.randn(2, 1, 9, 16, 6, 6)
+    ends = []
+    for hidden, memory in ((told[0].tanh(), told[1]), (-told[0].tanh(), -told[1])):
+        for layer in layers:
+            hidden, memory = layer(hidden, memory)
+        ends.append(hidden.detach())
+    assert (ends[0] - ends[1]).square().mean().sqrt() > 0.1

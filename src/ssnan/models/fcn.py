@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ssnan.models.backbone import Pyramid
-from ssnan.models.heads import classifier
+from ssnan.models.heads import FC67, classifier
 from ssnan.models.output import ParsingNetwork, ParsingOutput
 
 
@@ -31,15 +31,8 @@ class FCN8s(ParsingNetwork):
         super().__init__()
         self.num_classes = num_classes
         self.backbone = backbone
-        self.head = nn.Sequential(
-            nn.Conv2d(backbone.channels[2], hidden, 7, padding=3),
-            nn.ReLU(inplace=True),
-            nn.Dropout(0.5),
-            nn.Conv2d(hidden, hidden, 1),
-            nn.ReLU(inplace=True),
-            nn.Dropout(0.5),
-            classifier(hidden, num_classes, 1),
-        )
+        fc67 = FC67(backbone.channels[2], hidden, kernel=7)
+        self.head = nn.Sequential(fc67, classifier(hidden, num_classes, 1))
         self.score_8, self.score_16 = (classifier(channels, num_classes, 1) for channels in backbone.channels[:2])
         self.double_16, self.double_8 = _doubling(num_classes), _doubling(num_classes)
 

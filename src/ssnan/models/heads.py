@@ -8,25 +8,39 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 
-class LargeFOV(nn.Sequential):
-    """DeepLab-LargeFOV's fc6 and fc7 [2]: 3 × 3 with dilation 12, then 1 × 1, each with ReLU and dropout.
+class FC67(nn.Sequential):
+    """VGG's fully connected layers fc6 and fc7 as convolutions, each with ReLU and dropout.
+
+    They start as He et al. advise for rectified layers: where no trained fc6 exists, PyTorch's own
+    start makes what comes out six times smaller, and learns as much more slowly.
 
     Args:
         channels: of the features read.
-        hidden: channels of fc6 and fc7, and so of the result; 1024 in the paper.
+        hidden: channels of fc6 and fc7, and so of the result.
+        kernel: height and width of fc6; fc7 is 1 × 1.
         dilation: of fc6.
     """
 
-    def __init__(self, channels: int, hidden: int = 1024, dilation: int = 12) -> None:
+    def __init__(self, channels: int, hidden: int, kernel: int, dilation: int = 1) -> None:
         super().__init__(
-            nn.Conv2d(channels, hidden, 3, padding=dilation, dilation=dilation),
+            nn.Conv2d(channels, hidden, kernel, padding=dilation * (kernel // 2), dilation=dilation),
             nn.ReLU(inplace=True),
             nn.Dropout(0.5),
             nn.Conv2d(hidden, hidden, 1),
             nn.ReLU(inplace=True),
             nn.Dropout(0.5),
         )
-        self.channels = hidden
+        for layer in self:
+            if isinstance(layer, nn.Conv2d):
+                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+                nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+
+
+class LargeFOV(FC67):
+    """DeepLab-LargeFOV's fc6 and fc7 [2]: 3 × 3 with dilation 12, then 1 × 1; 1024 channels in the paper."""
+
+    def __init__(self, channels: int, hidden: int = 1024, dilation: int = 12) -> None:
+        super().__init__(channels, hidden, 3, dilation)
 
 
 class ASPP(nn.Module):
