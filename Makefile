@@ -13,8 +13,8 @@ demo:
 test:
 	$(PYTHON) -m venv .venv-test
 	.venv-test/bin/pip install --quiet --constraint constraints.txt --editable '.[dev]'
-	.venv-test/bin/ruff check src tests benchmarks
-	.venv-test/bin/ruff format --check src tests benchmarks
+	.venv-test/bin/ruff check src tests benchmarks tools
+	.venv-test/bin/ruff format --check src tests benchmarks tools
 	.venv-test/bin/mypy
 	.venv-test/bin/lint-imports
 	.venv-test/bin/pytest

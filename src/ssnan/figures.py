@@ -20,6 +20,7 @@ from ssnan.render import grid, heat, joints_over, map_over
 from ssnan.report import System
 from ssnan.result import ParsingResult
 from ssnan.training.checkpoint import TorchEngine, read_task
+from ssnan.training.task import ParsingTask
 
 
 class Photo(NamedTuple):
@@ -30,7 +31,7 @@ class Photo(NamedTuple):
 
 
 def draw(systems: Sequence[System], photos: Path, count: int, output: Path) -> list[Path]:
-    """Write ``side_by_side.png``, ``scale_weights.png`` and ``joints.png`` into ``output``, with the
+    """Write ``side_by_side.jpg``, ``scale_weights.jpg`` and ``joints.jpg`` into ``output``, with the
     first run's best checkpoint of every system.
 
     Args:
@@ -40,47 +41,55 @@ def draw(systems: Sequence[System], photos: Path, count: int, output: Path) -> l
         output: folder that exists.
 
     Returns:
-        The files written; scale weights and joints only where a system or label set has them.
+        The files written; scale weights only where a system learns them, joints where the labels have them.
 
     Raises:
         ValueError: no photos, or no checkpoint in a run's folder.
     """
     chosen = _choose(photos, count)
-    tasks = {system.name: read_task(system.folders[0] / "checkpoints" / "best.ckpt") for system in systems}
-    label_set = next(iter(tasks.values())).label_set
-    truth = all(photo.labels is not None for photo in chosen)
-    heads = ["photo", *(["ground truth"] if truth else []), *tasks]
+    tasks = [read_task(system.folders[0] / "checkpoints" / "best.ckpt") for system in systems]
+    names = [system.name for system in systems]
+    label_set = tasks[0].label_set
     rows: list[list[Image.Image]] = [[Image.fromarray(photo.rgb)] for photo in chosen]
+    heads = ["photo", *names]
+    if all(photo.labels is not None for photo in chosen):
+        heads.insert(1, "ground truth")
+        for row, photo in zip(rows, chosen, strict=True):
+            row += [map_over(photo.rgb, photo.labels, label_set)] if photo.labels is not None else []
     weights: list[list[Image.Image]] = [[Image.fromarray(photo.rgb)] for photo in chosen]
     weight_heads = ["photo"]
     joints: list[list[Image.Image]] = [[] for _ in chosen]
-    for row, photo in zip(rows, chosen, strict=True):
-        if truth and photo.labels is not None:
-            row.append(map_over(photo.rgb, photo.labels, label_set))
-    for name, task in tasks.items():
+    for name, task in zip(names, tasks, strict=True):
         parser = Parser(TorchEngine(task.network), label_set, task.preprocessing)
-        for row, weight_row, joint_row, photo in zip(rows, weights, joints, chosen, strict=True):
+        for row, joint_row, photo in zip(rows, joints, chosen, strict=True):
             result = parser(photo.rgb)
             row.append(map_over(photo.rgb, result.labels, label_set))
             structures = [ParsingResult(photo.labels, label_set)] if photo.labels is not None else []
             joint_row.append(joints_over(photo.rgb, [*structures, result]))
-            with torch.inference_mode():
-                pixels = torch.from_numpy(task.preprocessing(photo.rgb)).to(task.device)[None]
-                learned = task.network(pixels).scale_weights
-            if learned is not None:
-                size = (photo.rgb.shape[1], photo.rgb.shape[0])
-                weight_row += [heat(one.float().cpu().numpy(), size) for one in learned[0]]
-        if learned is not None:
-            scales = getattr(task.network, "scales", range(learned.shape[1]))
-            weight_heads += [f"{name}, {scale:g}" for scale in scales]
-    files = {"side_by_side.png": grid(rows, heads)}
+        learned = _scale_weights(task, chosen)
+        if learned:
+            weight_heads += [f"{name}, {scale:g}" for scale in getattr(task.network, "scales", range(len(learned[0])))]
+            for weight_row, maps, photo in zip(weights, learned, chosen, strict=True):
+                weight_row += [heat(one, (photo.rgb.shape[1], photo.rgb.shape[0])) for one in maps]
+    files = {"side_by_side.jpg": grid(rows, heads)}
     if len(weight_heads) > 1:
-        files["scale_weights.png"] = grid(weights, weight_heads)
+        files["scale_weights.jpg"] = grid(weights, weight_heads)
     if label_set.regions:
-        files["joints.png"] = grid(joints, list(tasks))
+        files["joints.jpg"] = grid(joints, names)
     for file, figure in files.items():
-        figure.save(output / file)
+        figure.save(output / file, quality=90)
     return [output / file for file in files]
+
+
+def _scale_weights(task: ParsingTask, photos: Sequence[Photo]) -> list[NDArray[np.float32]]:
+    """Weights (S, h, w) of every photo; none at all from a system that gives every pixel the same."""
+    found = []
+    for photo in photos:
+        with torch.inference_mode():
+            weights = task.network(torch.from_numpy(task.preprocessing(photo.rgb)).to(task.device)[None]).scale_weights
+        if weights is not None:
+            found.append(weights[0].float().cpu().numpy())
+    return found if any(np.ptp(one, axis=(1, 2)).any() for one in found) else []
 
 
 def _choose(photos: Path, count: int) -> list[Photo]:

@@ -193,10 +193,10 @@ def test_report_of_a_run_with_figures(config, plain_run, lip_root, tmp_path, cap
     capsys.readouterr()
     assert main(["report", str(plain_run), "-o", str(tmp_path / "r"), "--photos", str(lip_root), "--count", "2"]) == 0
     assert f"{100 * results['present']['mean_iou']:.2f}" in capsys.readouterr().out
-    assert {path.name for path in (tmp_path / "r").glob("*.png")} == {
-        "side_by_side.png", "scale_weights.png", "joints.png",
+    assert {path.name for path in (tmp_path / "r").glob("*.jpg")} == {
+        "side_by_side.jpg", "scale_weights.jpg", "joints.jpg",
     }  # fmt: skip
-    with Image.open(tmp_path / "r" / "scale_weights.png") as figure:
+    with Image.open(tmp_path / "r" / "scale_weights.jpg") as figure:
         assert figure.height == 26 + 2 * 324 - 4
 
 

@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from lightning import LightningDataModule
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, TensorDataset
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from ssnan.data.folder import DatasetError, ParsingFolder, Sample
 from ssnan.data.layouts import label_set_of, open_split
+from ssnan.data.resident import ResidentPictures
 from ssnan.data.transforms import geometric, normalize, photometric
 from ssnan.preprocessing import Preprocessing
 
@@ -52,6 +54,8 @@ class ParsingData(LightningDataModule):
         samples_per_epoch: pictures drawn an epoch, with replacement, when sources have shares.
         validation_limit: at most this many validation pictures; all if None.
         num_workers: processes that read and augment.
+        resident_side: if given, pictures are decoded once, at this longer side, and kept and augmented
+            in the accelerator's memory; without ``photometric``, which is the processor's work.
         seed: of drawing and augmentation.
     """
 
@@ -69,6 +73,7 @@ class ParsingData(LightningDataModule):
         samples_per_epoch: int | None = None,
         validation_limit: int | None = None,
         num_workers: int = 2,
+        resident_side: int | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -83,11 +88,15 @@ class ParsingData(LightningDataModule):
         self.samples_per_epoch = samples_per_epoch
         self.validation_limit = validation_limit
         self.num_workers = num_workers
+        self.resident_side = resident_side
+        self.resident: ResidentPictures | None = None
         self.seed = seed
         self.preprocessing = preprocessing
         shares = [source.share for source in sources]
         if None in shares and any(share is not None for share in shares):
             raise ValueError("data.sources: give every source a share, or none")
+        if resident_side is not None and photometric:
+            raise ValueError("data.photometric: is done by workers; leave it at 0 with data.resident_side")
 
     def setup(self, stage: str) -> None:
         self.val_folder = self._open(self.validation, "val")
@@ -113,12 +122,15 @@ class ParsingData(LightningDataModule):
             )
         return folder
 
-    def train_dataloader(self) -> DataLoader[dict[str, Tensor]]:
+    def train_dataloader(self) -> DataLoader[Any]:
         epoch = self.trainer.current_epoch if self.trainer else 0
+        order = self._draw(epoch)
+        if self.resident_side is not None:
+            return self._numbers(order, self.resident_side)
         pre = self.preprocessing
         dataset = Augmented(
             self.train_folders,
-            self._draw(epoch),
+            order,
             geometric(self.label_set, self.crop, self.scale, pre.longest_side, self.crop_around_person, pre.mean),
             v2.RandomApply([photometric()], p=self.photometric),
             pre,
@@ -127,6 +139,25 @@ class ParsingData(LightningDataModule):
         return DataLoader(
             dataset, batch_size=self.batch_size, num_workers=self.num_workers, drop_last=len(dataset) > self.batch_size
         )
+
+    def _numbers(self, order: list[tuple[int, int]], side: int) -> DataLoader[Any]:
+        """Positions of an epoch and pictures to be seen there: all that travels to the accelerator."""
+        if self.resident is None:
+            device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
+            self.resident = ResidentPictures(self.train_folders, self.label_set, self.preprocessing, side, device)
+        index = torch.tensor([self.resident.index(folder, picture) for folder, picture in order])
+        numbers = TensorDataset(torch.arange(len(order)), index)
+        return DataLoader(numbers, batch_size=self.batch_size, drop_last=len(order) > self.batch_size)
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """A batch of numbers becomes one of crops; any other stays as it is."""
+        if self.resident is None or not isinstance(batch, list):
+            return batch
+        position, index = (numbers.cpu() for numbers in batch)
+        epoch = self.trainer.current_epoch if self.trainer else 0
+        random = torch.Generator().manual_seed(hash((self.seed, epoch, int(position[0]))))
+        view = self.resident.draw(index, self.crop, self.scale, self.crop_around_person, random)
+        return self.resident.crops(index, view, torch.rand(len(index), generator=random) < 0.5, self.crop)
 
     def val_dataloader(self) -> DataLoader[Sample]:
         """Pictures at their own size, one at a time: the task resizes and measures them there."""
