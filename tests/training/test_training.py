@@ -20,8 +20,6 @@ from ssnan.parser import load
 from ssnan.training.main import train
 from ssnan.upsampling import labels_at
 
-INTERRUPT = "fakes.interruption.StopAfterFirstEpoch"
-
 
 @pytest.fixture
 def config(lip_root, tmp_path):
@@ -71,12 +69,17 @@ def weights(run):
     return torch.load(run / "checkpoints" / "last.ckpt", weights_only=False)["state_dict"]
 
 
-def test_an_interrupted_run_ends_where_an_uninterrupted_one_does(config, tmp_path):
+@pytest.mark.parametrize(
+    "where", [[], ["--data.photometric", "0", "--data.resident_side", "96"]], ids=["disk", "memory"]
+)
+def test_a_run_in_pieces_ends_where_a_run_in_one_does(config, tmp_path, where):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    train(["--config", config, "--output", str(whole)])
-    train(["--config", config, "--output", str(parts), "--trainer.callbacks", INTERRUPT])
+    train(["--config", config, "--output", str(whole), *where])
+    train(["--config", config, "--output", str(parts), *where, "--stop_after", "0"])
+    assert not (parts / "results.json").exists()
     halfway = weights(parts)
-    train(["--config", config, "--output", str(parts)])
+    train(["--config", config, "--output", str(parts), *where])
+    assert (parts / "results.json").exists()
     moved = 0.0
     for name, value in weights(whole).items():
         torch.testing.assert_close(
@@ -245,3 +248,18 @@ def test_overfits_two_pictures():
         for one, (_, ids) in zip(scores, pairs, strict=True)
     )
     assert Score.of_present(confusion).mean_iou > 0.95
+
+
+def test_compiled_training_keeps_the_parameters_names(config, tmp_path, monkeypatch):
+    calls = []
+
+    def compiled(function):
+        return lambda images: (calls.append(1), function(images))[1]
+
+    monkeypatch.setattr("torch.compile", compiled)
+    train(
+        ["--config", config, "--output", str(tmp_path / "run"), "--trainer.max_epochs", "1", "--model.compiled", "true"]
+    )
+    assert len(calls) == 2
+    assert "network.classifier.weight" in weights(tmp_path / "run")
+    assert load(tmp_path / "run" / "checkpoints" / "best.ckpt")(person()[0]).labels.shape == (96, 64)

@@ -15,6 +15,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from ssnan.data.datamodule import ParsingData
 from ssnan.data.layouts import label_set_of
 from ssnan.training.pictures import ValidationPictures
+from ssnan.training.pieces import StopAfter
 from ssnan.training.results import write_results
 from ssnan.training.task import ParsingTask
 
@@ -25,6 +26,12 @@ class TrainingCLI(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_argument("--output", type=Path, default=Path("runs/latest"), help="folder of the run")
         parser.add_argument("--resume", type=bool, default=True, help="continue from OUTPUT/checkpoints/last.ckpt")
+        parser.add_argument(
+            "--stop_after",
+            type=float | None,
+            default=None,
+            help="minutes after which the current epoch is the last of this piece; the same command continues",
+        )
         # The checkpoint keeps the label set itself, not the name of a file that may go.
         parser.link_arguments("data.label_set", "model.label_set", compute_fn=lambda name: label_set_of(name).as_dict())
         parser.link_arguments(
@@ -34,6 +41,7 @@ class TrainingCLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         output = self.config["output"]
+        self.stop_after = StopAfter(self.config["stop_after"])
         self.trainer_defaults["callbacks"] = [
             ModelCheckpoint(
                 output / "checkpoints",
@@ -47,6 +55,7 @@ class TrainingCLI(LightningCLI):
             *([] if self.config["trainer"]["enable_progress_bar"] is False else [RichProgressBar()]),
             ValidationPictures(),
             Timer(),
+            self.stop_after,
         ]
         return super().instantiate_trainer(
             logger=TensorBoardLogger(output, name="", version="logs"),
@@ -73,7 +82,8 @@ def train(arguments: Sequence[str]) -> Path:
     """Train as ``arguments`` say, resuming where an interrupted run of the same folder stopped.
 
     Returns:
-        The best checkpoint. ``results.json`` beside the checkpoints tells what it reached.
+        The best checkpoint. ``results.json`` beside the checkpoints tells what it reached, once all
+        epochs are done.
     """
     with warnings.catch_warnings():
         for pattern in NOISE:
@@ -92,7 +102,7 @@ def train(arguments: Sequence[str]) -> Path:
         resumed = last if cli.config["resume"] and last.is_file() else None
         cli.trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=resumed, weights_only=False)
         best = checkpoints / "best.ckpt"
-        if not cli.trainer.interrupted:
+        if not cli.trainer.interrupted and not cli.stop_after.stopped:
             if not best.is_file():  # too short a run for a validation
                 cli.trainer.save_checkpoint(best)
             write_results(cli.trainer, cli.model, cli.datamodule, best, cli.config["seed_everything"])
