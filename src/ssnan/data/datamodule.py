@@ -122,11 +122,13 @@ class ParsingData(LightningDataModule):
             )
         return folder
 
-    def train_dataloader(self) -> DataLoader[Any]:
+    def train_dataloader(self, device: torch.device | None = None) -> DataLoader[Any]:
+        """Batches of an epoch; of pictures kept on ``device`` (None: where the trainer is) its numbers."""
         epoch = self.trainer.current_epoch if self.trainer else 0
         order = self._draw(epoch)
         if self.resident_side is not None:
-            return self._numbers(order, self.resident_side)
+            home = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
+            return self._numbers(order, self.resident_side, device or home)
         pre = self.preprocessing
         dataset = Augmented(
             self.train_folders,
@@ -140,10 +142,9 @@ class ParsingData(LightningDataModule):
             dataset, batch_size=self.batch_size, num_workers=self.num_workers, drop_last=len(dataset) > self.batch_size
         )
 
-    def _numbers(self, order: list[tuple[int, int]], side: int) -> DataLoader[Any]:
+    def _numbers(self, order: list[tuple[int, int]], side: int, device: torch.device) -> DataLoader[Any]:
         """Positions of an epoch and pictures to be seen there: all that travels to the accelerator."""
         if self.resident is None:
-            device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
             self.resident = ResidentPictures(self.train_folders, self.label_set, self.preprocessing, side, device)
         index = torch.tensor([self.resident.index(folder, picture) for folder, picture in order])
         numbers = TensorDataset(torch.arange(len(order)), index)

@@ -78,6 +78,19 @@ NOISE = (
 """Warnings of libraries that ask nothing of the user, as patterns."""
 
 
+def command_line(arguments: Sequence[str]) -> TrainingCLI:
+    """Task, data and trainer as ``arguments`` describe them, not yet running."""
+    return TrainingCLI(
+        ParsingTask,
+        ParsingData,
+        run=False,
+        seed_everything_default=0,
+        args=list(arguments),
+        auto_configure_optimizers=False,
+        save_config_kwargs={"overwrite": True},
+    )
+
+
 def train(arguments: Sequence[str]) -> Path:
     """Train as ``arguments`` say, resuming where an interrupted run of the same folder stopped.
 
@@ -88,15 +101,7 @@ def train(arguments: Sequence[str]) -> Path:
     with warnings.catch_warnings():
         for pattern in NOISE:
             warnings.filterwarnings("ignore", pattern)
-        cli = TrainingCLI(
-            ParsingTask,
-            ParsingData,
-            run=False,
-            seed_everything_default=0,
-            args=list(arguments),
-            auto_configure_optimizers=False,
-            save_config_kwargs={"overwrite": True},
-        )
+        cli = command_line(arguments)
         checkpoints = cli.config["output"] / "checkpoints"
         last = checkpoints / "last.ckpt"
         resumed = last if cli.config["resume"] and last.is_file() else None
