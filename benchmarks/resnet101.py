@@ -15,13 +15,13 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from ssnan.bench import matmul_peak
-from ssnan.engines import OnnxRuntimeEngine, OpenVINOEngine, available_cores
-from ssnan.export import export_network
-from ssnan.images import read_rgb
+from ssnan.evaluation.bench import matmul_peak
+from ssnan.export.onnx import export_network
+from ssnan.export.quantize import quantize_for_onnxruntime, quantize_for_openvino
 from ssnan.models import SSNAN, Backbone
-from ssnan.preprocessing import Preprocessing
-from ssnan.quantize import quantize_for_onnxruntime, quantize_for_openvino
+from ssnan.parsing.engines import OnnxRuntimeEngine, OpenVINOEngine, available_cores
+from ssnan.parsing.images import read_rgb
+from ssnan.parsing.preprocessing import Preprocessing
 from ssnan.training.results import flops
 
 SIDE = 321

@@ -3,8 +3,8 @@ import pytest
 
 from fakes.lip import write_lip
 from ssnan.labels import LIP
-from ssnan.parser import Parser
-from ssnan.preprocessing import Preprocessing
+from ssnan.parsing.parser import Parser
+from ssnan.parsing.preprocessing import Preprocessing
 
 
 @pytest.fixture

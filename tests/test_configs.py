@@ -5,14 +5,14 @@ import yaml
 
 from ssnan.training.main import train
 
-CONFIGS = Path(__file__).parent.parent / "configs"
+CONFIGS = Path(__file__).parent.parent / "src" / "ssnan" / "configs"
 OVERLAYS = {
     "ss_nan_step2": "ss_nan",
     "attention_ssl": "attention",
     "ss_nan_lite0": "ss_nan",
     "ss_nan_person_part": "ss_nan",
 }
-PARTS = ("data", "trainer", "trainer_step1", "trainer_step2", "backbone")
+PARTS = ("step1", "data", "trainer", "trainer_step1", "trainer_step2", "backbone")
 RECIPES = sorted(
     path for folder in ("bundled", "small", "lip", "pascal_person_part") for path in (CONFIGS / folder).glob("*.yaml")
     if path.stem not in PARTS

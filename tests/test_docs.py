@@ -12,6 +12,7 @@ from ssnan.data.custom import read_label_set
 from ssnan.training.main import train
 
 ROOT = Path(__file__).parent.parent
+CONFIGS = ROOT / "src" / "ssnan" / "configs"
 
 
 def blocks(document: str, language: str) -> list[str]:
@@ -49,7 +50,7 @@ def test_the_ninth_system(tmp_path, monkeypatch, capsys):
     """The file and the configuration of docs/adding-a-system.md, as a stranger would add them."""
     system, test = blocks("docs/adding-a-system.md", "python")
     [config] = blocks("docs/adding-a-system.md", "yaml")
-    shutil.copytree(ROOT / "configs" / "small", tmp_path / "small")
+    shutil.copytree(CONFIGS / "small", tmp_path / "small")
     (tmp_path / "small" / "plain_net.yaml").write_text(config.replace("ssnan.models.plain_net", "plain_net"))
     (tmp_path / "plain_net.py").write_text(system)
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -70,5 +71,5 @@ def test_links_and_configs_exist(document):
     text = (ROOT / document).read_text()
     for link in re.findall(r"\]\(([^)#:]+)\)", text):
         assert (ROOT / document).parent.joinpath(link).exists(), link
-    for config in re.findall(r"configs/[\w/]+\.\w+", text):
-        assert (ROOT / config).exists() or "plain_net" in config, config
+    for config in re.findall(r"--config ([a-z]\w+/\w+)|configs/(\w+/\w+)\.", text):
+        assert (CONFIGS / f"{''.join(config)}.yaml").exists() or "plain_net" in config, config

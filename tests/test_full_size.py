@@ -56,7 +56,7 @@ def test_weights_travel_in_small_files(full_size, tmp_path):
 
 @pytest.mark.parametrize("tiny", [False, True])
 def test_every_run_of_the_full_size_is_accepted(full_size, tiny, capsys):
-    also = [ROOT / "configs" / "full" / "tiny.yaml"] if tiny else []
+    also = ["full/tiny"] if tiny else []
     budgets = {}
     for name, seed in full_size.ORDER:
         if seed == 0:

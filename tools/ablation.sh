@@ -10,7 +10,7 @@ train() { # name, seed, start or "", configs...
   local output=$runs/$1/seed$2 start=$3 seed=$2 arguments=()
   shift 3
   if [ -f "$output/results.json" ]; then return; fi
-  for config in "$@"; do arguments+=(--config "configs/$config.yaml"); done
+  for config in "$@"; do arguments+=(--config "$config"); done
   if [ -n "$start" ]; then arguments+=(--model.start_from "$start"); fi
   ssnan train "${arguments[@]}" --output "$output" --seed_everything "$seed" --data.seed "$seed" \
     --trainer.enable_progress_bar false

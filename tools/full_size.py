@@ -7,7 +7,7 @@
     full_size.py split runs/full/ss_nan/checkpoints/best.ckpt -o pieces     weights in 8 bits, 15 MB a file
     full_size.py join pieces -o base.ckpt                                   and back
 
-``train`` and ``measure`` take ``--also configs/full/tiny.yaml`` to go the same way on a processor.
+``train`` and ``measure`` take ``--also full/tiny`` to go the same way on a processor.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ from torch import Tensor
 from ssnan.data.folder import Pair
 from ssnan.data.layouts import open_split
 
-CONFIGS = Path(__file__).parent.parent / "configs"
 RUNS = Path("runs/full")
 IMAGES, LABELS = "TrainVal_images", "TrainVal_parsing_annotations"
 KEPT = ("hyper_parameters", "datamodule_hyper_parameters", "pytorch-lightning_version", "epoch", "global_step")
@@ -57,7 +56,7 @@ ORDER = (
 """Runs and seeds, what matters most first."""
 
 
-def arguments_of(name: str, seed: int, also: list[Path]) -> list[str]:
+def arguments_of(name: str, seed: int, also: list[str]) -> list[str]:
     """What ``ssnan train`` is told for one run."""
     if name in STEP1:
         configs, start = STEP1[name], []
@@ -70,7 +69,7 @@ def arguments_of(name: str, seed: int, also: list[Path]) -> list[str]:
             "--model.start_from",
             str(RUNS / first / f"seed{seed}/checkpoints/best.ckpt"),
         ]
-    files = [*(CONFIGS / f"{config}.yaml" for config in configs), *also]
+    files = [*configs, *also]
     flags = [flag for file in files for flag in ("--config", str(file))]
     return [
         *flags,
@@ -84,7 +83,7 @@ def arguments_of(name: str, seed: int, also: list[Path]) -> list[str]:
     ]
 
 
-def train(minutes: float, also: list[Path]) -> None:
+def train(minutes: float, also: list[str]) -> None:
     """Continue with the first unfinished run, then the next, until ``minutes`` are over."""
     from ssnan.training.main import train as run
 
@@ -98,7 +97,7 @@ def train(minutes: float, also: list[Path]) -> None:
             run([*arguments_of(name, seed, also), "--stop_after", str(left)])
 
 
-def measure(also: list[Path], batches: list[int]) -> None:
+def measure(also: list[str], batches: list[int]) -> None:
     """Speed of the first run's network on its own data: forward, in training, and of the data alone."""
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -251,7 +250,7 @@ def main() -> None:
         moving.add_argument("-o", "--output", type=Path, required=True)
     for name in ("train", "measure"):
         running = commands.add_parser(name)
-        running.add_argument("--also", type=Path, action="append", default=[])
+        running.add_argument("--also", action="append", default=[])
     commands.choices["train"].add_argument("--minutes", type=float, required=True)
     commands.choices["measure"].add_argument("--batches", type=int, nargs="+", default=[10, 30, 60])
     told = parser.parse_args()

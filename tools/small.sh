@@ -17,13 +17,13 @@ train() { # name, seed, arguments...
 if [ $# -eq 0 ]; then set -- 0 1; fi
 for seed in "$@"; do
   for system in segnet fcn_8s deeplab_v2 attention hazn lg_lstm skip_net average maximum ss_nan; do
-    train $system "$seed" --config configs/small/$system.yaml
+    train $system "$seed" --config small/$system
   done
   for system in attention ss_nan; do
-    train ${system}_step1 "$seed" --config configs/small/$system.yaml --trainer configs/small/trainer_step1.yaml
+    train ${system}_step1 "$seed" --config small/$system --config small/step1
   done
-  train attention_ssl "$seed" --config configs/small/attention_ssl.yaml \
+  train attention_ssl "$seed" --config small/attention_ssl \
     --model.start_from $runs/attention_step1/seed"$seed"/checkpoints/best.ckpt
-  train ss_nan_step2 "$seed" --config configs/small/ss_nan.yaml --config configs/small/ss_nan_step2.yaml \
+  train ss_nan_step2 "$seed" --config small/ss_nan --config small/ss_nan_step2 \
     --model.start_from $runs/ss_nan_step1/seed"$seed"/checkpoints/best.ckpt
 done

@@ -5,13 +5,14 @@
 >>> result.mask("left-arm", "right-arm")
 """
 
-from ssnan.card import ModelCard, ModelError
-from ssnan.images import ImageError
 from ssnan.labels import LIP, PASCAL_PERSON_PART, LabelSet, Region
-from ssnan.parser import Parser, load
-from ssnan.render import overlay
-from ssnan.result import ParsingResult
-from ssnan.views import Views
+from ssnan.loading import load
+from ssnan.parsing.card import ModelCard, ModelError
+from ssnan.parsing.images import ImageError
+from ssnan.parsing.parser import Parser
+from ssnan.parsing.render import overlay
+from ssnan.parsing.result import ParsingResult
+from ssnan.parsing.views import Views
 
 __all__ = [
     "LIP",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,18 @@ class Region:
 
 
 @dataclass(frozen=True)
+class ClassSet:
+    """A mask value that stands for "one of these classes, nobody said which"."""
+
+    value: int
+    class_ids: tuple[int, ...]
+
+
+FIRST_SET = 100
+"""Mask values of sets start here."""
+
+
+@dataclass(frozen=True)
 class LabelSet:
     """Names, colours and symmetry of the classes that a parser tells apart.
 
@@ -33,9 +46,11 @@ class LabelSet:
         regions: the joints of the joint-structure loss.
         table_order: order of the classes in the published tables; ids ascending if empty.
         ignore_index: value of pixels that neither train nor count.
+        sets: mask values of 100 and more whose pixels are known to belong to one of several classes.
 
     Raises:
-        ValueError: lengths disagree, an id is out of range, or an id stands in two flip pairs.
+        ValueError: lengths disagree, an id is out of range, an id stands in two flip pairs, or a set is
+            none of two classes or more with a value of its own.
     """
 
     name: str
@@ -45,6 +60,7 @@ class LabelSet:
     regions: tuple[Region, ...] = ()
     table_order: tuple[int, ...] = ()
     ignore_index: int = 255
+    sets: tuple[ClassSet, ...] = ()
 
     def __post_init__(self) -> None:
         count = len(self.classes)
@@ -72,6 +88,20 @@ class LabelSet:
                 )
         if self.table_order and sorted(self.table_order) != list(range(count)):
             raise ValueError(f"label set {self.name!r}: table_order must name every class once")
+        values = [one.value for one in self.sets]
+        for one in self.sets:
+            if not max(FIRST_SET, count) <= one.value <= 255 or one.value == self.ignore_index:
+                raise ValueError(
+                    f"label set {self.name!r}: the mask value of a set is at least {max(FIRST_SET, count)}, at most "
+                    f"255 and not the ignored {self.ignore_index}, got {one.value}"
+                )
+            if len(set(one.class_ids)) < 2 or not all(0 <= i < count for i in one.class_ids):
+                raise ValueError(
+                    f"label set {self.name!r}: set {one.value}: expected two classes or more within 0..{count - 1}, "
+                    f"got {list(one.class_ids)}"
+                )
+        if len(set(values)) != len(values):
+            raise ValueError(f"label set {self.name!r}: two sets have the same mask value: {values}")
 
     def __len__(self) -> int:
         return len(self.classes)
@@ -83,6 +113,74 @@ class LabelSet:
         for left, right in self.flip_pairs:
             permutation[[left, right]] = right, left
         return permutation
+
+    @property
+    def membership(self) -> NDArray[np.bool_]:
+        """Classes that a pixel of each mask value may belong to, shape (256, C): of a class itself, of a
+        set its members, of any other value none."""
+        table = np.zeros((256, len(self)), dtype=np.bool_)
+        table[range(len(self)), range(len(self))] = True
+        for one in self.sets:
+            table[one.value, list(one.class_ids)] = True
+        return table
+
+    def describe(self, one: ClassSet) -> str:
+        """A set in words, by what is in it or, where that is shorter, by what is not."""
+        absent = [name for i, name in enumerate(self.classes) if i not in one.class_ids]
+        if len(absent) < len(one.class_ids) / 2:
+            return "all but " + ", ".join(absent)
+        return "one of " + ", ".join(self.classes[i] for i in one.class_ids)
+
+    @property
+    def person(self) -> NDArray[np.bool_]:
+        """Mask values whose pixels are surely not background, shape (256,)."""
+        return self.membership.any(axis=1) & ~self.membership[:, 0]
+
+    @property
+    def flip_table(self) -> NDArray[np.uint8]:
+        """Every mask value as it reads in a mirrored picture, shape (256,).
+
+        Raises:
+            ValueError: the mirror image of a set is none of the sets; :meth:`united` adds it.
+        """
+        table = np.arange(256, dtype=np.uint8)
+        table[: len(self)] = self.flip_permutation
+        values = {frozenset(one.class_ids): one.value for one in self.sets}
+        for one in self.sets:
+            mirrored = frozenset(int(self.flip_permutation[i]) for i in one.class_ids)
+            if mirrored not in values:
+                raise ValueError(f"label set {self.name!r}: no set is the mirror image of {one.value}")
+            table[one.value] = values[mirrored]
+        return table
+
+    def agrees_with(self, other: LabelSet) -> bool:
+        """Whether ids and the ignored value mean the same; colours, joints and sets may differ."""
+        own, others = ((s.classes, set(s.flip_pairs), s.ignore_index) for s in (self, other))
+        return own == others
+
+    def united(self, others: Iterable[LabelSet]) -> LabelSet:
+        """This label set with all sets of ``others`` and their mirror images, numbered anew.
+
+        Raises:
+            ValueError: there are more than values for them.
+        """
+        found: dict[frozenset[int], None] = {}
+        for one in (one for other in (self, *others) for one in other.sets):
+            found[frozenset(one.class_ids)] = None
+            found[frozenset(int(self.flip_permutation[i]) for i in one.class_ids)] = None
+        free = (value for value in range(max(FIRST_SET, len(self)), 256) if value != self.ignore_index)
+        numbered = tuple(ClassSet(value, tuple(sorted(ids))) for value, ids in zip(free, found, strict=False))
+        if len(numbered) < len(found):
+            raise ValueError(f"label set {self.name!r}: {len(found)} sets are more than there are mask values for")
+        return replace(self, sets=numbered)
+
+    def values_in(self, other: LabelSet) -> NDArray[np.uint8]:
+        """Every mask value of this label set as ``other``, which has all its sets, writes it, shape (256,)."""
+        table = np.arange(256, dtype=np.uint8)
+        values = {frozenset(one.class_ids): one.value for one in other.sets}
+        for one in self.sets:
+            table[one.value] = values[frozenset(one.class_ids)]
+        return table
 
     @property
     def color_table(self) -> NDArray[np.uint8]:
@@ -107,6 +205,7 @@ class LabelSet:
             regions=tuple(Region(region["name"], tuple(region["class_ids"])) for region in values["regions"]),
             table_order=tuple(values["table_order"]),
             ignore_index=values["ignore_index"],
+            sets=tuple(ClassSet(one["value"], tuple(one["class_ids"])) for one in values.get("sets", ())),
         )
 
 

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from fakes.custom import write_custom
-from ssnan.cli import main
+from ssnan.commands import main
 from ssnan.data.check import check_split
 
 

@@ -7,7 +7,7 @@ from ssnan.data.datamodule import ParsingData, Source
 from ssnan.data.layouts import open_split
 from ssnan.data.resident import ResidentPictures, View
 from ssnan.labels import LIP
-from ssnan.preprocessing import Preprocessing
+from ssnan.parsing.preprocessing import Preprocessing
 
 RAW = Preprocessing(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), longest_side=96)
 

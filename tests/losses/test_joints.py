@@ -1,11 +1,14 @@
+from dataclasses import replace
+
 import numpy as np
 import torch
 
 from fakes.lip import person
-from ssnan.labels import LIP, Region
+from ssnan.labels import LIP, ClassSet, LabelSet, Region
 from ssnan.losses.joints import Centers, found, heatmap_distance, joint_distance, label_centers, soft_centers
 
 REGIONS = (Region("a", (1,)), Region("b", (2, 3)))
+LABELS = LabelSet("four", ("none", "one", "two", "three"), ((0, 0, 0),) * 4, regions=REGIONS)
 
 
 def brute_force_centers(probabilities, valid, regions):
@@ -35,7 +38,7 @@ def test_soft_centres_against_a_loop_over_pixels():
 
 def test_label_centres_of_a_drawn_person():
     _, labels = person()
-    centers = label_centers(torch.from_numpy(labels).long()[None], 20, LIP.regions)
+    centers = label_centers(torch.from_numpy(labels).long()[None], LIP)[0]
     names = [region.name for region in LIP.regions]
     for name, class_id in (("left-arm", 14), ("right-shoe", 19)):
         rows, columns = np.nonzero(labels == class_id)
@@ -48,14 +51,14 @@ def test_label_centres_of_a_drawn_person():
 def test_first_row_and_column_count():
     labels = torch.zeros(1, 3, 3, dtype=torch.long)
     labels[0, 0, 0] = 1
-    centers = label_centers(labels, 4, REGIONS)
+    centers = label_centers(labels, LABELS)[0]
     assert centers.present.tolist() == [[True, False]]
     assert centers.position[0, 0].tolist() == [0.0, 0.0]
 
 
 def test_ignored_pixels_have_no_mass():
     labels = torch.full((1, 4, 4), 255)
-    assert not label_centers(labels, 4, REGIONS).present.any()
+    assert not label_centers(labels, LABELS)[0].present.any()
 
 
 def test_distance_by_hand():
@@ -80,13 +83,23 @@ def test_found_asks_less_of_a_small_region():
 def test_perfect_and_empty_cost_nothing():
     _, labels = person()
     maps = torch.from_numpy(np.stack([labels, labels * 0])).long()
-    truth = label_centers(maps, 20, LIP.regions)
+    truth = label_centers(maps, LIP)[0]
     torch.testing.assert_close(joint_distance(truth, truth), torch.zeros(2))
+
+
+def test_a_set_counts_where_its_region_is_certain():
+    """100 lies in region b; 101 may be in a or b; 102 in b or in none."""
+    labels = torch.tensor([[[1, 100], [101, 102]]])
+    sets = (ClassSet(100, (2, 3)), ClassSet(101, (1, 2)), ClassSet(102, (0, 3)))
+    truth, known = label_centers(labels, replace(LABELS, sets=sets))
+    assert known.tolist() == [[[True, True], [False, False]]]
+    assert truth.position.tolist() == [[[0.0, 0.0], [0.0, 1.0]]]
+    assert truth.mass.tolist() == [[0.25, 0.25]]
 
 
 def test_gradient_through_the_centres_against_finite_differences():
     logits = torch.randn(1, 4, 5, 4, dtype=torch.double, generator=torch.Generator().manual_seed(2))
-    truth = label_centers(torch.randint(0, 4, (1, 5, 4), generator=torch.Generator().manual_seed(3)), 4, REGIONS)
+    truth = label_centers(torch.randint(0, 4, (1, 5, 4), generator=torch.Generator().manual_seed(3)), LABELS)[0]
     valid = torch.ones(1, 5, 4, dtype=torch.bool)
 
     def distance(scores):

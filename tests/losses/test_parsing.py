@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from fakes.lip import person
-from ssnan.labels import LIP, LabelSet, Region
+from ssnan.labels import LIP, ClassSet, LabelSet, Region
 from ssnan.losses import ParsingLoss
 from ssnan.models import ParsingOutput
 
@@ -124,3 +124,51 @@ def test_heatmaps_may_measure_the_joints():
     losses = ParsingLoss(TWO, "product", joint_measure="heatmap")(output(scores), labels)
     assert 0 < losses["fused/joint"] <= 0.4 + 1e-4
     assert losses["fused/joint"] != ParsingLoss(TWO, "product")(output(scores), labels)["fused/joint"]
+
+
+THREE = LabelSet("three", ("out", "left", "right"), ((0, 0, 0),) * 3, sets=(ClassSet(100, (1, 2)),))
+
+
+@pytest.mark.parametrize("weights", [None, [0.5, 2.0, 4.0]])
+def test_a_set_costs_what_its_members_lack_together(weights):
+    """−log Σ p over the set, against numpy."""
+    generator = torch.Generator().manual_seed(4)
+    scores = torch.randn(1, 3, 4, 5, generator=generator)
+    labels = torch.tensor([0, 1, 2, 100, 255])[torch.randint(0, 5, (1, 4, 5), generator=generator)]
+    p = np.exp(scores[0].numpy().astype(float))
+    p /= p.sum(axis=0)
+    members = {0: [0], 1: [1], 2: [2], 100: [1, 2]}
+    cost, total = 0.0, 0.0
+    for y in range(4):
+        for x in range(5):
+            value = int(labels[0, y, x])
+            if value != 255:
+                weight = 1.0 if weights is None else np.mean([weights[c] for c in members[value]])
+                cost -= weight * np.log(sum(p[c, y, x] for c in members[value]))
+                total += weight
+    given = None if weights is None else torch.tensor(weights)
+    loss = ParsingLoss(THREE, class_weights=given)(output(scores), labels)["loss"]
+    assert loss.item() == pytest.approx(cost / total, rel=1e-5)
+
+
+def test_a_set_neither_pulls_nor_pushes_inside():
+    scores = torch.tensor([0.3, 1.0, -2.0]).reshape(1, 3, 1, 1).requires_grad_(True)
+    ParsingLoss(THREE)(output(scores), torch.tensor([[[100]]]))["loss"].backward()
+    gradient = scores.grad[0, :, 0, 0]
+    p = scores.detach()[0, :, 0, 0].softmax(dim=0)
+    # Both members rise in proportion to their share, so that p1 : p2 keeps its logit difference's pull at zero:
+    # d(loss)/d(s_c) = p_c − p_c / (p_1 + p_2) for members, p_c for the others.
+    expected = p.clone()
+    expected[1:] -= p[1:] / p[1:].sum()
+    torch.testing.assert_close(gradient, expected)
+    torch.testing.assert_close(gradient[1] / p[1], gradient[2] / p[2])
+    assert gradient[1:].max() < 0 < gradient[0]
+
+
+def test_a_set_of_all_classes_is_no_supervision():
+    every = LabelSet("all", ("a", "b"), ((0, 0, 0),) * 2, sets=(ClassSet(100, (0, 1)),))
+    scores = torch.randn(1, 2, 2, 2, requires_grad=True)
+    loss = ParsingLoss(every)(output(scores), torch.full((1, 2, 2), 100))["loss"]
+    loss.backward()
+    assert loss.item() == pytest.approx(0, abs=1e-6)
+    torch.testing.assert_close(scores.grad, torch.zeros_like(scores), atol=1e-6, rtol=0)

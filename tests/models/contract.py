@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from ssnan.engines import OnnxRuntimeEngine
-from ssnan.export import export_network
+from ssnan.export.onnx import export_network
 from ssnan.labels import LIP
 from ssnan.losses import ParsingLoss
 from ssnan.models import ParsingNetwork
+from ssnan.parsing.engines import OnnxRuntimeEngine
 
 CLASSES = 20
 

@@ -11,14 +11,14 @@ from PIL import Image
 from fakes.custom import write_custom
 from fakes.lip import person
 from fakes.pascal_person_part import write_pascal_person_part
-from ssnan.cli import main
+from ssnan.commands import main
+from ssnan.evaluation.metrics import Score, confusion_matrix
 from ssnan.labels import LIP
+from ssnan.loading import load
 from ssnan.losses import ParsingLoss
-from ssnan.metrics import Score, confusion_matrix
 from ssnan.models import SSNAN, Backbone, NeuralAggregation
-from ssnan.parser import load
+from ssnan.parsing.upsampling import labels_at
 from ssnan.training.main import train
-from ssnan.upsampling import labels_at
 
 
 @pytest.fixture
@@ -205,7 +205,7 @@ def test_report_of_a_run_with_figures(config, plain_run, lip_root, tmp_path, cap
 
 @pytest.mark.parametrize(("may_lose", "status"), [(1.0, 0), (-1.0, 1)])
 def test_export_in_8_bits_measures_what_it_costs(plain_run, lip_root, tmp_path, capsys, monkeypatch, may_lose, status):
-    monkeypatch.setattr("ssnan.export.MAY_LOSE", may_lose)
+    monkeypatch.setattr("ssnan.export.onnx.MAY_LOSE", may_lose)
     checkpoint, target = plain_run / "checkpoints" / "best.ckpt", tmp_path / "m" / "eight.onnx"
     arguments = ["export", "--model", str(checkpoint), "-o", str(target), "--longest-side", "97"]
     capsys.readouterr()

@@ -14,8 +14,8 @@ from rich.table import Table
 
 from ssnan.data.folder import DatasetError, Pair, ParsingFolder, foreign_ids
 from ssnan.data.layouts import find_split
-from ssnan.images import ImageError, read_rgb
 from ssnan.labels import LabelSet
+from ssnan.parsing.images import ImageError, read_rgb
 
 SPLITS = ("train", "val")
 ALIKE_BITS = 8
@@ -32,8 +32,8 @@ class SplitCheck:
         label_set: of its masks.
         listed: pictures the list names.
         sizes: height and width of every readable picture, (n, 2).
-        pixels: pixels of every class, (C,); ``ignored`` those of the ignored value.
-        pictures: pictures that hold a class, (C,).
+        pixels: pixels of every class and then of every set, (C + S,); ``ignored`` those of the ignored value.
+        pictures: pictures that hold a class or a set, (C + S,).
         problems: one line for everything that is wrong.
         files: checksum of every picture file, to the id that had it first.
         looks: id and difference hash of every picture, 256 signs.
@@ -60,7 +60,7 @@ def check_split(root: Path, split: str) -> Iterator[SplitCheck]:
         DatasetError: the folder does not hold what its layout asks for.
     """
     folder = find_split(root, split)
-    zeros = np.zeros(len(folder.label_set), dtype=np.int64)
+    zeros = np.zeros(len(folder.label_set) + len(folder.label_set.sets), dtype=np.int64)
     found = SplitCheck(folder.label_set, len(folder.pairs) + len(folder.missing), zeros, zeros.copy())
     found.problems += folder.missing
     yield found
@@ -108,11 +108,13 @@ def tables(checks: dict[str, SplitCheck]) -> list[Table]:
         classes.add_column(f"{split} %", justify="right")
         classes.add_column(f"{split} pictures", justify="right")
     label_set = next(iter(checks.values())).label_set
-    for class_id, name in enumerate(label_set.classes):
+    names = [(str(class_id), name) for class_id, name in enumerate(label_set.classes)]
+    names += [(str(one.value), label_set.describe(one)) for one in label_set.sets]
+    for row, (value, name) in enumerate(names):
         cells = []
         for found in checks.values():
-            cells += [f"{100 * found.pixels[class_id] / max(1, found.pixels.sum()):.3f}", str(found.pictures[class_id])]
-        classes.add_row(str(class_id), name, *cells)
+            cells += [f"{100 * found.pixels[row] / max(1, found.pixels.sum()):.3f}", str(found.pictures[row])]
+        classes.add_row(value, name, *cells)
     return [summary, classes]
 
 
@@ -128,8 +130,8 @@ def _add(found: SplitCheck, folder: ParsingFolder, pair: Pair) -> None:
         raise DatasetError(f"{pair.mask}: is {labels.shape} (rows, columns), its picture is {image.shape[:2]}")
     counts = np.bincount(labels.ravel(), minlength=256)
     if wrong := foreign_ids(labels, folder.label_set):
-        raise DatasetError(f"{pair.mask}: holds ids {wrong}, which are no class of {folder.label_set.name!r}")
-    known = counts[: len(folder.label_set)]
+        raise DatasetError(f"{pair.mask}: holds ids {wrong}, which are no class or set of {folder.label_set.name!r}")
+    known = counts[[*range(len(folder.label_set)), *(one.value for one in folder.label_set.sets)]]
     found.pixels += known
     found.pictures += known > 0
     found.ignored += int(counts[folder.label_set.ignore_index])

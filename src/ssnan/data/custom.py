@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageColor
 
 from ssnan.data.folder import DatasetError, ParsingFolder, paired, pictures_by_stem
-from ssnan.images import ImageError, read_labels
-from ssnan.labels import LabelSet, Region
+from ssnan.labels import ClassSet, LabelSet, Region
+from ssnan.parsing.images import ImageError, read_labels
 
 DESCRIPTION = "dataset.yaml"
 
@@ -26,6 +26,7 @@ KEYS = {
     "classes": "class name: colour, in the order of their ids; the first is the background",
     "pairs": "[[left, right], …], classes that trade places in a mirror",
     "joints": "joint name: [class, …], regions of the joint-structure loss",
+    "sets": "mask value of 100 or more: [class, …], for pixels of which it is known that they are one of these",
     "ignore": "mask value that neither trains nor counts (255)",
     "splits": "split name: text file with one picture name a line; without it every tenth picture is val",
 }
@@ -82,6 +83,9 @@ def read_label_set(description: Path) -> LabelSet:
                 raise DatasetError(f"{description}: {key}: {name!r} is no class; the classes are {', '.join(ids)}")
         return tuple(ids[str(name)] for name in names)
 
+    sets = values.get("sets") or {}
+    if not isinstance(sets, Mapping) or not all(isinstance(value, int) for value in sets):
+        raise DatasetError(f"{description}: sets: expected 'mask value: [class, …]' lines, got {sets!r}")
     pairs = [class_ids("pairs", pair) for pair in values.get("pairs") or []]
     if any(len(pair) != 2 for pair in pairs):
         raise DatasetError(f"{description}: pairs: expected two classes in each, got {values['pairs']}")
@@ -96,6 +100,7 @@ def read_label_set(description: Path) -> LabelSet:
                 for name, members in (values.get("joints") or {}).items()
             ),
             ignore_index=int(values.get("ignore", 255)),
+            sets=tuple(ClassSet(value, class_ids(f"sets: {value}", members)) for value, members in sets.items()),
         )
     except DatasetError:
         raise

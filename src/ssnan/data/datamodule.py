@@ -20,7 +20,8 @@ from ssnan.data.folder import DatasetError, ParsingFolder, Sample
 from ssnan.data.layouts import label_set_of, open_split
 from ssnan.data.resident import ResidentPictures
 from ssnan.data.transforms import geometric, normalize, photometric
-from ssnan.preprocessing import Preprocessing
+from ssnan.labels import LabelSet
+from ssnan.parsing.preprocessing import Preprocessing
 
 
 @dataclass
@@ -44,7 +45,7 @@ class ParsingData(LightningDataModule):
         sources: datasets to train on together.
         validation: dataset whose ``val`` split picks the best checkpoint.
         label_set: name of a label set, or the ``dataset.yaml`` of your own data; every dataset must
-            be labelled with it.
+            be labelled with it, sets of classes apart, which each may have of its own.
         preprocessing: size and normalisation of the network's input; the random resize comes on top.
         crop: height and width of a training crop.
         scale: random resize, as a range of factors.
@@ -102,6 +103,7 @@ class ParsingData(LightningDataModule):
         self.val_folder = self._open(self.validation, "val")
         if stage == "fit":
             self.train_folders = [self._open(source.root, "train") for source in self.sources]
+            self.label_set = self.label_set.united(folder.label_set for folder in self.train_folders)
 
     def class_pixels(self, limit: int = 1000) -> NDArray[np.int64]:
         """Pixels of every class in each training mask, (n, C); at most ``limit`` masks of a source,
@@ -115,7 +117,7 @@ class ParsingData(LightningDataModule):
 
     def _open(self, root: Path, split: str) -> ParsingFolder:
         folder = open_split(root, split)
-        if folder.label_set != self.label_set:
+        if not folder.label_set.agrees_with(self.label_set):
             raise DatasetError(
                 f"{root}: is labelled as {folder.label_set.name!r}, the run as {self.label_set.name!r}; set "
                 "data.label_set to the dataset's"
@@ -133,6 +135,7 @@ class ParsingData(LightningDataModule):
         dataset = Augmented(
             self.train_folders,
             order,
+            self.label_set,
             geometric(self.label_set, self.crop, self.scale, pre.longest_side, self.crop_around_person, pre.mean),
             v2.RandomApply([photometric()], p=self.photometric),
             pre,
@@ -193,6 +196,7 @@ class Augmented(Dataset[dict[str, Tensor]]):
         self,
         folders: Sequence[ParsingFolder],
         order: list[tuple[int, int]],
+        label_set: LabelSet,
         geometric: v2.Transform,
         photometric: v2.Transform,
         preprocessing: Preprocessing,
@@ -200,6 +204,7 @@ class Augmented(Dataset[dict[str, Tensor]]):
     ) -> None:
         self.folders = folders
         self.order = order
+        self.relabels = [folder.label_set.values_in(label_set) for folder in folders]
         self.geometric = geometric
         self.photometric = photometric
         self.preprocessing = preprocessing
@@ -212,7 +217,7 @@ class Augmented(Dataset[dict[str, Tensor]]):
         folder, index = self.order[position]
         sample = self.folders[folder][index]
         image = tv_tensors.Image(torch.from_numpy(sample.image.transpose(2, 0, 1).copy()))
-        mask = tv_tensors.Mask(torch.from_numpy(sample.labels))
+        mask = tv_tensors.Mask(torch.from_numpy(self.relabels[folder][sample.labels]))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(hash((self.seed, position)))
             image, mask = self.geometric(image, mask)

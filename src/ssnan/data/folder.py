@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ssnan.images import SUFFIXES, read_labels, read_rgb
 from ssnan.labels import LabelSet
+from ssnan.parsing.images import SUFFIXES, read_labels, read_rgb
 
 
 class DatasetError(ValueError):
@@ -69,15 +69,16 @@ class ParsingFolder:
         if wrong:
             raise DatasetError(
                 f"{mask_path}: holds label id {wrong[0]}, which is no class of {self.label_set.name!r} "
-                f"(0..{len(self.label_set) - 1}) nor the ignored value {self.label_set.ignore_index}"
+                f"(0..{len(self.label_set) - 1}), none of its sets, nor the ignored value {self.label_set.ignore_index}"
             )
         return Sample(sample_id, image, labels)
 
 
 def foreign_ids(labels: NDArray[np.uint8], label_set: LabelSet) -> list[int]:
-    """Values of a mask that are neither a class nor ignored, ascending."""
-    values = np.flatnonzero(np.bincount(labels.ravel(), minlength=256))
-    return [int(value) for value in values if value >= len(label_set) and value != label_set.ignore_index]
+    """Values of a mask that are neither a class, nor a set of classes, nor ignored, ascending."""
+    known: NDArray[np.bool_] = np.logical_or.reduce(label_set.membership, axis=1)
+    known[label_set.ignore_index] = True
+    return [int(value) for value in np.flatnonzero(np.bincount(labels.ravel(), minlength=256)) if not known[value]]
 
 
 def pictures_by_stem(folder: Path) -> dict[str, Path]:

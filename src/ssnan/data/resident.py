@@ -20,7 +20,7 @@ from torch.nn.functional import avg_pool2d, grid_sample
 from ssnan.data.folder import ParsingFolder
 from ssnan.data.transforms import MirrorWithSwap
 from ssnan.labels import LabelSet
-from ssnan.preprocessing import Preprocessing
+from ssnan.parsing.preprocessing import Preprocessing
 
 AROUND = (-0.5, 0.5)
 """Where a picture is shrunk, a pixel is the mean over 2 × 2 bilinear samples this far from its centre,
@@ -44,7 +44,8 @@ class ResidentPictures:
 
     Args:
         folders: what to decode.
-        label_set: its pairs trade places in a mirrored picture.
+        label_set: what the kept labels mean; it has the sets of every folder. Its pairs trade places in a
+            mirrored picture.
         preprocessing: normalisation, and the longest side that a random resize by 1 gives.
         side: longer side at which pictures are kept, in pixels; 4 · side² bytes are taken for each.
         device: where they are kept.
@@ -80,9 +81,12 @@ class ResidentPictures:
         self.sizes = torch.empty(count, 2)
         self.people = torch.empty(count, 4)
 
+        relabels = [folder.label_set.values_in(label_set) for folder in folders]
+
         def decode(index: int) -> None:
             folder = int(np.searchsorted(self.starts, index, side="right")) - 1
             _, rgb, mask = folders[folder][index - int(self.starts[folder])]
+            mask = relabels[folder][mask]
             factor = side / max(mask.shape)
             height, width = (max(1, round(length * factor)) for length in mask.shape)
             rgb = np.asarray(Image.fromarray(rgb).resize((width, height), Image.Resampling.BILINEAR))
@@ -90,7 +94,7 @@ class ResidentPictures:
             self.images[index, :, :height, :width] = torch.from_numpy(rgb.copy()).to(device).movedim(2, 0)
             self.labels[index, :height, :width] = torch.from_numpy(mask.copy()).to(device)
             self.sizes[index] = torch.tensor([height, width])
-            rows, columns = np.nonzero((mask > 0) & (mask != self.ignore_index))
+            rows, columns = np.nonzero(label_set.person[mask])
             whole = [0, 0, height, width]
             box = [rows.min(), columns.min(), rows.max() + 1, columns.max() + 1] if len(rows) else whole
             self.people[index] = torch.tensor([int(edge) for edge in box])

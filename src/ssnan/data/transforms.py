@@ -21,8 +21,7 @@ class MirrorWithSwap(v2.Transform):
     def __init__(self, label_set: LabelSet, probability: float = 0.5) -> None:
         super().__init__()
         self.probability = probability
-        self.relabel = torch.arange(256, dtype=torch.uint8)
-        self.relabel[: len(label_set)] = torch.from_numpy(label_set.flip_permutation).to(torch.uint8)
+        self.relabel = torch.from_numpy(label_set.flip_table)
 
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
         return {"mirror": bool(torch.rand(()) < self.probability)}
@@ -45,13 +44,13 @@ class CropAroundPerson(v2.Transform):
 
     def __init__(self, label_set: LabelSet, probability: float, margin: float = 0.15) -> None:
         super().__init__()
-        self.ignore_index = label_set.ignore_index
+        self.person = torch.from_numpy(label_set.person)
         self.probability = probability
         self.margin = margin
 
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
         mask = next(value for value in flat_inputs if isinstance(value, tv_tensors.Mask))
-        parts = (mask > 0) & (mask != self.ignore_index)
+        parts = self.person[mask.long()]
         if not bool(torch.rand(()) < self.probability) or not parts.any():
             return {"box": None}
         rows, columns = parts.any(dim=-1).nonzero(), parts.any(dim=-2).nonzero()

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from ssnan.labels import Region
+from ssnan.labels import LabelSet, Region
 
 FOUND_SHARE = 0.1
 """Share of the ground truth's mass that a prediction must give a region to have found its joint."""
@@ -41,10 +41,13 @@ def soft_centers(
 
     m_k(i) = Σ_{c ∈ R_k} p(i, c) · valid(i);  J_k = Σ_i i·m_k(i) / Σ_i m_k(i).
     """
-    _, _, height, width = probabilities.shape
-    mass = torch.stack(
-        [probabilities[:, list(region.class_ids)].sum(dim=1) for region in regions], dim=1
-    ) * valid.unsqueeze(1)
+    mass = torch.stack([probabilities[:, list(region.class_ids)].sum(dim=1) for region in regions], dim=1)
+    return centers_of(mass * valid.unsqueeze(1))
+
+
+def centers_of(mass: Float[Tensor, "b j h w"]) -> Centers:
+    """Centre of mass of every map."""
+    _, _, height, width = mass.shape
     total = mass.sum(dim=(2, 3))
     rows = torch.linspace(0, 1, height, device=mass.device, dtype=mass.dtype)
     columns = torch.linspace(0, 1, width, device=mass.device, dtype=mass.dtype)
@@ -55,11 +58,18 @@ def soft_centers(
     return Centers(position, total / (height * width))
 
 
-def label_centers(labels: Int[Tensor, "b h w"], num_classes: int, regions: Sequence[Region]) -> Centers:
-    """Centres of a label map; pixels outside ``0 .. num_classes - 1`` belong to no region."""
-    valid = (labels >= 0) & (labels < num_classes)
-    one_hot = torch.nn.functional.one_hot(labels.where(valid, 0), num_classes).movedim(3, 1)
-    return soft_centers(one_hot.float(), valid, regions)
+def label_centers(labels: Int[Tensor, "b h w"], label_set: LabelSet) -> tuple[Centers, Bool[Tensor, "b h w"]]:
+    """Centres of a label map, and the pixels that count in them and should in a prediction's: those of
+    which it is known whether they belong to a region, and to which. A set of classes is known where it
+    lies in one region, or has nothing to do with any."""
+    regions = torch.zeros(len(label_set), len(label_set.regions))
+    for index, region in enumerate(label_set.regions):
+        regions[list(region.class_ids), index] = 1
+    member = torch.from_numpy(label_set.membership).float()
+    inside = member @ regions / member.sum(dim=1, keepdim=True)  # NaN for values that mean nothing
+    known = ((inside == 0) | (inside == 1)).all(dim=1)
+    mass = torch.where(known[:, None], inside, 0).to(labels.device)[labels].movedim(3, 1)
+    return centers_of(mass), known.to(labels.device)[labels]
 
 
 def found(predicted: Centers, truth: Centers) -> Bool[Tensor, "b j"]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import cross_entropy, interpolate
 
-from ssnan.labels import LabelSet
+from ssnan.labels import FIRST_SET, LabelSet
 from ssnan.losses.joints import heatmap_distance, joint_distance, label_centers, soft_centers
 from ssnan.models.output import ParsingOutput
 
@@ -78,13 +79,12 @@ class ParsingLoss:
 
     def _of_one_map(self, scores: Tensor, labels: Tensor) -> dict[str, Tensor]:
         scores = interpolate(scores.float(), size=labels.shape[-2:], mode="bilinear", align_corners=True)
-        valid = labels != self.label_set.ignore_index
         parsing = self._cross_entropy(scores, labels)
         if self.joint_form == "none":
             return {"parsing": parsing.mean(), "loss": parsing.mean()}
 
-        predicted = soft_centers(scores.softmax(dim=1), valid, self.label_set.regions)
-        truth = label_centers(labels, len(self.label_set), self.label_set.regions)
+        truth, known = label_centers(labels, self.label_set)
+        predicted = soft_centers(scores.softmax(dim=1), known, self.label_set.regions)
         joint = (joint_distance if self.joint_measure == "distance" else heatmap_distance)(predicted, truth)
         if self.detach_centers or self.joint_form == "product_detached":
             joint = joint.detach()
@@ -92,12 +92,23 @@ class ParsingLoss:
         return {"parsing": parsing.mean(), "joint": joint.mean(), "loss": (parsing * weight).mean()}
 
     def _cross_entropy(self, scores: Tensor, labels: Tensor) -> Float[Tensor, " b"]:
-        """L_parsing of each image: the mean over its pixels that are not ignored, weighted by class."""
+        """L_parsing of each image: the mean over its pixels that are not ignored, weighted by class.
+
+        A pixel of a set of classes costs −log Σ p over its members, with their mean weight.
+        """
         ignore = self.label_set.ignore_index
-        per_pixel = cross_entropy(scores, labels, ignore_index=ignore, reduction="none")
+        member = torch.from_numpy(self.label_set.membership).to(scores.device)
+        of_set = labels >= FIRST_SET
+        of_set &= labels != ignore
+        per_pixel = cross_entropy(scores, labels.where(~of_set, ignore), ignore_index=ignore, reduction="none")
+        if of_set.any():
+            several = scores.movedim(1, 3)[of_set]
+            inside = several.masked_fill(~member[labels[of_set]], -torch.inf)
+            per_pixel = per_pixel.masked_scatter(of_set, several.logsumexp(dim=1) - inside.logsumexp(dim=1))
         valid = labels != ignore
         if self.class_weights is None:
             return per_pixel.sum(dim=(1, 2)) / valid.sum(dim=(1, 2)).clamp_min(1)
-        weights = self.class_weights.to(scores)[labels.where(valid, 0)] * valid
+        weights = member.to(scores) / member.sum(dim=1, keepdim=True).clamp_min(1) @ self.class_weights.to(scores)
+        weights = weights[labels]
         total = weights.sum(dim=(1, 2))
         return (weights * per_pixel).sum(dim=(1, 2)) / total.where(total > 0, 1)

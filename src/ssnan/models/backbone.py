@@ -9,6 +9,7 @@ import timm
 from jaxtyping import Float
 from timm.layers.norm_act import freeze_batch_norm_2d
 from torch import Tensor, nn
+from torch.nn.functional import interpolate
 
 from ssnan.models.vgg import VGG
 from ssnan.models.weights import grown, in_feature_names, read_weights
@@ -25,6 +26,10 @@ class _TimmFeatures(nn.Module):
             features.get_submodule(module).requires_grad_(False)
         self.features = freeze_batch_norm_2d(features) if frozen_batch_norm else features
         self.channels_last = "NHWC" in str(getattr(features, "output_fmt", ""))
+
+    def new_parameters(self) -> list[nn.Parameter]:
+        """Parameters that no initial weights are for, which learn as fast as a classifier."""
+        return []
 
     def maps(self, images: Tensor) -> list[Tensor]:
         maps: list[Tensor] = self.features(images)
@@ -104,6 +109,53 @@ class Backbone(_TimmFeatures):
 
     def forward(self, images: Float[Tensor, "b 3 H W"]) -> Float[Tensor, "b c h w"]:
         return self.maps(images)[-1]
+
+
+class SkipBackbone(_TimmFeatures):
+    """Features of a deep stage with a skip from the one before, at the finer one's stride: a third of
+    the arithmetic of a dilated stage at that stride, and the edges of a finer map.
+
+    1 × 1 convolutions bring both maps to ``width`` channels; the deeper is enlarged, corners aligned;
+    their sum passes a ReLU and a 3 × 3 convolution with another.
+
+    Args:
+        name: timm model, or a VGG.
+        strides: of the finer and the deeper map; 8 and 16 are a ResNet's ``layer2`` and ``layer3``.
+        width: channels of the result.
+        resnet, frozen_batch_norm, frozen: as of :class:`Backbone`.
+
+    Attributes:
+        channels: channels of the features.
+
+    Raises:
+        ValueError: the network has no map at one of the strides.
+    """
+
+    def __init__(
+        self,
+        name: str = "resnet50",
+        strides: tuple[int, int] = (8, 16),
+        width: int = 128,
+        resnet: Literal["v1.5", "v1", "pspnet"] = "v1.5",
+        frozen_batch_norm: bool = False,
+        frozen: Sequence[str] = (),
+    ) -> None:
+        pyramid = Pyramid(name, strides, resnet)
+        super().__init__(name, pyramid.features, frozen_batch_norm, frozen)
+        self.channels = width
+        self.fine, self.deep = (nn.Conv2d(channels, width, 1) for channels in pyramid.channels)
+        self.smooth = nn.Conv2d(width, width, 3, padding=1)
+        for layer in (self.fine, self.deep, self.smooth):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+
+    def forward(self, images: Float[Tensor, "b 3 H W"]) -> Float[Tensor, "b c h w"]:
+        fine, deep = self.maps(images)
+        deep = interpolate(self.deep(deep), size=fine.shape[-2:], mode="bilinear", align_corners=True)
+        return self.smooth((self.fine(fine) + deep).relu()).relu()
+
+    def new_parameters(self) -> list[nn.Parameter]:
+        return [parameter for layer in (self.fine, self.deep, self.smooth) for parameter in layer.parameters()]
 
 
 class Pyramid(_TimmFeatures):

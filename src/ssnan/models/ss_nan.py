@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ssnan.models.aggregation import Aggregation, NeuralAggregation
-from ssnan.models.backbone import Backbone
+from ssnan.models.backbone import Backbone, SkipBackbone
 from ssnan.models.heads import classifier
 from ssnan.models.output import ParsingNetwork, ParsingOutput
 from ssnan.models.pyramid import at_finest, in_order, resized
@@ -21,7 +21,8 @@ class SSNAN(ParsingNetwork):
 
     Args:
         num_classes: classes C, background included.
-        backbone: the Skip-Net; ResNet-101 at output stride 8 in the paper.
+        backbone: the Skip-Net; ResNet-101 at output stride 8 in the paper. :class:`SkipBackbone` is the
+            one that pays on a processor.
         scales: sizes relative to the input. With an aggregation that takes any number of maps,
             the attribute ``scales`` may be set anew after training.
         aggregation: how the scales meet; the paper's :class:`NeuralAggregation` by default.
@@ -38,7 +39,7 @@ class SSNAN(ParsingNetwork):
     def __init__(
         self,
         num_classes: int,
-        backbone: Backbone,
+        backbone: Backbone | SkipBackbone,
         scales: Sequence[float] = (0.5, 0.75, 1.0),
         aggregation: Aggregation | None = None,
         aggregated: Literal["scores", "probabilities", "features"] = "scores",
@@ -73,7 +74,7 @@ class SSNAN(ParsingNetwork):
         return ParsingOutput(fused, tuple(maps), weights)
 
     def classifier_parameters(self) -> list[nn.Parameter]:
-        return [*self.classifier.parameters(), *self.aggregation.parameters()]
+        return [*self.classifier.parameters(), *self.aggregation.parameters(), *self.backbone.new_parameters()]
 
     def load_backbone(self, weights: str) -> None:
         self.backbone.load(weights)

@@ -1,4 +1,4 @@
-"""Checkpoints as parsers: what is being trained, run by torch."""
+"""Checkpoints as parsers: what was trained, run by torch."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ssnan.card import ModelError
+from ssnan.evaluation.figures import Shown
 from ssnan.models import ParsingNetwork
-from ssnan.parser import ONE_VIEW, Parser
+from ssnan.parsing.card import ModelError
+from ssnan.parsing.parser import ONE_VIEW, Parser
+from ssnan.parsing.views import Views
 from ssnan.training.task import ParsingTask
-from ssnan.views import Views
 
 
 class TorchEngine:
@@ -31,6 +32,12 @@ class TorchEngine:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type != "cpu"):
             scores: NDArray[np.float32] = self.network(images).scores.float().cpu().numpy()
         return scores
+
+    @torch.inference_mode()
+    def scale_weights(self, pixels: NDArray[np.float32]) -> NDArray[np.float32] | None:
+        """Weights (S, h, w) of Eq. 3 for normalised pixels (3, H, W); None from a network without them."""
+        weights = self.network(torch.from_numpy(pixels).to(self.device)[None]).scale_weights
+        return None if weights is None else weights[0].float().cpu().numpy()
 
 
 def read_task(path: Path) -> ParsingTask:
@@ -58,3 +65,15 @@ def load_checkpoint(path: Path, threads: int | None = None, views: Views = ONE_V
         torch.set_num_threads(threads)
     task = read_task(path)
     return Parser(TorchEngine(task.network), task.label_set, task.preprocessing, views)
+
+
+def show(name: str, checkpoint: Path) -> Shown:
+    """A checkpoint as the figures want it.
+
+    Raises:
+        ModelError: as :func:`read_task`.
+    """
+    task = read_task(checkpoint)
+    engine = TorchEngine(task.network)
+    parser = Parser(engine, task.label_set, task.preprocessing)
+    return Shown(name, parser, engine.scale_weights, getattr(task.network, "scales", ()))

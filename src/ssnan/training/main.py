@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,23 @@ NOISE = (
 """Warnings of libraries that ask nothing of the user, as patterns."""
 
 
+CONFIGS = Path(str(resources.files("ssnan") / "configs"))
+
+
+def with_shipped_configs(arguments: Sequence[str]) -> list[str]:
+    """``arguments`` with every ``--config NAME`` that is no file, but the name of a configuration that
+    comes with the package, such as ``lip/ss_nan``, replaced by that file."""
+    resolved, previous = [], ""
+    for argument in arguments:
+        flag, joined, name = argument.rpartition("=") if argument.startswith("--config=") else ("", "", argument)
+        shipped = CONFIGS / f"{name.removesuffix('.yaml')}.yaml"
+        if (joined or previous == "--config") and not Path(name).is_file() and shipped.is_file():
+            argument = f"{flag}{joined}{shipped}"
+        resolved.append(argument)
+        previous = argument
+    return resolved
+
+
 def command_line(arguments: Sequence[str]) -> TrainingCLI:
     """Task, data and trainer as ``arguments`` describe them, not yet running."""
     return TrainingCLI(
@@ -85,7 +103,7 @@ def command_line(arguments: Sequence[str]) -> TrainingCLI:
         ParsingData,
         run=False,
         seed_everything_default=0,
-        args=list(arguments),
+        args=with_shipped_configs(arguments),
         auto_configure_optimizers=False,
         save_config_kwargs={"overwrite": True},
     )

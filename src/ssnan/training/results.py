@@ -14,9 +14,9 @@ from torch.utils.benchmark import Timer as Stopwatch
 from torch.utils.flop_counter import FlopCounterMode
 
 from ssnan.data.datamodule import ParsingData
-from ssnan.evaluate import numbers
+from ssnan.evaluation.evaluate import numbers
+from ssnan.evaluation.report import RESULTS
 from ssnan.models import ParsingNetwork
-from ssnan.report import RESULTS
 from ssnan.training.task import ParsingTask
 
 
@@ -41,7 +41,7 @@ def write_results(trainer: Trainer, task: ParsingTask, data: ParsingData, best: 
         "seconds_321": round(seconds(task.network, 321), 4),
         "threads": torch.get_num_threads(),
         **{name: logged.get(f"val/{name}") for name in ("joint_distance", "joint_offset", "joints_missed")},
-        **numbers(task.validated, task.label_set),
+        **numbers(task.validated, task.validation_labels),
     }
     path = best.parent.parent / RESULTS
     if trainer.is_global_zero:

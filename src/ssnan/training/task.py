@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,12 @@ from torchmetrics.classification import MulticlassConfusionMatrix
 
 from ssnan.data.folder import Sample
 from ssnan.data.layouts import label_set_of
+from ssnan.evaluation.metrics import LIP_GROUPS, Confusion, Score, merged, person_groups, rows_of
+from ssnan.labels import LIP
 from ssnan.losses import JointForm, JointMeasure, ParsingLoss, median_frequency_weights
 from ssnan.losses.joints import found, joint_distance, label_centers, soft_centers
-from ssnan.metrics import Confusion, Score, merge_lip
 from ssnan.models import ParsingNetwork
-from ssnan.preprocessing import Preprocessing
+from ssnan.parsing.preprocessing import Preprocessing
 
 
 class ParsingTask(LightningModule):
@@ -50,9 +52,11 @@ class ParsingTask(LightningModule):
 
     Attributes:
         validated: confusion matrix of the last validation.
+        validation_labels: the label set, with the sets of the validation pictures.
     """
 
     validated: Confusion
+    rows: Tensor
 
     def __init__(
         self,
@@ -104,12 +108,18 @@ class ParsingTask(LightningModule):
         self.warmup = warmup
         # The function is compiled, not the module, whose parameters would get other names.
         self.forward_in_training = torch.compile(network.forward) if compiled else network.forward
-        self.confusion = MulticlassConfusionMatrix(len(self.label_set), ignore_index=self.label_set.ignore_index)
+        self.validation_labels = self.label_set
+        self.confusion = self._empty_confusion()
 
     def setup(self, stage: str) -> None:
-        """Load initial weights. A resumed run overwrites them with its own afterwards."""
+        """Learn which sets of classes the data have, and load initial weights. A resumed run overwrites
+        them with its own afterwards."""
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        self.validation_labels = replace(self.label_set, sets=data.val_folder.label_set.sets)
+        self.confusion = self._empty_confusion().to(self.device)
         if stage != "fit":
             return
+        self.criterion.label_set = replace(self.label_set, sets=data.label_set.sets)
         if self.start_from is not None:
             state = torch.load(self.start_from, map_location="cpu", weights_only=False)["state_dict"]
             prefix = "network."
@@ -120,7 +130,7 @@ class ParsingTask(LightningModule):
             self.network.load_backbone(self.backbone_weights)
         self.network.to(memory_format=torch.channels_last)
         if self.class_balancing:
-            pixels = self.trainer.datamodule.class_pixels()  # type: ignore[attr-defined]
+            pixels = data.class_pixels()
             weights = median_frequency_weights(pixels, self.class_balancing)
             self.criterion.class_weights = torch.from_numpy(weights).float().to(self.device)
 
@@ -141,12 +151,10 @@ class ParsingTask(LightningModule):
     def validation_step(self, sample: Sample, batch_idx: int) -> None:
         scores = self.scores_at_own_size(sample)
         labels = torch.as_tensor(sample.labels, device=self.device).long()[None]
-        self.confusion.update(scores.argmax(dim=1), labels)
-        regions, count = self.label_set.regions, len(self.label_set)
-        if regions:
-            valid = labels != self.label_set.ignore_index
-            predicted = soft_centers(scores.softmax(dim=1), valid, regions)
-            truth = label_centers(labels, count, regions)
+        self.confusion.update(scores.argmax(dim=1), self.rows[labels])
+        if self.label_set.regions:
+            truth, known = label_centers(labels, self.validation_labels)
+            predicted = soft_centers(scores.softmax(dim=1), known, self.label_set.regions)
             hit = truth.present & found(predicted, truth)
             offsets = (predicted.position - truth.position).norm(dim=2)
             self.log("val/joint_distance", joint_distance(predicted, truth).mean(), batch_size=1, sync_dist=True)
@@ -156,14 +164,24 @@ class ParsingTask(LightningModule):
                     self.log(f"val/{name}", values.mean(), batch_size=len(values), sync_dist=True)
 
     def on_validation_epoch_end(self) -> None:
-        self.validated = confusion = self.confusion.compute().cpu().numpy()
+        sets = self.validation_labels.sets
+        confusion = self.confusion.compute().cpu().numpy()[:, : len(self.label_set)]
+        self.validated = confusion
         self.confusion.reset()
-        score = Score.of_present(confusion)
+        score = Score.of_present(confusion, sets)
         self.log("val/mean_iou", score.mean_iou, prog_bar=True)
         self.log("val/mean_accuracy", score.mean_accuracy)
         self.log("val/overall_accuracy", score.overall_accuracy)
-        if self.label_set.name == "lip":
-            self.log("val/mean_iou_merged", Score.of_present(merge_lip(confusion)).mean_iou)
+        person = Score.of_present(merged(confusion, person_groups(self.label_set), sets))
+        self.log("val/iou_person", float(person.iou[1]))
+        if self.label_set.agrees_with(LIP):
+            self.log("val/mean_iou_merged", Score.of_present(merged(confusion, LIP_GROUPS, sets)).mean_iou)
+
+    def _empty_confusion(self) -> MulticlassConfusionMatrix:
+        """A matrix with rows for the validation pictures' sets, square as torchmetrics has it."""
+        label_set = self.validation_labels
+        self.register_buffer("rows", torch.from_numpy(rows_of(label_set)), persistent=False)
+        return MulticlassConfusionMatrix(len(label_set) + len(label_set.sets), ignore_index=-1)
 
     def scores_at_own_size(self, sample: Sample) -> Float[Tensor, "1 c H W"]:
         """Fused scores of one picture, upsampled to the picture's size."""

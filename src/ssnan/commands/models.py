@@ -1,0 +1,60 @@
+"""Which systems can be trained, and which trained weights are at hand."""
+
+from __future__ import annotations
+
+import ast
+from importlib import resources
+from pathlib import Path
+from typing import NamedTuple
+
+from rich.table import Table
+
+from ssnan.parsing.card import bundled_cards
+
+
+class System(NamedTuple):
+    """A network of :mod:`ssnan.models`.
+
+    Attributes:
+        class_path: what a configuration calls it.
+        source: the paper it comes from, the first sentence of its file.
+    """
+
+    class_path: str
+    source: str
+
+
+def systems() -> list[System]:
+    """Every network in :mod:`ssnan.models`, read from its file: nothing is imported, no torch needed."""
+    found = []
+    for path in sorted(Path(str(resources.files("ssnan") / "models")).glob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for node in tree.body:
+            if isinstance(node, ast.ClassDef) and any(
+                getattr(base, "id", "") == "ParsingNetwork" for base in node.bases
+            ):
+                source = " ".join((ast.get_docstring(tree) or "").split("\n\n")[0].split())
+                found.append(System(f"ssnan.models.{path.stem}.{node.name}", source))
+    return found
+
+
+def tables() -> list[Table]:
+    """The systems, and the bundled weights with what they reached."""
+    known = Table(title="systems: train one with ssnan train --config small/SYSTEM")
+    for column in ("class_path", "source"):
+        known.add_column(column, overflow="fold")
+    for system in systems():
+        known.add_row(*system)
+    weights = Table(title="bundled weights: parse with --model NAME")
+    for column in ("name", "labels", "size", "measured (mean IoU)", "licence"):
+        weights.add_column(column, overflow="fold")
+    for card in bundled_cards():
+        measured = card.about.get("measured", {})
+        weights.add_row(
+            card.name,
+            card.label_set.name,
+            f"{card.weights().stat().st_size / 1e6:.1f} MB",
+            "\n".join(f"{name}: {100 * values['mean_iou']:.1f}" for name, values in measured.items()),
+            card.about.get("licence", ""),
+        )
+    return [known, weights]

@@ -1,0 +1,121 @@
+"""Measuring a parser on a dataset, with the paper's tables as output."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from rich.table import Table
+
+from ssnan.data.folder import Sample
+from ssnan.evaluation.metrics import (
+    LIP_GROUPS,
+    LIP_MERGED,
+    PERSON,
+    Confusion,
+    Score,
+    confusion_matrix,
+    merged,
+    person_groups,
+)
+from ssnan.labels import LIP, LabelSet
+from ssnan.parsing.card import ModelCard
+from ssnan.parsing.parser import Parser
+
+
+def evaluate(parser: Parser, samples: Iterable[Sample], label_set: LabelSet) -> Confusion:
+    """One confusion matrix over all samples, at the pictures' own sizes.
+
+    Args:
+        label_set: of the samples; its classes are the parser's, its sets its own.
+
+    Raises:
+        ValueError: it has other classes than the parser, or a mask holds what is none of its values; the
+            message names the sample.
+    """
+    if not label_set.agrees_with(parser.label_set):
+        raise ValueError(
+            f"the pictures are labelled as {label_set.name!r} with {len(label_set)} classes, the model's labels are "
+            f"{parser.label_set.name!r} with {len(parser.label_set)}"
+        )
+    total: Confusion = np.zeros((len(label_set) + len(label_set.sets), len(label_set)), dtype=np.int64)
+    for sample in samples:
+        try:
+            total += confusion_matrix(sample.labels, parser(sample.image).labels, label_set)
+        except ValueError as error:
+            raise ValueError(f"{sample.id}: {error}") from None
+    return total
+
+
+def numbers(confusion: Confusion, label_set: LabelSet) -> dict[str, Any]:
+    """All numbers of a confusion matrix as plain values, for JSON.
+
+    ``present`` averages over the classes that the ground truth holds; ``all`` counts a class that
+    was only predicted as 0. ``person`` knows two classes; ``merged`` is background / hair / skin /
+    clothes, for LIP alone. ``sets`` is the share of each set's pixels whose prediction lies in it.
+    """
+    sets = label_set.sets
+    person = merged(confusion, person_groups(label_set), sets)
+    values = {
+        "present": Score.of_present(confusion, sets).as_dict(label_set),
+        "all": Score.of(confusion, sets).as_dict(label_set),
+        "person": Score.of_present(person).as_dict(PERSON),
+    }
+    if label_set.agrees_with(LIP):
+        values["merged"] = Score.of_present(merged(confusion, LIP_GROUPS, sets)).as_dict(LIP_MERGED)
+    for one, row in zip(sets, confusion[len(label_set) :], strict=True):
+        share = row[list(one.class_ids)].sum() / row.sum() if row.any() else None
+        values.setdefault("sets", {})[label_set.describe(one)] = share
+    return values
+
+
+def record(card: ModelCard, dataset: str, measured: dict[str, Any]) -> None:
+    """Write the numbers measured on ``dataset`` into the card's file, rounded to four places."""
+    summary = {key: round(measured["present"][key], 4) for key in ("overall_accuracy", "mean_accuracy", "mean_iou")}
+    summary["iou"] = {name: None if v is None else round(v, 4) for name, v in measured["present"]["iou"].items()}
+    summary["iou_person"] = round(measured["person"]["iou"]["person"], 4)
+    if "merged" in measured:
+        summary["mean_iou_merged"] = round(measured["merged"]["mean_iou"], 4)
+    card.about.setdefault("measured", {})[dataset] = summary
+    card.write(card.weights().with_suffix(".json"))
+
+
+def tables(measured: dict[str, Any], label_set: LabelSet) -> list[Table]:
+    """The columns of the paper's Table 1, and the per-class row of Table 2 in its order (percent)."""
+    present = measured["present"]
+    summary = Table(title="over the classes present in the ground truth")
+    for column in ("Overall accuracy", "Mean accuracy", "Mean IoU"):
+        summary.add_column(column, justify="right")
+    summary.add_row(*(_percent(present[key]) for key in ("overall_accuracy", "mean_accuracy", "mean_iou")))
+
+    per_class = Table(title="IoU of each class")
+    per_class.add_column("Class")
+    per_class.add_column("IoU", justify="right")
+    for class_id in label_set.table_order or range(len(label_set)):
+        name = label_set.classes[class_id]
+        per_class.add_row(name, _percent(present["iou"][name]))
+    result = [summary, per_class]
+    if "merged" in measured:
+        table = Table(title="labels merged")
+        for name in (*LIP_MERGED.classes, "Mean IoU"):
+            table.add_column(name, justify="right")
+        table.add_row(*map(_percent, [*measured["merged"]["iou"].values(), measured["merged"]["mean_iou"]]))
+        result.append(table)
+    people = Table(title="person against background")
+    for name in (*PERSON.classes, "Mean IoU"):
+        people.add_column(name, justify="right")
+    people.add_row(*map(_percent, [*measured["person"]["iou"].values(), measured["person"]["mean_iou"]]))
+    result.append(people)
+    if "sets" in measured:
+        sets = Table(title="pixels of sets of classes whose prediction lies in the set")
+        sets.add_column("Set")
+        sets.add_column("%", justify="right")
+        for name, share in measured["sets"].items():
+            sets.add_row(name, _percent(share))
+        result.append(sets)
+    return result
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None or np.isnan(value) else f"{100 * value:.2f}"

@@ -1,0 +1,115 @@
+"""The paper's figures, drawn from one's own runs: 3 (joints), 4 (systems side by side), 5 (scale weights)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ssnan.data.folder import DatasetError
+from ssnan.data.layouts import open_split
+from ssnan.parsing.batch import find_inputs
+from ssnan.parsing.images import read_rgb
+from ssnan.parsing.parser import Parser
+from ssnan.parsing.render import grid, heat, joints_over, map_over
+from ssnan.parsing.result import ParsingResult
+
+
+class Photo(NamedTuple):
+    """A photo (H, W, 3) and its ground truth (H, W), if it has one."""
+
+    rgb: NDArray[np.uint8]
+    labels: NDArray[np.uint8] | None
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A system in the figures.
+
+    Attributes:
+        name: above its column.
+        parser: its maps.
+        scale_weights: weights (S, h, w) of every scale for normalised pixels (3, H, W); None where the
+            system does not weight scales pixel by pixel.
+        scales: what each of the S weighs.
+    """
+
+    name: str
+    parser: Parser
+    scale_weights: Callable[[NDArray[np.float32]], NDArray[np.float32] | None]
+    scales: Sequence[float]
+
+
+def draw(systems: Sequence[Shown], photos: Path, count: int, output: Path) -> list[Path]:
+    """Write ``side_by_side.jpg``, ``scale_weights.jpg`` and ``joints.jpg`` into ``output``.
+
+    Args:
+        systems: what to show.
+        photos: a folder of photos, or a dataset whose ``val`` pictures are shown beside their truth.
+        count: how many photos, evenly spread.
+        output: folder that exists.
+
+    Returns:
+        The files written; scale weights only where a system learns them, joints where the labels have them.
+
+    Raises:
+        DatasetError: no photos.
+    """
+    chosen = _choose(photos, count)
+    label_set = systems[0].parser.label_set
+    rows: list[list[Image.Image]] = [[Image.fromarray(photo.rgb)] for photo in chosen]
+    heads = ["photo", *(system.name for system in systems)]
+    if all(photo.labels is not None for photo in chosen):
+        heads.insert(1, "ground truth")
+        for row, photo in zip(rows, chosen, strict=True):
+            row += [map_over(photo.rgb, photo.labels, label_set)] if photo.labels is not None else []
+    weights: list[list[Image.Image]] = [[Image.fromarray(photo.rgb)] for photo in chosen]
+    weight_heads = ["photo"]
+    joints: list[list[Image.Image]] = [[] for _ in chosen]
+    for system in systems:
+        for row, joint_row, photo in zip(rows, joints, chosen, strict=True):
+            result = system.parser(photo.rgb)
+            row.append(map_over(photo.rgb, result.labels, label_set))
+            structures = [ParsingResult(photo.labels, label_set)] if photo.labels is not None else []
+            joint_row.append(joints_over(photo.rgb, [*structures, result]))
+        learned = _scale_weights(system, chosen)
+        if learned:
+            weight_heads += [f"{system.name}, {scale:g}" for scale in system.scales]
+            for weight_row, maps, photo in zip(weights, learned, chosen, strict=True):
+                weight_row += [heat(one, (photo.rgb.shape[1], photo.rgb.shape[0])) for one in maps]
+    files = {"side_by_side.jpg": grid(rows, heads)}
+    if len(weight_heads) > 1:
+        files["scale_weights.jpg"] = grid(weights, weight_heads)
+    if label_set.regions:
+        files["joints.jpg"] = grid(joints, heads[-len(systems) :])
+    for file, figure in files.items():
+        figure.save(output / file, quality=90)
+    return [output / file for file in files]
+
+
+def _scale_weights(system: Shown, photos: Sequence[Photo]) -> list[NDArray[np.float32]]:
+    """Weights (S, h, w) of every photo; none at all from a system that gives every pixel the same."""
+    found = [system.scale_weights(system.parser.preprocessing(photo.rgb)) for photo in photos]
+    weights = [one for one in found if one is not None]
+    return weights if any(np.ptp(one, axis=(1, 2)).any() for one in weights) else []
+
+
+def _choose(photos: Path, count: int) -> list[Photo]:
+    if not photos.is_dir():
+        raise DatasetError(f"{photos}: no such folder; expected photos or a dataset")
+    try:
+        folder = open_split(photos, "val")
+        every: list[int] = sorted({round(i) for i in np.linspace(0, len(folder) - 1, count)})
+        samples = [folder[index] for index in every]
+        return [Photo(sample.image, sample.labels) for sample in samples]
+    except DatasetError:
+        found = list(find_inputs([str(photos)], recursive=False))
+    if not found:
+        raise DatasetError(f"{photos}: neither photos nor a dataset with a val split")
+    picked = sorted({round(i) for i in np.linspace(0, len(found) - 1, count)})
+    return [Photo(read_rgb(found[index]), None) for index in picked]

@@ -1,0 +1,147 @@
+"""One confusion matrix, three numbers and the per-class row (Section 4.1, Metrics)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssnan.labels import LIP, ClassSet, LabelSet
+
+Confusion = NDArray[np.int64]
+"""Pixel counts, (C + S, C): row = true class, and below the classes the label set's S sets; column =
+predicted class."""
+
+
+def rows_of(label_set: LabelSet) -> NDArray[np.int64]:
+    """The row of a confusion matrix for every mask value, (256,): −1 for values that do not count."""
+    rows = np.full(256, -1)
+    rows[: len(label_set)] = range(len(label_set))
+    for index, one in enumerate(label_set.sets):
+        rows[one.value] = len(label_set) + index
+    return rows
+
+
+def confusion_matrix(truth: NDArray[np.uint8], predicted: NDArray[np.uint8], label_set: LabelSet) -> Confusion:
+    """Count pixels by true and predicted class; pixels of the ignored value do not count.
+
+    Raises:
+        ValueError: shapes differ, or the truth holds a value that is neither class nor set nor ignored.
+    """
+    if truth.shape != predicted.shape:
+        raise ValueError(f"expected maps of one shape, got truth {truth.shape} and prediction {predicted.shape}")
+    count = len(label_set)
+    valid = truth != label_set.ignore_index
+    rows = rows_of(label_set)[truth[valid]]
+    if rows.size and rows.min() < 0:
+        raise ValueError(
+            f"label id {truth[valid][rows < 0].max()} is not a class of {label_set.name!r} (0..{count - 1}), none of "
+            f"its sets, nor the ignored value {label_set.ignore_index}"
+        )
+    total = count + len(label_set.sets)
+    return np.bincount(rows * count + predicted[valid], minlength=total * count).reshape(total, count)
+
+
+@dataclass(frozen=True)
+class Score:
+    """What the paper's tables report, as fractions; classes that never occur, neither in the truth
+    nor in the prediction, are NaN and left out of the means."""
+
+    overall_accuracy: float
+    mean_accuracy: float
+    mean_iou: float
+    iou: NDArray[np.float64]
+    accuracy: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, confusion: Confusion, sets: Sequence[ClassSet] = ()) -> Score:
+        """Numbers of a confusion matrix.
+
+        Mean accuracy averages over the classes present in the truth. A class that is only
+        predicted has IoU 0 and counts in the mean IoU.
+
+        A pixel of a set is right if the prediction is in the set, and counts so in the overall
+        accuracy. In a class's IoU it is a false positive if that class was predicted and is not in
+        the set; otherwise nobody knows, and it does not count.
+        """
+        count = confusion.shape[1]
+        classes, unsure = confusion[:count], confusion[count:]
+        hits = np.diag(classes).astype(float)
+        inside = np.zeros(unsure.shape, dtype=np.bool_)
+        for row, one in zip(inside, sets, strict=True):
+            row[list(one.class_ids)] = True
+        true = classes.sum(axis=1)
+        predicted = classes.sum(axis=0) + unsure.sum(axis=0, where=~inside)
+        right = hits.sum() + unsure.sum(where=inside)
+        iou = _ratio(hits, true + predicted - hits)
+        accuracy = _ratio(hits, true)
+        return cls(
+            overall_accuracy=float(_ratio(right[None], confusion.sum()[None])[0]),
+            mean_accuracy=_mean(accuracy),
+            mean_iou=_mean(iou),
+            iou=iou,
+            accuracy=accuracy,
+        )
+
+    @classmethod
+    def of_present(cls, confusion: Confusion, sets: Sequence[ClassSet] = ()) -> Score:
+        """As :meth:`of`, with the means over the classes present in the truth alone; for subsets in
+        which some classes never occur."""
+        score = cls.of(confusion, sets)
+        present = confusion[: confusion.shape[1]].sum(axis=1) > 0
+        iou = np.where(present, score.iou, np.nan)
+        return cls(score.overall_accuracy, score.mean_accuracy, _mean(iou), iou, score.accuracy)
+
+    def as_dict(self, label_set: LabelSet) -> dict[str, Any]:
+        """Plain numbers for JSON; None where a class does not occur."""
+        return {
+            "overall_accuracy": self.overall_accuracy,
+            "mean_accuracy": self.mean_accuracy,
+            "mean_iou": self.mean_iou,
+            "iou": {
+                name: None if np.isnan(v) else float(v) for name, v in zip(label_set.classes, self.iou, strict=True)
+            },
+        }
+
+
+LIP_MERGED = LabelSet(
+    name="lip_merged",
+    classes=("background", "hair", "skin", "clothes"),
+    palette=((0, 0, 0), (255, 0, 0), (0, 0, 255), (255, 85, 0)),
+)
+"""LIP merged to four classes that parsers with other labels can be compared on."""
+
+
+LIP_GROUPS = np.full(len(LIP), 3)
+LIP_GROUPS[0], LIP_GROUPS[2], LIP_GROUPS[[13, 14, 15, 16, 17]] = 0, 1, 2
+"""Class of ``LIP_MERGED`` of every LIP class: skin is face, arms and legs, clothes is all the rest."""
+
+PERSON = LabelSet(name="person", classes=("background", "person"), palette=((0, 0, 0), (255, 255, 255)))
+"""Any label set merged to two classes."""
+
+
+def person_groups(label_set: LabelSet) -> NDArray[np.int64]:
+    """Class of ``PERSON`` of every class."""
+    return (np.arange(len(label_set)) > 0).astype(np.int64)
+
+
+def merged(confusion: Confusion, groups: NDArray[np.int64], sets: Sequence[ClassSet] = ()) -> Confusion:
+    """A confusion matrix with its classes merged: class c belongs to group ``groups[c]``. A set that lies
+    in one group has become certain; the pixels of one that does not are left out."""
+    member = np.eye(groups.max() + 1, dtype=np.int64)[groups]
+    certain = [len(set(groups[list(one.class_ids)])) == 1 for one in sets]
+    of_sets = [member[one.class_ids[0]] * sure for one, sure in zip(sets, certain, strict=True)]
+    rows = np.concatenate([member, np.reshape(of_sets, (-1, member.shape[1]))]).astype(np.int64)
+    return rows.T @ confusion @ member
+
+
+def _ratio(part: NDArray[Any], whole: NDArray[Any]) -> NDArray[np.float64]:
+    part, whole = np.asarray(part, dtype=float), np.asarray(whole, dtype=float)
+    return np.divide(part, whole, out=np.full(whole.shape, np.nan), where=whole > 0)
+
+
+def _mean(values: NDArray[np.float64]) -> float:
+    return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")

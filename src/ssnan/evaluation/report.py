@@ -1,0 +1,182 @@
+"""Runs side by side, in the form of the paper's tables."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+from ssnan.evaluation import paper
+from ssnan.labels import LIP, PASCAL_PERSON_PART, LabelSet
+
+RESULTS = "results.json"
+
+Row = list[str]
+
+
+class ReportError(ValueError):
+    """There is nothing to report, or it cannot be compared; the message says why."""
+
+
+@dataclass(frozen=True)
+class System:
+    """Runs that differ by their seed alone.
+
+    Attributes:
+        name: the folder's name; folders called ``seed…`` belong to the one above them.
+        runs: what ``ssnan train`` wrote into each run's ``results.json``.
+        folders: where they lie.
+    """
+
+    name: str
+    runs: list[dict[str, Any]]
+    folders: list[Path]
+
+    def percent(self, *keys: str) -> str:
+        """As :meth:`number`, of a fraction, in percent."""
+        return self.number(*keys, factor=100.0)
+
+    def number(self, *keys: str, factor: float = 1.0) -> str:
+        """Mean of the number at ``keys`` over the runs, ± the standard deviation between them, times
+        ``factor``; a dash where no run has it."""
+        values = [factor * value for run in self.runs if (value := _at(run, keys)) is not None]
+        if not values:
+            return "–"
+        return f"{mean(values):.2f}" + (f" ± {stdev(values):.2f}" if len(values) > 1 else "")
+
+
+def read_systems(folders: Sequence[Path]) -> list[System]:
+    """Every finished run under ``folders``, in their order and then by name.
+
+    Raises:
+        ReportError: a folder holds no finished run, or results cannot be read or compared.
+    """
+    systems: dict[Path, System] = {}
+    for folder in folders:
+        found = sorted(folder.rglob(RESULTS))
+        if not found:
+            raise ReportError(f"{folder}: no {RESULTS} in it or below; 'ssnan train' writes one when it ends")
+        for path in found:
+            home = path.parent.parent if re.match(r"seed", path.parent.name) else path.parent
+            try:
+                values = json.loads(path.read_text())
+                values["present"]["mean_iou"], values["label_set"]["name"], values["validation"]
+            except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
+                raise ReportError(f"{path}: not the results of 'ssnan train' ({error})") from None
+            system = systems.setdefault(home, System(home.name, [], []))
+            system.runs.append(values)
+            system.folders.append(path.parent)
+    runs = [run for system in systems.values() for run in system.runs]
+    for key in ("label_set", "validation"):
+        kinds = {json.dumps(run[key]) for run in runs}
+        if len(kinds) > 1:
+            raise ReportError(f"runs differ in their {key}, their numbers cannot stand in one table; report them apart")
+    return list(systems.values())
+
+
+def summary(systems: Sequence[System]) -> list[Row]:
+    """Table 1's columns and what each system costs, a row a system, under a head."""
+    head = ["System", "Runs", "Overall accuracy", "Mean accuracy", "Mean IoU"]
+    merged = any("merged" in run for system in systems for run in system.runs)
+    head += ["Mean IoU, merged"] if merged else []
+    head += [
+        "Joint distance × 1000",
+        "Joint offset, %",
+        "Joints missed, %",
+        "Parameters (M)",
+        "GFLOPs at 321 × 321",
+        "Seconds at 321 × 321",
+        "Images seen",
+        "Training minutes, quickest run",
+    ]
+    rows = [head]
+    for system in systems:
+        row = [system.name, str(len(system.runs))]
+        row += [system.percent("present", key) for key in ("overall_accuracy", "mean_accuracy", "mean_iou")]
+        row += [system.percent("merged", "mean_iou")] if merged else []
+        row.append(system.number("joint_distance", factor=1000.0))
+        row += [system.percent("joint_offset"), system.percent("joints_missed")]
+        row.append(f"{system.runs[0]['parameters'] / 1e6:.1f}")
+        row.append(f"{system.runs[0]['flops_321'] / 1e9:.1f}")
+        row.append(system.number("seconds_321"))
+        row.append(str(system.runs[0]["images_seen"]))
+        row.append(f"{min(run['minutes'] for run in system.runs):.1f}")
+        rows.append(row)
+    return rows
+
+
+def per_class(systems: Sequence[System]) -> list[Row]:
+    """Table 2's row, or Table 3's: IoU of each class, a row a system, under a head."""
+    label_set = LabelSet.from_dict(systems[0].runs[0]["label_set"])
+    names = [label_set.classes[i] for i in label_set.table_order or range(len(label_set))]
+    rows = [["System", *names, "Mean IoU"]]
+    for system in systems:
+        cells = [system.percent("present", "iou", name) for name in names]
+        rows.append([system.name, *cells, system.percent("present", "mean_iou")])
+    return rows
+
+
+def published(label_set: LabelSet) -> dict[str, list[Row]]:
+    """The paper's own tables for a label set, title to rows; empty where it has none."""
+    if label_set == LIP:
+        names = [LIP.classes[i] for i in LIP.table_order]
+        return {
+            "The paper's Table 1 (LIP val, 10,000 pictures; not measured here)": [
+                ["System", "Overall accuracy", "Mean accuracy", "Mean IoU"],
+                *([name, *(f"{v:.2f}" for v in row)] for name, row in paper.TABLE_1.items()),
+            ],
+            "The paper's Table 2 (LIP val; not measured here)": [
+                ["System", *names, "Mean IoU"],
+                *([name, *(f"{v:.2f}" for v in (*row, mean(row)))] for name, row in paper.TABLE_2.items()),
+            ],
+        }
+    if label_set == PASCAL_PERSON_PART:
+        names = [PASCAL_PERSON_PART.classes[i] for i in PASCAL_PERSON_PART.table_order]
+        return {
+            "The paper's Table 3 (PASCAL-Person-Part; not measured here)": [
+                ["System", *names, "Mean IoU"],
+                *([name, *(f"{v:.2f}" for v in (*row, mean(row)))] for name, row in paper.TABLE_3.items()),
+            ]
+        }
+    return {}
+
+
+def write(systems: Sequence[System], output: Path) -> Path:
+    """Write ``report.md``, ``summary.csv`` and ``per_class.csv`` into ``output``; returns the first."""
+    output.mkdir(parents=True, exist_ok=True)
+    first = systems[0].runs[0]
+    label_set = LabelSet.from_dict(first["label_set"])
+    measured = {"summary": summary(systems), "per_class": per_class(systems)}
+    for name, rows in measured.items():
+        with (output / f"{name}.csv").open("w", newline="") as file:
+            csv.writer(file).writerows(rows)
+    where = f"{first['validation']} ({first['pictures']} pictures, labels {label_set.name})"
+    parts = [
+        f"Measured on {where}, in percent, over the classes present; mean ± standard deviation over the runs.",
+        markdown(measured["summary"]),
+        "IoU of each class:",
+        markdown(measured["per_class"]),
+    ]
+    for title, rows in published(label_set).items():
+        parts += [f"{title}:", markdown(rows)]
+    report = output / "report.md"
+    report.write_text("\n\n".join(parts) + "\n")
+    return report
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """A table in Markdown; the first row is its head."""
+    head, *body = rows
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *body]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _at(values: Any, keys: Sequence[str]) -> float | None:
+    for key in keys:
+        values = None if values is None else values.get(key)
+    return None if values is None else float(values)

@@ -1,0 +1,189 @@
+"""From a checkpoint to an ONNX file and its card."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import tempfile
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+from torch import Tensor, nn
+
+from ssnan.data.layouts import open_split
+from ssnan.evaluation.evaluate import evaluate
+from ssnan.evaluation.metrics import Score
+from ssnan.export.quantize import Photos, by_error, quantize_for_onnxruntime, quantize_for_openvino
+from ssnan.models import ParsingNetwork
+from ssnan.parsing.card import ModelCard, ModelError
+from ssnan.parsing.engines import ENGINES
+from ssnan.parsing.parser import Parser
+from ssnan.parsing.preprocessing import MIN_SIDE, Preprocessing
+from ssnan.training.checkpoint import read_task
+from ssnan.training.results import flops
+
+ROUNDED_FROM = 1024
+"""Weight tensors of at least this many elements are stored in 16 bits."""
+MAY_LOSE = 0.005
+"""Mean IoU that bf16 and int8 may cost."""
+CALIBRATED_ON = 32
+"""Photographs that set the ranges of 8-bit activations."""
+KEPT = (0, 4, 12)
+"""Convolutions that stay in floating point, at the first try and at those after a loss."""
+
+Maker = Callable[[Path, Path, Preprocessing, Photos, Sequence[str]], None]
+
+
+def export_checkpoint(
+    checkpoint: Path, output: Path, about: Path | None = None, longest_side: int | None = None
+) -> ModelCard:
+    """Write ``output`` (.onnx) and its card beside it.
+
+    Args:
+        checkpoint: of ``ssnan train``.
+        output: ONNX file to write.
+        about: JSON object that becomes the card's ``about``.
+        longest_side: of the network's input, in place of the one it was validated with.
+
+    Raises:
+        ModelError: no checkpoint.
+    """
+    task = read_task(checkpoint)
+    if longest_side is not None:
+        task.preprocessing = replace(task.preprocessing, longest_side=longest_side)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    export_network(task.network, output)
+    notes = {} if about is None else json.loads(about.read_text())
+    notes |= {"flops_321": flops(task.network, 321), "precision": "fp32"}
+    card = ModelCard(output.stem, task.label_set, task.preprocessing, {"onnxruntime": output}, notes)
+    card.write(output.with_suffix(".json"))
+    return card
+
+
+def compress(card: ModelCard, precision: str, data: Sequence[Path]) -> tuple[ModelCard, dict[str, float]]:
+    """Replace the fp32 weights of a model by smaller ones, if they are as good.
+
+    Args:
+        card: of :func:`export_checkpoint`.
+        precision: ``bf16`` rounds the weights in the file; ``int8`` makes one file for every engine, weights
+            and activations in 8 bits. If that loses too much, the convolutions that suffer most stay as
+            they are.
+        data: datasets. ``val`` pictures of the first measure the loss, ``train`` pictures of all set the
+            ranges of activations.
+
+    Returns:
+        The card, written, and the mean IoU of every precision and engine.
+
+    Raises:
+        ModelError: more than ``MAY_LOSE`` was lost; the model is left in fp32.
+        DatasetError: a dataset is not what it should be.
+    """
+    check = open_split(data[0], "val")
+    photos = _calibration(data)
+
+    def mean_iou(engine: str, weights: Path) -> float:
+        parser = Parser(ENGINES[engine](weights, None), card.label_set, card.preprocessing)
+        return Score.of_present(
+            evaluate(parser, (check[i] for i in range(len(check))), check.label_set), check.label_set.sets
+        ).mean_iou
+
+    full = card.weights()
+    best = mean_iou("onnxruntime", full)
+    reached = {"fp32, onnxruntime": best}
+    with tempfile.TemporaryDirectory(dir=full.parent, prefix=".ssnan-") as temporary:
+        files: dict[str, Path] = {}
+        hurt: list[str] = []
+        for engine, (make, suffix) in _makers(precision).items():
+            files[engine] = Path(temporary) / full.with_suffix(suffix).name
+            for kept in KEPT:
+                make(full, files[engine], card.preprocessing, photos, hurt[:kept])
+                after = reached[f"{precision}, {engine}"] = mean_iou(engine, files[engine])
+                if best - after <= MAY_LOSE or precision == "bf16":
+                    break
+                hurt = hurt or by_error(files["onnxruntime"], card.preprocessing, photos[:2])
+            if best - after > MAY_LOSE:
+                raise ModelError(
+                    f"{precision} would take mean IoU on {data[0].name} val from {100 * best:.2f} to {100 * after:.2f} "
+                    f"with {engine}, more than the {100 * MAY_LOSE:.1f} allowed; {full} is left in fp32"
+                )
+        for file in Path(temporary).iterdir():  # OpenVINO's come in twos
+            file.replace(full.with_name(file.name))
+    placed = {engine: full.with_name(file.name) for engine, file in files.items()}
+    card = replace(card, files=placed, about=card.about | {"precision": precision})
+    card.write(full.with_suffix(".json"))
+    return card, reached
+
+
+def _makers(precision: str) -> dict[str, tuple[Maker, str]]:
+    """What makes the file of each engine, and its ending; OpenVINO's own only where NNCF is installed."""
+    if precision == "bf16":
+        return {"onnxruntime": (_round_to_bf16, ".onnx")}
+    made: dict[str, tuple[Maker, str]] = {"onnxruntime": (quantize_for_onnxruntime, ".onnx")}
+    if importlib.util.find_spec("nncf") and importlib.util.find_spec("openvino"):
+        made["openvino"] = (quantize_for_openvino, ".xml")
+    return made
+
+
+def _calibration(data: Sequence[Path]) -> list[NDArray[np.uint8]]:
+    folders = [open_split(root, "train") for root in data]
+    share = -(-CALIBRATED_ON // len(folders))
+    return [folder[i].image for folder in folders for i in range(0, len(folder), -(-len(folder) // share))]
+
+
+def export_network(network: ParsingNetwork, output: Path) -> None:
+    """Write a network as ONNX, ``images`` (B, 3, H, W) to ``scores`` (B, C, h, w), any B, H and W."""
+    # Without bounds the tracer cannot tell whether the coarsest scale has a feature left.
+    batch = torch.export.Dim("batch", min=1, max=1024)
+    height, width = (torch.export.Dim(name, min=MIN_SIDE, max=1 << 14) for name in ("height", "width"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter's notes about its own internals
+        program = torch.onnx.export(
+            _Scores(network).eval(),
+            (torch.randn(2, 3, 96, 64),),
+            dynamo=True,
+            input_names=["images"],
+            output_names=["scores"],
+            dynamic_shapes=({0: batch, 2: height, 3: width},),
+            verbose=False,
+        )
+    assert program is not None
+    model = program.model_proto
+    for node in model.graph.node:
+        del node.metadata_props[:]  # stack traces of the exporting machine
+    onnx.save_model(model, output)
+
+
+class _Scores(nn.Module):
+    def __init__(self, network: ParsingNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.network(images).scores
+
+
+def _round_to_bf16(weights: Path, output: Path, *_: object) -> None:
+    """Large weights rounded to bfloat16 in the file and widened when it is read: half the size. What
+    computes in bf16 itself, as OpenVINO does where the processor can, loses nothing more by it."""
+    model = onnx.load(weights)
+    casts = []
+    for tensor in model.graph.initializer:
+        values = numpy_helper.to_array(tensor)
+        if tensor.data_type != TensorProto.FLOAT or values.size < ROUNDED_FROM:
+            continue
+        name, rounded = tensor.name, torch.from_numpy(values.copy()).bfloat16().view(torch.int16).numpy()
+        tensor.CopyFrom(
+            helper.make_tensor(f"{name}.bf16", TensorProto.BFLOAT16, values.shape, rounded.tobytes(), raw=True)
+        )
+        casts.append(helper.make_node("Cast", [f"{name}.bf16"], [name], to=TensorProto.FLOAT))
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    onnx.save_model(model, output)

@@ -1,0 +1,143 @@
+"""8-bit weights and activations after training, calibrated on photographs.
+
+Each engine wants its own: ONNX Runtime has 8-bit kernels only where the quantiser rounds what a
+convolution reads and writes, while OpenVINO is fastest where a sum takes the convolution's result
+unrounded. So each gets a file from its own quantiser."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnxruntime import InferenceSession
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+from onnxruntime.quantization.shape_inference import quant_pre_process
+
+from ssnan.parsing.preprocessing import Preprocessing
+
+Photos = Iterable[NDArray[np.uint8]]
+"""RGB (H, W, 3) each; what they make the network compute sets the ranges of the activations."""
+
+
+def quantize_for_onnxruntime(
+    weights: Path, output: Path, preprocessing: Preprocessing, photos: Photos, keep: Sequence[str] = ()
+) -> None:
+    """Write ``output`` (.onnx), the network of ``weights`` with 8-bit convolutions.
+
+    Args:
+        weights: ONNX file in floating point.
+        output: ONNX file to write.
+        preprocessing: of the model's card.
+        photos: to calibrate on.
+        keep: names of convolutions to leave in floating point.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        quantized = Path(folder) / "quantized.onnx"
+        quantize_static(
+            str(_folded(weights, Path(folder))),
+            str(quantized),
+            _Photos(preprocessing, photos),
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=["Conv", "MaxPool"],
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            nodes_to_exclude=list(keep),
+            extra_options={"CalibMovingAverage": True},
+        )
+        onnx.save_model(_without_copies(onnx.load(str(quantized))), str(output))
+
+
+def quantize_for_openvino(
+    weights: Path, output: Path, preprocessing: Preprocessing, photos: Photos, keep: Sequence[str] = ()
+) -> None:
+    """Write ``output`` (.xml, and a .bin beside it); the arguments are those of
+    :func:`quantize_for_onnxruntime`.
+
+    Raises:
+        ModuleNotFoundError: NNCF or OpenVINO is not installed; the extra ``quantize`` brings them.
+    """
+    import nncf
+    import openvino
+
+    pixels = [preprocessing(rgb)[None] for rgb in photos]
+    with tempfile.TemporaryDirectory() as folder:
+        quantized = nncf.quantize(
+            openvino.Core().read_model(_folded(weights, Path(folder))),
+            nncf.Dataset(pixels),
+            # Symmetric weights, asymmetric activations: not every input of a convolution comes out of a ReLU.
+            preset=nncf.QuantizationPreset.MIXED,
+            subset_size=len(pixels),
+            # OpenVINO adds the bias in an operation of its own and calls the convolution NAME/WithoutBiases.
+            ignored_scope=nncf.IgnoredScope(patterns=[f"^{re.escape(name)}(/.*)?$" for name in keep], validate=False),
+        )
+        openvino.save_model(quantized, output)
+
+
+def by_error(quantized: Path, preprocessing: Preprocessing, photos: Photos) -> list[str]:
+    """Names of the 8-bit convolutions of a file by :func:`quantize_for_onnxruntime`, from the one that
+    rounding hurts most to the least: by the variance of the error over that of the signal, in the
+    median channel of what it reads or writes, whichever is worse."""
+    model = onnx.load(str(quantized))
+    after = {node.input[0]: node.output[0] for node in model.graph.node if node.op_type == "DequantizeLinear"}
+    pairs = {n.input[0]: after[n.output[0]] for n in model.graph.node if n.op_type == "QuantizeLinear"}
+    names = [name for pair in pairs.items() for name in pair if name != "images"]
+    model.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in names)
+    session = InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    noise = dict.fromkeys(pairs, 0.0)
+    for rgb in photos:
+        pixels = preprocessing(rgb)[None]
+        seen = dict(zip(names, session.run(names, {"images": pixels}), strict=True)) | {"images": pixels}
+        for exact, rounded in pairs.items():
+            error, signal = (x.var(axis=(0, 2, 3)) for x in (seen[exact] - seen[rounded], seen[exact]))
+            noise[exact] += float(np.median(error / np.maximum(signal, np.finfo(np.float32).tiny)))
+    worst = {}
+    for node in model.graph.node:
+        if node.op_type == "Conv":
+            tensors = (node.input[0].split("_DequantizeLinear_Output")[0], node.output[0])
+            worst[node.name] = max(noise.get(tensor, 0.0) for tensor in tensors)
+    return sorted(worst, key=lambda name: -worst[name])
+
+
+def _folded(weights: Path, folder: Path) -> Path:
+    """The network with its batch norms, and the weights stored in 16 bits, folded into its convolutions,
+    so that what is quantised is what is computed."""
+    folded = folder / "folded.onnx"
+    quant_pre_process(str(weights), str(folded), skip_symbolic_shape=True)
+    return folded
+
+
+def convolutions(weights: Path) -> list[str]:
+    """Names of the convolutions of an ONNX file, in the order they run."""
+    return [node.name for node in onnx.load(str(weights)).graph.node if node.op_type == "Conv"]
+
+
+def _without_copies(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The quantiser writes the weights once for every scale that uses them; one copy is enough."""
+    first: dict[tuple[int, tuple[int, ...], bytes], str] = {}
+    names: dict[str, str] = {}
+    kept = []
+    for tensor in model.graph.initializer:
+        content = (tensor.data_type, tuple(tensor.dims), onnx.numpy_helper.to_array(tensor).tobytes())
+        names[tensor.name] = first.setdefault(content, tensor.name)
+        if names[tensor.name] == tensor.name:
+            kept.append(tensor)
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(kept)
+    for node in model.graph.node:
+        node.input[:] = [names.get(name, name) for name in node.input]
+    return model
+
+
+class _Photos(CalibrationDataReader):
+    def __init__(self, preprocessing: Preprocessing, photos: Photos) -> None:
+        self.pixels: Iterator[dict[str, Any]] = ({"images": preprocessing(rgb)[None]} for rgb in photos)
+
+    def get_next(self) -> dict[str, Any] | None:
+        return next(self.pixels, None)

@@ -1,0 +1,57 @@
+"""load(): from a bundled model's name, an .onnx file or a checkpoint to a Parser."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from ssnan.parsing.card import DEFAULT_MODEL, ModelError, find_card
+from ssnan.parsing.engines import ENGINES, available_cores, choose
+from ssnan.parsing.parser import ONE_VIEW, Parser
+from ssnan.parsing.views import Views
+
+
+def load(
+    model: str | Path = DEFAULT_MODEL,
+    engine: str = "auto",
+    threads: int | None = None,
+    views: Views = ONE_VIEW,
+    pictures: int | None = None,
+) -> Parser:
+    """Load a model once, to use it many times: ``ssnan.load()("photo.jpg")``.
+
+    What was picked, and why, goes to the logger ``ssnan`` at level INFO.
+
+    Args:
+        model: name of a bundled model, an .onnx file with its card beside it, or a .ckpt checkpoint
+            (which needs the extra ``train``).
+        engine: ``auto`` (the fastest that is installed), ``onnxruntime`` or ``openvino``; ``torch`` runs
+            checkpoints, and nothing else does.
+        threads: threads of one picture; every available core if None.
+        views: versions of each picture to average over, such as ``Views((0.75, 1.0, 1.25), mirror=True)``.
+        pictures: how many there will be, if that is known; ``auto`` spares a few a slow start.
+
+    Raises:
+        ModelError: there is no such model or engine.
+    """
+    log = logging.getLogger("ssnan")
+    if engine not in ("auto", "torch", *ENGINES):
+        raise ModelError(f"engine {engine!r}: expected one of auto, {', '.join(ENGINES)}, torch")
+    if Path(model).suffix == ".ckpt":
+        if engine not in ("auto", "torch"):
+            raise ModelError(f"{model}: checkpoints are run by torch; 'ssnan export' makes a model for {engine}")
+        try:
+            from ssnan.training.checkpoint import load_checkpoint
+        except ModuleNotFoundError as error:
+            raise ModelError(f"{model}: checkpoints need {error.name}; pip install 'ssnan[train]'") from None
+        parser = load_checkpoint(Path(model), threads, views)
+        log.info("engine torch on %s, the one that runs checkpoints", parser.engine.device)  # type: ignore[attr-defined]
+        return parser
+    card = find_card(model)
+    if engine == "torch":
+        raise ModelError(f"model {model}: torch runs .ckpt checkpoints; expected engine auto, {', '.join(ENGINES)}")
+    engine, reason = choose(pictures) if engine == "auto" else (engine, "as asked for")
+    parser = Parser.of_card(card, engine, threads, views)
+    cores = threads or available_cores()
+    log.info("engine %s on %s, %d threads: %s", engine, card.weights(engine).name, cores, reason)
+    return parser

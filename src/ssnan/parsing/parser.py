@@ -1,0 +1,109 @@
+"""Parser: a picture in, a ParsingResult out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssnan.labels import LabelSet
+from ssnan.parsing.card import ModelCard, ModelError
+from ssnan.parsing.engines import ENGINES, Engine
+from ssnan.parsing.images import ImageError, ImageLike, read_reduced
+from ssnan.parsing.pipeline import ahead
+from ssnan.parsing.preprocessing import Preprocessing
+from ssnan.parsing.result import ParsingResult
+from ssnan.parsing.upsampling import labels_at
+from ssnan.parsing.views import Views
+
+ONE_VIEW = Views()
+
+
+class Decoded(NamedTuple):
+    """Pixels (h, w, 3) of a picture of ``height`` × ``width``, perhaps read at a smaller size."""
+
+    rgb: NDArray[np.uint8]
+    height: int
+    width: int
+
+
+class Scored(NamedTuple):
+    """Class scores (C, h, w) of a picture of ``height`` × ``width``."""
+
+    scores: NDArray[np.float32]
+    height: int
+    width: int
+
+
+class Parser:
+    """A loaded network, ready for any number of pictures.
+
+    Args:
+        engine: runs the network.
+        label_set: what its classes mean.
+        preprocessing: what it reads.
+        views: versions of each picture to average over.
+    """
+
+    def __init__(
+        self, engine: Engine, label_set: LabelSet, preprocessing: Preprocessing, views: Views = ONE_VIEW
+    ) -> None:
+        self.engine = engine
+        self.label_set = label_set
+        self.preprocessing = preprocessing
+        self.views = views
+
+    @classmethod
+    def of_card(cls, card: ModelCard, engine: str, threads: int | None = None, views: Views = ONE_VIEW) -> Parser:
+        """A parser of a model's card, run by ``engine``, one of :data:`ssnan.parsing.engines.ENGINES`.
+
+        Raises:
+            ModelError: the engine is not installed.
+        """
+        try:
+            run = ENGINES[engine](card.weights(engine), threads)
+        except ModuleNotFoundError as error:
+            raise ModelError(f"engine {engine} needs {error.name}; pip install 'ssnan[{engine}]'") from None
+        return cls(run, card.label_set, card.preprocessing, views)
+
+    def __call__(self, image: ImageLike) -> ParsingResult:
+        """Parse a path, bytes, PIL image or array; see :func:`ssnan.parsing.images.read_rgb` for what arrays mean.
+
+        Raises:
+            ImageError: the picture cannot be used.
+        """
+        return self.finish(self.score(self.decode(image)))
+
+    def map(self, images: Iterable[ImageLike]) -> Iterator[ParsingResult | ImageError]:
+        """Parse many pictures, in order: one is decoded and one finished while a third is in the
+        network. Only a few are held at a time. A picture that cannot be used gives its error."""
+        scored = (
+            item if isinstance(item, ImageError) else self.score(item) for item in ahead(self._decode_or_error, images)
+        )
+        return ahead(self._finish_or_error, scored)
+
+    def decode(self, image: ImageLike) -> Decoded:
+        """The first step: pixels, not much larger than the network wants them."""
+        side = self.preprocessing.longest_side
+        return Decoded(*read_reduced(image, None if side is None else math.ceil(side * max(self.views.scales))))
+
+    def score(self, decoded: Decoded) -> Scored:
+        """The second step, where the time goes: class scores at the network's stride."""
+        scores = self.views.scores(decoded.rgb, self.engine, self.label_set, self.preprocessing)
+        return Scored(scores, decoded.height, decoded.width)
+
+    def finish(self, scored: Scored) -> ParsingResult:
+        """The third step: the map at the picture's own size."""
+        return ParsingResult(labels_at(*scored), self.label_set, scored.scores)
+
+    def _decode_or_error(self, image: ImageLike) -> Decoded | ImageError:
+        try:
+            return self.decode(image)
+        except ImageError as error:
+            return error
+
+    def _finish_or_error(self, scored: Scored | ImageError) -> ParsingResult | ImageError:
+        return scored if isinstance(scored, ImageError) else self.finish(scored)

@@ -1,0 +1,118 @@
+"""Pictures of results."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from ssnan.labels import LabelSet
+from ssnan.parsing.result import ParsingResult
+
+OVERLAY_SIDE = 1024
+"""Longest side of each panel of an overlay, in pixels."""
+
+
+def overlay(rgb: NDArray[np.uint8], result: ParsingResult, opacity: float = 0.65) -> Image.Image:
+    """The photo, the photo under its map, and a legend of the parts present, side by side.
+
+    Args:
+        rgb: the photo, uint8 (H, W, 3).
+        result: its parsing map, of the same size.
+        opacity: of the map over the photo, 0..1; the background stays clear.
+    """
+    if rgb.shape[:2] != result.labels.shape:
+        raise ValueError(f"photo is {rgb.shape[:2]} (rows, columns), its map {result.labels.shape}")
+    photo = Image.fromarray(rgb)
+    photo.thumbnail((OVERLAY_SIDE, OVERLAY_SIDE))
+    labels = np.asarray(Image.fromarray(result.labels).resize(photo.size, Image.Resampling.NEAREST))
+    panel = legend(result, photo.height)
+    canvas = Image.new("RGB", (2 * photo.width + panel.width, photo.height), "white")
+    canvas.paste(photo, (0, 0))
+    canvas.paste(map_over(np.asarray(photo), labels, result.label_set, opacity), (photo.width, 0))
+    canvas.paste(panel, (2 * photo.width, 0))
+    return canvas
+
+
+def legend(result: ParsingResult, height: int) -> Image.Image:
+    """Colour, name and share of every part present, largest first, in a column ``height`` high."""
+    background = result.label_set.classes[0]
+    parts = sorted((area, name) for name, area in result.areas.items() if name != background)[::-1]
+    row = max(8, min(28, height // max(1, len(parts))))
+    font = ImageFont.load_default(size=row * 0.6)
+    shares = [(name, area / result.labels.size) for area, name in parts]
+    lines = [f"{name}  {share:.1%}" if share >= 0.001 else f"{name}  <0.1%" for name, share in shares] or [
+        "nobody found"
+    ]
+    width = int(row * 1.6 + max(font.getlength(line) for line in lines) + row * 0.6)
+    panel = Image.new("RGB", (width, height), "white")
+    draw = ImageDraw.Draw(panel)
+    for index, line in enumerate(lines):
+        top = index * row
+        if parts:
+            color = result.label_set.palette[result.label_set.classes.index(parts[index][1])]
+            draw.rectangle((row * 0.4, top + row * 0.15, row * 1.2, top + row * 0.85), fill=color, outline="black")
+        draw.text((row * 1.5, top + row * 0.5), line, fill="black", font=font, anchor="lm")
+    return panel
+
+
+def map_over(
+    rgb: NDArray[np.uint8], labels: NDArray[np.uint8], label_set: LabelSet, opacity: float = 0.65
+) -> Image.Image:
+    """A photo under its label map, at the photo's own size; the background stays clear."""
+    share = np.where(labels > 0, opacity, 0.0)[..., None]
+    blend = rgb * (1 - share) + label_set.color_table[labels] * share
+    return Image.fromarray(blend.round().astype(np.uint8))
+
+
+def joints_over(rgb: NDArray[np.uint8], structures: Sequence[ParsingResult]) -> Image.Image:
+    """The joint structure (Section 3.3, Figure 3) of one or more maps over their photo: the first in
+    white, then in the label set's colours, discs with lines to the joint called ``upper-body``."""
+    picture = Image.fromarray(rgb).convert("RGB")
+    draw = ImageDraw.Draw(picture)
+    radius = max(3, max(rgb.shape[:2]) // 90)
+    for index, structure in enumerate(structures):
+        palette = structure.label_set.palette
+        centre = structure.joints.get("upper-body")
+        for region, point in zip(structure.label_set.regions, structure.joints.values(), strict=True):
+            if point is None:
+                continue
+            y, x = point
+            color = (255, 255, 255) if index == 0 else palette[region.class_ids[0]]
+            if centre is not None:
+                draw.line((centre[1], centre[0], x, y), fill=color, width=max(1, radius // 2))
+            draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=color, outline="black")
+    return picture
+
+
+def heat(values: NDArray[np.float32], size: tuple[int, int]) -> Image.Image:
+    """Values 0..1, (h, w), as a picture of ``size`` (width, height): dark blue is 0, yellow is 1."""
+    stops = np.array([(13, 8, 80), (126, 3, 168), (204, 71, 120), (248, 149, 64), (240, 249, 33)], dtype=float)
+    place = np.clip(values, 0, 1) * (len(stops) - 1)
+    colors = np.stack([np.interp(place, np.arange(len(stops)), stops[:, channel]) for channel in range(3)], axis=2)
+    return Image.fromarray(colors.round().astype(np.uint8)).resize(size, Image.Resampling.BILINEAR)
+
+
+def grid(rows: Sequence[Sequence[Image.Image]], heads: Sequence[str], height: int = 320) -> Image.Image:
+    """Pictures in rows of ``height`` pixels under the columns' ``heads``; a column is as wide as its widest."""
+    rows = [[cell.resize((max(1, round(cell.width * height / cell.height)), height)) for cell in row] for row in rows]
+    font = ImageFont.load_default(size=16)
+    widths = [
+        max(*(row[column].width for row in rows), round(font.getlength(head)) + 8) for column, head in enumerate(heads)
+    ]
+    bar, gap = 26, 4
+    canvas = Image.new("RGB", (sum(widths) + gap * (len(widths) - 1), bar + (height + gap) * len(rows) - gap), "white")
+    draw = ImageDraw.Draw(canvas)
+    for column, head in enumerate(heads):
+        left = sum(widths[:column]) + gap * column
+        draw.text((left + widths[column] / 2, bar / 2), head, fill="black", font=font, anchor="mm")
+        for number, row in enumerate(rows):
+            canvas.paste(row[column], (left + (widths[column] - row[column].width) // 2, bar + (height + gap) * number))
+    return canvas
+
+
+def confidence_image(result: ParsingResult) -> Image.Image:
+    """The confidence as grey levels: 255 is certain."""
+    return Image.fromarray((result.confidence * 255).round().astype(np.uint8))

@@ -1,0 +1,115 @@
+"""Films: an overlay to look at, and a stream of labels to compute with."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import deque
+from collections.abc import Iterator
+from contextlib import ExitStack
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssnan.parsing.images import ImageError
+from ssnan.parsing.parser import Parser
+from ssnan.parsing.render import map_over
+
+SUFFIXES = frozenset({".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v"})
+"""File endings that count as films."""
+
+
+def parse_video(parser: Parser, path: Path, output: Path) -> Iterator[tuple[int, int | None]]:
+    """Parse a film frame by frame; yields, after every frame, how many are done and how many the film
+    says it has (None if it does not say).
+
+    Writes ``OUTPUT.overlay.mp4`` (H.264, the film under its maps) and ``OUTPUT.labels.mkv`` (FFV1,
+    lossless, grey levels are label ids), both with the times of the film's own frames. Only a few
+    frames are in memory at a time, and both files appear when they are complete.
+
+    Raises:
+        ImageError: not a film that can be read.
+        ModuleNotFoundError: PyAV is not installed.
+    """
+    import av
+
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=output.parent, prefix=".ssnan-")))
+        try:
+            source = stack.enter_context(av.open(str(path)))
+            stream = source.streams.video[0]
+        except (av.error.FFmpegError, IndexError, OSError) as error:
+            raise ImageError(f"{path}: not a film that can be read ({error})") from None
+        stream.thread_type = "AUTO"
+        targets = {ending: folder / f"film{ending}" for ending in (".overlay.mp4", ".labels.mkv")}
+        writers: dict[str, _Writer] = {}
+        times: deque[tuple[int | None, Fraction | None, NDArray[np.uint8]]] = deque()
+        for done, result in enumerate(parser.map(_frames(source, path, times)), start=1):
+            pts, base, rgb = times.popleft()
+            if isinstance(result, ImageError):
+                raise result
+            if not writers:
+                height, width = rgb.shape[:2]
+                rate = stream.average_rate or Fraction(25)
+                kinds = {".overlay.mp4": ("libx264", "yuv420p"), ".labels.mkv": ("ffv1", "gray")}
+                writers = {e: stack.enter_context(_Writer(targets[e], *kinds[e], width, height, rate)) for e in kinds}
+            over = np.asarray(map_over(rgb, result.labels, parser.label_set))
+            writers[".overlay.mp4"].write(av.VideoFrame.from_ndarray(over, "rgb24"), pts, base)
+            writers[".labels.mkv"].write(av.VideoFrame.from_ndarray(result.labels, "gray"), pts, base)
+            yield done, stream.frames or None
+        if not writers:
+            raise ImageError(f"{path}: holds no frames")
+        for writer in writers.values():
+            writer.finish()
+        for ending, file in targets.items():
+            file.replace(output.with_name(output.name + ending))
+
+
+class _Writer:
+    """One stream of frames into one file, each frame at a time of its own."""
+
+    def __init__(self, file: Path, codec: str, pixels: str, width: int, height: int, rate: Fraction) -> None:
+        import av
+
+        self.container = av.open(str(file), "w")
+        self.stream: Any = self.container.add_stream(codec, rate=rate)
+        # H.264 in yuv420p wants even sides: the last row or column is left out.
+        even = 2 if pixels == "yuv420p" else 1
+        self.stream.width, self.stream.height = width // even * even, height // even * even
+        self.stream.pix_fmt = pixels
+        self.size = (self.stream.width, self.stream.height)
+
+    def __enter__(self) -> _Writer:
+        return self
+
+    def write(self, frame: Any, pts: int | None, base: Fraction | None) -> None:
+        if base is not None:
+            self.stream.codec_context.time_base = base
+        if (frame.width, frame.height) != self.size:
+            frame = type(frame).from_ndarray(frame.to_ndarray()[: self.size[1], : self.size[0]], frame.format.name)
+        frame.pts, frame.time_base = pts, base
+        self.container.mux(self.stream.encode(frame))
+
+    def finish(self) -> None:
+        self.container.mux(self.stream.encode())
+        self.container.close()
+
+    def __exit__(self, *_: object) -> None:
+        self.container.close()
+
+
+def _frames(source: Any, path: Path, times: deque[Any]) -> Iterator[NDArray[np.uint8]]:
+    """Pixels of every frame, turned as the film asks, its time kept aside in ``times``."""
+    import av
+
+    try:
+        for frame in source.decode(video=0):
+            rgb = np.rot90(frame.to_ndarray(format="rgb24"), getattr(frame, "rotation", 0) // 90)
+            rgb = np.ascontiguousarray(rgb)
+            times.append((frame.pts, frame.time_base, rgb))
+            yield rgb
+    except av.error.FFmpegError as error:
+        raise ImageError(f"{path}: damaged or truncated ({error})") from None

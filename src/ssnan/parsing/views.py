@@ -1,0 +1,66 @@
+"""Test-time augmentation: one picture parsed at several sizes, mirrored too, and averaged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssnan.labels import LabelSet
+from ssnan.parsing.engines import Engine
+from ssnan.parsing.preprocessing import Preprocessing
+from ssnan.parsing.upsampling import resized
+
+Scores = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Views:
+    """The versions of a picture whose probabilities are averaged; as it is, by default.
+
+    Attributes:
+        scales: sizes relative to the model's own input size.
+        mirror: parse each of them mirrored too. In the mirror a left arm looks like a right one, so
+            the channels of the label set's flip pairs trade places on the way back.
+
+    Raises:
+        ValueError: no scale, or one that is not positive.
+    """
+
+    scales: tuple[float, ...] = (1.0,)
+    mirror: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.scales or min(self.scales) <= 0:
+            raise ValueError(f"scales: expected positive numbers, got {list(self.scales)}")
+
+    def scores(
+        self, rgb: NDArray[np.uint8], engine: Engine, label_set: LabelSet, preprocessing: Preprocessing
+    ) -> Scores:
+        """Class scores (C, h, w) of a picture (H, W, 3) at the stride of the largest view: the
+        network's own for a single view, logarithms of the mean probabilities for several."""
+        views = list(self._each(rgb, engine, label_set, preprocessing))
+        if len(views) == 1:
+            return views[0]
+        height, width = max((view.shape[1:] for view in views), key=np.prod)
+        probabilities = [_softmax(resized(view, height, width)) for view in views]
+        mean = np.mean(probabilities, axis=0)
+        logarithms: Scores = np.log(np.maximum(mean, np.finfo(np.float32).tiny)).astype(np.float32)
+        return logarithms
+
+    def _each(
+        self, rgb: NDArray[np.uint8], engine: Engine, label_set: LabelSet, preprocessing: Preprocessing
+    ) -> Iterator[Scores]:
+        for scale in self.scales:
+            pixels = preprocessing(rgb, scale)
+            yield engine(pixels[None])[0]
+            if self.mirror:
+                mirrored = engine(np.ascontiguousarray(pixels[None, :, :, ::-1]))[0]
+                yield np.ascontiguousarray(mirrored[label_set.flip_permutation, :, ::-1])
+
+
+def _softmax(scores: Scores) -> Scores:
+    shifted = np.exp(scores - scores.max(axis=0))
+    return shifted / shifted.sum(axis=0)

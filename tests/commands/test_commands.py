@@ -1,0 +1,102 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ssnan.commands import main
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def test_parses_and_counts_failures(tmp_path, capsys):
+    (tmp_path / "bad.jpg").write_bytes(b"")
+    good = EXAMPLES / "camera.png"
+    assert main(["parse", str(good), "-o", str(tmp_path / "out"), "--save", "json"]) == 0
+    assert json.loads((tmp_path / "out" / "camera.json").read_text())["width"] == 512
+    assert main(["parse", str(good), str(tmp_path / "bad.jpg"), "-o", str(tmp_path / "out")]) == 1
+    assert "bad.jpg: not a picture" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["dance"],
+        ["parse"],
+        ["parse", "x.jpg", "--save", "gold"],
+        ["parse", "x.jpg", "--threads", "0"],
+        ["parse", "x.jpg", "--model", "nonesuch"],
+        ["evaluate"],
+        ["evaluate", "--data", ".", "--model", "none.ckpt"],
+    ],
+)
+def test_wrong_usage_is_2(arguments, capsys):
+    try:
+        status = main(arguments)
+    except SystemExit as exit_:
+        status = exit_.code
+    assert status == 2
+    error = capsys.readouterr().err
+    assert error
+    assert "Traceback" not in error
+
+
+def test_missing_photo_is_1_and_one_line(tmp_path, capsys):
+    assert main(["parse", str(tmp_path / "none.jpg"), "-o", str(tmp_path / "out")]) == 1
+    assert capsys.readouterr().err.strip().endswith("none.jpg: no such file")
+
+
+def test_help_names_every_command(capsys):
+    assert main(["--help"]) == 0
+    printed = capsys.readouterr().out
+    for command in ("parse", "train", "evaluate", "export"):
+        assert command in printed
+
+
+def test_evaluate_prints_the_tables_and_writes_json(lip_root, tmp_path, capsys):
+    target = tmp_path / "n.json"
+    assert main(["evaluate", "--data", str(lip_root), "--json", str(target)]) == 0
+    printed = capsys.readouterr().out
+    assert printed.index("hat") < printed.index("right-shoe") < printed.index("background")
+    numbers = json.loads(target.read_text())
+    assert 0 <= numbers["present"]["mean_iou"] <= 1
+    assert numbers["present"]["iou"]["dress"] is None
+    assert np.shape(numbers["confusion"]) == (20, 20)
+    accuracy = np.trace(numbers["confusion"]) / np.sum(numbers["confusion"])
+    assert accuracy == pytest.approx(numbers["present"]["overall_accuracy"])
+
+
+def test_evaluate_names_what_is_wrong_with_a_dataset(tmp_path, capsys):
+    assert main(["evaluate", "--data", str(tmp_path)]) == 1
+    assert "LIP's layout" in capsys.readouterr().err
+
+
+def test_parsing_never_imports_torch(tmp_path):
+    program = (
+        "import sys; from ssnan.commands import main; "
+        f"assert main(['parse', {str(EXAMPLES / 'camera.png')!r}, '-o', {str(tmp_path)!r}]) == 0; "
+        "assert not {'torch', 'timm', 'lightning', 'jsonargparse'} & sys.modules.keys()"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_views_change_the_map_a_little(tmp_path, capsys):
+    photo = EXAMPLES / "astronaut.png"
+    assert main(["parse", str(photo), "-o", str(tmp_path / "one")]) == 0
+    assert main(["parse", str(photo), "-o", str(tmp_path / "two"), "--scales", "0.75", "1", "--mirror"]) == 0
+    one, two = (np.asarray(Image.open(tmp_path / name / "astronaut.png")) for name in ("one", "two"))
+    assert 0.5 < (one == two).mean() < 1
+    with pytest.raises(SystemExit) as ended:
+        main(["parse", str(photo), "--scales", "9"])
+    assert ended.value.code == 2
+
+
+def test_verbose_says_which_engine(tmp_path):
+    command = [sys.executable, "-m", "ssnan.commands", "parse", str(EXAMPLES / "camera.png"), "-o", str(tmp_path), "-v"]
+    said = subprocess.run(command, check=True, capture_output=True, text=True).stderr
+    assert "ssnan: engine onnxruntime on small.onnx" in said
+    assert "starts sooner" in said

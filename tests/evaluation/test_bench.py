@@ -1,0 +1,60 @@
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ssnan.commands import main
+from ssnan.evaluation.bench import STAGES, matmul_peak, spread
+from ssnan.parsing.card import find_card
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def test_spread_by_hand():
+    assert spread([3.0, 1.0, 2.0]) == {"median": 2.0, "low": 1.0, "high": 3.0}
+    assert spread([7.0]) == {"median": 7.0, "low": 7.0, "high": 7.0}
+
+
+@pytest.fixture
+def quick_model(tmp_path):
+    """The bundled network on thumbnails."""
+    card = find_card("small")
+    shutil.copy(card.weights(), tmp_path / "quick.onnx")
+    weights, preprocessing = tmp_path / "quick.onnx", replace(card.preprocessing, longest_side=65)
+    files = {"onnxruntime": weights}
+    replace(card, name="quick", files=files, preprocessing=preprocessing).write(tmp_path / "quick.json")
+    return str(weights)
+
+
+def test_command_reports_every_engine(quick_model, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("ssnan.evaluation.bench.SIZES", ((320, 480), (480, 720)))
+    monkeypatch.setattr("ssnan.evaluation.bench.PEAK_SIDE", 128)
+    file = tmp_path / "bench.json"
+    arguments = ["--model", quick_model, "--runs", "1", "--json", str(file)]
+    assert main(["bench", str(EXAMPLES / "camera.png"), *arguments]) == 0
+    printed = capsys.readouterr().out
+    report = json.loads(file.read_text())
+    assert report["engines"].keys() == {"onnxruntime", "openvino"}
+    for entry in report["engines"].values():
+        assert entry["stages"].keys() == {*STAGES, "total"}
+        assert entry["stages"]["total"]["median"] == pytest.approx(sum(entry["stages"][s]["median"] for s in STAGES))
+        assert entry["growth"].keys() == {"photo size", "batch", "scales", "files"}
+        assert all(second > 0 for values in entry["growth"].values() for second in values.values())
+    assert report["photo"] == [512, 512]
+    assert "upsample" in printed
+    assert "peak memory" in printed
+
+
+def test_peak_is_a_speed(monkeypatch):
+    monkeypatch.setattr("ssnan.evaluation.bench.PEAK_SIDE", 256)
+    for engine in ("onnxruntime", "openvino"):
+        for precision in ("fp32", "int8"):
+            assert 1e8 < matmul_peak(engine, precision, 1) < 1e14
+
+
+def test_no_such_model_or_photo(capsys):
+    assert main(["bench", "none.jpg"]) == 1
+    assert "none.jpg: no such file" in capsys.readouterr().err
+    assert main(["bench", str(EXAMPLES / "camera.png"), "--model", "nonesuch"]) == 1

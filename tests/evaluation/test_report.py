@@ -1,0 +1,98 @@
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from ssnan.commands import main
+from ssnan.evaluation import paper
+from ssnan.evaluation.evaluate import numbers
+from ssnan.evaluation.report import ReportError, markdown, per_class, read_systems, summary
+from ssnan.labels import LIP, PASCAL_PERSON_PART
+
+
+def confusion(hits: int) -> np.ndarray:
+    """Hair is half found or better, the rest of the picture background."""
+    matrix = np.zeros((20, 20), dtype=np.int64)
+    matrix[0, 0] = 100
+    matrix[2, 2], matrix[2, 0] = hits, 10 - hits
+    return matrix
+
+
+def write_run(folder, hits, label_set=LIP, **changes):
+    folder.mkdir(parents=True)
+    values = {
+        "label_set": label_set.as_dict(), "validation": "ccp-lip val", "pictures": 3, "parameters": 9_000_000,
+        "flops_321": 26_100_000_000, "seconds_321": 0.25, "joint_distance": 0.002, "images_seen": 640, "minutes": 2.5,
+        **numbers(confusion(hits), LIP),
+    }  # fmt: skip
+    (folder / "results.json").write_text(json.dumps(values | changes))
+    return folder
+
+
+@pytest.fixture
+def runs(tmp_path):
+    for seed, hits in enumerate((4, 6)):
+        write_run(tmp_path / "runs" / "neural" / f"seed{seed}", hits)
+    write_run(tmp_path / "runs" / "average", 5)
+    return tmp_path / "runs"
+
+
+def test_mean_and_spread_over_seeds_by_hand(runs):
+    average, neural = read_systems([runs])
+    head, first, second = summary([average, neural])
+    assert [first[0], first[1], second[0], second[1]] == ["average", "1", "neural", "2"]
+    # IoU of hair .4 and .6, of the background 100/106 and 100/104.
+    ious = [(0.4 + 100 / 106) / 2, (0.6 + 100 / 104) / 2]
+    expected = f"{100 * np.mean(ious):.2f} ± {100 * np.std(ious, ddof=1):.2f}"
+    assert second[head.index("Mean IoU")] == expected
+    assert first[head.index("Mean IoU")] == f"{100 * (0.5 + 100 / 105) / 2:.2f}"
+    assert second[head.index("GFLOPs at 321 × 321")] == "26.1"
+    assert second[head.index("Seconds at 321 × 321")].startswith("0.25")
+    assert second[head.index("Joint distance × 1000")] == "2.00 ± 0.00"
+
+
+def test_per_class_is_in_the_order_of_the_paper_and_absent_classes_are_dashes(runs):
+    head, row, _ = per_class(read_systems([runs / "average", runs / "neural"]))
+    assert head[1:3] == ["hat", "hair"]
+    assert head[-2:] == ["background", "Mean IoU"]
+    assert row[:3] == ["average", "–", "50.00"]
+
+
+def test_folders_keep_their_order(runs):
+    assert [system.name for system in read_systems([runs / "neural", runs / "average"])] == ["neural", "average"]
+
+
+def test_command_writes_tables_beside_the_paper_s(runs, tmp_path, capsys):
+    assert main(["report", str(runs), "-o", str(tmp_path / "out")]) == 0
+    text = (tmp_path / "out" / "report.md").read_text()
+    assert "not measured here" in text
+    assert "| SS-NAN | 87.59 | 56.03 | 47.92 |" in text
+    with (tmp_path / "out" / "summary.csv").open() as file:
+        assert next(csv.reader(file))[0] == "System"
+
+
+def test_what_cannot_be_compared_is_refused(runs, tmp_path, capsys):
+    write_run(tmp_path / "runs" / "other", 5, validation="viton-lip val")
+    assert main(["report", str(runs)]) == 1
+    assert "differ in their validation" in capsys.readouterr().err
+    with pytest.raises(ReportError, match=r"no results\.json"):
+        read_systems([tmp_path / "none"])
+    (runs / "average" / "results.json").write_text("{}")
+    with pytest.raises(ReportError, match="not the results"):
+        read_systems([runs])
+
+
+def test_the_paper_s_rows_average_to_its_printed_means():
+    for name, mean_iou in (("SS-NAN", 47.92), ("Attention+SSL", 44.73), ("DeepLabV2", 41.64)):
+        assert len(paper.TABLE_2[name]) == len(LIP)
+        assert np.mean(paper.TABLE_2[name]) == pytest.approx(mean_iou, abs=0.006)
+        assert paper.TABLE_1[name][2] == mean_iou
+    printed = (62.44, 59.36, 57.97, 56.11, 51.78)
+    for name, mean_iou in zip(("SS-NAN", "Attention+SSL", "LG-LSTM", "HAZN", "DeepLabV2"), printed, strict=True):
+        assert len(paper.TABLE_3[name]) == len(PASCAL_PERSON_PART)
+        assert np.mean(paper.TABLE_3[name]) == pytest.approx(mean_iou, abs=0.006)
+
+
+def test_markdown():
+    assert markdown([["a", "b"], ["1", "2"]]) == "| a | b |\n| --- | ---: |\n| 1 | 2 |"

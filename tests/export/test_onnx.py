@@ -1,0 +1,47 @@
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+
+from ssnan.export.onnx import compress, export_network
+from ssnan.labels import LIP
+from ssnan.models import SSNAN, Backbone, NeuralAggregation
+from ssnan.parsing.card import ModelCard
+from ssnan.parsing.engines import OnnxRuntimeEngine, OpenVINOEngine
+from ssnan.parsing.preprocessing import Preprocessing
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    torch.manual_seed(0)
+    aggregation = NeuralAggregation(7, 3, hidden=16)
+    network = SSNAN(7, Backbone("resnet10t", output_stride=16), aggregation=aggregation).eval()
+    path = tmp_path_factory.mktemp("export") / "n.onnx"
+    export_network(network, path)
+    return network, onnxruntime.InferenceSession(str(path))
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 65, 65), (3, 3, 97, 131), (1, 3, 33, 200)])
+def test_torch_and_onnx_agree(exported, shape):
+    network, session = exported
+    images = torch.randn(shape, generator=torch.Generator().manual_seed(1))
+    [scores] = session.run(None, {"images": images.numpy()})
+    with torch.no_grad():
+        expected = network(images).scores.numpy()
+    np.testing.assert_allclose(scores, expected, atol=1e-3)
+    assert np.abs(expected).max() > 0.01
+
+
+def test_bf16_halves_the_file_and_rounds_the_weights(exported, lip_root, tmp_path):
+    network, _ = exported
+    path = tmp_path / "m.onnx"
+    export_network(network, path)
+    full, card = path.stat().st_size, ModelCard("m", LIP, Preprocessing(longest_side=64), {"onnxruntime": path})
+    images = torch.randn(1, 3, 65, 65)
+    exact = OnnxRuntimeEngine(path)(images.numpy())
+    _, reached = compress(card, "bf16", [lip_root])
+    assert reached.keys() == {"fp32, onnxruntime", "bf16, onnxruntime"}
+    assert path.stat().st_size < 0.6 * full
+    for engine in (OnnxRuntimeEngine, OpenVINOEngine):
+        error = np.abs(engine(path)(images.numpy()) - exact).max() / np.abs(exact).max()
+        assert 1e-5 < error < 0.05

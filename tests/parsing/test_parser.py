@@ -1,0 +1,58 @@
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import ssnan
+from ssnan.parsing.engines import OnnxRuntimeEngine, OpenVINOEngine
+from ssnan.parsing.preprocessing import Preprocessing
+
+
+def test_every_kind_of_input_gives_the_same_map(color_parser, tmp_path):
+    photo = np.zeros((40, 60, 3), dtype=np.uint8)
+    photo[8:20, 12:40, 0] = 255
+    Image.fromarray(photo).save(tmp_path / "p.png")
+    buffer = io.BytesIO()
+    Image.fromarray(photo).save(buffer, "PNG")
+    maps = [
+        color_parser(image).labels
+        for image in (tmp_path / "p.png", str(tmp_path / "p.png"), buffer.getvalue(), Image.fromarray(photo), photo)
+    ]
+    assert maps[0].shape == (40, 60)
+    assert set(np.unique(maps[0])) == {0, 2}
+    assert maps[0][14, 25] == 2
+    for other in maps[1:]:
+        np.testing.assert_array_equal(other, maps[0])
+
+
+def test_preprocessing_resizes_and_normalises():
+    preprocessing = Preprocessing(mean=(0.5, 0.4, 0.3), std=(0.1, 0.2, 0.5), longest_side=64)
+    pixels = preprocessing(np.full((200, 100, 3), 255, dtype=np.uint8))
+    assert pixels.shape == (3, 65, 33)
+    np.testing.assert_allclose(pixels[:, 0, 0], [5, 3, 1.4], rtol=1e-5)
+    assert Preprocessing(longest_side=64).size(10, 1000) == (33, 65)
+    assert Preprocessing().size(100, 200) == (97, 193)
+
+
+def test_missing_models_and_engines():
+    with pytest.raises(ssnan.ModelError, match="small"):
+        ssnan.load("nonesuch")
+    with pytest.raises(ssnan.ModelError, match=r"nonesuch\.json"):
+        ssnan.load("nonesuch.onnx")
+    with pytest.raises(ssnan.ModelError, match="onnxruntime, openvino, torch"):
+        ssnan.load(engine="abacus")
+    with pytest.raises(ssnan.ModelError, match="torch runs"):
+        ssnan.load(engine="torch")
+    with pytest.raises(ssnan.ModelError, match="checkpoints are run by torch"):
+        ssnan.load("run.ckpt", engine="openvino")
+
+
+@pytest.mark.parametrize(("pictures", "engine"), [(1, OnnxRuntimeEngine), (1000, OpenVINOEngine)])
+def test_auto_says_what_it_picked_and_why(pictures, engine, caplog):
+    with caplog.at_level("INFO", logger="ssnan"):
+        parser = ssnan.load(pictures=pictures, threads=1)
+    assert isinstance(parser.engine, engine)
+    [message] = caplog.messages
+    assert message.startswith(f"engine {'openvino' if pictures > 1 else 'onnxruntime'} on small.")
+    assert "1 threads: it " in message

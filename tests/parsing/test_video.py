@@ -1,0 +1,76 @@
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from ssnan.commands import main
+from ssnan.parsing.images import ImageError
+from ssnan.parsing.video import parse_video
+
+TIMES = [0, 40, 80, 200, 240]  # milliseconds: a film that pauses
+
+
+def write_film(path, size=(48, 64)):
+    """A red bar that wanders, at uneven times."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=25)
+        stream.height, stream.width = size
+        stream.pix_fmt = "bgr0"
+        stream.codec_context.time_base = Fraction(1, 1000)
+        for number, time in enumerate(TIMES):
+            rgb = np.zeros((*size, 3), dtype=np.uint8)
+            rgb[:, 8 * number : 8 * number + 16, 0] = 255
+            frame = av.VideoFrame.from_ndarray(rgb, "rgb24").reformat(format="bgr0")
+            frame.pts, frame.time_base = time, Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
+
+
+def frames(path, kind):
+    with av.open(str(path)) as container:
+        return [(round(1000 * float(f.time)), f.to_ndarray(format=kind)) for f in container.decode(video=0)]
+
+
+@pytest.mark.parametrize("size", [(48, 64), (49, 65)])
+def test_labels_are_lossless_and_frames_keep_their_times(color_parser, tmp_path, size):
+    film = write_film(tmp_path / "film.mkv", size)
+    progress = list(parse_video(color_parser, film, tmp_path / "out" / "film"))
+    assert [done for done, _ in progress] == [1, 2, 3, 4, 5]
+    labels = frames(tmp_path / "out" / "film.labels.mkv", "gray")
+    overlay = frames(tmp_path / "out" / "film.overlay.mp4", "rgb24")
+    assert [time for time, _ in labels] == [time for time, _ in overlay] == TIMES
+    for (_, found), (_, rgb) in zip(labels, frames(film, "rgb24"), strict=True):
+        np.testing.assert_array_equal(found, color_parser(rgb).labels)
+    assert overlay[0][1].shape == (48, 64, 3)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["film.labels.mkv", "film.overlay.mp4"]
+
+
+def test_what_is_no_film_is_named_and_nothing_is_left(color_parser, tmp_path):
+    (tmp_path / "bad.mp4").write_bytes(b"no film")
+    with pytest.raises(ImageError, match=r"bad\.mp4: not a film"):
+        list(parse_video(color_parser, tmp_path / "bad.mp4", tmp_path / "out" / "bad"))
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_given_up_halfway_leaves_nothing(color_parser, tmp_path):
+    progress = parse_video(color_parser, write_film(tmp_path / "film.mkv"), tmp_path / "out" / "film")
+    assert next(progress)[0] == 1
+    progress.close()
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_command_parses_films_beside_photos(tmp_path, capsys):
+    (tmp_path / "in").mkdir()
+    write_film(tmp_path / "in" / "film.mkv")
+    (tmp_path / "in" / "bad.mp4").write_bytes(b"no film")
+    Image.new("RGB", (40, 40)).save(tmp_path / "in" / "photo.png")
+    (tmp_path / "in" / "film.mp4").write_bytes((tmp_path / "in" / "film.mkv").read_bytes())
+    assert main(["parse", str(tmp_path / "in"), "-o", str(tmp_path / "out")]) == 1
+    said = capsys.readouterr()
+    assert "bad.mp4: not a film" in said.err
+    assert "film.mp4: its result would replace that of" in said.err
+    assert "2 parsed" in said.out
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"photo.png", "film.labels.mkv", "film.overlay.mp4"}
