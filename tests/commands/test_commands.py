@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fakes.lip import write_lip
 from ssnan.commands import main
+from ssnan.labels import LIP
+from ssnan.parsing.images import palette_image
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -28,6 +31,8 @@ def test_parses_and_counts_failures(tmp_path, capsys):
         ["dance"],
         ["parse"],
         ["parse", "x.jpg", "--save", "gold"],
+        ["parse", "x.jpg", "--nonsense"],
+        ["completion", "fish-and-chips"],
         ["parse", "x.jpg", "--threads", "0"],
         ["parse", "x.jpg", "--model", "nonesuch"],
         ["evaluate"],
@@ -51,7 +56,9 @@ def test_missing_photo_is_1_and_one_line(tmp_path, capsys):
 
 
 def test_help_names_every_command(capsys):
-    assert main(["--help"]) == 0
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"])
+    assert ended.value.code == 0
     printed = capsys.readouterr().out
     for command in ("parse", "train", "evaluate", "export"):
         assert command in printed
@@ -87,7 +94,7 @@ def test_parsing_never_imports_torch(tmp_path):
 def test_views_change_the_map_a_little(tmp_path, capsys):
     photo = EXAMPLES / "astronaut.png"
     assert main(["parse", str(photo), "-o", str(tmp_path / "one")]) == 0
-    assert main(["parse", str(photo), "-o", str(tmp_path / "two"), "--scales", "0.75", "1", "--mirror"]) == 0
+    assert main(["parse", str(photo), "-o", str(tmp_path / "two"), "--scales", "0.75,1", "--mirror"]) == 0
     one, two = (np.asarray(Image.open(tmp_path / name / "astronaut.png")) for name in ("one", "two"))
     assert 0.5 < (one == two).mean() < 1
     with pytest.raises(SystemExit) as ended:
@@ -96,7 +103,60 @@ def test_views_change_the_map_a_little(tmp_path, capsys):
 
 
 def test_verbose_says_which_engine(tmp_path):
-    command = [sys.executable, "-m", "ssnan.commands", "parse", str(EXAMPLES / "camera.png"), "-o", str(tmp_path), "-v"]
+    command = [sys.executable, "-m", "ssnan", "parse", str(EXAMPLES / "camera.png"), "-o", str(tmp_path), "-v"]
     said = subprocess.run(command, check=True, capture_output=True, text=True).stderr
     assert "ssnan: engine onnxruntime on small.onnx" in said
     assert "starts sooner" in said
+
+
+def test_a_mistyped_command_and_a_bare_photo_are_met_with_what_was_meant(tmp_path, capsys):
+    assert main(["prase"]) == 2
+    assert "no command 'prase'; did you mean 'parse'?" in capsys.readouterr().err
+    photo = tmp_path / "p.jpg"
+    photo.write_bytes(b"")
+    assert main([str(photo)]) == 2
+    assert f"to parse it: ssnan parse {photo}" in capsys.readouterr().err
+    assert main(["xyz"]) == 2
+    assert "'ssnan --help' lists them" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("flag", ["-V", "--version"])
+def test_version(flag, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main([flag])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.startswith("ssnan ")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_completion_knows_commands_and_flags(shell, tmp_path, capsys):
+    assert main(["completion", shell]) == 0
+    script = capsys.readouterr().out
+    for word in ("parse", "evaluate", "--skip-existing", "--longest-side"):
+        assert word in script
+    if shell == "bash":
+        (tmp_path / "c.bash").write_text(script)
+        subprocess.run(["bash", "-n", str(tmp_path / "c.bash")], check=True)
+
+
+def test_train_without_torch_says_how_to_get_it():
+    program = (
+        "import sys; sys.modules['torch'] = None; sys.modules['lightning'] = None; from ssnan.commands import main; "
+        "assert main(['train', '--help']) == 0; assert main(['train', '--config', 'lip/ss_nan']) == 1"
+    )
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    for said in (done.stdout, done.stderr):
+        assert "pip install 'ssnan[train]'" in said
+
+
+def test_data_check_notes_what_will_disappoint(tmp_path, capsys):
+    root = write_lip(tmp_path / "lip", train=3, val=1)
+    mask = next((root / "TrainVal_parsing_annotations" / "val_segmentations").iterdir())
+    labels = np.asarray(Image.open(mask)).copy()
+    labels[labels == 2] = 1
+    palette_image(labels, LIP).save(mask)
+    main(["data", "check", str(root)])
+    printed = capsys.readouterr().out
+    assert "val has a single picture" in printed
+    assert "val holds no hair: cannot be measured" in printed
+    assert "train holds no hat: cannot be learned" in printed

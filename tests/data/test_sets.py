@@ -107,7 +107,7 @@ def test_batches_hold_classes_and_sets(root, tmp_path, resident):
 def test_data_check_counts_them(root, capsys):
     main(["data", "check", str(root)])
     printed = capsys.readouterr().out
-    assert "one of upper-clothes" in printed
+    assert "left-leg" in printed
     assert "all but background" in printed
     assert "label id" not in printed
 

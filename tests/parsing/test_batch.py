@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ssnan.parsing.batch import find_inputs, parse_files
+from ssnan.parsing.batch import Outcome, Saving, parse_files
+from ssnan.parsing.inputs import find_inputs
+from ssnan.parsing.outputs import KINDS
 
 
 def write_photo(path, color="red"):
@@ -13,26 +15,17 @@ def write_photo(path, color="red"):
     return path
 
 
-def test_files_folders_and_patterns(tmp_path):
-    one = write_photo(tmp_path / "in" / "one.jpg")
-    deep = write_photo(tmp_path / "in" / "deep" / "two.png")
-    (tmp_path / "in" / "notes.txt").write_text("no picture")
-    folder = str(tmp_path / "in")
-    assert set(find_inputs([folder], recursive=False)) == {one}
-    found = find_inputs([folder], recursive=True)
-    assert {str(stem) for stem in found.values()} == {"one", "deep/two"}
-    assert set(found) == {one, deep}
-    assert set(find_inputs([f"{folder}/*.jpg"], recursive=False)) == {one}
-    assert find_inputs([f"{folder}/*.gif"], recursive=False) == {}
-
-
 def test_writes_everything_asked_for(color_parser, tmp_path):
     photo = write_photo(tmp_path / "red.jpg")
-    outcomes = list(parse_files(color_parser, find_inputs([str(photo)], False), tmp_path / "out",
-                                ["overlay", "json", "confidence"]))  # fmt: skip
-    assert outcomes == [(photo, None)]
+    saving = Saving(tmp_path / "out", tuple(KINDS), ("hair", "hat"))
+    assert list(parse_files(color_parser, find_inputs([str(photo)], False), saving)) == [Outcome(photo)]
     names = {path.name for path in (tmp_path / "out").iterdir()}
-    assert names == {"red.png", "red.overlay.png", "red.json", "red.confidence.png"}
+    expected = {"red.png", "red.json", "red.mask.hair.png", "red.mask.hat.png"}
+    assert names == expected | {f"red.{kind}.png" for kind in ("overlay", "confidence", "cutout", "crop")}
+    masks = [Image.open(tmp_path / "out" / f"red.mask.{part}.png") for part in ("hair", "hat")]
+    assert [(mask.mode, mask.getextrema()) for mask in masks] == [("L", (255, 255)), ("L", (0, 0))]
+    with Image.open(tmp_path / "out" / "red.cutout.png") as cutout:
+        assert (cutout.mode, cutout.getextrema()[3]) == ("RGBA", (255, 255))
     with Image.open(tmp_path / "out" / "red.png") as labels:
         assert labels.mode == "P"
         assert labels.size == (30, 20)
@@ -44,42 +37,48 @@ def test_a_bad_file_does_not_stop_the_others(color_parser, tmp_path):
     bad = tmp_path / "a.jpg"
     bad.write_bytes(b"no picture")
     good = write_photo(tmp_path / "b.jpg")
-    outcomes = dict(parse_files(color_parser, find_inputs([str(bad), str(good)], False), tmp_path / "out"))
-    assert "not a picture" in outcomes[bad]
-    assert outcomes[good] is None
+    first, second = parse_files(color_parser, find_inputs([str(bad), str(good)], False), Saving(tmp_path / "out"))
+    assert "not a picture" in first.problem
+    assert second == Outcome(good)
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["b.png"]
 
 
-def test_nothing_half_written_is_left(color_parser, tmp_path, monkeypatch):
+def test_a_photo_s_files_appear_together_or_not_at_all(color_parser, tmp_path, monkeypatch):
     photo = write_photo(tmp_path / "p.jpg")
 
-    def full_disk(self, path):
-        path.write_bytes(b"half")
+    def full_disk(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("ssnan.parsing.result.ParsingResult.save", full_disk)
-    [(_, reason)] = parse_files(color_parser, find_inputs([str(photo)], False), tmp_path / "out")
-    assert "No space left" in reason
+    monkeypatch.setattr("ssnan.parsing.result.ParsingResult.as_image", full_disk)
+    saving = Saving(tmp_path / "out", ("json",))
+    [outcome] = parse_files(color_parser, find_inputs([str(photo)], False), saving)
+    assert "No space left" in outcome.problem
     assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_photos_and_other_results_are_never_replaced(color_parser, tmp_path):
     photo = write_photo(tmp_path / "p.png")
     before = photo.read_bytes()
-    [(_, reason)] = parse_files(color_parser, find_inputs([str(photo)], False), tmp_path)
-    assert "would replace the photo" in reason
+    [outcome] = parse_files(color_parser, find_inputs([str(photo)], False), Saving(tmp_path))
+    assert "would replace the photo" in outcome.problem
     assert photo.read_bytes() == before
 
     twin = write_photo(tmp_path / "other" / "p.png", "blue")
-    outcomes = dict(parse_files(color_parser, find_inputs([str(photo), str(twin)], False), tmp_path / "out"))
-    assert outcomes[photo] is None
-    assert "would replace that of" in outcomes[twin]
+    first, second = parse_files(color_parser, find_inputs([str(photo), str(twin)], False), Saving(tmp_path / "out"))
+    assert first == Outcome(photo)
+    assert "would replace that of" in second.problem
 
 
-@pytest.mark.parametrize("extras", [[], ["overlay"]])
-def test_existing_results_are_renewed(color_parser, tmp_path, extras):
-    photo = write_photo(tmp_path / "p.jpg")
-    for _ in range(2):
-        assert [r for _, r in parse_files(color_parser, find_inputs([str(photo)], False), tmp_path / "o", extras)] == [
-            None
-        ]
+@pytest.mark.parametrize("kinds", [(), ("overlay",)])
+def test_existing_results_are_renewed_or_left(color_parser, tmp_path, kinds):
+    inputs = find_inputs([str(write_photo(tmp_path / "p.jpg"))], False)
+    for skip, skipped in ((True, False), (False, False), (True, True)):
+        [outcome] = parse_files(color_parser, inputs, Saving(tmp_path / "o", kinds, skip_existing=skip))
+        assert (outcome.problem, outcome.skipped) == (None, skipped)
+
+
+def test_nothing_to_crop_leaves_out_the_crop_alone(color_parser, tmp_path):
+    photo = write_photo(tmp_path / "green.jpg", "green")
+    saving = Saving(tmp_path / "o", ("crop", "cutout", "masks"))
+    assert list(parse_files(color_parser, find_inputs([str(photo)], False), saving)) == [Outcome(photo)]
+    assert {path.name for path in (tmp_path / "o").iterdir()} == {"green.png", "green.cutout.png"}

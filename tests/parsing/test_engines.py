@@ -1,7 +1,12 @@
 import os
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
+import ssnan
 from ssnan.parsing import engines
 from ssnan.parsing.engines import PAYS_FROM, available_cores, choose
 
@@ -29,3 +34,34 @@ def test_openvino_is_taken_where_it_pays(monkeypatch):
 def test_openvino_is_not_taken_where_it_was_not_measured(monkeypatch):
     monkeypatch.setattr("platform.machine", lambda: "arm64")
     assert choose() == ("onnxruntime", "OpenVINO was not measured on arm64")
+
+
+@pytest.fixture(params=["onnxruntime", "openvino"])
+def small_pictures(request):
+    """The bundled model with an engine, one thread a picture, on thumbnails."""
+    parser = ssnan.load(engine=request.param, threads=1)
+    parser.preprocessing = replace(parser.preprocessing, longest_side=65)
+    return parser
+
+
+def test_eight_threads_share_a_parser(small_pictures):
+    random = np.random.default_rng(0)
+    photos = [random.integers(0, 255, (60 + i, 60, 3), dtype=np.uint8) for i in range(24)]
+    serial = [small_pictures(photo).scores for photo in photos]
+    with ThreadPoolExecutor(8) as pool:
+        shared = [result.scores for result in pool.map(small_pictures, photos)]
+    for one, other in zip(serial, shared, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_scores_outlive_the_next_call(small_pictures):
+    first = small_pictures(np.zeros((60, 60, 3), dtype=np.uint8)).scores
+    kept = first.copy()
+    small_pictures(np.full((60, 60, 3), 200, dtype=np.uint8))
+    np.testing.assert_array_equal(first, kept)
+
+
+def test_a_parser_can_be_pickled(small_pictures):
+    photo = np.random.default_rng(1).integers(0, 255, (60, 60, 3), dtype=np.uint8)
+    again = pickle.loads(pickle.dumps(small_pictures))
+    np.testing.assert_array_equal(again(photo).scores, small_pictures(photo).scores)

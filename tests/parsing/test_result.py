@@ -1,5 +1,8 @@
+import io
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from ssnan.labels import LIP
 from ssnan.parsing.result import ParsingResult
@@ -17,13 +20,21 @@ def result():
 
 def test_parts_boxes_and_centres(result):
     face = result.as_dict()["parts"]["face"]
-    assert face == {"id": FACE, "area": 8, "box": [5, 2, 9, 4], "center": [2.5, 6.5]}
+    assert face == {
+        "id": FACE,
+        "color": (0, 0, 255),
+        "area": 8,
+        "confidence": None,
+        "extent": (5, 2, 9, 4),
+        "box": (5, 2, 9, 4),
+        "center": (6.5, 2.5),
+    }
     assert result.areas == {"background": 189, "face": 8, "left-arm": 3}
 
 
 def test_joints_equal_a_loop_over_pixels(result):
-    assert result.joints["head"] == (2.5, 6.5)
-    assert result.joints["left-arm"] == (6.0, 11.0)
+    assert result.joints["head"] == (6.5, 2.5)
+    assert result.joints["left-arm"] == (11.0, 6.0)
     assert result.joints["right-arm"] is None
     assert len(result.joints) == 9
 
@@ -42,3 +53,55 @@ def test_round_trip_through_its_file(result, tmp_path):
     assert colors[2, 5].tolist() == [0, 0, 255]
     with pytest.raises(ValueError, match="no confidence"):
         _ = again.confidence
+    with pytest.raises(ValueError, match="no photo"):
+        _ = again.photo
+
+
+def test_one_line_says_what_it_is(result):
+    assert repr(result) == "ParsingResult(20 × 10, lip: face 4.0%, left-arm 1.5%)"
+    assert repr(ParsingResult(result.labels * 0, LIP)) == "ParsingResult(20 × 10, lip: nobody found)"
+
+
+@pytest.fixture
+def parsed(color_parser):
+    """A red figure before black: hair, by that parser."""
+    photo = np.zeros((40, 60, 3), dtype=np.uint8)
+    photo[8:20, 12:40] = (255, 20, 0)
+    return color_parser(photo)
+
+
+def test_probabilities_add_up(parsed):
+    one, other = parsed.probability("hair"), parsed.probability("face")
+    np.testing.assert_allclose(parsed.probability("hair", "face"), one + other, atol=1e-6)
+    np.testing.assert_allclose(parsed.probability("background") + parsed.probability(), 1, atol=1e-5)
+    best = parsed.mask("hair")
+    np.testing.assert_allclose(one[best], parsed.confidence[best], atol=1e-6)
+    with pytest.raises(ValueError, match="no class 'wig'"):
+        parsed.probability("wig")
+
+
+def test_a_cutout_is_solid_inside_and_soft_at_the_edge(parsed):
+    cutout = np.asarray(parsed.cutout("hair"))
+    assert cutout.shape == (40, 60, 4)
+    np.testing.assert_array_equal(cutout[..., :3], parsed.photo)
+    alpha = cutout[..., 3]
+    assert alpha[14, 26] == 255
+    assert alpha[35, 5] == 0
+    assert ((alpha > 0) & (alpha < 255)).any()
+    np.testing.assert_array_equal(alpha > 127, parsed.probability("hair") > 0.5)
+
+
+def test_a_crop_is_the_box_and_a_margin(parsed):
+    left, top, right, bottom = parsed.as_dict()["parts"]["hair"]["extent"]
+    assert parsed.crop("hair", margin=0.0).size == (right - left, bottom - top)
+    room = round(0.1 * (right - left))
+    assert parsed.crop().size == (right - left + 2 * room, bottom - top + 2 * room)
+    with pytest.raises(ValueError, match="face is not in this picture"):
+        parsed.crop("face")
+
+
+def test_a_notebook_shows_the_photo_under_its_map(parsed, result):
+    shown = np.asarray(Image.open(io.BytesIO(parsed._repr_png_())))
+    assert shown.shape == (40, 60, 3)
+    np.testing.assert_array_equal(shown[35, 5], parsed.photo[35, 5])
+    assert Image.open(io.BytesIO(result._repr_png_())).size == (20, 10)

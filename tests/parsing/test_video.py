@@ -1,3 +1,4 @@
+import json
 from fractions import Fraction
 
 import av
@@ -67,10 +68,30 @@ def test_command_parses_films_beside_photos(tmp_path, capsys):
     write_film(tmp_path / "in" / "film.mkv")
     (tmp_path / "in" / "bad.mp4").write_bytes(b"no film")
     Image.new("RGB", (40, 40)).save(tmp_path / "in" / "photo.png")
-    (tmp_path / "in" / "film.mp4").write_bytes((tmp_path / "in" / "film.mkv").read_bytes())
-    assert main(["parse", str(tmp_path / "in"), "-o", str(tmp_path / "out")]) == 1
+    (tmp_path / "other").mkdir()
+    twin = write_film(tmp_path / "other" / "film.mkv")
+    assert main(["parse", str(tmp_path / "in"), str(twin), "-o", str(tmp_path / "out")]) == 1
     said = capsys.readouterr()
     assert "bad.mp4: not a film" in said.err
-    assert "film.mp4: its result would replace that of" in said.err
+    assert "film.mkv: its result would replace that of" in said.err
     assert "2 parsed" in said.out
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"photo.png", "film.labels.mkv", "film.overlay.mp4"}
+
+
+def test_json_and_confidence_of_every_frame(color_parser, tmp_path):
+    film = write_film(tmp_path / "film.mkv")
+    list(parse_video(color_parser, film, tmp_path / "out" / "film", ("json", "confidence")))
+    lines = [json.loads(line) for line in (tmp_path / "out" / "film.jsonl").read_text().splitlines()]
+    assert [round(1000 * line["time"]) for line in lines] == TIMES
+    confidence = frames(tmp_path / "out" / "film.confidence.mkv", "gray")
+    for line, (_, found), (_, rgb) in zip(lines, confidence, frames(film, "rgb24"), strict=True):
+        result = color_parser(rgb)
+        assert line["parts"]["hair"]["area"] == result.areas["hair"]
+        np.testing.assert_array_equal(found, (result.confidence * 255).round().astype(np.uint8))
+
+
+def test_what_films_cannot_have_is_refused(tmp_path, capsys):
+    film = write_film(tmp_path / "film.mkv")
+    assert main(["parse", str(film), "-o", str(tmp_path / "out"), "--save", "cutout,json"]) == 1
+    assert "films have no cutout, only overlay, json, confidence" in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "out").exists()

@@ -1,7 +1,8 @@
-"""Which systems can be trained, and which trained weights are at hand."""
+"""The systems that can be trained, their recipes, and the trained weights at hand."""
 
 from __future__ import annotations
 
+import argparse
 import ast
 from importlib import resources
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import NamedTuple
 from rich.table import Table
 
 from ssnan.parsing.card import bundled_cards
+
+HELP = "the systems, their recipes, and the weights that exist"
 
 
 class System(NamedTuple):
@@ -38,13 +41,27 @@ def systems() -> list[System]:
     return found
 
 
+def recipes() -> dict[str, list[str]]:
+    """Configurations that come with the package, by what they are for; parts of others are left out."""
+    found: dict[str, list[str]] = {}
+    for path in sorted(Path(str(resources.files("ssnan") / "configs")).glob("*/*.yaml")):
+        if any(line.startswith("output:") for line in path.read_text(encoding="utf-8").splitlines()):
+            found.setdefault(path.parent.name, []).append(path.stem)
+    return found
+
+
 def tables() -> list[Table]:
-    """The systems, and the bundled weights with what they reached."""
-    known = Table(title="systems: train one with ssnan train --config small/SYSTEM")
+    """The systems, their recipes, and the bundled weights with what they reached."""
+    known = Table(title="systems")
     for column in ("class_path", "source"):
         known.add_column(column, overflow="fold")
     for system in systems():
         known.add_row(*system)
+    shipped = Table(title="recipes: train one with ssnan train --config NAME, such as lip/ss_nan")
+    for column in ("for", "names"):
+        shipped.add_column(column, overflow="fold")
+    for folder, names in recipes().items():
+        shipped.add_row(f"{folder}/", ", ".join(names))
     weights = Table(title="bundled weights: parse with --model NAME")
     for column in ("name", "labels", "size", "measured (mean IoU)", "licence"):
         weights.add_column(column, overflow="fold")
@@ -57,4 +74,17 @@ def tables() -> list[Table]:
             "\n".join(f"{name}: {100 * values['mean_iou']:.1f}" for name, values in measured.items()),
             card.about.get("licence", ""),
         )
-    return [known, weights]
+    return [known, shipped, weights]
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    pass
+
+
+def run(options: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    for table in tables():
+        Console().print(table)
+    print(f"recipes lie in {resources.files('ssnan') / 'configs'}")
+    return 0

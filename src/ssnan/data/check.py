@@ -20,6 +20,8 @@ from ssnan.parsing.images import ImageError, read_rgb
 SPLITS = ("train", "val")
 ALIKE_BITS = 8
 """Pictures look alike if their difference hashes differ in at most this many of 256 bits."""
+FEW = 5
+"""Validation pictures below which their numbers say little."""
 FLAT = 4
 """Grey levels between neighbouring cells that count as no difference."""
 
@@ -84,6 +86,21 @@ def between(first: SplitCheck, second: SplitCheck) -> list[str]:
             if f"same file: {line}" not in same:
                 same.append(f"same look: {line}")
     return sorted(same)
+
+
+def notes(checks: dict[str, SplitCheck]) -> list[str]:
+    """What is not wrong, but will disappoint: a ``val`` split that can hardly measure anything."""
+    val, train = checks["val"], checks["train"]
+    lines = []
+    if len(val.sizes) < FEW:
+        count = "a single picture" if len(val.sizes) == 1 else f"{len(val.sizes)} pictures"
+        lines.append(f"val has {count}: its numbers will say little, and the best checkpoint is picked by them")
+    names = [*val.label_set.classes, *(val.label_set.describe(one) for one in val.label_set.sets)]
+    for others, lacking, what in ((train, val, "be measured"), (val, train, "be learned")):
+        absent = [name for name, a, b in zip(names, others.pictures, lacking.pictures, strict=True) if a and not b]
+        if absent:
+            lines.append(f"{'val' if lacking is val else 'train'} holds no {', no '.join(absent)}: cannot {what}")
+    return lines
 
 
 def tables(checks: dict[str, SplitCheck]) -> list[Table]:

@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 from rich.table import Table
 
-from ssnan.parsing.batch import parse_files
+from ssnan.parsing.batch import Saving, parse_files
 from ssnan.parsing.card import ModelError, find_card
 from ssnan.parsing.engines import ENGINES, available_cores
 from ssnan.parsing.images import read_rgb
@@ -112,7 +112,7 @@ def growth(parser: Parser, photo: Path, runs: int) -> dict[str, dict[str, float]
             inputs = {folder / f"{i}.jpg": Path(str(i)) for i in range(count)}
             for file in inputs:
                 rgb.save(file, quality=90)
-            run_all = lambda: list(parse_files(parser, inputs, folder / "out"))  # noqa: B023, E731
+            run_all = lambda: list(parse_files(parser, inputs, Saving(folder / "out")))  # noqa: B023, E731
             grown["files"][str(count)] = _median(run_all, max(1, runs // 4)) / count
     return grown
 

@@ -13,8 +13,8 @@ from PIL import Image
 
 from ssnan.data.folder import DatasetError
 from ssnan.data.layouts import open_split
-from ssnan.parsing.batch import find_inputs
 from ssnan.parsing.images import read_rgb
+from ssnan.parsing.inputs import find_inputs
 from ssnan.parsing.parser import Parser
 from ssnan.parsing.render import grid, heat, joints_over, map_over
 from ssnan.parsing.result import ParsingResult

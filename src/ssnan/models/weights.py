@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from importlib import resources
 from pathlib import Path
 from typing import Literal
 
 import torch
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 State = dict[str, Tensor]
+
+BUNDLED = Path(str(resources.files("ssnan") / "weights"))
+"""Where networks that training can start from lie, in 16 bits, beside what engines run."""
 
 PSPNET_STEM = {
     "conv1": "conv1.0",
@@ -43,6 +47,52 @@ def read_weights(path: str) -> State:
         return in_timm_names({key.removeprefix("module."): value for key, value in state.items()})
     except Exception as error:
         raise ValueError(f"backbone weights {path!r}: cannot be read ({error})") from None
+
+
+def read_network(source: str | Path) -> State:
+    """Tensors of a whole network, by their names in it: of a bundled model by its name, of a checkpoint of
+    ``ssnan train`` or of a ``.safetensors`` file.
+
+    Raises:
+        ValueError: there is no such model or file, or it holds none.
+    """
+    bundled = {path.stem: path for path in BUNDLED.glob("*.safetensors")}
+    path = bundled.get(str(source), Path(source))
+    if not path.is_file():
+        names = ", ".join(bundled) or "(none bundled)"
+        raise ValueError(f"start_from {str(source)!r}: expected {names}, a .safetensors file or a checkpoint")
+    try:
+        if path.suffix == ".safetensors":
+            state = load_file(path)
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=False)["state_dict"]
+    except Exception as error:
+        raise ValueError(f"start_from {str(source)!r}: cannot be read ({error})") from None
+    prefix = "network."
+    return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+
+
+def take_over(network: nn.Module, state: Mapping[str, Tensor]) -> list[str]:
+    """Load what of ``state`` fits ``network`` by name and shape: all of it into the same network, all but
+    the classifier where other labels are to be learned.
+
+    Returns:
+        Parts of the network, such as ``classifier``, that keep their own start, wholly or in part.
+
+    Raises:
+        ValueError: nothing of the backbone fits.
+    """
+    own = network.state_dict()
+    fitting = {key: value for key, value in state.items() if key in own and value.shape == own[key].shape}
+    parts = {key.partition(".")[0] for key in fitting}
+    if "backbone" not in parts:
+        raise ValueError(
+            "start_from: its backbone is another one; configure the network as that of the weights, whose first "
+            f"tensors are {', '.join(list(state)[:3])}"
+        )
+    network.load_state_dict(fitting, strict=False)
+    kept = (key for key in own if key not in fitting and not key.endswith("num_batches_tracked"))
+    return list(dict.fromkeys(".".join(key.split(".")[: 2 if key.startswith("backbone") else 1]) for key in kept))
 
 
 def in_timm_names(state: Mapping[str, Tensor]) -> State:

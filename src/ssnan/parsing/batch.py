@@ -1,140 +1,137 @@
-"""Parsing many files: which ones, where their results go, and what happens when one is bad."""
+"""Parsing many files: decoding, network and writing overlap, and a bad one does not stop the others."""
 
 from __future__ import annotations
 
-import glob
-import json
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from PIL import Image
-
-from ssnan.parsing import video
-from ssnan.parsing.images import SUFFIXES, ImageError, read_rgb
+from ssnan.parsing.images import ImageError, ImageLike
+from ssnan.parsing.outputs import files
 from ssnan.parsing.parser import Parser, Scored
 from ssnan.parsing.pipeline import ahead
-from ssnan.parsing.render import confidence_image, overlay
-
-EXTRAS = ("overlay", "json", "confidence")
 
 
-def find_inputs(inputs: Sequence[str], recursive: bool) -> dict[Path, Path]:
-    """Input files, each with the path of its result without the ending, relative to the output folder.
+@dataclass(frozen=True)
+class Saving:
+    """Where results go and what is saved of them.
 
-    Files are taken as they are, folders give the pictures and films in them (``recursive``: below them
-    too, and their results keep the folders), and patterns with ``*``, ``?`` or ``[`` are expanded.
+    Attributes:
+        folder: of the results.
+        kinds: what is saved beside the map, of :data:`ssnan.parsing.outputs.KINDS`.
+        parts: of masks, cut-outs and crops; the whole person if empty.
+        skip_existing: leave out pictures whose map is there already.
     """
-    found: dict[Path, Path] = {}
-    for given in inputs:
-        path = Path(given)
-        if path.is_dir():
-            pattern = path.rglob("*") if recursive else path.iterdir()
-            for child in sorted(pattern):
-                if child.suffix.lower() in SUFFIXES | video.SUFFIXES and child.is_file():
-                    found.setdefault(child, child.relative_to(path).with_suffix(""))
-        elif not path.exists() and glob.has_magic(given):
-            for match in sorted(glob.glob(given, recursive=recursive)):  # noqa: PTH207 - a pattern may be absolute
-                if Path(match).is_file():
-                    found.setdefault(Path(match), Path(Path(match).stem))
-        else:
-            found.setdefault(path, Path(path.stem))
-    return found
+
+    folder: Path
+    kinds: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
+    skip_existing: bool = False
+
+
+class Outcome(NamedTuple):
+    """What became of a picture: parsed, or not, for the reason given, or left out because it was there."""
+
+    path: Path
+    problem: str | None = None
+    skipped: bool = False
 
 
 def parse_files(
-    parser: Parser, inputs: dict[Path, Path], output: Path, extras: Iterable[str] = ()
-) -> Iterator[tuple[Path, str | None]]:
-    """Parse every input into ``output``, and yield it with None, or with the reason why it was not.
+    parser: Parser, inputs: dict[Path, Path], saving: Saving, contents: dict[Path, bytes] | None = None
+) -> Iterator[Outcome]:
+    """Parse every input, and yield what became of it, in the order of the inputs.
 
-    Decoding, network and writing overlap; outcomes come in the order of the inputs. A result
-    appears whole or not at all. No result replaces an input or another input's result.
+    A picture's files appear together when all are written, its map last. None of them replaces an
+    input or another input's result.
+
+    Args:
+        parser: of :func:`ssnan.load`.
+        inputs: of :func:`ssnan.parsing.inputs.find_inputs`.
+        saving: what goes where.
+        contents: bytes of inputs that are no files, such as standard input's.
     """
-    extras = tuple(extras)
-    jobs = _jobs(inputs, output, extras)
+    jobs = _jobs(inputs, saving, contents or {})
     decoded = ahead(partial(_step, parser.decode), jobs)
     scored = (_step(parser.score, job) for job in decoded)
-    written = ahead(lambda job: _step(partial(_write, parser, job, extras), job), scored)
+    written = ahead(lambda job: _step(partial(_write, parser, job, saving), job), scored)
     for job in written:
-        yield job.path, job.problem
+        yield job.outcome or Outcome(job.path)
 
 
 class Job(NamedTuple):
-    """A picture on its way: ``state`` is what the last step made of it; ``problem`` ends the way."""
+    """A picture on its way: ``state`` is what the last step made of it; ``outcome`` ends the way."""
 
     path: Path
+    source: ImageLike
     target: Path
     state: Any
-    problem: str | None = None
+    outcome: Outcome | None = None
 
 
-def _jobs(inputs: dict[Path, Path], output: Path, extras: tuple[str, ...]) -> Iterator[Job]:
+def _jobs(inputs: dict[Path, Path], saving: Saving, contents: dict[Path, bytes]) -> Iterator[Job]:
     sources = {path.resolve() for path in inputs}
     taken: dict[Path, Path] = {}
-    for path, stem in inputs.items():
-        problem = None
-        if stem in taken:
-            problem = f"{path}: its result would replace that of {taken[stem]}; parse it into another folder"
-        for name in _names(output / stem, extras):
-            if name.resolve() in sources:
-                problem = f"{path}: its result would replace the photo {name}; choose another folder"
-        taken.setdefault(stem, path)
-        yield Job(path, output / stem, path, problem)
+    for path, name in inputs.items():
+        outcome = None
+        target = saving.folder / name
+        file = _file(target, ".png")
+        if taken.setdefault(name, path) != path:
+            outcome = Outcome(path, f"{path}: its result would replace that of {taken[name]}; parse it into another "
+                                    "folder")  # fmt: skip
+        elif clash := next((file for file in _possible(target, saving) if file.resolve() in sources), None):
+            outcome = Outcome(path, f"{path}: its result would replace the photo {clash}; choose another folder")
+        elif saving.skip_existing and file.is_file():
+            outcome = Outcome(path, skipped=True)
+        source = contents.get(path, path)
+        yield Job(path, source, target, source, outcome)
 
 
 def _step(function: Callable[[Any], Any], job: Job) -> Job:
     """The job after one more step, or with the reason why it ended there."""
-    if job.problem is not None:
+    if job.outcome is not None:
         return job
     try:
         return job._replace(state=function(job.state))
     except ImageError as error:
-        problem = str(error)
+        problem = str(error).replace("image bytes", "standard input") if isinstance(job.source, bytes) else str(error)
     except OSError as error:
         problem = f"{error.filename or job.path}: {error.strerror or error}"
     except MemoryError:
         problem = f"{job.path}: not enough memory for a picture of this size"
-    return job._replace(state=None, problem=problem)
+    return job._replace(state=None, outcome=Outcome(job.path, problem))
 
 
-def _names(target: Path, extras: tuple[str, ...]) -> list[Path]:
-    endings = [".png", *(f".{extra}.png" if extra != "json" else ".json" for extra in extras)]
-    return [target.with_name(target.name + ending) for ending in endings]
+def _possible(target: Path, saving: Saving) -> list[Path]:
+    """Files that a picture's result may have; its masks by the names that are known beforehand."""
+    endings = [".png", *(".json" if kind == "json" else f".{kind}.png" for kind in saving.kinds if kind != "masks")]
+    return [_file(target, ending) for ending in [*endings, *(f".mask.{part}.png" for part in saving.parts)]]
 
 
-def _write(parser: Parser, job: Job, extras: tuple[str, ...], scored: Scored) -> None:
-    path, target = job.path, job.target
-    result = parser.finish(scored)
-    writers: list[Callable[[Path], object]] = [result.save]
-    for extra in extras:
-        if extra == "json":
-            description = json.dumps({"image": path.name} | result.as_dict(), indent=2) + "\n"
-            writers.append(lambda file, text=description: file.write_text(text))  # type: ignore[misc]
-        else:
-            picture = overlay(read_rgb(path), result) if extra == "overlay" else confidence_image(result)
-            writers.append(lambda file, picture=picture: _save_png(picture, file))  # type: ignore[misc]
-    target.parent.mkdir(parents=True, exist_ok=True)
-    for file, write in zip(_names(target, extras), writers, strict=True):
-        _write_whole(file, write)
+def _file(target: Path, ending: str) -> Path:
+    return target.with_name(target.name + ending)
 
 
-def _save_png(picture: Image.Image, file: Path) -> None:
-    picture.save(file, format="PNG")
-
-
-def _write_whole(file: Path, write: Callable[[Path], object]) -> None:
-    descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=".ssnan-", suffix=".part")
-    os.close(descriptor)
-    part = Path(name)
+def _write(parser: Parser, job: Job, saving: Saving, scored: Scored) -> None:
+    result = parser.finish(scored, job.source)
+    job.target.parent.mkdir(parents=True, exist_ok=True)
+    parts: dict[Path, Path] = {}
     try:
-        write(part)
+        for ending, content in files(result, job.path.name, saving.kinds, saving.parts).items():
+            descriptor, name = tempfile.mkstemp(dir=job.target.parent, prefix=".ssnan-", suffix=".part")
+            parts[Path(name)] = _file(job.target, ending)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content())
         # mkstemp is private to the user; results get the rights any new file would.
         mask = os.umask(0)
         os.umask(mask)
-        part.chmod(0o666 & ~mask)
-        part.replace(file)
+        for part, target in parts.items():
+            part.chmod(0o666 & ~mask)
+            part.replace(target)
     finally:
-        part.unlink(missing_ok=True)
+        for part in parts:
+            part.unlink(missing_ok=True)

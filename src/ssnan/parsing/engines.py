@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import platform
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,8 +33,19 @@ def available_cores() -> int:
         return cores
 
 
-class OnnxRuntimeEngine:
-    """ONNX Runtime on the CPU.
+class _OfFile:
+    """What a file and a number of threads make again elsewhere: pickled, an engine is these two."""
+
+    def __init__(self, weights: Path, threads: int | None = None) -> None:
+        self.weights = weights
+        self.threads = threads
+
+    def __reduce__(self) -> tuple[type[_OfFile], tuple[Path, int | None]]:
+        return type(self), (self.weights, self.threads)
+
+
+class OnnxRuntimeEngine(_OfFile):
+    """ONNX Runtime on the CPU; threads may share it.
 
     Args:
         weights: ONNX file.
@@ -43,6 +55,7 @@ class OnnxRuntimeEngine:
     def __init__(self, weights: Path, threads: int | None = None) -> None:
         import onnxruntime
 
+        super().__init__(weights, threads)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or available_cores()
         options.inter_op_num_threads = 1
@@ -56,8 +69,9 @@ class OnnxRuntimeEngine:
         return scores
 
 
-class OpenVINOEngine:
-    """OpenVINO on the CPU, in bf16 where the processor has it; the extra ``openvino`` installs it.
+class OpenVINOEngine(_OfFile):
+    """OpenVINO on the CPU, in bf16 where the processor has it; the extra ``openvino`` installs it. Threads may
+    share it: each gets an inference request of its own, since one computes for one caller at a time.
 
     Args:
         weights: ONNX file, or OpenVINO's own .xml with its .bin beside it.
@@ -70,14 +84,18 @@ class OpenVINOEngine:
     def __init__(self, weights: Path, threads: int | None = None) -> None:
         import openvino
 
+        super().__init__(weights, threads)
         self._model = openvino.Core().compile_model(
             str(weights),
             "CPU",
             {"INFERENCE_NUM_THREADS": threads or available_cores(), "PERFORMANCE_HINT": "LATENCY"},
         )
+        self._own = threading.local()
 
     def __call__(self, pixels: Float32) -> Float32:
-        scores: Float32 = self._model({"images": pixels})["scores"]
+        if not hasattr(self._own, "request"):
+            self._own.request = self._model.create_infer_request()
+        scores: Float32 = self._own.request.infer({"images": pixels})["scores"]
         return scores
 
 

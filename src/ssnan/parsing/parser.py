@@ -75,14 +75,13 @@ class Parser:
         Raises:
             ImageError: the picture cannot be used.
         """
-        return self.finish(self.score(self.decode(image)))
+        return self.finish(self.score(self.decode(image)), image)
 
     def map(self, images: Iterable[ImageLike]) -> Iterator[ParsingResult | ImageError]:
         """Parse many pictures, in order: one is decoded and one finished while a third is in the
         network. Only a few are held at a time. A picture that cannot be used gives its error."""
-        scored = (
-            item if isinstance(item, ImageError) else self.score(item) for item in ahead(self._decode_or_error, images)
-        )
+        decoded = ahead(self._decode_or_error, images)
+        scored = ((image, one if isinstance(one, ImageError) else self.score(one)) for image, one in decoded)
         return ahead(self._finish_or_error, scored)
 
     def decode(self, image: ImageLike) -> Decoded:
@@ -95,15 +94,16 @@ class Parser:
         scores = self.views.scores(decoded.rgb, self.engine, self.label_set, self.preprocessing)
         return Scored(scores, decoded.height, decoded.width)
 
-    def finish(self, scored: Scored) -> ParsingResult:
-        """The third step: the map at the picture's own size."""
-        return ParsingResult(labels_at(*scored), self.label_set, scored.scores)
+    def finish(self, scored: Scored, source: ImageLike | None = None) -> ParsingResult:
+        """The third step: the map at the picture's own size. ``source`` is where the picture came from."""
+        return ParsingResult(labels_at(*scored), self.label_set, scored.scores, source)
 
-    def _decode_or_error(self, image: ImageLike) -> Decoded | ImageError:
+    def _decode_or_error(self, image: ImageLike) -> tuple[ImageLike, Decoded | ImageError]:
         try:
-            return self.decode(image)
+            return image, self.decode(image)
         except ImageError as error:
-            return error
+            return image, error
 
-    def _finish_or_error(self, scored: Scored | ImageError) -> ParsingResult | ImageError:
-        return scored if isinstance(scored, ImageError) else self.finish(scored)
+    def _finish_or_error(self, scored: tuple[ImageLike, Scored | ImageError]) -> ParsingResult | ImageError:
+        image, one = scored
+        return one if isinstance(one, ImageError) else self.finish(one, image)

@@ -79,10 +79,10 @@ def joints_over(rgb: NDArray[np.uint8], structures: Sequence[ParsingResult]) -> 
         for region, point in zip(structure.label_set.regions, structure.joints.values(), strict=True):
             if point is None:
                 continue
-            y, x = point
+            x, y = point
             color = (255, 255, 255) if index == 0 else palette[region.class_ids[0]]
             if centre is not None:
-                draw.line((centre[1], centre[0], x, y), fill=color, width=max(1, radius // 2))
+                draw.line((*centre, x, y), fill=color, width=max(1, radius // 2))
             draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=color, outline="black")
     return picture
 

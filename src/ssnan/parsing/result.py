@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import io
 import os
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from ssnan.labels import LabelSet
-from ssnan.parsing.images import palette_image, read_labels
-from ssnan.parsing.upsampling import confidence_at
+from ssnan.parsing.images import ImageLike, palette_image, read_labels, read_rgb
+from ssnan.parsing.upsampling import confidence_at, probability_at
+
+if TYPE_CHECKING:
+    from ssnan.parsing.document import Document
+
+CLEAR, SOLID = 0.25, 0.75
+"""Probabilities between which a cut-out's edge runs from clear to solid."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ParsingResult:
     """The parsing map of one picture.
 
@@ -25,11 +32,14 @@ class ParsingResult:
         labels: class id of every pixel, uint8 (H, W), at the picture's own size.
         label_set: what the ids mean.
         scores: class scores at the network's stride, float32 (C, h, w); None for a map from a file.
+        source: the picture that was parsed, as it was given; it is read again when its pixels are asked
+            for, so that a thousand results do not hold a thousand photos. None for a map from a file.
     """
 
     labels: NDArray[np.uint8]
     label_set: LabelSet
-    scores: NDArray[np.float32] | None = field(default=None, repr=False)
+    scores: NDArray[np.float32] | None = None
+    source: ImageLike | None = field(default=None)
 
     @classmethod
     def from_png(cls, path: str | os.PathLike[str], label_set: LabelSet) -> ParsingResult:
@@ -40,6 +50,34 @@ class ParsingResult:
         """
         return cls(read_labels(Path(path)), label_set)
 
+    def __repr__(self) -> str:
+        height, width = self.labels.shape
+        shares = sorted(((area / self.labels.size, name) for name, area in self.areas.items()), reverse=True)
+        parts = ", ".join(f"{name} {share:.1%}" for share, name in shares if name != self.label_set.classes[0])
+        return f"ParsingResult({width} × {height}, {self.label_set.name}: {parts or 'nobody found'})"
+
+    def _repr_png_(self) -> bytes:
+        """What a notebook shows: the photo under its map, or the map alone where there is no photo."""
+        from ssnan.parsing.render import map_over
+
+        buffer = io.BytesIO()
+        shown = self.as_image() if self.source is None else map_over(self.photo, self.labels, self.label_set)
+        shown.thumbnail((800, 800))
+        shown.save(buffer, format="PNG")
+        return buffer.getvalue()
+
+    @property
+    def photo(self) -> NDArray[np.uint8]:
+        """Pixels of the picture that was parsed, RGB (H, W, 3).
+
+        Raises:
+            ValueError: the result came from a file, which keeps labels but no photo.
+            ImageError: the picture is there no more.
+        """
+        if self.source is None:
+            raise ValueError("this result was read from a file, which keeps labels but no photo")
+        return read_rgb(self.source)
+
     @cached_property
     def confidence(self) -> NDArray[np.float32]:
         """Probability of the class chosen at every pixel, 0..1, (H, W).
@@ -47,20 +85,48 @@ class ParsingResult:
         Raises:
             ValueError: the result came from a file, which holds no scores.
         """
-        if self.scores is None:
-            raise ValueError("this result was read from a file, which keeps labels but no confidence")
-        return confidence_at(self.scores, *self.labels.shape)
+        return confidence_at(self._scores(), *self.labels.shape)
 
     def mask(self, *parts: str) -> NDArray[np.bool_]:
-        """Where any of ``parts`` is, (H, W).
+        """Where any of ``parts`` is, (H, W); the whole person if none is named.
 
         Raises:
             ValueError: a part is no class of the label set.
         """
-        unknown = [part for part in parts if part not in self.label_set.classes]
-        if unknown:
-            raise ValueError(f"no class {unknown[0]!r}; there are {', '.join(self.label_set.classes)}")
-        return np.isin(self.labels, [self.label_set.classes.index(part) for part in parts])
+        return np.isin(self.labels, self._ids(parts))
+
+    def probability(self, *parts: str) -> NDArray[np.float32]:
+        """Probability that a pixel belongs to any of ``parts``, 0..1, (H, W); to the person if none is named.
+
+        Raises:
+            ValueError: a part is no class of the label set, or the result came from a file.
+        """
+        return probability_at(self._scores(), self._ids(parts), *self.labels.shape)
+
+    def cutout(self, *parts: str) -> Image.Image:
+        """The photo with everything but ``parts`` made clear, RGBA at the photo's size; the whole person if
+        none is named. The edge is soft: alpha rises as the probability of the parts does from ¼ to ¾.
+
+        Raises:
+            ValueError: a part is no class of the label set, or the result came from a file.
+        """
+        alpha = np.clip((self.probability(*parts) - CLEAR) / (SOLID - CLEAR), 0, 1)
+        return Image.fromarray(np.dstack([self.photo, (255 * alpha).round().astype(np.uint8)]))
+
+    def crop(self, *parts: str, margin: float = 0.1) -> Image.Image:
+        """The photo cut to the box of ``parts``, with ``margin`` times the box's longer side around it; of the
+        whole person if none is named.
+
+        Raises:
+            ValueError: a part is no class of the label set, none of them is there, or the result came from
+                a file.
+        """
+        extent = extent_of(self.mask(*parts))
+        if extent is None:
+            raise ValueError(f"nothing to crop: {' or '.join(parts) or 'nobody'} is not in this picture")
+        left, top, right, bottom = extent
+        room = round(margin * max(right - left, bottom - top))
+        return Image.fromarray(self.photo[max(0, top - room) : bottom + room, max(0, left - room) : right + room])
 
     @cached_property
     def areas(self) -> dict[str, int]:
@@ -70,12 +136,8 @@ class ParsingResult:
 
     @cached_property
     def joints(self) -> dict[str, tuple[float, float] | None]:
-        """Centre (y, x) in pixels of every joint region (Section 3.3); None where it does not occur."""
-        centers = {}
-        for region in self.label_set.regions:
-            rows, columns = np.nonzero(np.isin(self.labels, region.class_ids))
-            centers[region.name] = (float(rows.mean()), float(columns.mean())) if len(rows) else None
-        return centers
+        """Centre (x, y) in pixels of every joint region (Section 3.3); None where it does not occur."""
+        return {region.name: center_of(np.isin(self.labels, region.class_ids)) for region in self.label_set.regions}
 
     def as_image(self) -> Image.Image:
         """An 8-bit palette picture: indices are label ids, colours the label set's."""
@@ -85,25 +147,38 @@ class ParsingResult:
         """Write :meth:`as_image` as PNG."""
         self.as_image().save(path, format="PNG")
 
-    def as_dict(self) -> dict[str, Any]:
-        """Label set, size, every part's area, box and centre, and the joints; pixels throughout.
+    def as_dict(self) -> Document:
+        """What was found as plain values; see :class:`ssnan.parsing.document.Document`."""
+        from ssnan.parsing.document import document
 
-        A box is [left, top, right, bottom], right and bottom exclusive; points are [y, x].
-        """
-        parts = {}
-        for name, area in self.areas.items():
-            rows, columns = np.nonzero(self.mask(name))
-            parts[name] = {
-                "id": self.label_set.classes.index(name),
-                "area": area,
-                "box": [int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1],
-                "center": [float(rows.mean()), float(columns.mean())],
-            }
-        return {
-            "label_set": self.label_set.name,
-            "classes": list(self.label_set.classes),
-            "height": self.labels.shape[0],
-            "width": self.labels.shape[1],
-            "parts": parts,
-            "joints": {name: None if point is None else list(point) for name, point in self.joints.items()},
-        }
+        return document(self)
+
+    def _scores(self) -> NDArray[np.float32]:
+        if self.scores is None:
+            raise ValueError("this result was read from a file, which keeps labels but no confidence")
+        return self.scores
+
+    def _ids(self, parts: tuple[str, ...]) -> list[int]:
+        names = parts or self.label_set.classes[1:]
+        for name in names:
+            if name not in self.label_set.classes:
+                raise ValueError(f"no class {name!r}; there are {', '.join(self.label_set.classes)}")
+        return [self.label_set.classes.index(name) for name in names]
+
+
+def extent_of(mask: NDArray[np.bool_]) -> tuple[int, int, int, int] | None:
+    """Left, top, right and bottom of a mask (H, W), right and bottom exclusive; None if it is empty."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows):
+        return None
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
+
+def center_of(mask: NDArray[np.bool_]) -> tuple[float, float] | None:
+    """Centre of mass (x, y) of a mask (H, W); None if it is empty."""
+    by_row, by_column = mask.sum(axis=1), mask.sum(axis=0)
+    total = int(by_row.sum())
+    if not total:
+        return None
+    x, y = (float(np.arange(len(counts)) @ counts) / total for counts in (by_column, by_row))
+    return x, y

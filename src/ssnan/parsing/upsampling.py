@@ -7,7 +7,7 @@ memory does not grow with classes times pixels.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,18 +63,34 @@ def _pixels(cells: NDArray[np.intp], width: int, count: int) -> tuple[int, int]:
 
 
 def confidence_at(scores: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
-    """Softmax probability of the winning class at every pixel, 0..1, for scores (C, h, w)."""
-    confidence = np.empty((height, width), dtype=np.float32)
+    """Softmax probability of the winning class at every pixel, 0..1, (height, width), for scores (C, h, w)."""
+    return _in_strips(lambda strip: 1 / np.exp(strip - strip.max(axis=0)).sum(axis=0), scores, height, width)
+
+
+def probability_at(
+    scores: NDArray[np.float32], class_ids: Sequence[int], height: int, width: int
+) -> NDArray[np.float32]:
+    """Softmax probability of all of ``class_ids`` together at every pixel, 0..1, (height, width)."""
+
+    def share(strip: NDArray[np.float32]) -> NDArray[np.float32]:
+        shares = np.exp(strip - strip.max(axis=0))
+        return shares[list(class_ids)].sum(axis=0) / shares.sum(axis=0)
+
+    return _in_strips(share, scores, height, width)
+
+
+def _in_strips(
+    function: Callable[[NDArray[np.float32]], NDArray[np.float32]],
+    scores: NDArray[np.float32],
+    height: int,
+    width: int,
+) -> NDArray[np.float32]:
+    """``function`` of the scores (C, rows, width) of every strip of rows, one below the other."""
+    result = np.empty((height, width), dtype=np.float32)
     for top, bottom in _strips(height, width):
-        maps = (_window(channel, (top, bottom), (0, width), height, width) for channel in scores)
-        best = np.full((bottom - top, width), -np.inf, dtype=np.float32)
-        total = np.zeros_like(best)
-        for candidate in maps:
-            higher = np.maximum(best, candidate)
-            total = total * np.exp(best - higher) + np.exp(candidate - higher)
-            best = higher
-        confidence[top:bottom] = 1 / total
-    return confidence
+        maps = [_window(channel, (top, bottom), (0, width), height, width) for channel in scores]
+        result[top:bottom] = function(np.stack(maps))
+    return result
 
 
 def resized(scores: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:

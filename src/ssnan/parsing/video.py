@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
@@ -15,19 +16,23 @@ from numpy.typing import NDArray
 
 from ssnan.parsing.images import ImageError
 from ssnan.parsing.parser import Parser
-from ssnan.parsing.render import map_over
+from ssnan.parsing.render import confidence_image, map_over
+from ssnan.parsing.result import ParsingResult
 
 SUFFIXES = frozenset({".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v"})
 """File endings that count as films."""
 
 
-def parse_video(parser: Parser, path: Path, output: Path) -> Iterator[tuple[int, int | None]]:
+def parse_video(
+    parser: Parser, path: Path, output: Path, kinds: Sequence[str] = ()
+) -> Iterator[tuple[int, int | None]]:
     """Parse a film frame by frame; yields, after every frame, how many are done and how many the film
     says it has (None if it does not say).
 
     Writes ``OUTPUT.overlay.mp4`` (H.264, the film under its maps) and ``OUTPUT.labels.mkv`` (FFV1,
-    lossless, grey levels are label ids), both with the times of the film's own frames. Only a few
-    frames are in memory at a time, and both files appear when they are complete.
+    lossless, grey levels are label ids), both with the times of the film's own frames; and where ``kinds``
+    asks for them ``OUTPUT.confidence.mkv``, likewise, and ``OUTPUT.jsonl``, a line of JSON a frame with its
+    ``time`` in seconds. Only a few frames are in memory at a time, and all files appear when they are complete.
 
     Raises:
         ImageError: not a film that can be read.
@@ -44,7 +49,14 @@ def parse_video(parser: Parser, path: Path, output: Path) -> Iterator[tuple[int,
         except (av.error.FFmpegError, IndexError, OSError) as error:
             raise ImageError(f"{path}: not a film that can be read ({error})") from None
         stream.thread_type = "AUTO"
-        targets = {ending: folder / f"film{ending}" for ending in (".overlay.mp4", ".labels.mkv")}
+        streams = {".overlay.mp4": ("libx264", "yuv420p"), ".labels.mkv": ("ffv1", "gray")}
+        if "confidence" in kinds:
+            streams[".confidence.mkv"] = ("ffv1", "gray")
+        targets = {ending: folder / f"film{ending}" for ending in streams}
+        lines = None
+        if "json" in kinds:
+            targets[".jsonl"] = folder / "film.jsonl"
+            lines = stack.enter_context(targets[".jsonl"].open("w"))
         writers: dict[str, _Writer] = {}
         times: deque[tuple[int | None, Fraction | None, NDArray[np.uint8]]] = deque()
         for done, result in enumerate(parser.map(_frames(source, path, times)), start=1):
@@ -54,18 +66,34 @@ def parse_video(parser: Parser, path: Path, output: Path) -> Iterator[tuple[int,
             if not writers:
                 height, width = rgb.shape[:2]
                 rate = stream.average_rate or Fraction(25)
-                kinds = {".overlay.mp4": ("libx264", "yuv420p"), ".labels.mkv": ("ffv1", "gray")}
-                writers = {e: stack.enter_context(_Writer(targets[e], *kinds[e], width, height, rate)) for e in kinds}
-            over = np.asarray(map_over(rgb, result.labels, parser.label_set))
-            writers[".overlay.mp4"].write(av.VideoFrame.from_ndarray(over, "rgb24"), pts, base)
-            writers[".labels.mkv"].write(av.VideoFrame.from_ndarray(result.labels, "gray"), pts, base)
+                writers = {
+                    ending: stack.enter_context(_Writer(targets[ending], *stream, width, height, rate))
+                    for ending, stream in streams.items()
+                }
+            for ending, writer in writers.items():
+                writer.write(_frame(ending, rgb, result), pts, base)
+            if lines is not None:
+                time = None if pts is None or base is None else float(pts * base)
+                lines.write(json.dumps({"image": path.name, "time": time} | result.as_dict()) + "\n")
             yield done, stream.frames or None
         if not writers:
             raise ImageError(f"{path}: holds no frames")
         for writer in writers.values():
             writer.finish()
+        if lines is not None:
+            lines.close()
         for ending, file in targets.items():
             file.replace(output.with_name(output.name + ending))
+
+
+def _frame(ending: str, rgb: NDArray[np.uint8], result: ParsingResult) -> Any:
+    """What the stream with this ending shows of a frame."""
+    import av
+
+    if ending == ".overlay.mp4":
+        return av.VideoFrame.from_ndarray(np.asarray(map_over(rgb, result.labels, result.label_set)), "rgb24")
+    grey = result.labels if ending == ".labels.mkv" else np.asarray(confidence_image(result))
+    return av.VideoFrame.from_ndarray(grey, "gray")
 
 
 class _Writer:

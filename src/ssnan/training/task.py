@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +23,10 @@ from ssnan.labels import LIP
 from ssnan.losses import JointForm, JointMeasure, ParsingLoss, median_frequency_weights
 from ssnan.losses.joints import found, joint_distance, label_centers, soft_centers
 from ssnan.models import ParsingNetwork
+from ssnan.models.weights import read_network, take_over
 from ssnan.parsing.preprocessing import Preprocessing
+
+log = logging.getLogger("ssnan")
 
 
 class ParsingTask(LightningModule):
@@ -34,7 +38,9 @@ class ParsingTask(LightningModule):
             checkpoint holds the last.
         preprocessing: of validation pictures, and of everything the network will ever read.
         backbone_weights: where the backbone starts, see :meth:`Backbone.load`; None for random.
-        start_from: checkpoint whose weights the whole network starts from, for the second step.
+        start_from: weights that the whole network starts from: a bundled model's name, such as ``small``, a
+            checkpoint, for the second step, or a .safetensors file. What does not fit, such as the
+            classifier of other labels, is learned anew.
         joint_form: how the joint loss enters, see :data:`ssnan.losses.JointForm`; ``none`` is the
             first step.
         joint_weight: λ of the ``weighted`` form.
@@ -64,7 +70,7 @@ class ParsingTask(LightningModule):
         label_set: str | dict[str, Any] = "lip",
         preprocessing: Preprocessing | None = None,
         backbone_weights: str | None = None,
-        start_from: Path | None = None,
+        start_from: str | Path | None = None,
         joint_form: JointForm = "none",
         joint_weight: float = 10.0,
         joint_measure: JointMeasure = "distance",
@@ -121,11 +127,9 @@ class ParsingTask(LightningModule):
             return
         self.criterion.label_set = replace(self.label_set, sets=data.label_set.sets)
         if self.start_from is not None:
-            state = torch.load(self.start_from, map_location="cpu", weights_only=False)["state_dict"]
-            prefix = "network."
-            self.network.load_state_dict(
-                {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
-            )
+            anew = take_over(self.network, read_network(self.start_from))
+            if anew:
+                log.info("started from %s; learned anew: %s", self.start_from, ", ".join(anew))
         elif self.backbone_weights is not None:
             self.network.load_backbone(self.backbone_weights)
         self.network.to(memory_format=torch.channels_last)

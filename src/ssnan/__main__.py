@@ -1,0 +1,5 @@
+"""``python -m ssnan``."""
+
+from ssnan.commands import main
+
+raise SystemExit(main())

@@ -1,0 +1,37 @@
+"""Time every installed engine, step by step."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from ssnan.commands.options import FAILED, complain, positive
+
+HELP = "where the time goes, engine by engine"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("photo", type=Path, metavar="PHOTO", help="photo to time on")
+    parser.add_argument("--model", default="small", help="bundled model, or .onnx file with its card")
+    parser.add_argument("--threads", type=positive, help="threads to use (every available core)")
+    parser.add_argument("--runs", type=positive, default=20, help="runs of every step (20)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers there too")
+
+
+def run(options: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from ssnan.evaluation.bench import measure, tables
+
+    try:
+        measured = measure(options.model, options.photo, options.runs, options.threads)
+    except ValueError as error:
+        return complain(str(error), FAILED)
+    for table in tables(measured):
+        Console().print(table)
+    if measured["peak_memory_mb"] is not None:
+        print(f"peak memory of this process: {measured['peak_memory_mb']:.0f} MB")
+    if options.json is not None:
+        options.json.write_text(json.dumps(measured, indent=2) + "\n")
+    return 0

@@ -1,0 +1,61 @@
+"""Overall accuracy, mean accuracy, mean IoU and the per-class row."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from ssnan.commands.options import FAILED, MISUSED, add_model_options, complain, load_parser
+
+HELP = "measure a model on a dataset"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="a dataset: LIP's layout, "
+                        "PASCAL-Person-Part's, or your own with a dataset.yaml")  # fmt: skip
+    parser.add_argument("--split", default="val", help="train or val (val)")
+    parser.add_argument(
+        "--json",
+        type=Path,
+        metavar="FILE",
+        help="write the numbers there too, and the confusion matrix in pixels, a row a true class or set",
+    )
+    parser.add_argument("--card", action="store_true", help="record the numbers in the model's card too")
+    add_model_options(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    from rich.console import Console
+    from rich.progress import track
+
+    from ssnan.data.layouts import open_split
+    from ssnan.evaluation.evaluate import evaluate, numbers, record, tables
+    from ssnan.parsing.card import ModelError, find_card
+    from ssnan.parsing.engines import choose
+
+    try:
+        if options.card:
+            find_card(options.model)
+        parser = load_parser(options)
+        folder = open_split(options.data, options.split)
+    except ModelError as error:
+        return complain(str(error), MISUSED)
+    except ValueError as error:
+        return complain(str(error), FAILED)
+    try:
+        samples = (folder[index] for index in track(range(len(folder)), "measuring", console=Console(stderr=True)))
+        confusion = evaluate(parser, samples, folder.label_set)
+    except ValueError as error:
+        return complain(str(error), FAILED)
+    measured = numbers(confusion, folder.label_set)
+    print(f"{options.model} on {len(folder)} pictures of {options.data} ({options.split})")
+    for table in tables(measured, parser.label_set):
+        Console().print(table)
+    if options.card:
+        engine = choose()[0] if options.engine == "auto" else options.engine
+        record(find_card(options.model), f"{options.data.name} {options.split}, {engine}", measured)
+    if options.json is not None:
+        whole = measured | {"classes": parser.label_set.classes, "confusion": confusion.tolist()}
+        options.json.write_text(json.dumps(whole, indent=2) + "\n")
+    return 0

@@ -1,0 +1,101 @@
+"""What several commands share: exit codes, types of arguments, the options that pick a model."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ssnan.parsing.parser import Parser
+
+FAILED, MISUSED = 1, 2
+"""Exit codes: something failed, wrong usage. 0 is done."""
+
+
+def complain(message: str, status: int) -> int:
+    """Say what is wrong in one line; returns ``status``."""
+    print(f"ssnan: {message}", file=sys.stderr)
+    return status
+
+
+def did_you_mean(given: str, names: Iterable[str]) -> str:
+    """``; did you mean X?`` where one of ``names`` is close, else nothing."""
+    close = difflib.get_close_matches(given, list(names), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def positive(text: str) -> int:
+    """A whole number above 0."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a positive number, got {text!r}")
+    return int(text)
+
+
+def factor(text: str) -> float:
+    """A factor of a picture's size."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= 4:
+        raise argparse.ArgumentTypeError(f"expected a factor above 0, at most 4, got {text!r}")
+    return value
+
+
+def factors(text: str) -> list[float]:
+    """Factors joined by commas."""
+    return [factor(one) for one in text.split(",")]
+
+
+def names(text: str) -> list[str]:
+    """Names joined by commas."""
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def names_of(known: Sequence[str]) -> Callable[[str], list[str]]:
+    """A type of argument: some of ``known``, joined by commas."""
+
+    def read(text: str) -> list[str]:
+        given = names(text)
+        for name in given:
+            if name not in known:
+                raise argparse.ArgumentTypeError(
+                    f"no {name!r} among {', '.join(known)}{did_you_mean(name, known)}; several are joined by commas"
+                )
+        return given
+
+    return read
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """The options that :func:`load_parser` reads."""
+    group = parser.add_argument_group("model")
+    group.add_argument("--model", default="small", help="bundled model, .onnx file with its card, or checkpoint")
+    group.add_argument("--engine", default="auto", help="auto, onnxruntime, openvino, or torch for checkpoints (auto)")
+    group.add_argument("--threads", type=positive, help="threads to use (every available core)")
+    group.add_argument(
+        "--scales", type=factors, default=[1.0], metavar="S,S", help="parse at these sizes and average (1)"
+    )
+    group.add_argument("--mirror", action="store_true", help="parse the mirrored photo too, and average")
+    group.add_argument("-v", "--verbose", action="store_true", help="say which engine was picked, and why")
+
+
+def load_parser(options: argparse.Namespace, pictures: int | None = None) -> Parser:
+    """The parser that the model options ask for.
+
+    Raises:
+        ModelError: there is no such model or engine.
+    """
+    from ssnan.loading import load
+    from ssnan.parsing.views import Views
+
+    if options.verbose:
+        import logging
+
+        logging.basicConfig(format="ssnan: %(message)s")
+        logging.getLogger("ssnan").setLevel(logging.INFO)
+    views = Views(tuple(options.scales), options.mirror)
+    return load(options.model, options.engine, options.threads, views, pictures)

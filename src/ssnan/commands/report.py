@@ -1,0 +1,45 @@
+"""Write report.md and CSV files: the paper's tables from the results of finished runs. Runs in folders
+called seed0, seed1, ... are averaged."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ssnan.commands.options import FAILED, complain, positive
+
+HELP = "runs side by side, as the paper's tables and figures"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUNS", help="folders of runs, or of folders of runs")
+    parser.add_argument("-o", "--output", type=Path, default=Path("report"), help="folder of the report (report)")
+    parser.add_argument(
+        "--photos",
+        type=Path,
+        metavar="DIR",
+        help="draw figures too: of these photos, or of a dataset's val pictures with their ground truth",
+    )
+    parser.add_argument("--count", type=positive, default=4, help="photos in a figure (4)")
+
+
+def run(options: argparse.Namespace) -> int:
+    from ssnan.evaluation.report import read_systems, write
+
+    try:
+        systems = read_systems(options.runs)
+        path = write(systems, options.output)
+        written = [path]
+        if options.photos is not None:
+            from ssnan.evaluation.figures import draw
+            from ssnan.training.checkpoint import show
+
+            shown = [show(system.name, system.folders[0] / "checkpoints" / "best.ckpt") for system in systems]
+            written += draw(shown, options.photos, options.count, options.output)
+    except ModuleNotFoundError as error:
+        return complain(f"figures need {error.name}; pip install 'ssnan[train]'", FAILED)
+    except ValueError as error:
+        return complain(str(error), FAILED)
+    print(path.read_text())
+    print("wrote " + ", ".join(str(file) for file in written))
+    return 0

@@ -1,0 +1,32 @@
+"""Train a system: ssnan train --config NAME or FILE.yaml. A name is one of the recipes that come with
+ssnan, such as lip/ss_nan; 'ssnan models' lists them."""
+
+from __future__ import annotations
+
+import argparse
+
+from ssnan.commands.options import FAILED, complain
+
+HELP = "train a system: ssnan train --config lip/ss_nan"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("arguments", nargs="*", metavar="...", help="see ssnan train --help")
+
+
+def run(options: argparse.Namespace) -> int:
+    try:
+        from ssnan.training.main import train
+    except ModuleNotFoundError as error:
+        message = f"training needs {error.name}; pip install 'ssnan[train]'"
+        if {"-h", "--help"} & set(options.arguments):
+            print(f"{__doc__}\n\nHere {message}, and this shows every option.")
+            return 0
+        return complain(message, FAILED)
+    try:
+        print(f"best checkpoint: {train(options.arguments)}")
+    except ValueError as error:
+        # What a process that reads data raised comes with its traceback; its last line is the message.
+        message = str(error).rstrip()
+        return complain(message.rsplit("Error: ", 1)[-1] if "Traceback" in message else message, FAILED)
+    return 0

@@ -1,0 +1,109 @@
+"""What was found in a picture as JSON, version 1. ``document.schema.json`` beside this file is its JSON Schema."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NotRequired, TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssnan.parsing.result import center_of, extent_of
+
+if TYPE_CHECKING:
+    from ssnan.parsing.result import ParsingResult
+
+VERSION = 1
+
+Box = tuple[int, int, int, int]
+"""Left, top, right, bottom in pixels; right and bottom are exclusive."""
+
+Point = tuple[float, float]
+"""x, y in pixels."""
+
+
+class Part(TypedDict):
+    """One class that occurs.
+
+    Attributes:
+        id: the class's label id.
+        color: its red, green and blue, 0..255, in the map.
+        area: pixels.
+        confidence: mean probability of the class over its pixels, 0..1; None for a map from a file.
+        extent: of all its pixels.
+        box: of its largest connected piece, diagonal neighbours included.
+        center: centre of mass.
+    """
+
+    id: int
+    color: tuple[int, int, int]
+    area: int
+    confidence: float | None
+    extent: Box
+    box: Box
+    center: Point
+
+
+class Document(TypedDict):
+    """What was found in one picture.
+
+    Attributes:
+        version: of this form.
+        image: name of the picture's file.
+        label_set: name of the labels.
+        classes: their names, in the order of the ids.
+        width, height: of the picture, in pixels.
+        parts: every class that occurs, the background included.
+        joints: centre of every joint region (Section 3.3); None where it does not occur.
+    """
+
+    version: int
+    image: NotRequired[str]
+    label_set: str
+    classes: list[str]
+    width: int
+    height: int
+    parts: dict[str, Part]
+    joints: dict[str, Point | None]
+
+
+def document(result: ParsingResult) -> Document:
+    """A result as plain values."""
+    height, width = result.labels.shape
+    return {
+        "version": VERSION,
+        "label_set": result.label_set.name,
+        "classes": list(result.label_set.classes),
+        "width": width,
+        "height": height,
+        "parts": {name: _part(result, name) for name in result.areas},
+        "joints": dict(result.joints),
+    }
+
+
+def _part(result: ParsingResult, name: str) -> Part:
+    class_id = result.label_set.classes.index(name)
+    mask = result.labels == class_id
+    extent, center = extent_of(mask), center_of(mask)
+    assert extent is not None
+    assert center is not None
+    confidence = None if result.scores is None else round(float(result.confidence[mask].mean(dtype=np.float64)), 4)
+    return {
+        "id": class_id,
+        "color": result.label_set.palette[class_id],
+        "area": result.areas[name],
+        "confidence": confidence,
+        "extent": extent,
+        "box": _box_of_largest_piece(mask, extent),
+        "center": center,
+    }
+
+
+def _box_of_largest_piece(mask: NDArray[np.bool_], extent: Box) -> Box:
+    from scipy import ndimage
+
+    left, top, right, bottom = extent
+    pieces, count = ndimage.label(mask[top:bottom, left:right], structure=np.ones((3, 3)))
+    if count == 1:
+        return extent
+    rows, columns = ndimage.find_objects(pieces)[np.bincount(pieces.ravel())[1:].argmax()]
+    return left + columns.start, top + rows.start, left + columns.stop, top + rows.stop

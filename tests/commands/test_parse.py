@@ -1,0 +1,163 @@
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ssnan.commands import main, parse
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+@pytest.fixture
+def run(color_parser, tmp_path, capsysbinary, monkeypatch):
+    """``ssnan parse`` with a parser that calls red hair; status, standard output, standard error."""
+    monkeypatch.setattr(parse, "load_parser", lambda options, pictures=None: color_parser)
+
+    def run(*arguments, stdin=b""):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        try:
+            status = main(["parse", *map(str, arguments)])
+        except SystemExit as ended:
+            status = ended.code
+        out, err = capsysbinary.readouterr()
+        return status, out, " ".join(err.decode().split())
+
+    return run
+
+
+def write_photo(path, color="red"):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (30, 20), color).save(path)
+    return path
+
+
+def names(folder):
+    return {path.name for path in folder.iterdir()}
+
+
+def test_kinds_and_parts_are_joined_by_commas_and_swallow_no_photo(run, tmp_path):
+    photo, out = write_photo(tmp_path / "p.jpg"), tmp_path / "out"
+    assert run("--save", "json,masks", "--parts", "hair,face", photo, "-o", out)[0] == 0
+    assert names(out) == {"p.png", "p.json", "p.mask.hair.png", "p.mask.face.png"}
+
+
+def test_photos_stand_before_and_after_flags(run, tmp_path, monkeypatch):
+    for name in ("a.jpg", "b.jpg", "-c.jpg"):
+        write_photo(tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    assert run("a.jpg", "--save", "json", "b.jpg", "-o", "out", "--", "-c.jpg")[0] == 0
+    assert names(tmp_path / "out") == {f"{stem}.{ending}" for stem in ("a", "b", "-c") for ending in ("png", "json")}
+
+
+def test_blanks_between_them_are_named(run, tmp_path):
+    photo = write_photo(tmp_path / "p.jpg")
+    status, _, err = run(photo, "--save", "json", "overlay", "--parts", "hair", "face", "-o", tmp_path / "out")
+    assert status == 1
+    assert "overlay: no such file; several after --save are joined by commas" in err
+    assert "face: no such file; several after --parts are joined by commas" in err
+
+
+def test_unknown_kinds_and_parts_are_met_with_what_was_meant(run, tmp_path):
+    photo = write_photo(tmp_path / "p.jpg")
+    status, _, err = run(photo, "--parts", "hare")
+    assert status == 2
+    assert "no part 'hare'; did you mean 'hair'?" in err
+    status, _, err = run(photo, "--save", "overly")
+    assert status == 2
+    assert "did you mean 'overlay'?" in err
+
+
+def test_from_standard_input_to_standard_output(run, tmp_path):
+    content = write_photo(tmp_path / "p.png").read_bytes()
+    status, out, _ = run("-", "-o", "-", stdin=content)
+    assert status == 0
+    assert (np.asarray(Image.open(io.BytesIO(out))) == 2).all()
+    status, out, _ = run("-", "-o", "-", "--save", "json", stdin=content)
+    assert json.loads(out)["parts"]["hair"]["area"] == 600
+    status, out, _ = run("-", "-o", tmp_path / "out", stdin=content)
+    assert (status, names(tmp_path / "out")) == (0, {"stdin.png"})
+    status, out, err = run("-", "-o", "-", stdin=b"no picture")
+    assert (status, out) == (1, b"")
+    assert "standard input: not a picture" in err
+
+
+def test_only_one_thing_goes_to_standard_output(run, tmp_path):
+    one, two = write_photo(tmp_path / "1.jpg"), write_photo(tmp_path / "2.jpg")
+    for arguments in ([one, two], [one, "--save", "json,overlay"], [one, "--save", "masks"]):
+        status, out, err = run(*arguments, "-o", "-")
+        assert (status, out) == (2, b"")
+        assert "writes one thing of one photo" in err
+    green = write_photo(tmp_path / "green.jpg", "green")
+    status, out, err = run(green, "-o", "-", "--save", "crop")
+    assert (status, out) == (1, b"")
+    assert "nothing to crop, no person in it" in err
+
+
+def test_an_interrupted_folder_goes_on(run, tmp_path):
+    for name in "abc":
+        write_photo(tmp_path / "in" / f"{name}.jpg")
+    out = tmp_path / "out"
+    assert run(tmp_path / "in" / "a.jpg", "-o", out)[0] == 0
+    written = (out / "a.png").stat().st_mtime_ns
+    status, said, _ = run(tmp_path / "in", "-o", out, "--skip-existing")
+    assert (status, said) == (0, f"2 parsed into {out}, 1 skipped\n".encode())
+    assert (out / "a.png").stat().st_mtime_ns == written
+
+
+def test_errors_show_at_once_and_again_at_the_end(run, tmp_path):
+    write_photo(tmp_path / "in" / "good.jpg")
+    (tmp_path / "in" / "bad.jpg").write_bytes(b"")
+    status, out, err = run(tmp_path / "in", "-o", tmp_path / "out")
+    assert status == 1
+    assert err.count("bad.jpg: not a picture") == 2
+    assert "1 not parsed:" in err
+    assert b"1 parsed into" in out
+
+
+def test_folders_of_folders_are_hinted_at(run, tmp_path):
+    write_photo(tmp_path / "in" / "deep" / "a.jpg")
+    status, _, err = run(tmp_path / "in", "-o", tmp_path / "out")
+    assert status == 2
+    assert "--recursive takes them" in err
+    write_photo(tmp_path / "in" / "b.jpg")
+    status, _, err = run(tmp_path / "in", "-o", tmp_path / "out")
+    assert status == 0
+    assert "left out; there are pictures in folders below" in err
+    status, _, err = run(tmp_path / "in", "-o", tmp_path / "out", "--recursive")
+    assert (status, "left out" in err) == (0, False)
+    assert names(tmp_path / "out") == {"b.png", "deep"}
+
+
+def test_two_endings_of_one_name_both_get_a_result(run, tmp_path):
+    write_photo(tmp_path / "in" / "x.jpg")
+    write_photo(tmp_path / "in" / "x.png", "blue")
+    write_photo(tmp_path / "in" / "x.overlay.jpg")
+    assert run(tmp_path / "in", "-o", tmp_path / "out", "--save", "overlay")[0] == 0
+    stems = ("x.jpg", "x.png", "x.overlay.jpg")
+    assert names(tmp_path / "out") == {f"{stem}.{end}" for stem in stems for end in ("png", "overlay.png")}
+
+
+@pytest.mark.parametrize(
+    "name", ["ä ö.jpg", "-x.jpg", "[1].jpg", "a%s{}.jpg", "[red]bold.jpg", ".hidden.jpg", "x.JPEG"]
+)
+def test_odd_names(run, tmp_path, name, monkeypatch):
+    photo = write_photo(tmp_path / "in" / name)
+    assert run(tmp_path / "in", "-o", tmp_path / "out", "--save", "json")[0] == 0
+    assert names(tmp_path / "out") == {f"{photo.stem}.png", f"{photo.stem}.json"}
+    assert json.loads((tmp_path / "out" / f"{photo.stem}.json").read_text())["image"] == name
+    photo.write_bytes(b"")
+    status, _, err = run(tmp_path / "in", "-o", tmp_path / "out")
+    assert status == 1
+    assert f"{name}: not a picture" in err
+
+
+def test_as_a_program(tmp_path):
+    command = [sys.executable, "-m", "ssnan", "parse", "-", "-o", "-"]
+    content = (EXAMPLES / "camera.png").read_bytes()
+    done = subprocess.run(command, input=content, capture_output=True, check=True)
+    assert Image.open(io.BytesIO(done.stdout)).size == (512, 512)

@@ -1,0 +1,52 @@
+from pathlib import Path
+
+from PIL import Image
+
+from ssnan.parsing.inputs import STANDARD_INPUT, find_inputs, pictures_below
+
+
+def write_photo(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (3, 2)).save(path)
+    return path
+
+
+def test_files_folders_and_patterns(tmp_path):
+    one = write_photo(tmp_path / "in" / "one.jpg")
+    deep = write_photo(tmp_path / "in" / "deep" / "two.png")
+    (tmp_path / "in" / "notes.txt").write_text("no picture")
+    folder = str(tmp_path / "in")
+    assert set(find_inputs([folder], recursive=False)) == {one}
+    found = find_inputs([folder], recursive=True)
+    assert {str(name) for name in found.values()} == {"one", "deep/two"}
+    assert set(found) == {one, deep}
+    assert set(find_inputs([f"{folder}/*.jpg"], recursive=False)) == {one}
+    assert find_inputs([f"{folder}/*.gif"], recursive=False) == {}
+    assert find_inputs(["-"], recursive=False) == {STANDARD_INPUT: Path("stdin")}
+
+
+def named(*names):
+    """Names of the results of files with these names, which need not exist."""
+    return [str(name) for name in find_inputs(names, recursive=False).values()]
+
+
+def test_endings_stay_only_where_two_results_would_have_one_name():
+    assert named("x.jpg", "y.png") == ["x", "y"]
+    assert named("x.jpg", "x.png", "y.png") == ["x.jpg", "x.png", "y"]
+    assert named("x.jpg", "x.png", "x.jpg.png") == ["x.jpg", "x.png", "x.jpg.png"]
+    assert named("x.jpg", "x.mp4") == ["x", "x"]  # x.png, and x.labels.mkv
+    assert named("x.mov", "x.mp4") == ["x.mov", "x.mp4"]
+    assert named("a.b.jpg", "a.c.jpg") == ["a.b", "a.c"]
+
+
+def test_a_photo_named_as_another_s_result_keeps_its_ending():
+    assert named("a.jpg", "a.overlay.jpg") == ["a", "a.overlay.jpg"]
+    assert named("a.jpg", "a.mask.hair.jpg", "b.json.png") == ["a", "a.mask.hair.jpg", "b.json"]
+    assert named("a.overlay.jpg") == ["a.overlay"]
+
+
+def test_pictures_below_a_folder(tmp_path):
+    write_photo(tmp_path / "top.jpg")
+    assert not pictures_below(tmp_path)
+    write_photo(tmp_path / "one" / "two" / "deep.jpg")
+    assert pictures_below(tmp_path)
