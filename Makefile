@@ -1,16 +1,16 @@
 PYTHON ?= python3
 
-.PHONY: demo test clean
+.PHONY: demo test clean python
 
 # Install what parsing needs, parse the example photos, say where to look.
-demo:
+demo: python
 	$(PYTHON) -m venv .venv
 	.venv/bin/pip install --quiet --constraint constraints.txt .
-	.venv/bin/ssnan parse examples --output demo --save overlay json confidence
+	.venv/bin/ssnan parse examples --output demo --save overlay,json,confidence
 	@echo "Open demo/astronaut.overlay.png, demo/grace_hopper.overlay.png and demo/camera.overlay.png."
 
 # Install everything, then lint, types, the contract between the floors, tests.
-test:
+test: python
 	$(PYTHON) -m venv .venv-test
 	.venv-test/bin/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	.venv-test/bin/ruff check src tests benchmarks tools
@@ -18,6 +18,12 @@ test:
 	.venv-test/bin/mypy
 	.venv-test/bin/lint-imports
 	.venv-test/bin/pytest
+
+# Older versions would end in a riddle of pip's about versions that do not fit together.
+python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
+	  f"ssnan needs Python 3.11 or newer, $(PYTHON) is {sys.version.split()[0]}; try make PYTHON=python3.12")'
+	@$(PYTHON) -c 'import venv, ensurepip' || (echo "$(PYTHON) has no venv; on Debian: apt install python3-venv"; exit 1)
 
 clean:
 	rm -rf .venv .venv-test demo build src/*.egg-info

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 from torchvision import tv_tensors
+from torchvision.transforms import v2
 
 from fakes.lip import person
 from ssnan.data.transforms import (
@@ -10,7 +11,6 @@ from ssnan.data.transforms import (
     LowResolution,
     MirrorWithSwap,
     RandomScale,
-    Recompress,
     geometric,
     photometric,
 )
@@ -76,7 +76,7 @@ def test_padding_is_mean_colour_and_ignored(sample):
     assert (image[:, padded] == torch.tensor([124, 116, 104], dtype=torch.uint8)[:, None]).all()
 
 
-@pytest.mark.parametrize("transform", [photometric(), Darken(), LowResolution(), Recompress()])
+@pytest.mark.parametrize("transform", [photometric(), Darken(), LowResolution(), v2.JPEG((25, 80))])
 def test_photometric_changes_leave_the_labels_alone(sample, transform):
     torch.manual_seed(0)
     changed = 0

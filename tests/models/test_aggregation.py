@@ -102,3 +102,23 @@ def test_pooling_over_scales_by_hand():
 def test_wrong_number_of_scales():
     with pytest.raises(ValueError, match="expected 3 maps"):
         NeuralAggregation(2, 3)([torch.randn(1, 2, 4, 4)] * 2)
+
+
+@pytest.mark.parametrize(
+    "aggregation",
+    [
+        NeuralAggregation(4, 2, hidden=8),
+        SharedNeuralAggregation(4, hidden=8),
+        AverageAggregation(),
+        MaximumAggregation(),
+    ],
+    ids=lambda aggregation: type(aggregation).__name__,
+)
+def test_maps_that_cannot_be_fused_are_refused_with_a_remedy(aggregation):
+    with pytest.raises(ValueError, match=r"one shape, got \(1, 4, 5, 6\) and \(1, 4, 3, 3\); .*at_finest"):
+        aggregation([torch.zeros(1, 4, 5, 6), torch.zeros(1, 4, 3, 3)])
+    with pytest.raises(ValueError, match="got none"):
+        aggregation([])
+    if aggregation.channels:
+        with pytest.raises(ValueError, match="maps of 4 channels, got 7"):
+            aggregation([torch.zeros(1, 7, 5, 6)] * 2)

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
 from lightning import Trainer
@@ -11,6 +13,7 @@ from ssnan.training import ParsingTask
 
 def task(**options):
     torch.manual_seed(0)
+    options = {"learning_rate": 1e-3, "warmup": 0} | options
     network = SSNAN(20, Backbone("resnet10t", stage=2), scales=(0.5, 1.0), aggregation=AverageAggregation())
     return ParsingTask(network, **options)
 
@@ -50,6 +53,17 @@ def test_warmup_rises_linearly():
     assert [base / (0.001 * (1 - i / 20) ** 0.9) for i, (base, _) in enumerate(seen[:6])] == pytest.approx(
         [0.2, 0.4, 0.6, 0.8, 1.0, 1.0]
     )
+
+
+def test_defaults_suit_a_small_run():
+    """The rate in proportion to the batch, and a tenth of the run to reach it."""
+    module = task(learning_rate=None, warmup=None)
+    module.trainer = Trainer(max_steps=50, logger=False, enable_checkpointing=False, barebones=True)
+    module.trainer.datamodule = SimpleNamespace(batch_size=6)
+    configured = module.configure_optimizers()
+    schedule = configured["lr_scheduler"]["scheduler"].lr_lambdas[0]
+    assert [group["initial_lr"] for group in configured["optimizer"].param_groups] == pytest.approx([2e-4, 2e-3])
+    assert [schedule(i) / (1 - i / 50) ** 0.9 for i in range(7)] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1, 1, 1])
 
 
 @pytest.mark.parametrize("form", ["weighted", "product"])

@@ -7,62 +7,23 @@ import pytest
 import torch
 import yaml
 from PIL import Image
+from safetensors.torch import save_file
 
 from fakes.custom import write_custom
 from fakes.lip import person
 from fakes.pascal_person_part import write_pascal_person_part
 from ssnan.commands import main
 from ssnan.evaluation.metrics import Score, confusion_matrix
+from ssnan.export.onnx import compress
 from ssnan.labels import LIP
 from ssnan.loading import load
 from ssnan.losses import ParsingLoss
 from ssnan.models import SSNAN, Backbone, NeuralAggregation
+from ssnan.models.weights import read_network
+from ssnan.parsing.card import ModelError, find_card
 from ssnan.parsing.upsampling import labels_at
+from ssnan.training.checkpoint import read_task
 from ssnan.training.main import train
-
-
-@pytest.fixture
-def config(lip_root, tmp_path):
-    values = {
-        "data": {
-            "sources": [{"root": str(lip_root)}],
-            "validation": str(lip_root),
-            "preprocessing": {"longest_side": 64},
-            "crop": [64, 48],
-            "photometric": 0.5,
-            "batch_size": 2,
-            "num_workers": 0,
-        },
-        "model": {
-            "network": {
-                "class_path": "ssnan.models.SSNAN",
-                "init_args": {
-                    "backbone": {"name": "resnet10t", "output_stride": 8},
-                    "aggregation": {
-                        "class_path": "ssnan.models.NeuralAggregation",
-                        "init_args": {"channels": 20, "num_scales": 3, "hidden": 8},
-                    },
-                },
-            },
-            "joint_form": "weighted",
-        },
-        "trainer": {
-            "max_epochs": 2,
-            "accelerator": "cpu",
-            "num_sanity_val_steps": 0,
-            "log_every_n_steps": 1,
-            "enable_model_summary": False,
-        },
-    }
-    path = tmp_path / "tiny.yaml"
-    path.write_text(yaml.safe_dump(values))
-    return str(path)
-
-
-@pytest.fixture
-def plain_run(config, tmp_path):
-    train(["--config", config, "--output", str(tmp_path / "plain"), "--trainer.max_epochs", "1"])
-    return tmp_path / "plain"
 
 
 def weights(run):
@@ -89,7 +50,7 @@ def test_a_run_in_pieces_ends_where_a_run_in_one_does(config, tmp_path, where):
     assert moved > 0
 
 
-def test_from_config_to_checkpoint_to_second_step_to_map(config, lip_root, tmp_path, capsys):
+def test_from_config_to_checkpoint_to_second_step(config, lip_root, tmp_path, capsys):
     run, second = tmp_path / "run", tmp_path / "second"
     assert main(["train", "--config", config, "--output", str(run), "--trainer.max_epochs", "1"]) == 0
     best = run / "checkpoints" / "best.ckpt"
@@ -101,13 +62,6 @@ def test_from_config_to_checkpoint_to_second_step_to_map(config, lip_root, tmp_p
     torch.testing.assert_close(after["network.classifier.weight"], before["network.classifier.weight"])
 
     assert main(["evaluate", "--model", str(best), "--data", str(lip_root)]) == 0
-    target = tmp_path / "tiny.onnx"
-    assert main(["export", "--model", str(best), "-o", str(target)]) == 0
-    photo = tmp_path / "p.png"
-    Image.fromarray(person()[0]).save(photo)
-    assert main(["parse", "--model", str(target), str(photo), "-o", str(tmp_path / "out")]) == 0
-    with Image.open(tmp_path / "out" / "p.png") as labels:
-        assert labels.size == (64, 96)
 
 
 def on(config, root, label_set, tmp_path):
@@ -203,28 +157,110 @@ def test_report_of_a_run_with_figures(config, plain_run, lip_root, tmp_path, cap
         assert figure.height == 26 + 2 * 324 - 4
 
 
-@pytest.mark.parametrize(("may_lose", "status"), [(1.0, 0), (-1.0, 1)])
-def test_export_in_8_bits_measures_what_it_costs(plain_run, lip_root, tmp_path, capsys, monkeypatch, may_lose, status):
+@pytest.fixture(scope="module")
+def exported(plain_run, tmp_path_factory):
+    """The plain run's network for engines, and its weights in 16 bits; made by the command."""
+    folder = tmp_path_factory.mktemp("exported")
+    files = ["-o", str(folder / "n.onnx"), "--weights", str(folder / "start.safetensors"), "--longest-side", "97"]
+    assert main(["export", "--model", str(plain_run / "checkpoints" / "best.ckpt"), *files]) == 0
+    return folder
+
+
+def test_exported_parses_and_knows_its_size(exported, tmp_path):
+    photo = tmp_path / "p.png"
+    Image.fromarray(person()[0]).save(photo)
+    assert main(["parse", "--model", str(exported / "n.onnx"), str(photo), "-o", str(tmp_path / "out")]) == 0
+    with Image.open(tmp_path / "out" / "p.png") as labels:
+        assert labels.size == (64, 96)
+    assert load(exported / "n.onnx").preprocessing.longest_side == 97
+
+
+def test_weights_to_start_from_are_small_and_begin_where_the_run_ended(exported, plain_run):
+    checkpoint, start = plain_run / "checkpoints" / "best.ckpt", exported / "start.safetensors"
+    begun = read_task(checkpoint).network.state_dict()
+    assert start.stat().st_size < 0.55 * sum(value.nbytes for value in begun.values())
+    for key, value in read_network(start).items():
+        torch.testing.assert_close(value.float(), begun[key].float(), rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("may_lose", [1.0, -1.0])
+def test_8_bits_measure_what_they_cost(exported, lip_root, tmp_path, monkeypatch, may_lose):
     monkeypatch.setattr("ssnan.export.onnx.MAY_LOSE", may_lose)
-    checkpoint, target = plain_run / "checkpoints" / "best.ckpt", tmp_path / "m" / "eight.onnx"
-    arguments = ["export", "--model", str(checkpoint), "-o", str(target), "--longest-side", "97"]
-    capsys.readouterr()
-    assert main([*arguments, "--precision", "int8", "--calibrate", str(lip_root)]) == status
-    said = capsys.readouterr()
-    assert ("fp32, onnxruntime" in said.out) == ("int8, openvino" in said.out) == (status == 0)
-    assert ("is left in fp32" in said.err) == (status == 1)
-    own = {"eight.xml", "eight.bin"} if status == 0 else set()
-    assert {path.name for path in target.parent.iterdir()} == {"eight.onnx", "eight.json"} | own
-    assert load(target).preprocessing.longest_side == 97
-    if status == 0:
-        with pytest.raises(SystemExit) as ended:
-            main([*arguments, "--precision", "int8"])
-        assert ended.value.code == 2
+    for name in ("n.onnx", "n.json"):
+        shutil.copy(exported / name, tmp_path)
+    card = find_card(tmp_path / "n.onnx")
+    if may_lose < 0:
+        before = (tmp_path / "n.onnx").read_bytes()
+        with pytest.raises(ModelError, match="is left in fp32"):
+            compress(card, "int8", [lip_root])
+        assert (tmp_path / "n.onnx").read_bytes() == before
+    else:
+        _, reached = compress(card, "int8", [lip_root])
+        assert reached.keys() == {"fp32, onnxruntime", "int8, onnxruntime", "int8, openvino"}
+        assert load(tmp_path / "n.onnx", "openvino").preprocessing.longest_side == 97
+    own = {"n.xml", "n.bin"} if may_lose > 0 else set()
+    assert own == {path.name for path in tmp_path.glob("n.*")} - {"n.onnx", "n.json"}
+
+
+def test_8_bits_need_pictures(capsys):
+    assert main(["export", "--model", "x.ckpt", "-o", "x.onnx", "--precision", "int8"]) == 2
+    assert "--calibrate DIR belongs to" in capsys.readouterr().err
 
 
 def test_wrong_config_is_one_clear_line(config, tmp_path, capsys):
     assert main(["train", "--config", config, "--data.validation", str(tmp_path / "none")]) == 1
     assert "no such folder" in capsys.readouterr().err
+
+
+def test_max_time_ends_a_run(config, tmp_path):
+    """Time is up before the first epoch is."""
+    train(["--config", config, "--output", str(tmp_path / "run"), "--trainer.max_time", "00:00:00:00"])
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert results["images_seen"] <= 2
+
+
+def test_averaged_weights_are_what_is_saved(config, plain_run, tmp_path):
+    run = tmp_path / "run"
+    train(["--config", config, "--output", str(run), "--trainer.max_epochs", "1", "--ema", "0.9"])
+    last = torch.load(run / "checkpoints" / "last.ckpt", weights_only=False)
+    averaged, current = last["state_dict"], last["current_model_state"]
+    # The raw weights went the way of the run without averaging; the average lies between there and the start.
+    for name, value in weights(plain_run).items():
+        torch.testing.assert_close(current[name], value, rtol=0, atol=0)
+    name = "network.classifier.weight"
+    assert (averaged[name] - current[name]).abs().max() > 0
+    assert averaged[name].norm() < current[name].norm() * 2
+
+
+@pytest.mark.parametrize("start", ["nonesuch", "other"])
+def test_a_start_that_does_not_fit_is_one_clear_line(config, tmp_path, capsys, start):
+    if start == "other":
+        start = str(tmp_path / "other.safetensors")
+        save_file({"network.backbone.features.a.weight": torch.zeros(3)}, start)
+    assert main(["train", "--config", config, "--output", str(tmp_path / "run"), "--model.start_from", start]) == 1
+    error = capsys.readouterr().err
+    assert "start_from" in error
+    assert "Traceback" not in error
+
+
+def test_weights_that_cannot_be_downloaded_are_one_clear_line(config, tmp_path, capsys, monkeypatch):
+    def nobody(*_, **__):
+        raise OSError("Name or service not known")
+
+    monkeypatch.setattr("socket.getaddrinfo", nobody)
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    arguments = ["--config", config, "--output", str(tmp_path / "run"), "--model.backbone_weights", "timm"]
+    assert main(["train", *arguments]) == 1
+    error = capsys.readouterr().err
+    assert "of resnet10t: cannot be downloaded" in error
+    assert "Retrying" not in error
+
+
+def test_shipped_recipes_go_by_their_names(capsys):
+    for name in (["--config", "lip/ss_nan"], ["--config=lip/ss_nan.yaml"]):
+        with pytest.raises(SystemExit):
+            train([*name, "--print_config"])
+        assert yaml.safe_load(capsys.readouterr().out)["output"] == "runs/lip/ss_nan"
 
 
 def test_overfits_two_pictures():

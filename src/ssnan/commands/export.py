@@ -14,6 +14,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", type=Path, required=True, metavar="CKPT", help="checkpoint of ssnan train")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.onnx", help="where to write it")
     parser.add_argument("--about", type=Path, metavar="FILE.json", help="notes to copy into the card")
+    parser.add_argument(
+        "--weights", type=Path, metavar="FILE.safetensors", help="write the weights there too, to start a training from"
+    )
     parser.add_argument("--longest-side", type=positive, metavar="PIXELS", help="of the network's input")
     parser.add_argument(
         "--precision",
@@ -36,13 +39,15 @@ def run(options: argparse.Namespace) -> int:
     if (options.precision == "fp32") == bool(options.calibrate):
         return complain("--calibrate DIR belongs to --precision bf16 and int8, and they need it", MISUSED)
     try:
-        from ssnan.export.onnx import compress, export_checkpoint
+        from ssnan.export.onnx import compress, export_checkpoint, save_weights
     except ModuleNotFoundError as error:
         return complain(f"export needs {error.name}; pip install 'ssnan[train]'", FAILED)
     from ssnan.parsing.card import ModelError
 
     try:
         card = export_checkpoint(options.model, options.output, options.about, options.longest_side)
+        if options.weights is not None:
+            save_weights(options.model, options.weights)
     except ModelError as error:
         return complain(str(error), MISUSED)
     if options.precision != "fp32":
@@ -55,4 +60,6 @@ def run(options: argparse.Namespace) -> int:
             print(f"  {100 * mean_iou:.2f} {name}")
     for engine, file in card.files.items():
         print(f"wrote {file} for {engine}")
+    if options.weights is not None:
+        print(f"wrote {options.weights} for model.start_from")
     return 0

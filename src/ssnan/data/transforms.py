@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
-import PIL.Image
 import torch
 from torch import Tensor
 from torchvision import tv_tensors
@@ -106,25 +104,6 @@ class LowResolution(v2.Transform):
         return F.resize(F.resize(inpt, small, antialias=True), size, antialias=True)
 
 
-class Recompress(v2.Transform):
-    """The artefacts of JPEG at a quality uniform in ``low`` .. ``high``."""
-
-    _transformed_types = (tv_tensors.Image,)
-
-    def __init__(self, low: int = 25, high: int = 80) -> None:
-        super().__init__()
-        self.low = low
-        self.high = high
-
-    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
-        return {"quality": int(torch.randint(self.low, self.high + 1, ()))}
-
-    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
-        buffer = io.BytesIO()
-        F.to_pil_image(inpt).save(buffer, "JPEG", quality=params["quality"])
-        return tv_tensors.Image(F.pil_to_tensor(PIL.Image.open(buffer)))
-
-
 class Darken(v2.Transform):
     """A dark exposure: gamma up to ``gamma``, then a gain down to 1 / ``gamma``, and sensor noise."""
 
@@ -178,7 +157,7 @@ def photometric() -> v2.Transform:
             v2.RandomApply([Darken()], p=0.12),
             v2.RandomApply([v2.GaussianBlur(5, sigma=(0.3, 1.5))], p=0.08),
             v2.RandomApply([LowResolution()], p=0.12),
-            v2.RandomApply([Recompress()], p=0.1),
+            v2.RandomApply([v2.JPEG((25, 80))], p=0.1),
         ]
     )
 

@@ -15,6 +15,7 @@ import onnx
 import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ssnan.data.layouts import open_split
@@ -65,6 +66,21 @@ def export_checkpoint(
     card = ModelCard(output.stem, task.label_set, task.preprocessing, {"onnxruntime": output}, notes)
     card.write(output.with_suffix(".json"))
     return card
+
+
+def save_weights(checkpoint: Path, output: Path) -> None:
+    """Write the weights of a checkpoint as ``output`` (.safetensors) for ``model.start_from``: matrices and
+    filters in 16 bits, the rest as it is.
+
+    Raises:
+        ModelError: no checkpoint.
+    """
+    state = read_task(checkpoint).network.state_dict()
+    output.parent.mkdir(parents=True, exist_ok=True)
+    save_file(
+        {f"network.{key}": (value.half() if value.ndim > 1 else value).contiguous() for key, value in state.items()},
+        output,
+    )
 
 
 def compress(card: ModelCard, precision: str, data: Sequence[Path]) -> tuple[ModelCard, dict[str, float]]:

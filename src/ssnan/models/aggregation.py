@@ -30,7 +30,30 @@ class Aggregation(nn.Module, ABC):
         Returns:
             The fused map (B, C, h, w) and the weights of Eq. 2 (B, N_S, h, w); None for the weights
             where channels choose their scales apart.
+
+        Raises:
+            ValueError: maps of different shapes, or of channels or a number it was not built for.
         """
+
+    def check(self, maps: Sequence[Tensor]) -> None:
+        """Raise :meth:`forward`'s ValueError where ``maps`` cannot be fused."""
+        if torch.compiler.is_compiling():
+            return  # sizes are symbols then, and comparing them would fix them
+        if not maps:
+            raise ValueError("expected maps to fuse, got none")
+        shapes = [tuple(one.shape) for one in maps]
+        if len(set(shapes)) > 1:
+            raise ValueError(
+                f"expected maps of one shape, got {' and '.join(map(str, dict.fromkeys(shapes)))}; "
+                "ssnan.models.pyramid.at_finest brings them to the finest one's size"
+            )
+        if self.channels not in (None, shapes[0][1]):
+            raise ValueError(f"expected maps of {self.channels} channels, got {shapes[0][1]}")
+        if self.num_scales not in (None, len(maps)):
+            raise ValueError(
+                f"expected {self.num_scales} maps, one a scale, got {len(maps)}; the paper's module is built "
+                "for a fixed number of scales, SharedNeuralAggregation takes any"
+            )
 
 
 class NeuralAggregation(Aggregation):
@@ -53,16 +76,7 @@ class NeuralAggregation(Aggregation):
         self.attention = _attention(channels * num_scales, hidden, num_scales)
 
     def forward(self, maps: Sequence[Float[Tensor, "b c h w"]]) -> Aggregated:
-        """As :meth:`Aggregation.forward`.
-
-        Raises:
-            ValueError: the number of maps is not ``num_scales``.
-        """
-        if len(maps) != self.num_scales:
-            raise ValueError(
-                f"expected {self.num_scales} maps, one a scale, got {len(maps)}; the paper's module is built "
-                "for a fixed number of scales, SharedNeuralAggregation takes any"
-            )
+        self.check(maps)
         weights = self.attention(torch.cat(list(maps), dim=1)).softmax(dim=1)
         return weighted_sum(weights, maps), weights
 
@@ -86,6 +100,7 @@ class SharedNeuralAggregation(Aggregation):
         self.attention = _attention(channels, hidden, 1)
 
     def forward(self, maps: Sequence[Float[Tensor, "b c h w"]]) -> Aggregated:
+        self.check(maps)
         weights = torch.cat([self.attention(one) for one in maps], dim=1).softmax(dim=1)
         return weighted_sum(weights, maps), weights
 
@@ -94,6 +109,7 @@ class AverageAggregation(Aggregation):
     """Average pooling over scales: w ≡ 1 / N_S."""
 
     def forward(self, maps: Sequence[Float[Tensor, "b c h w"]]) -> Aggregated:
+        self.check(maps)
         batch, _, height, width = maps[0].shape
         weights = maps[0].new_full((batch, len(maps), height, width), 1 / len(maps))
         return weighted_sum(weights, maps), weights
@@ -103,6 +119,7 @@ class MaximumAggregation(Aggregation):
     """Maximum pooling over scales, each channel for itself."""
 
     def forward(self, maps: Sequence[Float[Tensor, "b c h w"]]) -> Aggregated:
+        self.check(maps)
         fused = maps[0]
         for one in maps[1:]:
             fused = torch.maximum(fused, one)

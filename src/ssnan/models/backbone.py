@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from ssnan.models.vgg import VGG
-from ssnan.models.weights import grown, in_feature_names, read_weights
+from ssnan.models.weights import downloaded, grown, in_feature_names, read_weights
 
 
 class _TimmFeatures(nn.Module):
@@ -41,12 +41,9 @@ class _TimmFeatures(nn.Module):
         that a shallower network's file lacks are grown, see :func:`ssnan.models.weights.grown`.
 
         Raises:
-            ValueError: no such file, a tensor is missing, or one has another shape.
+            ValueError: no such file, a tensor is missing or has another shape, or the download fails.
         """
-        if weights == "timm":
-            state = timm.create_model(self.name, pretrained=True).state_dict()
-        else:
-            state = read_weights(weights)
+        state = downloaded(self.name) if weights == "timm" else read_weights(weights)
         own = self.features.state_dict()
         state = grown(in_feature_names(state, own), own, silence="conv" if self.frozen_batch_norm else "norm")
         missing = [key for key in own if key not in state and not key.endswith("num_batches_tracked")]

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+import urllib.error
+import urllib.request
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Literal
 
+import timm
 import torch
+from huggingface_hub import constants
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -47,6 +51,37 @@ def read_weights(path: str) -> State:
         return in_timm_names({key.removeprefix("module."): value for key, value in state.items()})
     except Exception as error:
         raise ValueError(f"backbone weights {path!r}: cannot be read ({error})") from None
+
+
+def downloaded(name: str) -> State:
+    """Tensors of timm's own weights for the network ``name``, from its cache or its hub.
+
+    Raises:
+        ValueError: they are neither cached nor can be reached.
+    """
+    offline = constants.HF_HUB_OFFLINE
+    try:
+        # The hub's client tries for a minute; one look tells whether there is a network at all.
+        constants.HF_HUB_OFFLINE = offline or not _reachable(constants.ENDPOINT)
+        return timm.create_model(name, pretrained=True).state_dict()
+    except Exception as error:  # of the hub's client, of the sockets below it, of timm where no weights exist
+        reason = (str(error) or type(error).__name__).strip().splitlines()[0]
+        raise ValueError(
+            f"backbone weights 'timm' of {name}: cannot be downloaded ({reason}); give a file as "
+            "model.backbone_weights, or start from a bundled model with model.start_from"
+        ) from None
+    finally:
+        constants.HF_HUB_OFFLINE = offline
+
+
+def _reachable(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(address, timeout=5):
+            return True
+    except urllib.error.HTTPError:
+        return True  # somebody answered
+    except OSError:
+        return False
 
 
 def read_network(source: str | Path) -> State:

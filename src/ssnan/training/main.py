@@ -9,7 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from lightning import Trainer
-from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint, RichProgressBar, Timer
+from lightning.pytorch.callbacks import (
+    EMAWeightAveraging,
+    LearningRateMonitor,
+    ModelCheckpoint,
+    RichProgressBar,
+    Timer,
+)
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 
@@ -28,6 +34,12 @@ class TrainingCLI(LightningCLI):
         parser.add_argument("--output", type=Path, default=Path("runs/latest"), help="folder of the run")
         parser.add_argument("--resume", type=bool, default=True, help="continue from OUTPUT/checkpoints/last.ckpt")
         parser.add_argument(
+            "--ema",
+            type=float | None,
+            default=None,
+            help="average the weights with this decay, such as 0.999; the average is validated and saved",
+        )
+        parser.add_argument(
             "--stop_after",
             type=float | None,
             default=None,
@@ -39,6 +51,8 @@ class TrainingCLI(LightningCLI):
             "data.label_set", "model.network.init_args.num_classes", compute_fn=lambda name: len(label_set_of(name))
         )
         parser.link_arguments("data.preprocessing", "model.preprocessing")
+        # A few pictures far from what the initial weights know can throw any rate off; 10 touches nothing else.
+        parser.set_defaults({"trainer.gradient_clip_val": 10.0})
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         output = self.config["output"]
@@ -55,7 +69,8 @@ class TrainingCLI(LightningCLI):
             LearningRateMonitor("step"),
             *([] if self.config["trainer"]["enable_progress_bar"] is False else [RichProgressBar()]),
             ValidationPictures(),
-            Timer(),
+            *([] if self.config["trainer"]["max_time"] else [Timer()]),  # the trainer's own one then
+            *([EMAWeightAveraging(decay=self.config["ema"])] if self.config["ema"] else []),
             self.stop_after,
         ]
         return super().instantiate_trainer(
@@ -72,6 +87,7 @@ NOISE = (
     "Checkpoint directory .* exists and is not empty",  # a resumed run
     "The '.*_dataloader' does not have many workers",
     r"`ModelCheckpoint\(monitor='val/mean_iou'\)` could not find",  # a run that ends before its first validation
+    "The image decoding and encoding capabilities of TorchVision",  # used by its own v2.JPEG
     "Precision bf16-mixed is not supported by the model summary",
     r"\s*By default only one JsonargparseDeprecationWarning",
     r"(?s).*was deprecated in v4\.\d+\.\d+ and will be removed in v5",  # Lightning's use of jsonargparse
@@ -106,6 +122,7 @@ def command_line(arguments: Sequence[str]) -> TrainingCLI:
         args=with_shipped_configs(arguments),
         auto_configure_optimizers=False,
         save_config_kwargs={"overwrite": True},
+        parser_kwargs={"prog": "ssnan train"},
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import torch
@@ -17,7 +18,10 @@ from ssnan.data.datamodule import ParsingData
 from ssnan.evaluation.evaluate import numbers
 from ssnan.evaluation.report import RESULTS
 from ssnan.models import ParsingNetwork
-from ssnan.training.task import ParsingTask
+from ssnan.training.task import ParsingTask, pictures_per_step
+
+TIMED = 2.0
+"""Seconds over which a network is timed."""
 
 
 def write_results(trainer: Trainer, task: ParsingTask, data: ParsingData, best: Path, seed: int) -> Path:
@@ -25,7 +29,6 @@ def write_results(trainer: Trainer, task: ParsingTask, data: ParsingData, best: 
     epochs, minutes = trainer.current_epoch, _minutes(trainer)
     steps = trainer.global_step
     [logged] = trainer.validate(task, datamodule=data, ckpt_path=str(best), verbose=False, weights_only=False)
-    per_step = data.batch_size * trainer.accumulate_grad_batches * trainer.world_size
     results: dict[str, Any] = {
         "system": type(task.network).__name__,
         "label_set": task.label_set.as_dict(),
@@ -34,7 +37,7 @@ def write_results(trainer: Trainer, task: ParsingTask, data: ParsingData, best: 
         "sources": [source.root.name for source in data.sources],
         "seed": seed,
         "epochs": epochs,
-        "images_seen": steps * per_step,
+        "images_seen": steps * pictures_per_step(trainer, data.batch_size),
         "minutes": round(minutes, 2),
         "parameters": sum(parameter.numel() for parameter in task.network.parameters()),
         "flops_321": flops(task.network, 321),
@@ -69,10 +72,12 @@ def seconds(network: ParsingNetwork, side: int) -> float:
         globals={"network": network.eval(), "picture": picture},
         num_threads=torch.get_num_threads(),
     )
-    stopwatch.timeit(2)  # first calls allocate
-    measured = stopwatch.blocked_autorange(min_run_time=2).median
+    stopwatch.timeit(1)  # the first call allocates
+    laps = [stopwatch.timeit(1).mean]
+    while sum(laps) < TIMED:
+        laps.append(stopwatch.timeit(1).mean)
     network.train(training)
-    return float(measured)
+    return median(laps)
 
 
 def _picture(network: ParsingNetwork, side: int) -> Tensor:

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from lightning import LightningModule
+from lightning import LightningModule, Trainer
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.nn.functional import interpolate
@@ -27,6 +27,9 @@ from ssnan.models.weights import read_network, take_over
 from ssnan.parsing.preprocessing import Preprocessing
 
 log = logging.getLogger("ssnan")
+
+PAPER_RATE, PAPER_BATCH = 1e-3, 30
+"""Section 4.1: base rate, and the pictures of one step that it is for."""
 
 
 class ParsingTask(LightningModule):
@@ -50,10 +53,12 @@ class ParsingTask(LightningModule):
             taken: 0 not at all, 1 as SegNet does.
         deep_supervision: supervise every scale.
         loss_stride: compare every n-th pixel, see :class:`ParsingLoss`.
-        learning_rate: base rate; 0.001 in the paper.
+        learning_rate: base rate; if None the paper's 0.001 for 30 pictures a step, and in proportion for
+            fewer or more.
         classifier_factor: how much faster classifier and aggregation learn; 10 in the paper.
         momentum, weight_decay, power: 0.9, 5e-4 and 0.9 in the paper.
-        warmup: iterations over which the rate rises linearly; 0 in the paper.
+        warmup: iterations over which the rate rises linearly; 0 in the paper. If None a tenth of all, at
+            most 100.
         compiled: train through ``torch.compile``; worth its minute on an accelerator.
 
     Attributes:
@@ -78,12 +83,12 @@ class ParsingTask(LightningModule):
         class_balancing: float = 0.0,
         deep_supervision: bool = True,
         loss_stride: int = 1,
-        learning_rate: float = 1e-3,
+        learning_rate: float | None = None,
         classifier_factor: float = 10.0,
         momentum: float = 0.9,
         weight_decay: float = 5e-4,
         power: float = 0.9,
-        warmup: int = 0,
+        warmup: int | None = None,
         compiled: bool = False,
     ) -> None:
         super().__init__()
@@ -137,6 +142,11 @@ class ParsingTask(LightningModule):
             pixels = data.class_pixels()
             weights = median_frequency_weights(pixels, self.class_balancing)
             self.criterion.class_weights = torch.from_numpy(weights).float().to(self.device)
+
+    def on_train_start(self) -> None:
+        # A small set's epochs have few steps, and each should leave a point in TensorBoard.
+        trainer: Any = self.trainer
+        trainer.log_every_n_steps = max(1, min(trainer.log_every_n_steps, trainer.num_training_batches))
 
     def on_train_epoch_start(self) -> None:
         # A resumed run meets the same random numbers (dropout) as one that was never interrupted.
@@ -194,11 +204,15 @@ class ParsingTask(LightningModule):
         return interpolate(scores, size=sample.labels.shape, mode="bilinear", align_corners=True)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
+        rate = self.learning_rate
+        if rate is None:
+            data = self.trainer.datamodule  # type: ignore[attr-defined]
+            rate = PAPER_RATE / PAPER_BATCH * pictures_per_step(self.trainer, data.batch_size)
         fast = {id(parameter) for parameter in self.network.classifier_parameters()}
         trainable = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
         groups = [
-            {"params": [p for p in trainable if id(p) not in fast], "lr": self.learning_rate},
-            {"params": [p for p in trainable if id(p) in fast], "lr": self.learning_rate * self.classifier_factor},
+            {"params": [p for p in trainable if id(p) not in fast], "lr": rate},
+            {"params": [p for p in trainable if id(p) in fast], "lr": rate * self.classifier_factor},
         ]
         optimizer = torch.optim.SGD(groups, momentum=self.momentum, weight_decay=self.weight_decay)
         total = int(self.trainer.estimated_stepping_batches)
@@ -206,5 +220,11 @@ class ParsingTask(LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": poly, "interval": "step"}}
 
     def _factor(self, step: int, total: int) -> float:
-        warm = min(1.0, (step + 1) / self.warmup) if self.warmup else 1.0
+        warmup = min(100, total // 10) if self.warmup is None else self.warmup
+        warm = min(1.0, (step + 1) / warmup) if warmup else 1.0
         return warm * max(0.0, 1 - step / total) ** self.power
+
+
+def pictures_per_step(trainer: Trainer, batch_size: int) -> int:
+    """Pictures that one step of the optimizer learns from, on all devices together."""
+    return batch_size * trainer.accumulate_grad_batches * trainer.world_size

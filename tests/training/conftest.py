@@ -1,0 +1,62 @@
+import pytest
+import yaml
+
+from fakes.lip import write_lip
+from ssnan.training.main import train
+
+
+@pytest.fixture(autouse=True)
+def timed_once(monkeypatch):
+    """``results.json`` holds the seconds of a single call."""
+    monkeypatch.setattr("ssnan.training.results.TIMED", 0.0)
+
+
+@pytest.fixture(scope="session")
+def config(tmp_path_factory):
+    """A training of seconds on drawn people; nobody changes what lies there."""
+    folder = tmp_path_factory.mktemp("training")
+    lip_root = write_lip(folder / "lip")
+    values = {
+        "data": {
+            "sources": [{"root": str(lip_root)}],
+            "validation": str(lip_root),
+            "preprocessing": {"longest_side": 64},
+            "crop": [64, 48],
+            "photometric": 0.5,
+            "batch_size": 2,
+            "num_workers": 0,
+        },
+        "model": {
+            "network": {
+                "class_path": "ssnan.models.SSNAN",
+                "init_args": {
+                    "backbone": {"name": "resnet10t", "output_stride": 8},
+                    "aggregation": {
+                        "class_path": "ssnan.models.NeuralAggregation",
+                        "init_args": {"channels": 20, "num_scales": 3, "hidden": 8},
+                    },
+                },
+            },
+            "joint_form": "weighted",
+        },
+        "trainer": {
+            "max_epochs": 2,
+            "accelerator": "cpu",
+            "num_sanity_val_steps": 0,
+            "log_every_n_steps": 1,
+            "enable_model_summary": False,
+        },
+    }
+    path = folder / "tiny.yaml"
+    path.write_text(yaml.safe_dump(values))
+    return str(path)
+
+
+@pytest.fixture(scope="session")
+def plain_run(config, tmp_path_factory):
+    """The folder of a finished run of one epoch; to be read only."""
+    folder = tmp_path_factory.mktemp("plain") / "plain"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ssnan.training.results.TIMED", 0.0)
+        train(["--config", config, "--output", str(folder), "--trainer.max_epochs", "1"])
+    return folder
