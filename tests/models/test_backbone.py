@@ -2,8 +2,9 @@ import pytest
 import timm
 import torch
 from safetensors.torch import save_file
+from torch.nn.functional import interpolate
 
-from ssnan.models import Backbone
+from ssnan.models import Backbone, SkipBackbone
 
 
 @pytest.mark.parametrize("variant", ["v1.5", "v1"])
@@ -78,3 +79,20 @@ def test_what_cannot_be_dilated_says_so():
         Backbone("pvt_v2_b0", output_stride=8)
     with pytest.raises(ValueError, match="bottleneck"):
         Backbone("resnet10t", resnet="v1")
+
+
+def test_a_skip_lies_on_the_finer_map_and_reads_both(tmp_path):
+    torch.manual_seed(0)
+    backbone = SkipBackbone("resnet26", width=16, frozen_batch_norm=True).eval()
+    images = torch.randn(1, 3, 65, 97)
+    fine, deep = backbone.maps(images)
+    assert (fine.shape[1:], deep.shape[1:]) == ((512, 9, 13), (1024, 5, 7))
+    expected = backbone.fine(fine) + interpolate(backbone.deep(deep), (9, 13), mode="bilinear", align_corners=True)
+    torch.testing.assert_close(backbone(images), backbone.smooth(expected.relu()).relu())
+    assert backbone.channels == 16
+    assert sum(p.numel() for p in backbone.new_parameters()) == 16 * (512 + 1024 + 16 * 9 + 3)
+    whole = Backbone("resnet26")
+    weights = {key: value.contiguous() for key, value in whole.features.state_dict().items()}
+    save_file(weights, tmp_path / "w.safetensors")
+    backbone.load(str(tmp_path / "w.safetensors"))
+    torch.testing.assert_close(backbone.features.layer3[0].conv1.weight, whole.features.layer3[0].conv1.weight)

@@ -13,6 +13,7 @@ from ssnan.models import (
     NeuralAggregation,
     Pyramid,
     SegNet,
+    SkipBackbone,
 )  # fmt: skip
 
 
@@ -25,9 +26,12 @@ class TestSSNAN(SystemContract):
         return SSNAN(20, backbone(), aggregation=NeuralAggregation(20, 3, hidden=8))
 
 
-class TestSSNANMaximum(SystemContract):
+class TestSSNANMaximumWithSkip(SystemContract):
     def build(self):
-        return SSNAN(20, backbone(), aggregation=MaximumAggregation())
+        skip = SkipBackbone("resnet10t", (4, 8), width=16, frozen_batch_norm=True)
+        return SSNAN(20, skip, aggregation=MaximumAggregation())
+
+    stride = 4
 
 
 class TestSegNet(SystemContract):
