@@ -1,0 +1,40 @@
+"""The weights between two trainings of one network: what the second learned without all that it forgot.
+
+    average_weights.py FIRST.ckpt SECOND.ckpt --share 0.6 -o AVERAGE.ckpt
+
+``--share`` is the second's (Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022). The result is
+a checkpoint for ``ssnan evaluate`` and ``ssnan export``; FIRST may be anything that ``model.start_from`` takes.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from ssnan.models.weights import read_network
+
+KEPT = ("hyper_parameters", "pytorch-lightning_version", "epoch", "global_step")
+"""Of the second checkpoint beside its weights, what building the network again takes."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("first")
+    parser.add_argument("second", type=Path)
+    parser.add_argument("--share", type=float, required=True)
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    options = parser.parse_args()
+    first, checkpoint = read_network(options.first), torch.load(options.second, map_location="cpu", weights_only=False)
+    state = {}
+    for key, value in checkpoint["state_dict"].items():
+        name = key.removeprefix("network.")
+        mixed = name in first and value.is_floating_point()
+        state[key] = first[name].to(value).lerp(value, options.share) if mixed else value
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    torch.save({key: checkpoint[key] for key in KEPT} | {"state_dict": state}, options.output)
+
+
+if __name__ == "__main__":
+    main()
