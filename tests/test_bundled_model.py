@@ -40,6 +40,7 @@ def test_card_says_what_it_is():
     card = find_card("small")
     assert card.label_set == ssnan.LIP
     assert sum(file.stat().st_size for file in card.weights().parent.iterdir()) < 40e6
+    assert card.weights().with_suffix(".safetensors").stat().st_size <= 20e6  # what training can start from
     assert "research" in card.about["licence"].lower()
     measured = {f"{data} val, {engine}" for data in ("ccp-lip", "viton-lip") for engine in ("onnxruntime", "openvino")}
     assert card.about["measured"].keys() == measured

@@ -11,6 +11,7 @@ OVERLAYS = {
     "attention_ssl": "attention",
     "ss_nan_lite0": "ss_nan",
     "ss_nan_person_part": "ss_nan",
+    "wild_step2": "wild",
 }
 PARTS = ("step1", "data", "trainer", "trainer_step1", "trainer_step2", "backbone")
 RECIPES = sorted(
