@@ -109,8 +109,8 @@ class Backbone(_TimmFeatures):
 
 
 class SkipBackbone(_TimmFeatures):
-    """Features of a deep stage with a skip from the one before, at the finer one's stride: a third of
-    the arithmetic of a dilated stage at that stride, and the edges of a finer map.
+    """Features of a deep stage with a skip from the one before, at the finer one's stride: half the
+    arithmetic of a dilated stage at that stride (ResNet-50), and the edges of a finer map.
 
     1 × 1 convolutions bring both maps to ``width`` channels; the deeper is enlarged, corners aligned;
     their sum passes a ReLU and a 3 × 3 convolution with another.

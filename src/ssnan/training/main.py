@@ -51,7 +51,7 @@ class TrainingCLI(LightningCLI):
             "data.label_set", "model.network.init_args.num_classes", compute_fn=lambda name: len(label_set_of(name))
         )
         parser.link_arguments("data.preprocessing", "model.preprocessing")
-        # A few pictures far from what the initial weights know can throw any rate off; 10 touches nothing else.
+        # A few pictures far from what the initial weights know can throw any rate off.
         parser.set_defaults({"trainer.gradient_clip_val": 10.0})
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
