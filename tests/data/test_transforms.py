@@ -11,6 +11,8 @@ from ssnan.data.transforms import (
     LowResolution,
     MirrorWithSwap,
     RandomScale,
+    Rotate,
+    Sepia,
     geometric,
     photometric,
 )
@@ -76,7 +78,7 @@ def test_padding_is_mean_colour_and_ignored(sample):
     assert (image[:, padded] == torch.tensor([124, 116, 104], dtype=torch.uint8)[:, None]).all()
 
 
-@pytest.mark.parametrize("transform", [photometric(), Darken(), LowResolution(), v2.JPEG((25, 80))])
+@pytest.mark.parametrize("transform", [photometric(), Darken(), Sepia(), LowResolution(), v2.JPEG((25, 80))])
 def test_photometric_changes_leave_the_labels_alone(sample, transform):
     torch.manual_seed(0)
     changed = 0
@@ -87,3 +89,36 @@ def test_photometric_changes_leave_the_labels_alone(sample, transform):
         assert (mask == sample[1]).all()
         changed += bool((image != sample[0]).any())
     assert changed >= 5
+
+
+def test_turned_pictures_and_labels_stay_together(sample):
+    image, mask = sample
+    rotate = Rotate(1.0, {tv_tensors.Image: 0, tv_tensors.Mask: 255})
+    shapes = set()
+    for seed in range(30):
+        torch.manual_seed(seed)
+        turned, labels = rotate(image, mask)
+        assert turned.shape[-2:] == labels.shape
+        assert set(labels.unique().tolist()) <= {*mask.unique().tolist(), 255}
+        # Ids halved, plus 60, are the colours of the drawn people: blue is the face's.
+        face = labels == LIP.classes.index("face")
+        assert turned[2][face].float().mean() > turned[2][labels == 0].float().mean() + 60
+        # All but the seams of the parts is still there.
+        assert abs(int(face.sum()) - int((mask == LIP.classes.index("face")).sum())) < 30
+        shapes.add(tuple(labels.shape))
+    assert (64, 96) in shapes, "a quarter turn"
+    assert len(shapes) > 10
+
+
+def test_nothing_is_turned_at_probability_zero(sample):
+    image, mask = Rotate(0.0, {})(*sample)
+    assert torch.equal(image, sample[0])
+    assert torch.equal(mask, sample[1])
+
+
+def test_sepia_is_brown():
+    torch.manual_seed(0)
+    red, green, blue = Sepia()(tv_tensors.Image(torch.randint(0, 200, (3, 8, 8), dtype=torch.uint8))).float()
+    assert (red >= green).all()
+    assert (green >= blue).all()
+    assert (red > blue).any()

@@ -18,6 +18,7 @@ from torchvision.transforms import v2
 
 from ssnan.data.folder import DatasetError, ParsingFolder, Sample
 from ssnan.data.layouts import label_set_of, open_split
+from ssnan.data.pasting import PastedScenes, Pasting
 from ssnan.data.resident import ResidentPictures
 from ssnan.data.transforms import geometric, normalize, photometric
 from ssnan.labels import LabelSet
@@ -50,7 +51,9 @@ class ParsingData(LightningDataModule):
         crop: height and width of a training crop.
         scale: random resize, as a range of factors.
         crop_around_person: share of the training pictures that are first cut to the person.
+        rotation: share of the training pictures that are turned, by up to 30° or by a quarter.
         photometric: share of the training pictures whose look is changed.
+        pasting: people of some datasets put on scenes without any, as one more source.
         batch_size: pictures a batch.
         samples_per_epoch: pictures drawn an epoch, with replacement, when sources have shares.
         validation_limit: at most this many validation pictures; all if None.
@@ -69,7 +72,9 @@ class ParsingData(LightningDataModule):
         crop: tuple[int, int] = (321, 321),
         scale: tuple[float, float] = (0.6, 1.4),
         crop_around_person: float = 0.0,
+        rotation: float = 0.0,
         photometric: float = 0.0,
+        pasting: Pasting | None = None,
         batch_size: int = 30,
         samples_per_epoch: int | None = None,
         validation_limit: int | None = None,
@@ -84,7 +89,9 @@ class ParsingData(LightningDataModule):
         self.crop = crop
         self.scale = scale
         self.crop_around_person = crop_around_person
+        self.rotation = rotation
         self.photometric = photometric
+        self.pasting = pasting
         self.batch_size = batch_size
         self.samples_per_epoch = samples_per_epoch
         self.validation_limit = validation_limit
@@ -96,14 +103,20 @@ class ParsingData(LightningDataModule):
         shares = [source.share for source in sources]
         if None in shares and any(share is not None for share in shares):
             raise ValueError("data.sources: give every source a share, or none")
-        if resident_side is not None and photometric:
-            raise ValueError("data.photometric: is done by workers; leave it at 0 with data.resident_side")
+        if pasting is not None and None in shares:
+            raise ValueError("data.pasting: give the sources shares, which its own is relative to")
+        if resident_side is not None:
+            for name, wanted in (("photometric", photometric), ("rotation", rotation), ("pasting", pasting)):
+                if wanted:
+                    raise ValueError(f"data.{name}: is done by workers; leave it out with data.resident_side")
 
     def setup(self, stage: str) -> None:
         self.val_folder = self._open(self.validation, "val")
         if stage == "fit":
             self.train_folders = [self._open(source.root, "train") for source in self.sources]
-            self.label_set = self.label_set.united(folder.label_set for folder in self.train_folders)
+            self.pasted = self._pasted()
+            label_sets = (source.label_set for source in self._drawn_from())
+            self.label_set = self.label_set.united(label_sets)
 
     def class_pixels(self, limit: int = 1000) -> NDArray[np.int64]:
         """Pixels of every class in each training mask, (n, C); at most ``limit`` masks of a source,
@@ -124,6 +137,15 @@ class ParsingData(LightningDataModule):
             )
         return folder
 
+    def _pasted(self) -> PastedScenes | None:
+        if self.pasting is None:
+            return None
+        folders = [self._open(root, "train") for root in self.pasting.people]
+        return PastedScenes(self.pasting.scenes, folders, self.label_set, self.pasting.most)
+
+    def _drawn_from(self) -> list[ParsingFolder | PastedScenes]:
+        return [*self.train_folders, *([self.pasted] if self.pasted else [])]
+
     def train_dataloader(self, device: torch.device | None = None) -> DataLoader[Any]:
         """Batches of an epoch; of pictures kept on ``device`` (None: where the trainer is) its numbers."""
         epoch = self.trainer.current_epoch if self.trainer else 0
@@ -133,10 +155,18 @@ class ParsingData(LightningDataModule):
             return self._numbers(order, self.resident_side, device or home)
         pre = self.preprocessing
         dataset = Augmented(
-            self.train_folders,
+            self._drawn_from(),
             order,
             self.label_set,
-            geometric(self.label_set, self.crop, self.scale, pre.longest_side, self.crop_around_person, pre.mean),
+            geometric(
+                self.label_set,
+                self.crop,
+                self.scale,
+                pre.longest_side,
+                self.crop_around_person,
+                pre.mean,
+                self.rotation,
+            ),
             v2.RandomApply([photometric()], p=self.photometric),
             pre,
             seed=hash((self.seed, epoch)),
@@ -173,15 +203,17 @@ class ParsingData(LightningDataModule):
         )
 
     def _draw(self, epoch: int) -> list[tuple[int, int]]:
-        """(folder, picture) of an epoch in order; the same for the same seed and epoch."""
+        """(source, picture) of an epoch in order; the same for the same seed and epoch."""
         random = np.random.default_rng((self.seed, epoch))
         if self.sources[0].share is None:
             pool = [(f, i) for f, folder in enumerate(self.train_folders) for i in range(len(folder))]
             return [pool[i] for i in random.permutation(len(pool))]
-        shares = np.array([source.share for source in self.sources], dtype=float)
+        pasted = [self.pasting.share] if self.pasting else []
+        shares = np.array([*(source.share for source in self.sources), *pasted], dtype=float)
         count = self.samples_per_epoch or sum(len(folder) for folder in self.train_folders)
-        folders = random.choice(len(shares), size=count, p=shares / shares.sum())
-        return [(int(f), int(random.integers(len(self.train_folders[f])))) for f in folders]
+        sizes = [len(source) for source in self._drawn_from()]
+        drawn = random.choice(len(shares), size=count, p=shares / shares.sum())
+        return [(int(source), int(random.integers(sizes[source]))) for source in drawn]
 
 
 def _as_it_is(sample: Sample) -> Sample:
@@ -194,7 +226,7 @@ class Augmented(Dataset[dict[str, Tensor]]):
 
     def __init__(
         self,
-        folders: Sequence[ParsingFolder],
+        sources: Sequence[ParsingFolder | PastedScenes],
         order: list[tuple[int, int]],
         label_set: LabelSet,
         geometric: v2.Transform,
@@ -202,9 +234,9 @@ class Augmented(Dataset[dict[str, Tensor]]):
         preprocessing: Preprocessing,
         seed: int,
     ) -> None:
-        self.folders = folders
+        self.sources = sources
         self.order = order
-        self.relabels = [folder.label_set.values_in(label_set) for folder in folders]
+        self.relabels = [source.label_set.values_in(label_set) for source in sources]
         self.geometric = geometric
         self.photometric = photometric
         self.preprocessing = preprocessing
@@ -214,12 +246,12 @@ class Augmented(Dataset[dict[str, Tensor]]):
         return len(self.order)
 
     def __getitem__(self, position: int) -> dict[str, Tensor]:
-        folder, index = self.order[position]
-        sample = self.folders[folder][index]
-        image = tv_tensors.Image(torch.from_numpy(sample.image.transpose(2, 0, 1).copy()))
-        mask = tv_tensors.Mask(torch.from_numpy(self.relabels[folder][sample.labels]))
+        source, index = self.order[position]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(hash((self.seed, position)))
+            sample = self.sources[source][index]
+            image = tv_tensors.Image(torch.from_numpy(sample.image.transpose(2, 0, 1).copy()))
+            mask = tv_tensors.Mask(torch.from_numpy(self.relabels[source][sample.labels]))
             image, mask = self.geometric(image, mask)
             image = self.photometric(image)
         pixels = normalize(image, self.preprocessing.mean, self.preprocessing.std)

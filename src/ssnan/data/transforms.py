@@ -63,6 +63,33 @@ class CropAroundPerson(v2.Transform):
         return inpt if params["box"] is None else F.crop(inpt, *params["box"])
 
 
+class Rotate(v2.Transform):
+    """Turn with probability ``probability``: by an angle uniform in ±``degrees``, or, one time in six, by a
+    quarter to either side, as a photo without its orientation. The picture grows so that nothing is lost;
+    the corners are ``fill`` and ignored. Left and right are the person's own, however it lies."""
+
+    def __init__(self, probability: float, fill: dict[Any, Any], degrees: float = 30.0) -> None:
+        super().__init__()
+        self.probability = probability
+        self.fill = fill
+        self.degrees = degrees
+
+    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
+        turned, quarter, side, share = torch.rand(4).tolist()
+        if turned >= self.probability:
+            return {"angle": 0.0}
+        if quarter < 1 / 6:
+            return {"angle": 90.0 if side < 0.5 else -90.0}
+        return {"angle": self.degrees * (2 * share - 1)}
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        if params["angle"] == 0:
+            return inpt
+        nearest = isinstance(inpt, tv_tensors.Mask)
+        mode = InterpolationMode.NEAREST if nearest else InterpolationMode.BILINEAR
+        return F.rotate(inpt, params["angle"], mode, expand=True, fill=self.fill[type(inpt)])
+
+
 class RandomScale(v2.Transform):
     """Resize so that the longer side is ``longest_side`` times a factor uniform in ``factors``;
     labels by nearest neighbour. ``longest_side`` None keeps the picture's own size as 1."""
@@ -104,6 +131,20 @@ class LowResolution(v2.Transform):
         return F.resize(F.resize(inpt, small, antialias=True), size, antialias=True)
 
 
+class Sepia(v2.Transform):
+    """Grey with a brown cast: an old or a filtered photo."""
+
+    _transformed_types = (tv_tensors.Image,)
+
+    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
+        return {"strength": float(torch.rand(()))}
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        cast = torch.tensor([0.15, 0.0, -0.25]) * params["strength"]
+        grey = F.rgb_to_grayscale(inpt, num_output_channels=3).float()
+        return tv_tensors.Image((grey * (1 + cast[:, None, None])).clamp(0, 255).to(torch.uint8))
+
+
 class Darken(v2.Transform):
     """A dark exposure: gamma up to ``gamma``, then a gain down to 1 / ``gamma``, and sensor noise."""
 
@@ -131,9 +172,10 @@ def geometric(
     longest_side: int | None,
     crop_around_person: float,
     mean: tuple[float, float, float],
+    rotation: float = 0.0,
 ) -> v2.Transform:
-    """Person crop, resize, mirror and crop of ``crop`` = (height, width); beyond the edge the picture
-    is padded with ``mean`` (0 after normalisation) and the labels with the ignored value."""
+    """Person crop, rotation, resize, mirror and crop of ``crop`` = (height, width); beyond the edge the
+    picture is padded with ``mean`` (0 after normalisation) and the labels with the ignored value."""
     fill: dict[Any, Any] = {
         tv_tensors.Image: [round(255 * channel) for channel in mean],
         tv_tensors.Mask: label_set.ignore_index,
@@ -141,6 +183,7 @@ def geometric(
     return v2.Compose(
         [
             CropAroundPerson(label_set, crop_around_person),
+            Rotate(rotation, fill),
             RandomScale(longest_side, scale),
             v2.RandomCrop(crop, pad_if_needed=True, fill=fill),
             MirrorWithSwap(label_set),
@@ -149,15 +192,16 @@ def geometric(
 
 
 def photometric() -> v2.Transform:
-    """Colour, grey, dark, blurred, small and badly compressed pictures; labels stay as they are."""
+    """Colour, grey, sepia, dark, blurred, small and badly compressed pictures; labels stay as they are."""
     return v2.Compose(
         [
             v2.RandomApply([v2.ColorJitter(0.3, 0.3, 0.3, 0.05)], p=0.6),
             v2.RandomGrayscale(p=0.15),
+            v2.RandomApply([Sepia()], p=0.05),
             v2.RandomApply([Darken()], p=0.12),
-            v2.RandomApply([v2.GaussianBlur(5, sigma=(0.3, 1.5))], p=0.08),
+            v2.RandomApply([v2.GaussianBlur(13, sigma=(0.3, 3))], p=0.1),
             v2.RandomApply([LowResolution()], p=0.12),
-            v2.RandomApply([v2.JPEG((25, 80))], p=0.1),
+            v2.RandomApply([v2.JPEG((12, 80))], p=0.12),
         ]
     )
 

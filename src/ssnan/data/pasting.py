@@ -1,0 +1,155 @@
+"""People cut out of their pictures and put on scenes without any: groups, half bodies, crowds and
+backgrounds that a dataset of single people does not have."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Bool, UInt8
+from numpy.typing import NDArray
+from PIL import Image
+from scipy.ndimage import maximum_filter, minimum_filter
+
+from ssnan.data.folder import DatasetError, ParsingFolder, Sample, pictures_by_stem
+from ssnan.labels import LabelSet
+from ssnan.parsing.images import read_rgb
+
+
+@dataclass
+class Pasting:
+    """A source of pictures that are made when they are drawn.
+
+    Attributes:
+        scenes: folder of photographs in which there is nobody.
+        people: datasets whose people are cut out; their masks must outline everybody in the picture.
+        share: how often one is drawn, relative to the shares of the sources.
+        most: people in a picture, at most.
+    """
+
+    scenes: Path
+    people: list[Path]
+    share: float
+    most: int = 6
+
+
+class Person(NamedTuple):
+    """What is pasted: the box around the people of a picture."""
+
+    image: UInt8[np.ndarray, "h w 3"]
+    labels: UInt8[np.ndarray, "h w"]
+    shown: Bool[np.ndarray, "h w"]
+    cut_below: bool
+
+
+SIZES = (1 / 3, 2.0)
+"""Longer side of a person, relative to the scene's height."""
+
+GAP = 0.08
+"""Widest gap in a person that is filled, relative to its longer side: the neck, which LIP calls background."""
+
+WHITE = 225
+"""Gaps whose three channels all reach this are a studio's wall between arm and body."""
+
+
+class PastedScenes:
+    """Scenes with ``most`` people or fewer; one in twenty stays empty. What is drawn hangs on torch's random
+    numbers, and the result is as :class:`ssnan.data.folder.ParsingFolder` gives it.
+
+    Attributes:
+        label_set: ``label_set`` with the sets of all ``folders``.
+
+    Raises:
+        DatasetError: there are no scenes.
+    """
+
+    def __init__(self, scenes: Path, folders: Sequence[ParsingFolder], label_set: LabelSet, most: int = 6) -> None:
+        if not scenes.is_dir() or not (found := pictures_by_stem(scenes)):
+            raise DatasetError(f"{scenes}: expected a folder of photographs without people")
+        self.scenes = list(found.values())
+        self.folders = folders
+        self.label_set = label_set.united(folder.label_set for folder in folders)
+        self.relabels = [folder.label_set.values_in(self.label_set) for folder in folders]
+        self.most = most
+
+    def __len__(self) -> int:
+        return len(self.scenes)
+
+    def __getitem__(self, index: int) -> Sample:
+        random = np.random.default_rng(int(torch.randint(2**31, ())))
+        image = read_rgb(self.scenes[index]).copy()
+        labels = np.zeros(image.shape[:2], dtype=np.uint8)
+        count = 0 if random.random() < 0.05 else 1 + int(self.most * random.random() ** 2)
+        people = [self._person(random) for _ in range(count)]
+        # Drawn by their logarithm; who is near hides who is far.
+        sizes = np.sort(np.exp(random.uniform(math.log(SIZES[0]), math.log(SIZES[1]), size=count)))
+        for person, size in zip(people, sizes, strict=True):
+            paste(person, float(size), image, labels, self.label_set.ignore_index, random)
+        return Sample(self.scenes[index].stem, image, labels)
+
+    def _person(self, random: np.random.Generator) -> Person:
+        number = int(random.integers(len(self.folders)))
+        folder = self.folders[number]
+        while True:
+            _, image, labels = folder[int(random.integers(len(folder)))]
+            labels = self.relabels[number][labels]
+            if self.label_set.person[labels].any():
+                return cut_out(image, labels, self.label_set)
+
+
+def cut_out(image: NDArray[np.uint8], labels: NDArray[np.uint8], label_set: LabelSet) -> Person:
+    """The people of a picture, with what lies between their parts: unlabelled pixels, and gaps narrower than
+    ``GAP`` unless they are white. What is shown of these is ignored, since nobody said what it is."""
+    shown = label_set.person[labels] | (labels == label_set.ignore_index)
+    rows, columns = (np.flatnonzero(shown.any(axis=axis)) for axis in (1, 0))
+    box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    cut_below = rows[-1] >= len(labels) - 2
+    image, labels, shown = image[box], labels[box].copy(), shown[box]
+    width = max(3, round(GAP * max(shown.shape)))
+    padded = np.pad(shown, width)
+    closed = minimum_filter(maximum_filter(padded, size=width), size=width)[width:-width, width:-width]
+    shown = shown | (closed & (image < WHITE).any(axis=2))
+    labels[shown & ~label_set.person[labels]] = label_set.ignore_index
+    return Person(image, labels, shown, bool(cut_below))
+
+
+def paste(
+    person: Person,
+    size: float,
+    image: NDArray[np.uint8],
+    labels: NDArray[np.uint8],
+    ignore_index: int,
+    random: np.random.Generator,
+) -> None:
+    """Put ``person`` at a random place of a scene, in place: its longer side is ``size`` times the scene's
+    height; whoever was cut off by the lower edge of the own picture is cut off by the scene's too."""
+    scene_height, scene_width = labels.shape
+    factor = size * scene_height / max(person.shown.shape)
+    height, width = (max(1, round(length * factor)) for length in person.shown.shape)
+    top = scene_height - height * (random.uniform(0.6, 1) if person.cut_below else 1)
+    if not person.cut_below:
+        top = random.uniform(-0.6 * height, scene_height - 0.4 * height)
+    top, left = round(top), round(random.uniform(-0.5 * width, scene_width - 0.5 * width))
+    rows = slice(max(0, top), min(scene_height, top + height))
+    columns = slice(max(0, left), min(scene_width, left + width))
+    inside = slice(rows.start - top, rows.stop - top), slice(columns.start - left, columns.stop - left)
+
+    def resized(values: NDArray[np.uint8], mode: Image.Resampling) -> NDArray[np.uint8]:
+        return np.asarray(Image.fromarray(values).resize((width, height), mode))[inside]
+
+    pixels = resized(person.image, Image.Resampling.BILINEAR).astype(np.float32)
+    cover = resized(person.shown.astype(np.uint8) * 255, Image.Resampling.BILINEAR).astype(np.float32)[..., None] / 255
+    names = resized(person.labels, Image.Resampling.NEAREST)
+    scene = image[rows, columns].astype(np.float32)
+    # The scene's light falls on the person, more or less.
+    light = (scene.mean(axis=(0, 1)) + 20) / (pixels.mean(axis=(0, 1)) + 20)
+    pixels = pixels * np.clip(light ** random.uniform(0, 0.5), 0.5, 1.5)
+    image[rows, columns] = np.clip(cover * pixels + (1 - cover) * scene, 0, 255).round()
+    solid = cover[..., 0] >= 0.5
+    # An edge pixel that nearest-neighbour labels call background, though it shows the person, is nobody's.
+    labels[rows, columns] = np.where(solid, np.where(names == 0, ignore_index, names), labels[rows, columns])

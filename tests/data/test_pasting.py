@@ -1,0 +1,129 @@
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from fakes.lip import person
+from fakes.sets import half_labelled, write_sets
+from ssnan.data.datamodule import ParsingData, Source
+from ssnan.data.folder import DatasetError
+from ssnan.data.layouts import open_split
+from ssnan.data.pasting import PastedScenes, Pasting, cut_out, paste
+from ssnan.labels import LIP
+
+FACE, CLOTHES = LIP.classes.index("face"), LIP.classes.index("upper-clothes")
+
+
+@pytest.fixture
+def scenes(tmp_path):
+    folder = tmp_path / "scenes"
+    folder.mkdir()
+    for number in range(3):
+        scene = np.full((60, 80, 3), 40 * number, dtype=np.uint8)
+        Image.fromarray(scene).save(folder / f"s{number}.png")
+    return folder
+
+
+def drawn(pasted, count=40):
+    for index in range(count):
+        torch.manual_seed(index)
+        yield pasted[index % len(pasted)]
+
+
+def test_a_cut_out_is_the_box_of_the_person():
+    photo, labels = person()
+    cut = cut_out(photo, labels, LIP)
+    assert cut.shown.shape == (88, 44)
+    assert cut.shown[labels[4:92, 10:54] > 0].all()
+    np.testing.assert_array_equal(cut.labels[cut.labels < 255], labels[4:92, 10:54][cut.labels < 255])
+    assert not cut.cut_below
+    assert cut_out(photo[:50], labels[:50], LIP).cut_below
+
+
+def test_a_neck_without_a_label_is_shown_and_ignored_but_a_white_wall_is_not():
+    photo, labels = person()
+    labels[24:28, 20:44] = 0  # a slit across face and clothes, as LIP has no neck
+    cut = cut_out(photo, labels, LIP)
+    slit = cut.labels[20:24, 14:30]
+    assert cut.shown[20:24, 14:30].all()
+    assert (slit == 255).all()
+    photo[24:28, 20:44] = 240
+    assert not cut_out(photo, labels, LIP).shown[20:24, 14:30].any()
+
+
+def test_what_is_pasted_covers_the_scene_with_its_own_pixels_and_labels():
+    photo, labels = person()
+    image, truth = np.zeros((96, 120, 3), dtype=np.uint8), np.zeros((96, 120), dtype=np.uint8)
+    paste(cut_out(photo, labels, LIP), 0.6, image, truth, 255, np.random.default_rng(7))
+    assert {FACE, CLOTHES} <= set(np.unique(truth))
+    # The light differs, the colours of a part do not spread: blue faces stay the bluest thing there is.
+    blueness = image[..., 2].astype(int) - image[..., :2].max(axis=2)
+    assert blueness[truth == FACE].mean() > 40 > blueness[truth == CLOTHES].mean()
+    assert (image[truth == 0].max(axis=1) == 0).mean() > 0.95
+    left, right = (np.nonzero(truth == i)[1].mean() for i in (14, 15))
+    assert left > right
+
+
+def test_who_was_cut_off_below_stands_at_the_lower_edge():
+    photo, labels = person()
+    half = cut_out(photo[:50], labels[:50], LIP)
+    for seed in range(20):
+        image, truth = np.zeros((96, 120, 3), dtype=np.uint8), np.zeros((96, 120), dtype=np.uint8)
+        paste(half, 0.5, image, truth, 255, np.random.default_rng(seed))
+        assert truth[-1].any()
+
+
+def test_scenes_hold_nobody_one_or_several_and_repeat_themselves(scenes, lip_root, tmp_path):
+    half = open_split(write_sets(tmp_path / "half"), "train")
+    pasted = PastedScenes(scenes, [open_split(lip_root, "train"), half], LIP, most=4)
+    samples = list(drawn(pasted))
+    assert all(sample.image.shape == (60, 80, 3) and sample.labels.shape == (60, 80) for sample in samples)
+    share = [float((sample.labels > 0).mean()) for sample in samples]
+    assert min(share) == 0
+    assert max(share) > 0.3
+    known = pasted.label_set.membership.any(axis=1)
+    known[255] = True
+    assert all(known[sample.labels].all() for sample in samples)
+    for first, again in zip(samples, drawn(pasted), strict=True):
+        np.testing.assert_array_equal(first.image, again.image)
+
+
+def test_sets_keep_their_meaning(scenes, tmp_path):
+    half = open_split(write_sets(tmp_path / "half"), "train")
+    pasted = PastedScenes(scenes, [half], LIP)
+    seen = np.unique(np.concatenate([sample.labels.ravel() for sample in drawn(pasted)]))
+    meanings = {one.value: one.class_ids for one in pasted.label_set.sets}
+    wanted = {one.class_ids for one in half.label_set.sets if one.value in np.unique(half_labelled(person()[1]))}
+    assert wanted <= {meanings[value] for value in seen if value in meanings}
+
+
+def test_a_folder_without_scenes_is_named(tmp_path, lip_root):
+    with pytest.raises(DatasetError, match="nowhere"):
+        PastedScenes(tmp_path / "nowhere", [open_split(lip_root, "train")], LIP)
+
+
+def test_the_datamodule_draws_pasted_scenes_by_their_share(scenes, lip_root, tmp_path):
+    data = ParsingData(
+        [Source(lip_root, 1.0)],
+        lip_root,
+        crop=(64, 48),
+        batch_size=2,
+        num_workers=0,
+        samples_per_epoch=400,
+        pasting=Pasting(scenes, [lip_root, write_sets(tmp_path / "half")], share=3.0),
+        rotation=0.5,
+    )
+    data.setup("fit")
+    order = data._draw(0)
+    assert 0.65 < sum(source == 1 for source, _ in order) / 400 < 0.85
+    assert len(data.label_set.sets) == 4  # three, and the mirror image of one
+    batch = next(iter(data.train_dataloader()))
+    assert batch["images"].shape == (2, 3, 64, 48)
+
+
+def test_pasting_needs_shares_and_workers(scenes, lip_root):
+    pasting = Pasting(scenes, [lip_root], share=1.0)
+    with pytest.raises(ValueError, match=r"data\.pasting: give the sources shares"):
+        ParsingData([Source(lip_root)], lip_root, pasting=pasting)
+    with pytest.raises(ValueError, match=r"data\.pasting: is done by workers"):
+        ParsingData([Source(lip_root, 1.0)], lip_root, pasting=pasting, resident_side=64)
