@@ -49,8 +49,9 @@ class LabelSet:
         sets: mask values of 100 and more whose pixels are known to belong to one of several classes.
 
     Raises:
-        ValueError: lengths disagree, an id is out of range, an id stands in two flip pairs, or a set is
-            none of two classes or more with a value of its own.
+        ValueError: lengths disagree, a name could be no part of a file's name, a colour is none, an id is
+            out of range, an id stands in two flip pairs, or a set is none of two classes or more with a
+            value of its own.
     """
 
     name: str
@@ -69,6 +70,15 @@ class LabelSet:
                 f"label set {self.name!r}: expected one colour for each of the {count} classes, "
                 f"got {len(self.palette)} colours"
             )
+        for name in self.classes:
+            if not isinstance(name, str) or not name.isprintable() or not name.strip(". ") or set(name) & set("/\\:"):
+                raise ValueError(
+                    f"label set {self.name!r}: class names become part of files' names; expected printable ones "
+                    f"without / \\ and :, got {name!r}"
+                )
+        for color in self.palette:
+            if len(color) != 3 or not all(isinstance(level, int) and 0 <= level <= 255 for level in color):
+                raise ValueError(f"label set {self.name!r}: expected colours of three levels 0..255, got {color}")
         if len(set(self.classes)) != count:
             raise ValueError(f"label set {self.name!r}: two classes have the same name")
         if 0 <= self.ignore_index < count:

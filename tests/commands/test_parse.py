@@ -1,7 +1,11 @@
 import io
 import json
+import os
+import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +13,8 @@ import pytest
 from PIL import Image
 
 from ssnan.commands import main, parse
+from ssnan.errors import quoted
+from ssnan.parsing.writing import unfinished_prefix
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -153,7 +159,7 @@ def test_odd_names(run, tmp_path, name, monkeypatch):
     photo.write_bytes(b"")
     status, _, err = run(tmp_path / "in", "-o", tmp_path / "out")
     assert status == 1
-    assert f"{name}: not a picture" in err
+    assert f"{quoted(photo)}: not a picture" in err
 
 
 def test_as_a_program(tmp_path):
@@ -161,3 +167,107 @@ def test_as_a_program(tmp_path):
     content = (EXAMPLES / "camera.png").read_bytes()
     done = subprocess.run(command, input=content, capture_output=True, check=True)
     assert Image.open(io.BytesIO(done.stdout)).size == (512, 512)
+
+
+def test_names_cannot_speak_to_the_terminal(run, tmp_path):
+    write_photo(tmp_path / "in" / "good.jpg")
+    (tmp_path / "in" / "bad\n\x1b]0;title\x07\x1b[31m.jpg").write_bytes(b"")
+    os.link(tmp_path / "in" / "good.jpg", os.fsencode(tmp_path / "in") + b"/\xff\x1b[2J.jpg")
+    status, out, err = run(tmp_path / "in", "-o", tmp_path / "out")
+    assert status == 1
+    assert b"2 parsed into" in out
+    assert "\x1b]0" not in err
+    assert "\\x1b]0;title\\x07" in err
+    assert err.count("bad\\n") == 2  # where it failed, and in the list at the end
+
+
+@pytest.mark.parametrize("name", ["loop.jpg", "x" * 300 + ".jpg", "d/" * 2500 + "x.jpg", "pipe.jpg", "none.jpg"])
+def test_what_cannot_be_read_is_one_line_and_the_rest_goes_on(run, tmp_path, name):
+    (tmp_path / "loop.jpg").symlink_to("loop.jpg")
+    os.mkfifo(tmp_path / "pipe.jpg")
+    good = write_photo(tmp_path / "good.jpg")
+    status, out, err = run(tmp_path / name, good, "-o", tmp_path / "out")
+    assert status == 1
+    assert b"1 parsed into" in out
+    assert "Traceback" not in err
+    assert names(tmp_path / "out") == {"good.png"}
+
+
+def test_an_empty_name_is_no_folder(run, tmp_path, monkeypatch):
+    write_photo(tmp_path / "p.jpg")
+    monkeypatch.chdir(tmp_path)
+    status, _, err = run("", "p.jpg")
+    assert status == 2
+    assert "'' is no file" in err
+    assert names(tmp_path) == {"p.jpg"}
+
+
+@pytest.mark.parametrize("output", ["x" * 300, "d/" * 2500, "file/below"])
+def test_an_output_that_cannot_be_is_one_line(run, tmp_path, output):
+    (tmp_path / "file").write_text("")
+    status, _, err = run(write_photo(tmp_path / "p.jpg"), "-o", tmp_path / output)
+    assert status in (1, 2)
+    assert err.startswith("ssnan: ")
+    assert ".part" not in err
+
+
+@pytest.mark.parametrize("threads", ["0", "-1", "1" * 30, "100000", "two"])
+def test_numbers_of_threads_have_a_limit(run, tmp_path, threads):
+    status, _, err = run(write_photo(tmp_path / "p.jpg"), "--threads", threads)
+    assert status == 2
+    assert "expected a number of threads" in err
+
+
+def many_photos(folder, count=40):
+    one = EXAMPLES / "camera.png"
+    folder.mkdir()
+    for number in range(count):
+        shutil.copy(one, folder / f"{number}.png")
+    return folder
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_stops_between_pictures_and_leaves_nothing_unfinished(tmp_path, number):
+    folder, out = many_photos(tmp_path / "in"), tmp_path / "out"
+    command = [sys.executable, "-m", "ssnan", "parse", str(folder), "-o", str(out), "--save", "overlay"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 120
+        while not out.is_dir() or not names(out):
+            assert time.monotonic() < deadline, "nothing is parsed"
+            time.sleep(0.05)
+        process.send_signal(number)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    assert "Traceback" not in err
+    assert "stopped" in err
+    assert "--skip-existing goes on" in " ".join(err.split())
+    done = {name.removesuffix(".overlay.png") for name in names(out) if name.endswith(".overlay.png")}
+    assert names(out) == {f"{stem}{ending}" for stem in done for ending in (".png", ".overlay.png")}
+    assert 0 < len(done) < 40
+
+
+def test_a_reader_that_went_away_and_a_full_output_are_no_traceback(tmp_path):
+    command = f"{sys.executable} -m ssnan parse {write_photo(tmp_path / 'p.jpg')} -o {tmp_path / 'out'}"
+    gone = subprocess.run(["bash", "-c", f"{command} | true; exit ${{PIPESTATUS[0]}}"], capture_output=True, text=True)
+    assert gone.stderr == ""
+    if Path("/dev/full").exists():
+        full = subprocess.run(f"{command} > /dev/full", shell=True, capture_output=True, text=True)
+        assert full.returncode == 1
+        assert full.stderr == "ssnan: standard output: No space left on device\n"
+
+
+def test_what_a_killed_run_left_is_swept_and_what_a_living_one_writes_is_not(run, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    living = f"{unfinished_prefix()}a.part"
+    ours = living.replace(f"-{os.getpid()}-", f"-{dead.pid}-")
+    for name in (living, ours, ".ssnan-00000000-1-elsewhere.part"):
+        (out / name).write_bytes(b"half")
+    (out / ours.replace("a.part", "film")).mkdir()
+    assert run(write_photo(tmp_path / "p.jpg"), "-o", out)[0] == 0
+    assert names(out) == {"p.png", living, ".ssnan-00000000-1-elsewhere.part"}
+    os.utime(out / ".ssnan-00000000-1-elsewhere.part", (0, 0))
+    assert run(tmp_path / "p.jpg", "-o", out)[0] == 0
+    assert names(out) == {"p.png", living}

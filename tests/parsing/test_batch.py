@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -54,6 +55,30 @@ def test_a_photo_s_files_appear_together_or_not_at_all(color_parser, tmp_path, m
     [outcome] = parse_files(color_parser, find_inputs([str(photo)], False), saving)
     assert "No space left" in outcome.problem
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_disk_that_is_full_while_files_take_their_places_leaves_none(color_parser, tmp_path, monkeypatch):
+    photo = write_photo(tmp_path / "p.jpg")
+    replace, calls = Path.replace, []
+
+    def full_at_the_second(part, place):
+        calls.append(place)
+        if len(calls) == 2:
+            raise OSError(28, "No space left on device", str(part), None, str(place))
+        return replace(part, place)
+
+    monkeypatch.setattr(Path, "replace", full_at_the_second)
+    [outcome] = parse_files(color_parser, find_inputs([str(photo)], False), Saving(tmp_path / "out", ("json",)))
+    assert outcome.problem == f"{tmp_path / 'out' / 'p.png'}: No space left on device"
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_one_photo_s_map_never_replaces_another_s_overlay(color_parser, tmp_path):
+    photos = [write_photo(tmp_path / name) for name in ("a.overlay.jpg", "a.jpg")]
+    inputs = dict(zip(photos, (Path("a.overlay"), Path("a")), strict=True))  # names that find_inputs would not give
+    first, second = parse_files(color_parser, inputs, Saving(tmp_path / "out", ("overlay",)))
+    assert first.problem is None
+    assert "would replace that of" in second.problem
 
 
 def test_photos_and_other_results_are_never_replaced(color_parser, tmp_path):

@@ -1,11 +1,15 @@
+import contextlib
 import io
 import os
 import struct
+import warnings
 import zlib
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
 from ssnan.labels import LIP
 from ssnan.parsing.images import ImageError, palette_image, read_labels, read_reduced, read_rgb
@@ -150,3 +154,168 @@ def test_reduced_pictures_are_turned_too(tmp_path):
 def test_nothing_is_reduced_below_what_is_needed(tmp_path, side):
     rgb, *size = read_reduced(big_jpeg(tmp_path / "p.jpg"), side)
     assert rgb.shape[:2] == (800, 1600) == tuple(size)
+
+
+def half_white(format, orientation, kind=None):
+    """8 rows, 16 columns, the left half white, with an EXIF orientation stored as it comes."""
+    photo = np.zeros((8, 16, 3), dtype=np.uint8)
+    photo[:, :8] = 255
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    if format != "TIFF":
+        return encoded(Image.fromarray(photo), format, exif=exif, **({"quality": 95} if format == "JPEG" else {}))
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags[0x0112] = orientation
+    if kind is not None:
+        tags.tagtype[0x0112] = kind
+    return encoded(Image.fromarray(photo), "TIFF", tiffinfo=tags)
+
+
+WHITE_IS = {1: "left", 2: "right", 3: "right", 4: "left", 5: "top", 6: "top", 7: "bottom", 8: "bottom"}
+"""Where the stored picture's left half is in the upright one."""
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("orientation", [*range(10), 60, 65535])
+def test_pixels_and_size_agree_on_every_orientation(format, orientation):
+    data = half_white(format, orientation)
+    rgb, height, width = read_reduced(data, 4)  # far smaller than the picture: a JPEG is decoded smaller
+    where = WHITE_IS.get(orientation, "left")
+    assert (height, width) == ((8, 16) if where in ("left", "right") else (16, 8))
+    assert (rgb.shape[0] > rgb.shape[1]) == (height > width)
+    np.testing.assert_array_equal(read_rgb(data).shape, (height, width, 3))
+    rows, columns = np.array(rgb.shape[:2]) // 2
+    halves = {"left": rgb[:, :columns], "right": rgb[:, columns:], "top": rgb[:rows], "bottom": rgb[rows:]}
+    assert halves[where].mean() > 200
+
+
+@pytest.mark.parametrize(("orientation", "kind"), [("6", 2), (b"\x06", 7), ((6, 6), 3), (6.0, 11)])
+def test_an_orientation_of_another_type_does_not_refuse_the_photo(orientation, kind):
+    rgb, height, width = read_reduced(half_white("TIFF", orientation, kind), None)
+    assert rgb.shape == (height, width, 3)
+
+
+def test_damaged_exif_says_nothing_about_the_pixels():
+    good = encoded(Image.fromarray(GREY).convert("RGB"), "JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xffgarbage")
+    assert read_rgb(good).shape == (4, 6, 3)
+
+
+def test_float_tiffs_of_zero_to_one_are_not_black_and_no_number_is_refused():
+    levels = np.array([[0, 0.25, 1]], dtype=np.float32)
+    assert read_rgb(encoded(Image.fromarray(levels), "TIFF"))[0, :, 0].tolist() == [0, 64, 255]
+    assert read_rgb(encoded(Image.fromarray(levels * 200), "TIFF"))[0, :, 0].tolist() == [0, 50, 200]
+    for wrong in (np.nan, np.inf, -np.inf):
+        with pytest.raises(ImageError, match="no finite numbers"):
+            read_rgb(encoded(Image.fromarray(np.array([[0, wrong]], dtype=np.float32)), "TIFF"))
+
+
+EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\n(/tmp/x) (w) file\nshowpage\n%%EOF\n"
+
+
+def test_no_format_that_starts_another_program_is_opened(tmp_path, monkeypatch):
+    started = []
+    monkeypatch.setattr("subprocess.Popen", lambda *args, **_: started.append(args))
+    monkeypatch.setattr("subprocess.check_call", lambda *args, **_: started.append(args))
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(EPS)
+    for claimed in (EPS, path, str(path)):
+        with pytest.raises(ImageError, match="not a picture in a format that can be read"):
+            read_rgb(claimed)
+    with Image.open(path) as lazy, pytest.raises(ImageError, match="EPS is none of"):
+        read_rgb(lazy)
+    with pytest.raises(ImageError, match="not a picture"):
+        read_labels(path)
+    assert not started
+
+
+@pytest.mark.parametrize("read", [read_rgb, read_labels])
+def test_a_pipe_is_refused_not_waited_for(tmp_path, read):
+    os.mkfifo(tmp_path / "photo.png")
+    (tmp_path / "link.png").symlink_to("photo.png")
+    for name in ("photo.png", "link.png"):
+        with pytest.raises(ImageError, match="no regular file"):
+            read(tmp_path / name)
+    with pytest.raises(ImageError, match="no regular file"):
+        read(Path("/dev/zero"))
+
+
+def test_names_come_quoted_and_on_one_line(tmp_path):
+    path = tmp_path / "a\n\x1b[31mred\u202e.jpg"
+    path.write_bytes(b"no photo")
+    with pytest.raises(ImageError) as caught:
+        read_rgb(path)
+    assert str(caught.value).isprintable()
+    assert r"'" in str(caught.value)
+    assert r"a\n\x1b[31mred\u202e.jpg" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "d/" * 2500 + "x", "loop", "a\0b"])
+def test_paths_that_no_system_call_takes(tmp_path, name):
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(ImageError) as caught:
+        read_rgb(tmp_path / name)
+    assert str(caught.value).isprintable()
+
+
+def closed():
+    image = Image.open(io.BytesIO(encoded(Image.fromarray(GREY))))
+    image.close()
+    return image
+
+
+def odd_transparency():
+    image = Image.fromarray(GREY).convert("P")
+    image.info["transparency"] = 999
+    return image
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        closed,
+        odd_transparency,
+        lambda: Image.new("RGB", (0, 0)),
+        lambda: Image.new("La", (3, 3)),
+        lambda: Image.new("RGBa", (3, 3)),
+        lambda: Image.new("LAB", (3, 3)),
+        lambda: Image.new("HSV", (3, 3)),
+        lambda: Image.open(io.BytesIO(encoded(Image.fromarray(GREY))[:-30])),
+    ],
+)
+def test_any_pil_image_is_read_or_refused(make):
+    image = make()
+    with contextlib.suppress(ImageError):  # nothing else may come out
+        assert read_rgb(image).ndim == 3
+
+
+def test_premultiplied_alpha_is_divided_out():
+    half = Image.fromarray(np.full((2, 2, 4), [100, 50, 0, 128], dtype=np.uint8))
+    np.testing.assert_allclose(read_rgb(half.convert("RGBa")).astype(int), read_rgb(half), atol=2)
+
+
+def test_huge_arrays_are_refused_before_anything_is_computed():
+    untouched = np.broadcast_to(np.float64(np.nan), (20_000, 20_000))
+    with pytest.raises(ImageError, match="million pixels"):
+        read_rgb(untouched)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "P", "CMYK"])
+def test_huge_pictures_are_reduced_before_they_are_copied(monkeypatch, mode):
+    monkeypatch.setattr("ssnan.parsing.images.REDUCED_FROM", 100)
+    photo = np.zeros((40, 80, 3), dtype=np.uint8)
+    photo[:, :40] = 255
+    data = encoded(Image.fromarray(photo).convert(mode), "TIFF")
+    rgb, height, width = read_reduced(data, 20)
+    assert (height, width) == (40, 80)
+    assert rgb.shape == (10, 20, 3)
+    np.testing.assert_allclose(rgb[:, :10], 255, atol=1)
+    np.testing.assert_allclose(rgb[:, 10:], 0, atol=1)
+    assert read_rgb(data).shape == (40, 80, 3)
+
+
+def test_threads_leave_the_warning_filters_as_they_are():
+    data = encoded(Image.fromarray(GREY).convert("RGB"), "JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xffgarbage")
+    before = list(warnings.filters)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(read_rgb, [data] * 200))
+    assert warnings.filters == before

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 from PIL import Image
@@ -50,3 +51,25 @@ def test_pictures_below_a_folder(tmp_path):
     assert not pictures_below(tmp_path)
     write_photo(tmp_path / "one" / "two" / "deep.jpg")
     assert pictures_below(tmp_path)
+
+
+def test_a_folder_that_cannot_be_listed_stands_for_itself(tmp_path, monkeypatch):
+    write_photo(tmp_path / "in" / "one.jpg")
+    locked = tmp_path / "in" / "locked"
+    locked.mkdir()
+    listdir, scandir = os.listdir, os.scandir
+
+    def refuse(call):
+        def guarded(path):
+            if Path(path) == locked:
+                raise PermissionError(13, "Permission denied", str(path))
+            return call(path)
+
+        return guarded
+
+    monkeypatch.setattr(os, "listdir", refuse(listdir))
+    monkeypatch.setattr(os, "scandir", refuse(scandir))
+    assert list(find_inputs([str(locked)], recursive=False)) == [locked]
+    found = find_inputs([str(tmp_path / "in")], recursive=True)
+    assert set(found) == {tmp_path / "in" / "one.jpg", locked}
+    assert found[locked] == Path("locked")

@@ -1,19 +1,22 @@
 """``ssnan``: one file a command, and the table of them. Heavy imports stand inside the functions.
 
 A command's file has ``HELP``, its line in the list; ``add_options``, what it takes; and ``run``, what it
-does with it, which returns the exit status: 0 done, 1 something failed, 2 wrong usage.
+does with it, which returns the exit status: 0 done, 1 something failed, 2 wrong usage. 130, 143 and 129 are a
+run that was stopped by SIGINT, SIGTERM or SIGHUP, 141 one whose reader went away.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
+from contextlib import suppress
 from typing import Any
 
 from ssnan.commands import bench, completion, data, evaluate, export, models, parse, report, train
-from ssnan.commands.options import MISUSED, complain, did_you_mean
+from ssnan.commands.options import FAILED, MISUSED, Stopped, complain, did_you_mean, stoppable
+from ssnan.errors import UserError, quoted
 
 COMMANDS = {
     "parse": parse,
@@ -55,14 +58,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
         whole.parse_args(given)  # --help and --version end here, other flags with an error
     # Intermixed: photos may stand before and after the flags.
     options = commands.choices[given[0]].parse_intermixed_args(given[1:])
-    return COMMANDS[given[0]].run(options)
+    try:
+        with stoppable():
+            status: int = COMMANDS[given[0]].run(options)
+        sys.stdout.flush()
+    except Stopped as stopped:
+        return stopped.status
+    except UserError as error:
+        return complain(str(error), FAILED)
+    except BrokenPipeError:  # whoever read has seen enough
+        _give_up_standard_output()
+        return 128 + 13
+    except OSError as error:
+        # Those of standard output, a full disk's, name no file.
+        _give_up_standard_output()
+        return complain(
+            f"{quoted(error.filename) if error.filename else 'standard output'}: {error.strerror or error}", FAILED
+        )
+    except MemoryError:
+        return complain("not enough memory", FAILED)
+    return status
+
+
+def _give_up_standard_output() -> None:
+    """What is still unwritten goes nowhere, or Python would complain of it while it ends."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _meant(word: str) -> str:
     """What somebody who typed ``word`` for a command may have wanted. A photo alone is not parsed: what
     ``ssnan x`` does must not depend on which files lie around."""
-    if Path(word).exists():
-        return f"; to parse it: ssnan parse {word}"
+    if os.path.exists(word):  # noqa: PTH110 - which any word may be asked
+        return f"; to parse it: ssnan parse {quoted(word)}"
     return did_you_mean(word, COMMANDS) or "; 'ssnan --help' lists them"
 
 

@@ -6,7 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
-from ssnan.commands.options import FAILED, complain, positive
+from ssnan.commands.options import FAILED, complain, positive, threads
 
 HELP = "where the time goes, engine by engine"
 
@@ -14,7 +14,7 @@ HELP = "where the time goes, engine by engine"
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("photo", type=Path, metavar="PHOTO", help="photo to time on")
     parser.add_argument("--model", default="small", help="bundled model, or .onnx file with its card")
-    parser.add_argument("--threads", type=positive, help="threads to use (every available core)")
+    parser.add_argument("--threads", type=threads, help="threads to use (every available core)")
     parser.add_argument("--runs", type=positive, default=20, help="runs of every step (20)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers there too")
 

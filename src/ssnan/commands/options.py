@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import os
+import signal
 import sys
-from collections.abc import Callable, Iterable, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
+
+from ssnan.errors import printable
 
 if TYPE_CHECKING:
     from ssnan.parsing.parser import Parser
@@ -15,9 +21,41 @@ FAILED, MISUSED = 1, 2
 """Exit codes: something failed, wrong usage. 0 is done."""
 
 
+class Stopped(BaseException):
+    """A signal asked the process to end; ``status`` is what it ends with."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.status = 128 + number
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Within the block SIGINT, SIGTERM and SIGHUP raise :class:`Stopped`, so that what is open is closed and
+    what is unfinished removed. Outside the main thread, which alone has signals, nothing changes."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    process = os.getpid()
+
+    def stop(number: int, frame: object) -> None:
+        # In a process that reads data for us it is what such processes expect.
+        raise Stopped(number) if os.getpid() == process else KeyboardInterrupt
+
+    names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {name: signal.signal(getattr(signal, name), stop) for name in names}
+    try:
+        yield
+    finally:
+        for name, handler in before.items():
+            signal.signal(getattr(signal, name), handler)
+
+
 def complain(message: str, status: int) -> int:
     """Say what is wrong in one line; returns ``status``."""
-    print(f"ssnan: {message}", file=sys.stderr)
+    with suppress(OSError):  # nobody may be there to read it
+        print(f"ssnan: {printable(message)}", file=sys.stderr)
     return status
 
 
@@ -29,8 +67,17 @@ def did_you_mean(given: str, names: Iterable[str]) -> str:
 
 def positive(text: str) -> int:
     """A whole number above 0."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a positive number, got {text!r}")
+    if not text.isdecimal() or len(text) > 9 or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a positive number below a thousand million, got {text[:20]!r}")
+    return int(text)
+
+
+def threads(text: str) -> int:
+    """A number of threads."""
+    from ssnan.parsing.engines import MOST_THREADS
+
+    if not text.isdecimal() or len(text) > 9 or not 1 <= int(text) <= MOST_THREADS:
+        raise argparse.ArgumentTypeError(f"expected a number of threads, 1 to {MOST_THREADS}, got {text[:20]!r}")
     return int(text)
 
 
@@ -75,7 +122,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("model")
     group.add_argument("--model", default="small", help="bundled model, .onnx file with its card, or checkpoint")
     group.add_argument("--engine", default="auto", help="auto, onnxruntime, openvino, or torch for checkpoints (auto)")
-    group.add_argument("--threads", type=positive, help="threads to use (every available core)")
+    group.add_argument("--threads", type=threads, help="threads to use (every available core)")
     group.add_argument(
         "--scales", type=factors, default=[1.0], metavar="S,S", help="parse at these sizes and average (1)"
     )

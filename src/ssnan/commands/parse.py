@@ -5,15 +5,18 @@ result to standard output."""
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ssnan.commands.options import (
     FAILED,
     MISUSED,
+    Stopped,
     add_model_options,
     complain,
     did_you_mean,
@@ -21,6 +24,7 @@ from ssnan.commands.options import (
     names,
     names_of,
 )
+from ssnan.errors import printable, quoted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -66,12 +70,14 @@ def run(options: argparse.Namespace) -> int:
     from ssnan.parsing.inputs import STANDARD_INPUT, find_inputs, is_film
 
     to_standard_output = options.output == Path("-")
+    if "" in options.inputs:
+        return complain("'' is no file; is there an empty variable on the command line?", MISUSED)
     inputs = find_inputs(options.inputs, options.recursive)
     if not inputs:
-        return complain(f"no picture in {' '.join(options.inputs)}{_hint(options)}", MISUSED)
+        return complain(f"no picture in {' '.join(map(quoted, options.inputs))}{_hint(options)}", MISUSED)
     films = {path: name for path, name in inputs.items() if is_film(path)}
-    if options.output.exists() and not options.output.is_dir():
-        return complain(f"{options.output}: is a file, expected a folder for the results", MISUSED)
+    if os.path.exists(options.output) and not options.output.is_dir():  # noqa: PTH110 - any name may be asked
+        return complain(f"{quoted(options.output)}: is a file, expected a folder for the results", MISUSED)
     if to_standard_output and (len(inputs) > 1 or films or len(options.save) > 1 or "masks" in options.save):
         return complain("-o - writes one thing of one photo: its map, or what a single --save names", MISUSED)
     try:
@@ -108,38 +114,48 @@ def _parse_all(
     problems: list[str] = []
 
     def show(problem: str) -> None:
-        console.print(f"ssnan: {problem}", style="red", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"ssnan: {printable(problem)}", style="red", markup=False, highlight=False, soft_wrap=True)
 
     def note(problem: str) -> None:
         problems.append(problem)
         show(problem)
 
-    skipped = 0
-    with Progress(console=console, disable=len(photos) < 2) as progress:
-        outcomes = parse_files(parser, photos, saving, contents)
-        for outcome in progress.track(outcomes, len(photos), description="parsing"):
-            skipped += outcome.skipped
-            if outcome.problem is not None:
-                note(outcome.problem + _word_of_a_list(outcome.path, parser))
+    done = skipped = 0
     taken: dict[Path, Path] = {}
-    for path, name in films.items():
-        if taken.setdefault(name, path) != path:
-            note(f"{path}: its result would replace that of {taken[name]}; parse it into another folder")
-        elif saving.skip_existing and (saving.folder / f"{name}.labels.mkv").is_file():
-            skipped += 1
-        else:
-            for problem in _parse_film(parser, path, saving.folder / name, saving.kinds, console):
-                note(problem)
+    try:
+        # Closed, the steps that run ahead are waited for.
+        with (
+            Progress(console=console, disable=len(photos) < 2) as progress,
+            closing(parse_files(parser, photos, saving, contents)) as outcomes,
+        ):
+            for outcome in progress.track(outcomes, len(photos), description="parsing"):
+                skipped += outcome.skipped
+                done += not outcome.skipped and outcome.problem is None
+                if outcome.problem is not None:
+                    note(outcome.problem + _word_of_a_list(outcome.path, parser))
+        for path, name in films.items():
+            if taken.setdefault(name, path) != path:
+                clash = quoted(taken[name])
+                note(f"{quoted(path)}: its result would replace that of {clash}; parse it into another folder")
+            elif saving.skip_existing and (saving.folder / f"{name}.labels.mkv").is_file():
+                skipped += 1
+            else:
+                found = list(_parse_film(parser, path, saving.folder / name, saving.kinds, console))
+                done += not found
+                for problem in found:
+                    note(problem)
+    except Stopped:
+        show(f"stopped; {done} parsed into {quoted(saving.folder)}, the same command with --skip-existing goes on")
+        raise
     if problems and several:
         console.print(f"{len(problems)} not parsed:", style="red", highlight=False)
         for problem in problems:
             show(problem)
     hint = _hint(options)
     if hint:
-        console.print(f"ssnan: left out{hint}", markup=False, highlight=False, soft_wrap=True)
-    done = len(photos) + len(films) - len(problems) - skipped
+        console.print(f"ssnan: left out{printable(hint)}", markup=False, highlight=False, soft_wrap=True)
     if done or skipped:
-        print(f"{done} parsed into {saving.folder}" + (f", {skipped} skipped" if skipped else ""))
+        print(f"{done} parsed into {quoted(saving.folder)}" + (f", {skipped} skipped" if skipped else ""))
     return FAILED if problems else 0
 
 
@@ -153,20 +169,20 @@ def _parse_film(parser: Parser, path: Path, output: Path, kinds: Sequence[str], 
 
     foreign = [kind for kind in kinds if kind not in OF_FILMS]
     if foreign:
-        yield f"{path}: films have no {' or '.join(foreign)}, only {', '.join(OF_FILMS)}"
+        yield f"{quoted(path)}: films have no {' or '.join(foreign)}, only {', '.join(OF_FILMS)}"
         return
     count = TextColumn("{task.completed:.0f} frames, {task.fields[rate]:.1f} a second")
     try:
-        with Progress(TextColumn("{task.description}"), BarColumn(), count, console=console) as progress:
-            bar, started = progress.add_task(path.name, total=None, rate=0.0), time.perf_counter()
+        with Progress(TextColumn("{task.description}", markup=False), BarColumn(), count, console=console) as progress:
+            bar, started = progress.add_task(printable(path.name), total=None, rate=0.0), time.perf_counter()
             for done, total in parse_video(parser, path, output, kinds):
                 progress.update(bar, completed=done, total=total, rate=done / (time.perf_counter() - started))
     except ImageError as error:
         yield str(error)
     except OSError as error:
-        yield f"{error.filename or path}: {error.strerror or error}"
+        yield f"{quoted(error.filename or path)}: {error.strerror or error}"
     except ModuleNotFoundError as error:
-        yield f"{path}: films need {error.name}; pip install 'ssnan[video]'"
+        yield f"{quoted(path)}: films need {error.name}; pip install 'ssnan[video]'"
 
 
 def _write_to_standard_output(parser: Parser, path: Path, contents: dict[Path, bytes], saving: Saving) -> int:
@@ -181,7 +197,7 @@ def _write_to_standard_output(parser: Parser, path: Path, contents: dict[Path, b
     except ImageError as error:
         return complain(str(error).replace("image bytes", "standard input"), FAILED)
     if saving.kinds and len(made) == 1:
-        return complain(f"{path}: nothing to crop, no {' or '.join(saving.parts) or 'person'} in it", FAILED)
+        return complain(f"{quoted(path)}: nothing to crop, no {' or '.join(saving.parts) or 'person'} in it", FAILED)
     sys.stdout.buffer.write(next(iter(made.values()))())
     return 0
 
@@ -192,15 +208,23 @@ def _hint(options: argparse.Namespace) -> str:
 
     if options.recursive:
         return ""
-    deeper = [given for given in options.inputs if Path(given).is_dir() and pictures_below(Path(given))]
-    return f"; there are pictures in folders below {', '.join(deeper)}: --recursive takes them" if deeper else ""
+    deeper = [
+        given
+        for given in options.inputs
+        if os.path.isdir(given) and pictures_below(Path(given))  # noqa: PTH112 - any name may be asked
+    ]
+    return (
+        f"; there are pictures in folders below {', '.join(map(quoted, deeper))}: --recursive takes them"
+        if deeper
+        else ""
+    )
 
 
 def _word_of_a_list(path: Path, parser: Parser) -> str:
     """A remedy for those who put blanks between what commas join."""
     from ssnan.parsing.outputs import KINDS
 
-    if not path.exists():
+    if not os.path.lexists(path):
         for flag, known in (("--save", KINDS), ("--parts", parser.label_set.classes)):
             if str(path) in known:
                 return f"; several after {flag} are joined by commas"

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import argparse
 
-from ssnan.commands.options import FAILED, complain
+from ssnan.commands.options import FAILED, Stopped, complain
 
 HELP = "train a system: ssnan train --config lip/ss_nan"
 
@@ -25,6 +25,9 @@ def run(options: argparse.Namespace) -> int:
         return complain(message, FAILED)
     try:
         print(f"best checkpoint: {train(options.arguments)}")
+    except Stopped:
+        complain("stopped; the same command goes on from the last epoch that was saved", FAILED)
+        raise
     except ValueError as error:
         # What a process that reads data raised comes with its traceback; its last line is the message.
         message = str(error).rstrip()

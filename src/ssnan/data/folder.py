@@ -10,11 +10,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ssnan.errors import UserError
 from ssnan.labels import LabelSet
 from ssnan.parsing.images import SUFFIXES, read_labels, read_rgb
 
 
-class DatasetError(ValueError):
+class DatasetError(UserError):
     """A dataset is not what it should be; the message names the file, what is wrong and what to do."""
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+from ssnan.errors import UserError
 from ssnan.evaluation import paper
 from ssnan.labels import LIP, PASCAL_PERSON_PART, LabelSet
 
@@ -19,7 +20,7 @@ RESULTS = "results.json"
 Row = list[str]
 
 
-class ReportError(ValueError):
+class ReportError(UserError):
     """There is nothing to report, or it cannot be compared; the message says why."""
 
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ssnan.errors import printable, quoted
 from ssnan.parsing.images import ImageError, ImageLike
 from ssnan.parsing.outputs import files
 from ssnan.parsing.parser import Parser, Scored
 from ssnan.parsing.pipeline import ahead
+from ssnan.parsing.writing import appearing_together, sweep
 
 
 @dataclass(frozen=True)
@@ -43,11 +44,11 @@ class Outcome(NamedTuple):
 
 def parse_files(
     parser: Parser, inputs: dict[Path, Path], saving: Saving, contents: dict[Path, bytes] | None = None
-) -> Iterator[Outcome]:
+) -> Generator[Outcome, None, None]:
     """Parse every input, and yield what became of it, in the order of the inputs.
 
     A picture's files appear together when all are written, its map last. None of them replaces an
-    input or another input's result.
+    input or another input's result. What a killed run left unfinished is removed first.
 
     Args:
         parser: of :func:`ssnan.load`.
@@ -55,7 +56,9 @@ def parse_files(
         saving: what goes where.
         contents: bytes of inputs that are no files, such as standard input's.
     """
-    jobs = _jobs(inputs, saving, contents or {})
+    for folder in {(saving.folder / name).parent for name in inputs.values()}:
+        sweep(folder)
+    jobs = _jobs(inputs, saving, contents or {}, parser.label_set.classes)
     decoded = ahead(partial(_step, parser.decode), jobs)
     scored = (_step(parser.score, job) for job in decoded)
     written = ahead(lambda job: _step(partial(_write, parser, job, saving), job), scored)
@@ -73,20 +76,26 @@ class Job(NamedTuple):
     outcome: Outcome | None = None
 
 
-def _jobs(inputs: dict[Path, Path], saving: Saving, contents: dict[Path, bytes]) -> Iterator[Job]:
-    sources = {path.resolve() for path in inputs}
-    taken: dict[Path, Path] = {}
+def _jobs(
+    inputs: dict[Path, Path], saving: Saving, contents: dict[Path, bytes], classes: Iterable[str]
+) -> Iterator[Job]:
+    sources = {os.path.realpath(path) for path in inputs}
+    taken: dict[str, Path] = {}
     for path, name in inputs.items():
         outcome = None
         target = saving.folder / name
-        file = _file(target, ".png")
-        if taken.setdefault(name, path) != path:
-            outcome = Outcome(path, f"{path}: its result would replace that of {taken[name]}; parse it into another "
-                                    "folder")  # fmt: skip
-        elif clash := next((file for file in _possible(target, saving) if file.resolve() in sources), None):
-            outcome = Outcome(path, f"{path}: its result would replace the photo {clash}; choose another folder")
-        elif saving.skip_existing and file.is_file():
+        places = {os.path.realpath(place): place for place in _possible(target, saving, classes)}
+        if clash := next((taken[place] for place in places if place in taken), None):
+            outcome = Outcome(
+                path, f"{quoted(path)}: its result would replace that of {quoted(clash)}; parse it into another folder"
+            )
+        elif clash := next((place for real, place in places.items() if real in sources), None):
+            outcome = Outcome(
+                path, f"{quoted(path)}: its result would replace the photo {quoted(clash)}; choose another folder"
+            )
+        elif saving.skip_existing and _file(target, ".png").is_file():
             outcome = Outcome(path, skipped=True)
+        taken |= dict.fromkeys(places, path)
         source = contents.get(path, path)
         yield Job(path, source, target, source, outcome)
 
@@ -100,16 +109,17 @@ def _step(function: Callable[[Any], Any], job: Job) -> Job:
     except ImageError as error:
         problem = str(error).replace("image bytes", "standard input") if isinstance(job.source, bytes) else str(error)
     except OSError as error:
-        problem = f"{error.filename or job.path}: {error.strerror or error}"
+        problem = f"{quoted(error.filename or job.path)}: {error.strerror or error}"
     except MemoryError:
-        problem = f"{job.path}: not enough memory for a picture of this size"
-    return job._replace(state=None, outcome=Outcome(job.path, problem))
+        problem = f"{quoted(job.path)}: not enough memory for a picture of this size"
+    return job._replace(state=None, outcome=Outcome(job.path, printable(problem)))
 
 
-def _possible(target: Path, saving: Saving) -> list[Path]:
-    """Files that a picture's result may have; its masks by the names that are known beforehand."""
+def _possible(target: Path, saving: Saving, classes: Iterable[str]) -> list[Path]:
+    """Files that a picture's result may have."""
     endings = [".png", *(".json" if kind == "json" else f".{kind}.png" for kind in saving.kinds if kind != "masks")]
-    return [_file(target, ending) for ending in [*endings, *(f".mask.{part}.png" for part in saving.parts)]]
+    masks = (saving.parts or classes) if "masks" in saving.kinds else ()
+    return [_file(target, ending) for ending in [*endings, *(f".mask.{part}.png" for part in masks)]]
 
 
 def _file(target: Path, ending: str) -> Path:
@@ -118,20 +128,6 @@ def _file(target: Path, ending: str) -> Path:
 
 def _write(parser: Parser, job: Job, saving: Saving, scored: Scored) -> None:
     result = parser.finish(scored, job.source)
-    job.target.parent.mkdir(parents=True, exist_ok=True)
-    parts: dict[Path, Path] = {}
-    try:
+    with appearing_together() as written_at:
         for ending, content in files(result, job.path.name, saving.kinds, saving.parts).items():
-            descriptor, name = tempfile.mkstemp(dir=job.target.parent, prefix=".ssnan-", suffix=".part")
-            parts[Path(name)] = _file(job.target, ending)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(content())
-        # mkstemp is private to the user; results get the rights any new file would.
-        mask = os.umask(0)
-        os.umask(mask)
-        for part, target in parts.items():
-            part.chmod(0o666 & ~mask)
-            part.replace(target)
-    finally:
-        for part in parts:
-            part.unlink(missing_ok=True)
+            written_at(_file(job.target, ending)).write_bytes(content())

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from ssnan.errors import UserError, quoted
 from ssnan.labels import LabelSet
 from ssnan.parsing.preprocessing import Preprocessing
+from ssnan.parsing.writing import appearing_together
 
 DEFAULT_MODEL = "small"
 
 
-class ModelError(ValueError):
+class ModelError(UserError):
     """A model cannot be found or read; the message says why, in one line."""
 
 
@@ -29,6 +32,7 @@ class ModelCard:
         files: the weights, by engine; ``onnxruntime``'s ONNX file is what every engine without a file
             of its own runs.
         about: everything a person wants to know: training data, licence, recipe, measured numbers.
+        sha256: of the weights' files, by name; :meth:`write` computes it.
     """
 
     name: str
@@ -36,18 +40,21 @@ class ModelCard:
     preprocessing: Preprocessing
     files: dict[str, Path]
     about: dict[str, Any] = field(default_factory=dict)
+    sha256: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def read(cls, path: Path) -> ModelCard:
         """Read a card.
 
         Raises:
-            ModelError: the card or its weights are missing, or it is no card.
+            ModelError: the card or its weights are missing, it is no card, or what it says cannot be.
         """
         try:
+            if path.exists() and not path.is_file():
+                raise ModelError(f"{quoted(path)}: is no regular file, expected a model's card")
             values = json.loads(path.read_text())
             card = cls(
-                name=values["name"],
+                name=str(values["name"]),
                 label_set=LabelSet.from_dict(values["label_set"]),
                 preprocessing=Preprocessing(
                     mean=tuple(values["preprocessing"]["mean"]),
@@ -55,34 +62,71 @@ class ModelCard:
                     longest_side=values["preprocessing"]["longest_side"],
                     multiple=values["preprocessing"]["multiple"],
                 ),
-                files={engine: path.parent / name for engine, name in values["weights"].items()},
-                about=values["about"],
+                files={engine: _beside(path, name) for engine, name in values["weights"].items()},
+                about=dict(values["about"]),
+                sha256=dict(values.get("sha256", {})),
             )
-        except (KeyError, TypeError, AttributeError, json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise ModelError(f"{path}: not a model card of ssnan ({type(error).__name__}: {error})") from None
+        except ModelError:
+            raise
+        except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
+            raise ModelError(f"{quoted(path)}: not a model card of ssnan ({type(error).__name__}: {error})") from None
         except OSError as error:
-            raise ModelError(f"{path}: {error.strerror}; every model needs its card beside it") from None
+            raise ModelError(f"{quoted(path)}: {error.strerror}; every model needs its card beside it") from None
         for file in card.files.values():
             if not file.is_file():
-                raise ModelError(f"{file}: no such file, though {path.name} names it")
+                raise ModelError(f"{quoted(file)}: no such file, though {quoted(path.name)} names it")
         if "onnxruntime" not in card.files:
-            raise ModelError(f"{path}: names no weights for onnxruntime, which every model needs")
+            raise ModelError(f"{quoted(path)}: names no weights for onnxruntime, which every model needs")
         return card
 
     def weights(self, engine: str = "onnxruntime") -> Path:
         """The file that an engine runs."""
         return self.files.get(engine, self.files["onnxruntime"])
 
+    def verify(self, engine: str = "onnxruntime") -> None:
+        """Compare the weights that an engine runs with the checksums in the card, if it has any.
+
+        Raises:
+            ModelError: they are others, or only a part of them.
+        """
+        for file in _with_companion(self.weights(engine)):
+            wanted = self.sha256.get(file.name)
+            if wanted is not None and _sha256(file) != wanted:
+                raise ModelError(f"{quoted(file)}: damaged, its checksum is not that of its card; get both files anew")
+
     def write(self, path: Path) -> None:
-        """Write the card; its weights must lie in the same folder."""
+        """Write the card, with checksums of its weights, which must lie in the same folder."""
+        files = sorted({one for file in self.files.values() for one in _with_companion(file)})
         values = {
             "name": self.name,
             "weights": {engine: file.name for engine, file in self.files.items()},
+            "sha256": {file.name: _sha256(file) for file in files},
             "label_set": self.label_set.as_dict(),
             "preprocessing": asdict(self.preprocessing),
             "about": self.about,
         }
-        path.write_text(json.dumps(values, indent=2) + "\n")
+        with appearing_together() as written_at:
+            written_at(path).write_text(json.dumps(values, indent=2) + "\n")
+
+
+def _beside(card: Path, name: Any) -> Path:
+    """The file that a card names, which must lie beside it."""
+    if not isinstance(name, str) or Path(name).name != name:
+        raise ModelError(f"{quoted(card)}: its weights must lie beside it, expected a file's name, got {name!r}")
+    return card.parent / name
+
+
+def _with_companion(weights: Path) -> list[Path]:
+    """OpenVINO's .xml with the .bin that belongs to it; any other file alone."""
+    return [weights, weights.with_suffix(".bin")] if weights.suffix == ".xml" else [weights]
+
+
+def _sha256(file: Path) -> str:
+    try:
+        with file.open("rb") as content:
+            return hashlib.file_digest(content, "sha256").hexdigest()
+    except OSError as error:
+        raise ModelError(f"{quoted(file)}: {error.strerror}") from None
 
 
 def find_card(model: str | Path) -> ModelCard:

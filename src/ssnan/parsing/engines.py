@@ -6,11 +6,15 @@ import importlib.util
 import os
 import platform
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ssnan.errors import quoted
+from ssnan.parsing.card import ModelError
 
 Float32 = NDArray[np.float32]
 
@@ -33,12 +37,39 @@ def available_cores() -> int:
         return cores
 
 
+MOST_THREADS = 256
+
+
 class _OfFile:
-    """What a file and a number of threads make again elsewhere: pickled, an engine is these two."""
+    """What a file and a number of threads make again elsewhere: pickled, an engine is these two.
+
+    Attributes:
+        classes: channels of the scores; None where the file does not say.
+
+    Raises:
+        ModelError: the file is no network with ``images`` and ``scores``, or too many threads.
+    """
+
+    classes: int | None = None
 
     def __init__(self, weights: Path, threads: int | None = None) -> None:
+        if threads is not None and not 1 <= threads <= MOST_THREADS:
+            raise ModelError(f"threads: expected 1 to {MOST_THREADS}, got {threads}")
         self.weights = weights
         self.threads = threads
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """What the engine raises, in one line: their own errors have many."""
+        try:
+            yield
+        except (ModuleNotFoundError, MemoryError, ModelError):
+            raise
+        except Exception as error:  # of classes of their own
+            if "alloc" in str(error).lower():
+                raise MemoryError from None
+            reason = " ".join(str(error).split())[:200]
+            raise ModelError(f"{quoted(self.weights)}: cannot be run as a network ({reason})") from None
 
     def __reduce__(self) -> tuple[type[_OfFile], tuple[Path, int | None]]:
         return type(self), (self.weights, self.threads)
@@ -62,10 +93,19 @@ class OnnxRuntimeEngine(_OfFile):
         options.log_severity_level = 3
         # Pictures differ in size; an arena would keep the largest ever seen.
         options.enable_cpu_mem_arena = False
-        self._session = onnxruntime.InferenceSession(str(weights), options, providers=["CPUExecutionProvider"])
+        with self._explained():
+            self._session = onnxruntime.InferenceSession(str(weights), options, providers=["CPUExecutionProvider"])
+            entries, results = ([one.name for one in side] for side in
+                                (self._session.get_inputs(), self._session.get_outputs()))  # fmt: skip
+            if entries != ["images"] or "scores" not in results:
+                raise ModelError(f"{quoted(weights)}: expected input 'images' and output 'scores', got {entries}, "
+                                 f"{results}")  # fmt: skip
+            channels = self._session.get_outputs()[results.index("scores")].shape[1]
+        self.classes = channels if isinstance(channels, int) else None
 
     def __call__(self, pixels: Float32) -> Float32:
-        scores: Float32 = self._session.run(["scores"], {"images": pixels})[0]
+        with self._explained():
+            scores: Float32 = self._session.run(["scores"], {"images": pixels})[0]
         return scores
 
 
@@ -85,17 +125,22 @@ class OpenVINOEngine(_OfFile):
         import openvino
 
         super().__init__(weights, threads)
-        self._model = openvino.Core().compile_model(
-            str(weights),
-            "CPU",
-            {"INFERENCE_NUM_THREADS": threads or available_cores(), "PERFORMANCE_HINT": "LATENCY"},
-        )
+        with self._explained():
+            self._model = openvino.Core().compile_model(
+                str(weights),
+                "CPU",
+                {"INFERENCE_NUM_THREADS": threads or available_cores(), "PERFORMANCE_HINT": "LATENCY"},
+            )
+            channels = self._model.output("scores").partial_shape[1]
+            self._model.input("images")
+        self.classes = channels.get_length() if channels.is_static else None
         self._own = threading.local()
 
     def __call__(self, pixels: Float32) -> Float32:
-        if not hasattr(self._own, "request"):
-            self._own.request = self._model.create_infer_request()
-        scores: Float32 = self._own.request.infer({"images": pixels})["scores"]
+        with self._explained():
+            if not hasattr(self._own, "request"):
+                self._own.request = self._model.create_infer_request()
+            scores: Float32 = self._own.request.infer({"images": pixels})["scores"]
         return scores
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import math
 import os
+import stat
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -12,91 +14,92 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
+from ssnan.errors import UserError, quoted
 from ssnan.labels import LabelSet
 
 MAX_PIXELS = 150_000_000
 """Pictures above this many pixels are refused before they are decoded."""
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
+REDUCED_FROM = 25_000_000
+"""Pixels from which a picture of any format is made smaller as soon as it is decoded."""
+
+_AVIF = importlib.util.find_spec("PIL.AvifImagePlugin") is not None  # from Pillow 11.3 on
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", *(("AVIF",) if _AVIF else ()))
+"""What is opened, by Pillow's names (MPO, several JPEGs in one, counts as JPEG); nothing else, since some of its
+formats start other programs."""
+
+SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", *((".avif",) if _AVIF else ())}
+)
 """File endings that count as pictures when a folder is searched."""
+
+ORIENTATION = 0x0112
+"""EXIF's tag."""
+
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What brings a picture of each orientation upright; from 5 on its sides trade places."""
+
+# Damaged metadata and odd palettes are no news to the user. Filters belong to the process, not to a thread, so
+# this one is set once, where "with catch_warnings" around a decoder would race with other threads'.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 
 ImageLike = str | os.PathLike[str] | bytes | Image.Image | NDArray[Any]
 
 
-class ImageError(ValueError):
+class ImageError(UserError):
     """A picture cannot be used; the message says which and why, in one line."""
 
 
 def read_rgb(image: ImageLike) -> NDArray[np.uint8]:
     """Pixels of a picture as uint8 RGB, (H, W, 3), turned as its EXIF orientation asks.
 
-    Palettes, grey levels of 8 or 16 bits, CMYK and transparency (over white) are converted; of an
-    animation the first frame counts. Arrays are (H, W), (H, W, 3) RGB or (H, W, 4) RGBA: uint8, or
-    floats between 0 and 1.
+    Palettes, grey levels of 8 or 16 bits or between 0 and 1, CMYK and transparency (over white) are
+    converted; of an animation the first frame counts. Arrays are (H, W), (H, W, 3) RGB or (H, W, 4) RGBA:
+    uint8, or floats between 0 and 1.
 
     Raises:
-        ImageError: not a picture, damaged, unreadable, or larger than ``MAX_PIXELS``.
+        ImageError: not a picture in one of ``FORMATS``, damaged, unreadable, larger than ``MAX_PIXELS``, or
+            no regular file: a pipe or a device.
     """
-    if isinstance(image, np.ndarray):
-        return _rgb_of(Image.fromarray(_as_uint8(image)))
-    if isinstance(image, Image.Image):
-        return _rgb_of(image)
-    return _read(image, lambda opened: None)
-
-
-def _read(image: str | os.PathLike[str] | bytes, prepare: Callable[[Image.Image], None]) -> NDArray[np.uint8]:
-    """Pixels of a file or of its bytes, ``prepare`` called between its head and its pixels."""
-    name = "image bytes" if isinstance(image, bytes) else os.fspath(image)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(image) if isinstance(image, bytes) else image) as opened:
-                _refuse_if_huge(opened)
-                prepare(opened)
-                return _rgb_of(opened)
-    except UnidentifiedImageError:
-        raise ImageError(f"{name}: not a picture in a format that can be read") from None
-    except FileNotFoundError:
-        raise ImageError(f"{name}: no such file") from None
-    except IsADirectoryError:
-        raise ImageError(f"{name}: is a folder, expected a picture") from None
-    except PermissionError:
-        raise ImageError(f"{name}: no permission to read it") from None
-    except Image.DecompressionBombError:
-        raise ImageError(f"{name}: more than {MAX_PIXELS // 1_000_000} million pixels; make it smaller first") from None
-    except ImageError as error:
-        raise ImageError(f"{name}: {error}") from None
-    except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, struct.error, ValueError and others.
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise ImageError(f"{name}: damaged or truncated ({reason})") from None
+    return read_reduced(image, None)[0]
 
 
 def read_reduced(image: ImageLike, longest_side: int | None) -> tuple[NDArray[np.uint8], int, int]:
-    """As :func:`read_rgb`, and the picture's height and width; a JPEG file far larger than needed is
-    decoded at a half, a quarter or an eighth of its size, its longer side still ``longest_side`` or more.
+    """As :func:`read_rgb`, and the picture's height and width. A JPEG file far larger than needed is decoded
+    at a half, a quarter or an eighth of its size, and any other huge picture is made smaller by a whole factor
+    once it is decoded, the longer side still ``longest_side`` or more.
 
-    The JPEG decoder skips the work for pixels that the network would never see.
+    The JPEG decoder skips the work for pixels that the network would never see; the others' memory is
+    what is saved.
 
     Raises:
         ImageError: as :func:`read_rgb`.
     """
-    if longest_side is None or isinstance(image, np.ndarray | Image.Image):
-        rgb = read_rgb(image)
+    if isinstance(image, np.ndarray):
+        rgb = _rgb_of_array(image)
         return rgb, rgb.shape[0], rgb.shape[1]
-    size: list[int] = []
+    if isinstance(image, Image.Image):
+        return _explained("picture", lambda: _rgb_of(image, None))  # the owner's, so never decoded smaller
+    name = "image bytes" if isinstance(image, bytes) else quoted(image)
 
-    def reduce(opened: Image.Image) -> None:
-        width, height = opened.size
-        # EXIF may lay the picture on its side; tags 5 to 8 do.
-        size.extend((width, height) if opened.getexif().get(0x0112, 1) >= 5 else (height, width))
-        if opened.format in ("JPEG", "MPO") and max(width, height) >= 2 * longest_side:
-            factor = longest_side / max(width, height)
-            opened.draft("RGB", (math.ceil(width * factor), math.ceil(height * factor)))
+    def read() -> tuple[NDArray[np.uint8], int, int]:
+        if not isinstance(image, bytes):
+            refuse_unless_regular(image)
+        with Image.open(io.BytesIO(image) if isinstance(image, bytes) else image, formats=FORMATS) as opened:
+            return _rgb_of(opened, longest_side)
 
-    rgb = _read(image, reduce)
-    return rgb, size[0], size[1]
+    return _explained(name, read)
 
 
 def read_labels(path: Path) -> NDArray[np.uint8]:
@@ -105,18 +108,141 @@ def read_labels(path: Path) -> NDArray[np.uint8]:
     Raises:
         ImageError: unreadable, or stored as colours, which carry no ids.
     """
-    try:
-        with Image.open(path) as mask:
+
+    def read() -> NDArray[np.uint8]:
+        refuse_unless_regular(path)
+        with Image.open(path, formats=FORMATS) as mask:
+            _refuse_if_huge(*mask.size)
             if mask.mode not in ("P", "L"):
                 raise ImageError(
-                    f"{path}: expected a mask of one channel (palette or grey) whose values are label ids, "
-                    f"got mode {mask.mode}"
+                    f"expected a mask of one channel (palette or grey) whose values are label ids, got mode {mask.mode}"
                 )
             return np.array(mask)
-    except ImageError:
-        raise
-    except Exception as error:
-        raise ImageError(f"{path}: cannot be read as a mask ({error})") from None
+
+    return _explained(quoted(path), read)
+
+
+def _explained(name: str, read: Callable[[], Any]) -> Any:
+    """What ``read`` returns; whatever it raises as an ImageError that names the picture."""
+    try:
+        return read()
+    except UnidentifiedImageError:
+        raise ImageError(f"{name}: not a picture in a format that can be read ({', '.join(FORMATS)})") from None
+    except FileNotFoundError:
+        raise ImageError(f"{name}: no such file") from None
+    except IsADirectoryError:
+        raise ImageError(f"{name}: is a folder, expected a picture") from None
+    except PermissionError:
+        raise ImageError(f"{name}: no permission to read it") from None
+    except Image.DecompressionBombError:
+        raise ImageError(f"{name}: more than {MAX_PIXELS // 1_000_000} million pixels; make it smaller first") from None
+    except MemoryError:
+        raise ImageError(f"{name}: not enough memory for a picture of this size") from None
+    except ImageError as error:
+        raise ImageError(f"{name}: {error}") from None
+    except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, struct.error, ValueError and others.
+        reason = (isinstance(error, OSError) and error.strerror) or " ".join(str(error).split()) or type(error).__name__
+        raise ImageError(f"{name}: damaged or truncated ({reason})") from None
+
+
+def refuse_unless_regular(path: str | os.PathLike[str]) -> None:
+    """Refuse what is no file: a pipe would be waited for, and a device may never end.
+
+    Raises:
+        ImageError: a pipe, a socket or a device.
+        OSError: there is nothing, or a folder.
+    """
+    mode = os.stat(path).st_mode  # noqa: PTH116 - links are followed, and the path may be a string
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError if os.access(path, os.R_OK | os.X_OK) else PermissionError
+    if not stat.S_ISREG(mode):
+        raise ImageError("is no regular file but a pipe, a socket or a device; '-' reads from standard input")
+
+
+def _refuse_if_huge(width: int, height: int) -> None:
+    if width * height > MAX_PIXELS:
+        raise ImageError(
+            f"{width} × {height} is more than {MAX_PIXELS // 1_000_000} million pixels; make it smaller first"
+        )
+
+
+def _rgb_of(image: Image.Image, longest_side: int | None) -> tuple[NDArray[np.uint8], int, int]:
+    if image.format not in (None, "MPO", *FORMATS):
+        raise ImageError(f"{image.format} is none of {', '.join(FORMATS)}; hand over image.convert('RGB')")
+    width, height = image.size
+    if 0 in image.size:
+        raise ImageError("has no pixels")
+    _refuse_if_huge(width, height)
+    if longest_side is not None and max(width, height) >= 2 * longest_side and image.format in ("JPEG", "MPO"):
+        factor = longest_side / max(width, height)
+        image.draft("RGB", (math.ceil(width * factor), math.ceil(height * factor)))
+    image.load()
+    turn = None
+    if image.format == "TIFF":  # which Pillow turns itself, and only then is its size the upright one's
+        width, height = image.size
+    else:
+        turn = TURNS.get(_orientation(image))
+        if turn in (TURNS[5], TURNS[6], TURNS[7], TURNS[8]):
+            width, height = height, width
+    if longest_side is not None and width * height >= REDUCED_FROM:
+        image = _reduced(image, longest_side)
+    return _converted(image if turn is None else image.transpose(turn)), height, width
+
+
+def _orientation(image: Image.Image) -> int:
+    """EXIF's orientation, 1 to 8; 1 where there is none, or none that exists."""
+    try:
+        value = image.getexif().get(ORIENTATION, 1)
+    except Exception:  # of damaged metadata, which say nothing about the pixels
+        return 1
+    return value if isinstance(value, int) and value in TURNS else 1
+
+
+def _reduced(image: Image.Image, longest_side: int) -> Image.Image:
+    """The picture made smaller by a whole factor, where its mode allows, before copies of it are made."""
+    factor = max(image.size) // longest_side
+    if image.mode == "P":
+        image = image.convert("RGBA" if "transparency" in image.info else "RGB")
+    if factor < 2 or image.mode not in ("L", "LA", "RGB", "RGBA", "CMYK", "YCbCr"):
+        return image
+    return image.reduce(factor)
+
+
+def _converted(image: Image.Image) -> NDArray[np.uint8]:
+    if image.mode.startswith(("I", "F")):
+        image = Image.fromarray(_eight_bits(np.asarray(image)))
+    if image.mode in ("La", "RGBa"):  # alpha multiplied in
+        image = image.convert(image.mode.upper())
+    if "A" in image.getbands() or "transparency" in image.info:
+        rgba = image.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, "white")
+        image = Image.alpha_composite(white, rgba)
+    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+
+
+def _eight_bits(values: NDArray[Any]) -> NDArray[np.uint8]:
+    """Grey levels of more than 8 bits, or floats between 0 and 1, 255 or 65535: which, their largest tells."""
+    top = values.max(initial=0)
+    if not np.isfinite(top) or not np.isfinite(values.min(initial=0)):
+        raise ImageError("holds values that are no finite numbers")
+    unit = 1 if np.issubdtype(values.dtype, np.floating) and top <= 1 else 255 if top <= 255 else 65535
+    return np.clip(values * (255 / unit), 0, 255).round().astype(np.uint8)
+
+
+def _rgb_of_array(array: NDArray[Any]) -> NDArray[np.uint8]:
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)) or 0 in array.shape:
+        raise ImageError(f"array: expected shape (H, W), (H, W, 3) or (H, W, 4), got {array.shape}")
+    _refuse_if_huge(array.shape[1], array.shape[0])
+    if np.issubdtype(array.dtype, np.floating):
+        if not (array.min() >= 0 and array.max() <= 1):
+            raise ImageError(
+                f"array: expected floats between 0 and 1, got values from {array.min():.3g} to {array.max():.3g}; "
+                "divide by 255 or convert to uint8"
+            )
+        array = (array * 255).round().astype(np.uint8)
+    if array.dtype != np.uint8:
+        raise ImageError(f"array: expected dtype uint8 or floats between 0 and 1, got {array.dtype}")
+    return _converted(Image.fromarray(np.ascontiguousarray(array)))
 
 
 def palette_image(labels: NDArray[np.uint8], label_set: LabelSet) -> Image.Image:
@@ -124,43 +250,3 @@ def palette_image(labels: NDArray[np.uint8], label_set: LabelSet) -> Image.Image
     image = Image.fromarray(labels)
     image.putpalette(label_set.color_table.tobytes())
     return image
-
-
-def _refuse_if_huge(image: Image.Image) -> None:
-    width, height = image.size
-    if width * height > MAX_PIXELS:
-        raise ImageError(
-            f"{width} × {height} is more than {MAX_PIXELS // 1_000_000} million pixels; make it smaller first"
-        )
-
-
-def _rgb_of(image: Image.Image) -> NDArray[np.uint8]:
-    _refuse_if_huge(image)
-    image = ImageOps.exif_transpose(image)
-    if image.mode.startswith(("I", "F")):
-        return _rgb_of(Image.fromarray(_sixteen_bits_to_eight(np.asarray(image))))
-    if "A" in image.getbands() or "transparency" in image.info:
-        rgba = image.convert("RGBA")
-        white = Image.new("RGBA", rgba.size, "white")
-        image = Image.alpha_composite(white, rgba)
-    return np.asarray(image.convert("RGB"))
-
-
-def _sixteen_bits_to_eight(values: NDArray[Any]) -> NDArray[np.uint8]:
-    top = 255 if values.max(initial=0) <= 255 else 65535
-    return np.clip(values * (255.0 / top), 0, 255).round().astype(np.uint8)
-
-
-def _as_uint8(array: NDArray[Any]) -> NDArray[np.uint8]:
-    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)) or 0 in array.shape:
-        raise ImageError(f"array: expected shape (H, W), (H, W, 3) or (H, W, 4), got {array.shape}")
-    if array.dtype == np.uint8:
-        return array
-    if np.issubdtype(array.dtype, np.floating):
-        if not (array.min() >= 0 and array.max() <= 1):
-            raise ImageError(
-                f"array: expected floats between 0 and 1, got values from {array.min():.3g} to {array.max():.3g}; "
-                "divide by 255 or convert to uint8"
-            )
-        return (array * 255).round().astype(np.uint8)
-    raise ImageError(f"array: expected dtype uint8 or floats between 0 and 1, got {array.dtype}")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import glob
+import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ssnan.parsing import video
@@ -19,7 +20,8 @@ def find_inputs(inputs: Sequence[str], recursive: bool) -> dict[Path, Path]:
     """Input files, each with the path of its result without the ending, relative to the output folder.
 
     Files are taken as they are, folders give the pictures and films in them (``recursive``: below them
-    too, and their results keep the folders), and patterns with ``*``, ``?`` or ``[`` are expanded.
+    too, and their results keep the folders), and patterns with ``*``, ``?`` or ``[`` are expanded. A folder
+    that cannot be listed stands for itself, so that reading it says why.
 
     A result has its picture's name without the ending. Where that would be two results' name, as of
     ``x.jpg`` and ``x.png``, each keeps its ending: ``x.jpg.png`` and ``x.png.png``.
@@ -29,13 +31,12 @@ def find_inputs(inputs: Sequence[str], recursive: bool) -> dict[Path, Path]:
         path = Path(given)
         if path == STANDARD_INPUT:
             found.setdefault(path, Path("stdin"))
-        elif path.is_dir():
-            for child in sorted(path.rglob("*") if recursive else path.iterdir()):
-                if _is_picture(child):
-                    found.setdefault(child, child.relative_to(path))
-        elif not path.exists() and glob.has_magic(given):
+        elif os.path.isdir(path):  # noqa: PTH112 - which any name may be asked, of 5,000 letters too
+            for child in _below(path) if recursive else _in(path):
+                found.setdefault(child, child.relative_to(path) if child != path else Path(path.name))
+        elif not os.path.lexists(path) and glob.has_magic(given):
             for match in sorted(glob.glob(given, recursive=recursive)):  # noqa: PTH207 - a pattern may be absolute
-                if Path(match).is_file():
+                if os.path.isfile(match):  # noqa: PTH113
                     found.setdefault(Path(match), Path(Path(match).name))
         else:
             found.setdefault(path, Path(path.name))
@@ -44,7 +45,25 @@ def find_inputs(inputs: Sequence[str], recursive: bool) -> dict[Path, Path]:
 
 def pictures_below(folder: Path) -> bool:
     """Whether a folder's folders hold pictures or films, which ``recursive`` would find."""
-    return any(_is_picture(path) for child in folder.iterdir() if child.is_dir() for path in child.rglob("*"))
+    return any(_is_picture(path) and path.parent != folder for path in _below(folder))
+
+
+def _in(folder: Path) -> Iterator[Path]:
+    """The pictures and films of a folder; itself if it cannot be listed."""
+    try:
+        names = sorted(os.listdir(folder))  # noqa: PTH208 - joined below to what was given
+    except OSError:
+        yield folder
+        return
+    yield from (folder / name for name in names if _is_picture(folder / name))
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """The pictures and films of a folder and of those below it, links to folders aside."""
+    unlisted: list[Path] = []
+    walk = os.walk(folder, onerror=lambda error: unlisted.append(Path(error.filename)))
+    yield from sorted(child for parent, _, _ in walk for child in _in(Path(parent)))
+    yield from unlisted
 
 
 def is_film(path: Path) -> bool:
@@ -53,7 +72,7 @@ def is_film(path: Path) -> bool:
 
 
 def _is_picture(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES | video.SUFFIXES and path.is_file()
+    return path.suffix.lower() in SUFFIXES | video.SUFFIXES and os.path.isfile(path)  # noqa: PTH113
 
 
 def _named(found: dict[Path, Path]) -> dict[Path, Path]:

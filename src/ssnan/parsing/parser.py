@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ssnan.errors import quoted
 from ssnan.labels import LabelSet
 from ssnan.parsing.card import ModelCard, ModelError
 from ssnan.parsing.engines import ENGINES, Engine
@@ -61,12 +62,19 @@ class Parser:
         """A parser of a model's card, run by ``engine``, one of :data:`ssnan.parsing.engines.ENGINES`.
 
         Raises:
-            ModelError: the engine is not installed.
+            ModelError: the engine is not installed, or the weights are damaged or not those of the card.
         """
+        card.verify(engine)
         try:
             run = ENGINES[engine](card.weights(engine), threads)
         except ModuleNotFoundError as error:
             raise ModelError(f"engine {engine} needs {error.name}; pip install 'ssnan[{engine}]'") from None
+        classes = getattr(run, "classes", None)
+        if classes not in (None, len(card.label_set)):
+            raise ModelError(
+                f"{quoted(card.weights(engine))}: gives scores for {classes} classes, its card names "
+                f"{len(card.label_set)}"
+            )
         return cls(run, card.label_set, card.preprocessing, views)
 
     def __call__(self, image: ImageLike) -> ParsingResult:
@@ -90,8 +98,16 @@ class Parser:
         return Decoded(*read_reduced(image, None if side is None else math.ceil(side * max(self.views.scales))))
 
     def score(self, decoded: Decoded) -> Scored:
-        """The second step, where the time goes: class scores at the network's stride."""
+        """The second step, where the time goes: class scores at the network's stride.
+
+        Raises:
+            ModelError: the network gives something other than finite scores of every class.
+        """
         scores = self.views.scores(decoded.rgb, self.engine, self.label_set, self.preprocessing)
+        if len(scores) != len(self.label_set):
+            raise ModelError(f"the network gives {len(scores)} scores a pixel, there are {len(self.label_set)} classes")
+        if not np.isfinite(scores).all():
+            raise ModelError("the network gives scores that are no numbers; its weights are damaged")
         return Scored(scores, decoded.height, decoded.width)
 
     def finish(self, scored: Scored, source: ImageLike | None = None) -> ParsingResult:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,10 @@ from PIL import Image
 
 MIN_SIDE = 33
 """Shorter sides are enlarged to this, so that the coarsest scale keeps a few features."""
+
+
+LONGEST = 16_384
+"""Largest ``longest_side``: no network here takes more."""
 
 
 @dataclass(frozen=True)
@@ -23,12 +28,26 @@ class Preprocessing:
         multiple: sides are rounded to a multiple of this plus one. With the network's stride over
             the scales' common denominator (8 over ¼ gives 32), every scale's features lie where
             they should and the map does not drift towards a corner.
+
+    Raises:
+        ValueError: a value with which no picture can be read.
     """
 
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
     longest_side: int | None = None
     multiple: int = 32
+
+    def __post_init__(self) -> None:
+        for name, three in (("mean", self.mean), ("std", self.std)):
+            if len(three) != 3 or not all(isinstance(value, int | float) and math.isfinite(value) for value in three):
+                raise ValueError(f"preprocessing: {name}: expected three numbers, got {three}")
+        if min(self.std) <= 0:
+            raise ValueError(f"preprocessing: std: expected positive numbers, got {self.std}")
+        for name, side in (("longest_side", self.longest_side), ("multiple", self.multiple)):
+            whole = isinstance(side, int) and 1 <= side <= LONGEST
+            if not whole and not (side is None and name == "longest_side"):
+                raise ValueError(f"preprocessing: {name}: expected a whole number from 1 to {LONGEST}, got {side!r}")
 
     def size(self, height: int, width: int, scale: float = 1.0) -> tuple[int, int]:
         """Height and width at the network's input for a picture of ``height`` × ``width``, ``scale``

@@ -14,13 +14,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ssnan.parsing.images import ImageError
+from ssnan.errors import quoted
+from ssnan.parsing.images import ImageError, refuse_unless_regular
 from ssnan.parsing.parser import Parser
 from ssnan.parsing.render import confidence_image, map_over
 from ssnan.parsing.result import ParsingResult
+from ssnan.parsing.writing import sweep, unfinished_prefix
 
 SUFFIXES = frozenset({".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v"})
 """File endings that count as films."""
+
+READ_ONLY_THIS = {"format_whitelist": "mov,matroska,avi", "protocol_whitelist": "file"}
+"""For FFmpeg: the containers of these endings. Others, such as playlists, would have it open what they name."""
 
 
 def parse_video(
@@ -41,13 +46,17 @@ def parse_video(
     import av
 
     output.parent.mkdir(parents=True, exist_ok=True)
+    sweep(output.parent)
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=output.parent, prefix=".ssnan-")))
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=output.parent, prefix=unfinished_prefix())))
         try:
-            source = stack.enter_context(av.open(str(path)))
+            refuse_unless_regular(path)
+            source = stack.enter_context(av.open(str(path), options=READ_ONLY_THIS))
             stream = source.streams.video[0]
+        except ImageError as error:
+            raise ImageError(f"{quoted(path)}: {error}") from None
         except (av.error.FFmpegError, IndexError, OSError) as error:
-            raise ImageError(f"{path}: not a film that can be read ({error})") from None
+            raise ImageError(f"{quoted(path)}: not a film that can be read ({error})") from None
         stream.thread_type = "AUTO"
         streams = {".overlay.mp4": ("libx264", "yuv420p"), ".labels.mkv": ("ffv1", "gray")}
         if "confidence" in kinds:
@@ -77,7 +86,7 @@ def parse_video(
                 lines.write(json.dumps({"image": path.name, "time": time} | result.as_dict()) + "\n")
             yield done, stream.frames or None
         if not writers:
-            raise ImageError(f"{path}: holds no frames")
+            raise ImageError(f"{quoted(path)}: holds no frames")
         for writer in writers.values():
             writer.finish()
         if lines is not None:
@@ -140,4 +149,4 @@ def _frames(source: Any, path: Path, times: deque[Any]) -> Iterator[NDArray[np.u
             times.append((frame.pts, frame.time_base, rgb))
             yield rgb
     except av.error.FFmpegError as error:
-        raise ImageError(f"{path}: damaged or truncated ({error})") from None
+        raise ImageError(f"{quoted(path)}: damaged or truncated ({error})") from None
