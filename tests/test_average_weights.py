@@ -26,7 +26,7 @@ def test_weights_lie_between(tmp_path, monkeypatch, share, expected):
     target = tmp_path / "out" / "c.ckpt"
     monkeypatch.setattr("sys.argv", [str(TOOL), first, second, "--share", share, "-o", str(target)])
     runpy.run_path(str(TOOL), run_name="__main__")
-    made = torch.load(target, weights_only=False)
+    made = torch.load(target, weights_only=True)
     assert made["state_dict"]["network.backbone.w"].tolist() == [[expected] * 2] * 2
     assert made["state_dict"]["network.n"] == 7
     assert made["hyper_parameters"] == {"a": 1}

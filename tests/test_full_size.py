@@ -45,7 +45,7 @@ def test_weights_travel_in_small_files(full_size, tmp_path):
     full_size.split(tmp_path / "one.ckpt", tmp_path / "pieces", megabytes=0.018)
     assert len(list((tmp_path / "pieces").iterdir())) > 1
     full_size.join(tmp_path / "pieces", tmp_path / "two.ckpt")
-    content = torch.load(tmp_path / "two.ckpt", weights_only=False)
+    content = torch.load(tmp_path / "two.ckpt", weights_only=True)
     assert {key: content[key] for key in kept} == kept
     assert "optimizer_states" not in content
     assert torch.equal(content["state_dict"]["network.a.bias"], state["network.a.bias"])

@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument("--share", type=float, required=True)
     parser.add_argument("-o", "--output", type=Path, required=True)
     options = parser.parse_args()
-    first, checkpoint = read_network(options.first), torch.load(options.second, map_location="cpu", weights_only=False)
+    first, checkpoint = read_network(options.first), torch.load(options.second, map_location="cpu", weights_only=True)
     state = {}
     for key, value in checkpoint["state_dict"].items():
         name = key.removeprefix("network.")

@@ -204,7 +204,7 @@ def unpack(parts: Path, output: Path) -> None:
 def split(checkpoint: Path, output: Path, megabytes: float = 15.0) -> None:
     """A checkpoint without its optimiser, in files small enough to travel: convolutions in 8 bits, a
     scale for each channel that comes out; all else as it is."""
-    content = torch.load(checkpoint, map_location="cpu", weights_only=False)
+    content = torch.load(checkpoint, map_location="cpu", weights_only=True)
     kept = {key: content[key] for key in KEPT if key in content}
     pieces: list[dict[str, Any]] = [{"rest": kept}]
     filled = 0.0
@@ -229,7 +229,7 @@ def join(pieces: Path, checkpoint: Path) -> None:
     content: dict[str, Any] = {}
     state: dict[str, Tensor] = {}
     for path in sorted(pieces.glob("piece*.pt")):
-        for name, value in torch.load(path, weights_only=False).items():
+        for name, value in torch.load(path, weights_only=True).items():
             if name == "rest":
                 content = value
             else:

@@ -5,6 +5,8 @@
 >>> result.mask("left-arm", "right-arm")
 """
 
+from importlib.metadata import version as _version
+
 from ssnan.labels import LIP, PASCAL_PERSON_PART, LabelSet, Region
 from ssnan.loading import load
 from ssnan.parsing.card import ModelCard, ModelError
@@ -13,6 +15,8 @@ from ssnan.parsing.parser import Parser
 from ssnan.parsing.render import overlay
 from ssnan.parsing.result import ParsingResult
 from ssnan.parsing.views import Views
+
+__version__ = _version("ssnan")
 
 __all__ = [
     "LIP",
@@ -25,6 +29,7 @@ __all__ = [
     "ParsingResult",
     "Region",
     "Views",
+    "__version__",
     "load",
     "overlay",
 ]

@@ -80,3 +80,54 @@ def test_a_colour_that_is_no_class_s_is_named_with_its_place(tmp_path):
         mask.save(folder.pairs[0].mask)
     with pytest.raises(DatasetError, match=rf"{folder.pairs[0].mask.name}: colour \(1, 2, 3\) at row 5, column 7"):
         folder[0]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xff\xfe\x00name",
+        b"name: [unclosed",
+        b"- a\n- b",
+        b"",
+        b"!!python/object/apply:os.system ['true']",
+        b"[" * 300,
+    ],
+)
+def test_what_is_no_description_is_one_clear_line(tmp_path, content):
+    root = write_custom(tmp_path)
+    (root / "dataset.yaml").write_bytes(content)
+    with pytest.raises(DatasetError) as caught:
+        open_split(root, "train")
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"splits": ["train.txt"]},
+        {"splits": "train.txt"},
+        {"joints": ["head"]},
+        {"pairs": {"left-arm": "right-arm"}},
+        {"pairs": [3]},
+        {"ignore": "none"},
+        {"ignore": [255]},
+        {"sets": {100: 5}},
+        {"images": {"a": 1}},
+        {"classes": {"background": 3, "hair": None}},
+        {"splits": {"train": {"a": 1}}},
+    ],
+)
+def test_values_of_another_kind_are_one_clear_line(tmp_path, values):
+    root = write_custom(tmp_path)
+    (root / "dataset.yaml").write_text(yaml.safe_dump(description() | values, sort_keys=False))
+    with pytest.raises(DatasetError) as caught:
+        open_split(root, "train")
+    assert str(caught.value).isprintable()
+
+
+def test_a_list_that_is_no_text_is_one_clear_line(tmp_path):
+    root = write_custom(tmp_path)
+    (root / "dataset.yaml").write_text(yaml.safe_dump(description() | {"splits": {"train": "t.txt"}}, sort_keys=False))
+    (root / "t.txt").write_bytes(b"p0\n\xff\xfe")
+    with pytest.raises(DatasetError, match="no UTF-8 text"):
+        open_split(root, "train")

@@ -27,7 +27,7 @@ from ssnan.training.main import train
 
 
 def weights(run):
-    return torch.load(run / "checkpoints" / "last.ckpt", weights_only=False)["state_dict"]
+    return torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
 
 
 @pytest.mark.parametrize(
@@ -222,7 +222,7 @@ def test_max_time_ends_a_run(config, tmp_path):
 def test_averaged_weights_are_what_is_saved(config, plain_run, tmp_path):
     run = tmp_path / "run"
     train(["--config", config, "--output", str(run), "--trainer.max_epochs", "1", "--ema", "0.9"])
-    last = torch.load(run / "checkpoints" / "last.ckpt", weights_only=False)
+    last = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
     averaged, current = last["state_dict"], last["current_model_state"]
     # The raw weights went the way of the run without averaging; the average lies between there and the start.
     for name, value in weights(plain_run).items():

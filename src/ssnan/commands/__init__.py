@@ -95,6 +95,6 @@ def _meant(word: str) -> str:
 
 
 def _version() -> str:
-    from importlib.metadata import version
+    import ssnan
 
-    return f"ssnan {version('ssnan')}"
+    return f"ssnan {ssnan.__version__}"

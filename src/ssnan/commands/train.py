@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 
 from ssnan.commands.options import FAILED, Stopped, complain
+from ssnan.errors import quoted
 
 HELP = "train a system: ssnan train --config lip/ss_nan"
 
@@ -32,4 +33,7 @@ def run(options: argparse.Namespace) -> int:
         # What a process that reads data raised comes with its traceback; its last line is the message.
         message = str(error).rstrip()
         return complain(message.rsplit("Error: ", 1)[-1] if "Traceback" in message else message, FAILED)
+    except OSError as error:  # a full disk, most often
+        where = quoted(error.filename) if error.filename else "the run's folder"
+        return complain(f"{where}: {error.strerror or error}; the same command goes on from the last epoch", FAILED)
     return 0

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import yaml
 from numpy.typing import NDArray
-from PIL import Image, ImageColor
+from PIL import ImageColor
 
 from ssnan.data.folder import DatasetError, ParsingFolder, paired, pictures_by_stem
 from ssnan.labels import ClassSet, LabelSet, Region
-from ssnan.parsing.images import ImageError, read_labels
+from ssnan.parsing.images import read_colors, read_labels
 
 DESCRIPTION = "dataset.yaml"
 
@@ -104,7 +104,7 @@ def read_label_set(description: Path) -> LabelSet:
         )
     except DatasetError:
         raise
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         raise DatasetError(f"{description}: {error}") from None
 
 
@@ -115,14 +115,10 @@ def read_ids_or_colors(path: Path, label_set: LabelSet) -> NDArray[np.uint8]:
         ImageError: cannot be read.
         DatasetError: a colour is no class's.
     """
-    try:
-        with Image.open(path) as mask:
-            if mask.mode not in ("RGB", "RGBA"):
-                return read_labels(path)
-            colors = np.asarray(mask.convert("RGB")).astype(np.int32)
-    except OSError as error:
-        raise ImageError(f"{path}: cannot be read as a mask ({error})") from None
-    packed = colors @ np.array([1 << 16, 1 << 8, 1])
+    colors = read_colors(path)
+    if colors is None:
+        return read_labels(path)
+    packed = colors.astype(np.int32) @ np.array([1 << 16, 1 << 8, 1])
     known = np.array(label_set.palette) @ np.array([1 << 16, 1 << 8, 1])
     order = np.argsort(known)
     position = np.searchsorted(known[order], packed).clip(max=len(known) - 1)
@@ -140,7 +136,7 @@ def read_ids_or_colors(path: Path, label_set: LabelSet) -> NDArray[np.uint8]:
 def _read(description: Path) -> dict[str, Any]:
     try:
         values = yaml.safe_load(description.read_text())
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise DatasetError(f"{description}: cannot be read ({' '.join(str(error).split())})") from None
     if not isinstance(values, dict):
         raise DatasetError(f"{description}: expected 'key: value' lines with {', '.join(KEYS)}")
@@ -150,6 +146,9 @@ def _read(description: Path) -> dict[str, Any]:
     for key in ("name", "images", "masks", "classes"):
         if key not in values:
             raise DatasetError(f"{description}: {key!r} is missing ({KEYS[key]})")
+    for key, kind in (("splits", Mapping), ("joints", Mapping), ("pairs", list)):
+        if values.get(key) is not None and not isinstance(values[key], kind):
+            raise DatasetError(f"{description}: {key}: expected {KEYS[key]}; got {values[key]!r}")
     return values
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -22,7 +23,10 @@ from ssnan.data.pasting import PastedScenes, Pasting
 from ssnan.data.resident import ResidentPictures
 from ssnan.data.transforms import geometric, normalize, photometric
 from ssnan.labels import LabelSet
+from ssnan.parsing.images import ImageError
 from ssnan.parsing.preprocessing import Preprocessing
+
+log = logging.getLogger("ssnan")
 
 
 @dataclass
@@ -58,6 +62,8 @@ class ParsingData(LightningDataModule):
         samples_per_epoch: pictures drawn an epoch, with replacement, when sources have shares.
         validation_limit: at most this many validation pictures; all if None.
         num_workers: processes that read and augment.
+        damaged: what becomes of a training picture, or its mask, that cannot be read: ``stop`` says which it is,
+            ``skip`` says so too and takes the next one of its source.
         resident_side: if given, pictures are decoded once, at this longer side, and kept and augmented
             in the accelerator's memory; without ``photometric``, which is the processor's work.
         seed: of drawing and augmentation.
@@ -79,6 +85,7 @@ class ParsingData(LightningDataModule):
         samples_per_epoch: int | None = None,
         validation_limit: int | None = None,
         num_workers: int = 2,
+        damaged: Literal["stop", "skip"] = "stop",
         resident_side: int | None = None,
         seed: int = 0,
     ) -> None:
@@ -96,6 +103,7 @@ class ParsingData(LightningDataModule):
         self.samples_per_epoch = samples_per_epoch
         self.validation_limit = validation_limit
         self.num_workers = num_workers
+        self.damaged: Literal["stop", "skip"] = damaged
         self.resident_side = resident_side
         self.resident: ResidentPictures | None = None
         self.seed = seed
@@ -169,7 +177,8 @@ class ParsingData(LightningDataModule):
             ),
             v2.RandomApply([photometric()], p=self.photometric),
             pre,
-            seed=hash((self.seed, epoch)),
+            hash((self.seed, epoch)),
+            self.damaged,
         )
         return DataLoader(
             dataset, batch_size=self.batch_size, num_workers=self.num_workers, drop_last=len(dataset) > self.batch_size
@@ -233,6 +242,7 @@ class Augmented(Dataset[dict[str, Tensor]]):
         photometric: v2.Transform,
         preprocessing: Preprocessing,
         seed: int,
+        damaged: Literal["stop", "skip"] = "stop",
     ) -> None:
         self.sources = sources
         self.order = order
@@ -241,6 +251,7 @@ class Augmented(Dataset[dict[str, Tensor]]):
         self.photometric = photometric
         self.preprocessing = preprocessing
         self.seed = seed
+        self.damaged = damaged
 
     def __len__(self) -> int:
         return len(self.order)
@@ -249,10 +260,20 @@ class Augmented(Dataset[dict[str, Tensor]]):
         source, index = self.order[position]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(hash((self.seed, position)))
-            sample = self.sources[source][index]
+            sample = self._sample(self.sources[source], index)
             image = tv_tensors.Image(torch.from_numpy(sample.image.transpose(2, 0, 1).copy()))
             mask = tv_tensors.Mask(torch.from_numpy(self.relabels[source][sample.labels]))
             image, mask = self.geometric(image, mask)
             image = self.photometric(image)
         pixels = normalize(image, self.preprocessing.mean, self.preprocessing.std)
         return {"images": pixels.as_subclass(Tensor), "labels": mask.as_subclass(Tensor).long()}
+
+    def _sample(self, source: ParsingFolder | PastedScenes, index: int) -> Sample:
+        for step in range(len(source)):
+            try:
+                return source[(index + step) % len(source)]
+            except (ImageError, DatasetError) as error:
+                if self.damaged == "stop":
+                    raise
+                log.warning("left out: %s", error)
+        raise DatasetError("no picture of a source can be read")

@@ -9,6 +9,7 @@ from ssnan.data.custom import DESCRIPTION, open_custom, read_label_set
 from ssnan.data.folder import DatasetError, ParsingFolder
 from ssnan.data.lip import open_lip
 from ssnan.data.pascal_person_part import PLACES, open_pascal_person_part
+from ssnan.errors import quoted
 from ssnan.labels import LabelSet, label_set_by_name
 
 
@@ -36,13 +37,18 @@ def find_split(root: str | Path, split: str) -> ParsingFolder:
         DatasetError: the folder does not hold what its layout asks for.
     """
     root = Path(root)
-    if not root.is_dir():
-        raise DatasetError(f"{root}: no such folder; expected a dataset")
-    if (root / DESCRIPTION).is_file():
-        return open_custom(root, split)
-    if any((root / place / "JPEGImages").is_dir() for place in PLACES):
-        return open_pascal_person_part(root, split)
-    return open_lip(root, split)
+    try:
+        if not root.is_dir():
+            raise DatasetError(f"{quoted(root)}: no such folder; expected a dataset")
+        if (root / DESCRIPTION).is_file():
+            return open_custom(root, split)
+        if any((root / place / "JPEGImages").is_dir() for place in PLACES):
+            return open_pascal_person_part(root, split)
+        return open_lip(root, split)
+    except OSError as error:
+        raise DatasetError(f"{quoted(error.filename or root)}: {error.strerror or error}") from None
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"{quoted(root)}: a list of {split} is no UTF-8 text ({error.reason})") from None
 
 
 def label_set_of(value: str | dict[str, Any] | LabelSet) -> LabelSet:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -195,6 +196,8 @@ class Pyramid(_TimmFeatures):
 
 
 def _timm(name: str, stages: tuple[int, ...], output_stride: int | None, resnet: str) -> Any:
+    if not re.fullmatch(r"[\w.]+", name):  # "hf-hub:…" and "local-dir:…" would fetch what a configuration names
+        raise ValueError(f"backbone: expected the name of a timm model, got {name!r}")
     options: dict[str, Any] = {"features_only": True, "out_indices": stages}
     if resnet == "pspnet":
         options |= {"stem_type": "deep", "stem_width": 64}

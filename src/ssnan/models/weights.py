@@ -100,9 +100,11 @@ def read_network(source: str | Path) -> State:
         if path.suffix == ".safetensors":
             state = load_file(path)
         else:
-            state = torch.load(path, map_location="cpu", weights_only=False)["state_dict"]
+            # Weights and plain values alone: anything else in a pickle may be code.
+            state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
     except Exception as error:
-        raise ValueError(f"start_from {str(source)!r}: cannot be read ({error})") from None
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        raise ValueError(f"start_from {str(source)!r}: cannot be read ({reason})") from None
     prefix = "network."
     return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
 

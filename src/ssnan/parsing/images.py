@@ -122,6 +122,23 @@ def read_labels(path: Path) -> NDArray[np.uint8]:
     return _explained(quoted(path), read)
 
 
+def read_colors(path: Path) -> NDArray[np.uint8] | None:
+    """Colours of a mask that is painted in them, (H, W, 3); None if it holds ids.
+
+    Raises:
+        ImageError: as :func:`read_rgb`.
+    """
+
+    def read() -> NDArray[np.uint8] | None:
+        refuse_unless_regular(path)
+        with Image.open(path, formats=FORMATS) as mask:
+            _refuse_if_huge(*mask.size)
+            return np.asarray(mask.convert("RGB")) if mask.mode in ("RGB", "RGBA") else None
+
+    colors: NDArray[np.uint8] | None = _explained(quoted(path), read)
+    return colors
+
+
 def _explained(name: str, read: Callable[[], Any]) -> Any:
     """What ``read`` returns; whatever it raises as an ImageError that names the picture."""
     try:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import inspect
+import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ssnan.errors import quoted
 from ssnan.evaluation.figures import Shown
 from ssnan.models import ParsingNetwork
+from ssnan.models.building import build_network
 from ssnan.parsing.card import ModelError
 from ssnan.parsing.parser import ONE_VIEW, Parser
+from ssnan.parsing.preprocessing import Preprocessing
 from ssnan.parsing.views import Views
 from ssnan.training.task import ParsingTask
 
@@ -40,18 +46,56 @@ class TorchEngine:
         return None if weights is None else weights[0].float().cpu().numpy()
 
 
+def read_content(path: Path) -> dict[str, Any]:
+    """What a checkpoint holds: tensors and plain values, since nothing else is unpickled.
+
+    Raises:
+        ModelError: missing, damaged, or more than that.
+    """
+    if not path.is_file():
+        raise ModelError(f"{quoted(path)}: no such file")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        if "nsupported" not in str(error):
+            raise ModelError(f"{quoted(path)}: damaged, or no checkpoint ({_first_line(error)})") from None
+        raise ModelError(
+            f"{quoted(path)}: holds more than weights and plain values, and reading that could run code which "
+            "somebody put there; if you made it yourself, tools/plain_checkpoint.py of ssnan's repository rewrites it"
+        ) from None
+    except Exception as error:  # of zip files, of tensors that are cut off
+        raise ModelError(f"{quoted(path)}: damaged, or no checkpoint ({_first_line(error)})") from None
+    if not isinstance(content, dict) or not isinstance(content.get("state_dict"), dict):
+        raise ModelError(f"{quoted(path)}: not a checkpoint of 'ssnan train'")
+    return content
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+
+
 def read_task(path: Path) -> ParsingTask:
-    """The task of a checkpoint, network and weights included, on the CPU.
+    """The task of a checkpoint, network and weights included, on the CPU; see
+    :mod:`ssnan.models.building` for which networks there may be.
 
     Raises:
         ModelError: missing, or no checkpoint of ``ssnan train``.
     """
-    if not path.is_file():
-        raise ModelError(f"{path}: no such file")
+    content = read_content(path)
     try:
-        task = ParsingTask.load_from_checkpoint(path, map_location="cpu", weights_only=False)
-    except Exception as error:
-        raise ModelError(f"{path}: not a checkpoint of 'ssnan train' ({error})") from None
+        values = content["hyper_parameters"]
+        known = inspect.signature(ParsingTask).parameters
+        options = {name: value for name, value in values.items() if name in known}
+        options["network"] = build_network(values["network"])
+        read = dict(values["preprocessing"])
+        options["preprocessing"] = Preprocessing(**read | {name: tuple(read[name]) for name in ("mean", "std")})
+        task = ParsingTask(**options)
+        classes = getattr(task.network, "num_classes", None)
+        if classes != len(task.label_set):
+            raise ValueError(f"its network has {classes} classes, its label set {len(task.label_set)}")
+        task.load_state_dict(content["state_dict"])
+    except Exception as error:  # of values that are none of ours
+        raise ModelError(f"{quoted(path)}: not a checkpoint of 'ssnan train' ({_first_line(error)})") from None
     return task.eval()
 
 

@@ -21,6 +21,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from ssnan.data.datamodule import ParsingData
 from ssnan.data.layouts import label_set_of
+from ssnan.training.last import LastCheckpoint, where_it_stopped
 from ssnan.training.pictures import ValidationPictures
 from ssnan.training.pieces import StopAfter
 from ssnan.training.results import write_results
@@ -63,9 +64,9 @@ class TrainingCLI(LightningCLI):
                 filename="best",
                 monitor="val/mean_iou",
                 mode="max",
-                save_last=True,
                 enable_version_counter=False,
             ),
+            LastCheckpoint(output / "checkpoints", filename="last", enable_version_counter=False),
             LearningRateMonitor("step"),
             *([] if self.config["trainer"]["enable_progress_bar"] is False else [RichProgressBar()]),
             ValidationPictures(),
@@ -138,9 +139,8 @@ def train(arguments: Sequence[str]) -> Path:
             warnings.filterwarnings("ignore", pattern)
         cli = command_line(arguments)
         checkpoints = cli.config["output"] / "checkpoints"
-        last = checkpoints / "last.ckpt"
-        resumed = last if cli.config["resume"] and last.is_file() else None
-        cli.trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=resumed, weights_only=False)
+        resumed = where_it_stopped(checkpoints) if cli.config["resume"] else None
+        cli.trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=resumed, weights_only=True)
         best = checkpoints / "best.ckpt"
         if not cli.trainer.interrupted and not cli.stop_after.stopped:
             if not best.is_file():  # too short a run for a validation

@@ -28,7 +28,7 @@ def write_results(trainer: Trainer, task: ParsingTask, data: ParsingData, best: 
     """Validate the best checkpoint and write what it reached into the run's folder, for ``ssnan report``."""
     epochs, minutes = trainer.current_epoch, _minutes(trainer)
     steps = trainer.global_step
-    [logged] = trainer.validate(task, datamodule=data, ckpt_path=str(best), verbose=False, weights_only=False)
+    [logged] = trainer.validate(task, datamodule=data, ckpt_path=str(best), verbose=False, weights_only=True)
     results: dict[str, Any] = {
         "system": type(task.network).__name__,
         "label_set": task.label_set.as_dict(),

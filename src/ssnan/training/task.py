@@ -18,6 +18,7 @@ from torchmetrics.classification import MulticlassConfusionMatrix
 
 from ssnan.data.folder import Sample
 from ssnan.data.layouts import label_set_of
+from ssnan.errors import UserError
 from ssnan.evaluation.metrics import LIP_GROUPS, Confusion, Score, merged, person_groups, rows_of
 from ssnan.labels import LIP
 from ssnan.losses import JointForm, JointMeasure, ParsingLoss, median_frequency_weights
@@ -30,6 +31,10 @@ log = logging.getLogger("ssnan")
 
 PAPER_RATE, PAPER_BATCH = 1e-3, 30
 """Section 4.1: base rate, and the pictures of one step that it is for."""
+
+
+class TrainingError(UserError):
+    """A training cannot go on; the message says where it stopped and what to do."""
 
 
 class ParsingTask(LightningModule):
@@ -158,6 +163,11 @@ class ParsingTask(LightningModule):
         losses = self.criterion(output, batch["labels"])
         own = self.network.auxiliary_losses(output, batch["labels"], self.label_set)
         losses |= own | {"loss": sum(own.values(), start=losses["loss"])}
+        if not losses["loss"].isfinite():
+            raise TrainingError(
+                f"the loss is {float(losses['loss'])} in step {self.global_step + 1}, batch {batch_idx + 1} of epoch "
+                f"{self.current_epoch + 1}; lower model.learning_rate or lengthen model.warmup"
+            )
         for name, value in losses.items():
             self.log(f"train/{name}", value, prog_bar=name == "loss", batch_size=len(images))
         return losses["loss"]
