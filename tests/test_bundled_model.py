@@ -42,5 +42,6 @@ def test_card_says_what_it_is():
     assert sum(file.stat().st_size for file in card.weights().parent.iterdir()) < 40e6
     assert card.weights().with_suffix(".safetensors").stat().st_size <= 20e6  # what training can start from
     assert "research" in card.about["licence"].lower()
-    measured = {f"{data} val, {engine}" for data in ("ccp-lip", "viton-lip") for engine in ("onnxruntime", "openvino")}
+    datasets = ("ccp-lip", "viton-lip", "celeba-faces", "selfie-people", "street-people")
+    measured = {f"{data} val, {engine}" for data in datasets for engine in ("onnxruntime", "openvino")}
     assert card.about["measured"].keys() == measured

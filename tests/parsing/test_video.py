@@ -1,4 +1,5 @@
 import json
+import os
 from fractions import Fraction
 
 import av
@@ -95,3 +96,24 @@ def test_what_films_cannot_have_is_refused(tmp_path, capsys):
     assert main(["parse", str(film), "-o", str(tmp_path / "out"), "--save", "cutout,json"]) == 1
     assert "films have no cutout, only overlay, json, confidence" in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\nother.mkv\n#EXT-X-ENDLIST\n",
+        "ffconcat version 1.0\nfile other.mkv\n",
+    ],
+)
+def test_a_playlist_that_claims_to_be_a_film_opens_nothing(color_parser, tmp_path, content):
+    write_film(tmp_path / "other.mkv")
+    (tmp_path / "film.mp4").write_text(content)
+    with pytest.raises(ImageError, match="not a film that can be read"):
+        list(parse_video(color_parser, tmp_path / "film.mp4", tmp_path / "out" / "film"))
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_pipe_is_no_film(color_parser, tmp_path):
+    os.mkfifo(tmp_path / "film.mp4")
+    with pytest.raises(ImageError, match="no regular file"):
+        list(parse_video(color_parser, tmp_path / "film.mp4", tmp_path / "out" / "film"))
