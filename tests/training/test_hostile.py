@@ -30,19 +30,9 @@ def tiny(config, root, folder, **data):
 
 def test_three_kills_change_nothing(config, tmp_path):
     """The same weights to the bit as of a run that was never interrupted."""
-    epochs = ["--trainer.max_epochs", "6"]
-    train(["--config", config, "--output", str(tmp_path / "whole"), *epochs])
-    command = [
-        sys.executable,
-        "-m",
-        "ssnan",
-        "train",
-        "--config",
-        config,
-        "--output",
-        str(tmp_path / "killed"),
-        *epochs,
-    ]
+    run = ["--config", config, "--trainer.max_epochs", "6", "--output"]
+    train([*run, str(tmp_path / "whole")])
+    command = [sys.executable, "-m", "ssnan", "train", *run, str(tmp_path / "killed")]
     last, moments = tmp_path / "killed" / "checkpoints" / "last.ckpt", random.Random(0)
     for _ in range(3):
         before = last.stat().st_mtime_ns if last.exists() else 0
@@ -53,7 +43,7 @@ def test_three_kills_change_nothing(config, tmp_path):
                 time.sleep(0.02)
             time.sleep(moments.random() * 0.5)  # into an epoch, a validation or the writing of a checkpoint
             process.send_signal(signal.SIGKILL)
-    train(arguments)
+    train([*run, str(tmp_path / "killed")])
     whole, killed = (
         torch.load(tmp_path / run / "checkpoints" / "last.ckpt", weights_only=True) for run in ("whole", "killed")
     )

@@ -165,7 +165,7 @@ class ParsingTask(LightningModule):
         losses |= own | {"loss": sum(own.values(), start=losses["loss"])}
         if not losses["loss"].isfinite():
             raise TrainingError(
-                f"the loss is {float(losses['loss'])} in step {self.global_step + 1}, batch {batch_idx + 1} of epoch "
+                f"the loss is {losses['loss'].item()} in step {self.global_step + 1}, batch {batch_idx + 1} of epoch "
                 f"{self.current_epoch + 1}; lower model.learning_rate or lengthen model.warmup"
             )
         for name, value in losses.items():
