@@ -4,7 +4,9 @@
 
 The model tells six classes apart: background, hair, body skin, face skin, clothes, others. Each stands
 for a set of LIP's classes; where its probability is at least ``--sure``, the mask names that set, and
-elsewhere the pixel is ignored. DATASET gets ``masks/``, ``dataset.yaml`` and ``train.txt`` and reads the
+elsewhere the pixel is ignored. With ``--draw`` every pixel's class is drawn from the probabilities instead,
+so that over many pixels the loss is the one of soft targets: the expectation of −log p(set drawn) is
+−Σ p_teacher log p. DATASET gets ``masks/``, ``dataset.yaml`` and ``train.txt`` and reads the
 photographs where they are. benchmarks/README.md says where the model comes from (Apache-2.0).
 """
 
@@ -74,6 +76,15 @@ def mask_of(probabilities: NDArray[np.float32], values: NDArray[np.uint8], sure:
     return np.where(probabilities.max(axis=0) >= sure, values[best], LIP.ignore_index).astype(np.uint8)
 
 
+def drawn_mask(
+    probabilities: NDArray[np.float32], values: NDArray[np.uint8], draw: np.random.Generator
+) -> NDArray[np.uint8]:
+    """Mask values (H, W), each drawn with ``probabilities`` (6, H, W), which sum to 1."""
+    level = draw.random(probabilities.shape[1:], dtype=np.float32)
+    index = (probabilities.cumsum(axis=0)[:-1] < level).sum(axis=0)
+    return values[index]
+
+
 def description(photos: Path) -> tuple[dict[str, object], NDArray[np.uint8]]:
     """``dataset.yaml``, and the mask value of each of the model's classes."""
     sets: dict[int, list[str]] = {}
@@ -102,15 +113,19 @@ def main() -> None:
     parser.add_argument("photos", type=Path)
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--sure", type=float, default=0.8, help="probability from which the model is believed (0.8)")
+    parser.add_argument("--draw", action="store_true", help="draw every pixel's class instead")
+    parser.add_argument("--limit", type=int, help="stop after this many photographs")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     probabilities = teacher(options.model, options.threads)
     values, codes = description(options.photos)
     (options.output / "masks").mkdir(parents=True, exist_ok=True)
-    photos = pictures_by_stem(options.photos)
+    photos = dict(list(pictures_by_stem(options.photos).items())[: options.limit])
+    draw = np.random.default_rng(0)
     for stem, path in track(photos.items(), "teaching"):
         rgb = read_rgb(path)
-        mask = mask_of(probabilities(rgb), codes, options.sure)
+        shares = probabilities(rgb)
+        mask = drawn_mask(shares, codes, draw) if options.draw else mask_of(shares, codes, options.sure)
         Image.fromarray(mask).save(options.output / "masks" / f"{stem}.png")
     (options.output / "dataset.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
     (options.output / "train.txt").write_text("".join(f"{stem}\n" for stem in photos))
