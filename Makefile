@@ -1,6 +1,6 @@
 PYTHON ?= python3
 
-.PHONY: demo test clean python
+.PHONY: demo test floor audit clean python
 
 # Install what parsing needs, parse the example photos, say where to look.
 demo: python
@@ -19,6 +19,19 @@ test: python
 	.venv-test/bin/lint-imports
 	.venv-test/bin/pytest
 
+# The oldest versions that pyproject.toml allows for parsing, with the tests that need no more.
+FLOOR = numpy==1.26.* pillow==10.3.* onnxruntime==1.18.* pyyaml==6.0.1 rich==13.7.* scipy==1.11.4 shtab==1.7.*
+floor: python
+	$(PYTHON) -m venv .venv-floor
+	.venv-floor/bin/pip install --quiet --editable . $(FLOOR) pytest pytest-xdist hypothesis jsonschema
+	.venv-floor/bin/pytest tests/parsing tests/commands tests/test_labels.py tests/test_errors.py tests/test_offline.py
+
+# Known vulnerabilities of the versions in constraints.txt; asks the index for them.
+audit: python
+	$(PYTHON) -m venv .venv-audit
+	.venv-audit/bin/pip install --quiet pip-audit
+	.venv-audit/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip
+
 # Older versions would end in a riddle of pip's about versions that do not fit together.
 python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
@@ -26,4 +39,4 @@ python:
 	@$(PYTHON) -c 'import venv, ensurepip' || (echo "$(PYTHON) has no venv; on Debian: apt install python3-venv"; exit 1)
 
 clean:
-	rm -rf .venv .venv-test demo build src/*.egg-info
+	rm -rf .venv .venv-test .venv-floor .venv-audit demo build src/*.egg-info

@@ -271,3 +271,39 @@ def test_what_a_killed_run_left_is_swept_and_what_a_living_one_writes_is_not(run
     os.utime(out / ".ssnan-00000000-1-elsewhere.part", (0, 0))
     assert run(tmp_path / "p.jpg", "-o", out)[0] == 0
     assert names(out) == {"p.png", living}
+
+
+def test_two_processes_share_a_folder(tmp_path):
+    folder, out = many_photos(tmp_path / "in", 4), tmp_path / "out"
+    command = [sys.executable, "-m", "ssnan", "parse", str(folder), "-o", str(out), "--save", "json"]
+    both = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    for process in both:
+        _, err = process.communicate(timeout=120)
+        assert process.returncode == 0, err
+    assert names(out) == {f"{number}.{ending}" for number in range(4) for ending in ("png", "json")}
+    maps = [np.asarray(Image.open(out / f"{number}.png")) for number in range(4)]
+    assert all(np.array_equal(one, maps[0]) for one in maps)
+
+
+def test_a_photo_s_size_has_a_limit_that_the_user_sets(tmp_path, capsys):
+    Image.new("RGB", (1100, 1000)).save(tmp_path / "large.png")
+    write_photo(tmp_path / "small.jpg")
+    assert main(["parse", str(tmp_path), "-o", str(tmp_path / "out"), "--max-megapixels", "1"]) == 1
+    assert "1100 × 1000 is more than 1 million pixels" in " ".join(capsys.readouterr().err.split())
+    assert names(tmp_path / "out") == {"small.png"}
+    with pytest.raises(SystemExit):
+        main(["parse", str(tmp_path), "--max-megapixels", "151"])
+    assert "expected millions of pixels, 1 to 150" in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits of memory are Linux's")
+def test_too_little_memory_is_a_line(tmp_path):
+    command = f"ulimit -v {350 * 1024}; exec {sys.executable} -m ssnan parse {EXAMPLES / 'camera.png'}"
+    ended = subprocess.run(
+        ["bash", "-c", f"{command} -o {tmp_path} --engine onnxruntime --threads 2"], capture_output=True, text=True
+    )
+    assert ended.returncode in (0, 1, 2)
+    assert "Traceback" not in ended.stderr
+    assert "terminate" not in ended.stderr
+    if ended.returncode:
+        assert "ssnan: " in ended.stderr

@@ -1,5 +1,7 @@
+import multiprocessing
 import os
 import pickle
+import signal
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -65,3 +67,34 @@ def test_a_parser_can_be_pickled(small_pictures):
     photo = np.random.default_rng(1).integers(0, 255, (60, 60, 3), dtype=np.uint8)
     again = pickle.loads(pickle.dumps(small_pictures))
     np.testing.assert_array_equal(again(photo).scores, small_pictures(photo).scores)
+
+
+def scores_in_a_process(method, parser, photo):
+    """What ``parser`` gives in another process, started by ``method``."""
+    with multiprocessing.get_context(method).Pool(1) as pool:
+        return pool.apply_async(parser, [photo]).get(timeout=100).scores
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_a_loaded_parser_goes_to_another_process(small_pictures, method):
+    photo = np.random.default_rng(2).integers(0, 255, (60, 60, 3), dtype=np.uint8)
+    scores = small_pictures(photo).scores  # its threads run before the fork
+    np.testing.assert_array_equal(scores_in_a_process(method, small_pictures, photo), scores)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+def test_a_parser_that_was_loaded_before_a_fork_works_after_it(small_pictures):
+    photo = np.random.default_rng(2).integers(0, 255, (60, 60, 3), dtype=np.uint8)
+    before = small_pictures(photo).scores
+    child = os.fork()
+    if child == 0:
+        status = 9
+        try:
+            signal.alarm(60)  # a network that waits for threads it does not have waits for ever
+            status = 0 if np.array_equal(small_pictures(photo).scores, before) else 1
+        finally:
+            os._exit(status)
+    assert os.waitpid(child, 0)[1] == 0
+    np.testing.assert_array_equal(small_pictures(photo).scores, before)

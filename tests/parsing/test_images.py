@@ -313,6 +313,28 @@ def test_huge_pictures_are_reduced_before_they_are_copied(monkeypatch, mode):
     assert read_rgb(data).shape == (40, 80, 3)
 
 
+@pytest.mark.parametrize("mode", ["I;16", "F"])
+def test_strips_of_a_huge_picture_share_one_white(monkeypatch, mode):
+    monkeypatch.setattr("ssnan.parsing.images.REDUCED_FROM", 100)
+    monkeypatch.setattr("ssnan.parsing.images.STRIP_PIXELS", 1)
+    levels = np.zeros((44, 80), dtype=np.uint16 if mode == "I;16" else np.float32)
+    levels[:20] = 200 if mode == "I;16" else 0.5  # alone, the first strips would pass for 8 bits
+    levels[-8:] = 65535 if mode == "I;16" else 255
+    rgb, height, width = read_reduced(encoded(Image.fromarray(levels), "TIFF"), 20)
+    assert (height, width) == (44, 80)
+    assert rgb.shape == (11, 20, 3)
+    assert rgb[:5].max() <= 1
+    assert rgb[-1].min() == 255
+
+
+def test_a_reduced_picture_is_the_mean_of_what_was_there(monkeypatch):
+    monkeypatch.setattr("ssnan.parsing.images.REDUCED_FROM", 100)
+    monkeypatch.setattr("ssnan.parsing.images.STRIP_PIXELS", 700)
+    photo = np.random.default_rng(0).integers(0, 255, (45, 83, 3), dtype=np.uint8)
+    rgb, *_ = read_reduced(encoded(Image.fromarray(photo)), 20)
+    np.testing.assert_array_equal(rgb, np.asarray(Image.fromarray(photo).reduce(4)))
+
+
 def test_threads_leave_the_warning_filters_as_they_are():
     data = encoded(Image.fromarray(GREY).convert("RGB"), "JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xffgarbage")
     before = list(warnings.filters)

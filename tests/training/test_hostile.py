@@ -1,5 +1,6 @@
 """What happens to a training whose data, disk or process fails."""
 
+import os
 import random
 import shutil
 import signal
@@ -28,13 +29,16 @@ def tiny(config, root, folder, **data):
     return ["--config", str(path), "--output", str(folder / "run")]
 
 
-def test_three_kills_change_nothing(config, tmp_path):
-    """The same weights to the bit as of a run that was never interrupted."""
-    run = ["--config", config, "--trainer.max_epochs", "6", "--output"]
+KILLS = int(os.environ.get("SSNAN_KILLS", "3"))
+
+
+def test_kills_change_nothing(config, tmp_path):
+    """The same weights to the bit as of a run that was never interrupted. ``SSNAN_KILLS=20`` kills more often."""
+    run = ["--config", config, "--trainer.max_epochs", str(2 * KILLS), "--output"]
     train([*run, str(tmp_path / "whole")])
     command = [sys.executable, "-m", "ssnan", "train", *run, str(tmp_path / "killed")]
     last, moments = tmp_path / "killed" / "checkpoints" / "last.ckpt", random.Random(0)
-    for _ in range(3):
+    for _ in range(KILLS):
         before = last.stat().st_mtime_ns if last.exists() else 0
         with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
             deadline = time.monotonic() + 120

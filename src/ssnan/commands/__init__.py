@@ -77,6 +77,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
     except MemoryError:
         return complain("not enough memory", FAILED)
+    except RuntimeError as error:
+        if "start new thread" not in str(error):
+            raise
+        return complain("no thread could be started: too little memory, or too many processes", FAILED)
     return status
 
 

@@ -81,6 +81,16 @@ def threads(text: str) -> int:
     return int(text)
 
 
+def megapixels(text: str) -> int:
+    """Millions of pixels."""
+    from ssnan.parsing.images import MAX_PIXELS
+
+    most = MAX_PIXELS // 1_000_000
+    if not text.isdecimal() or len(text) > 9 or not 1 <= int(text) <= most:
+        raise argparse.ArgumentTypeError(f"expected millions of pixels, 1 to {most}, got {text[:20]!r}")
+    return int(text)
+
+
 def factor(text: str) -> float:
     """A factor of a picture's size."""
     try:
@@ -127,6 +137,9 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         "--scales", type=factors, default=[1.0], metavar="S,S", help="parse at these sizes and average (1)"
     )
     group.add_argument("--mirror", action="store_true", help="parse the mirrored photo too, and average")
+    group.add_argument(
+        "--max-megapixels", type=megapixels, default=150, metavar="N", help="refuse photos above this size (150)"
+    )
     group.add_argument("-v", "--verbose", action="store_true", help="say which engine was picked, and why")
 
 
@@ -145,4 +158,6 @@ def load_parser(options: argparse.Namespace, pictures: int | None = None) -> Par
         logging.basicConfig(format="ssnan: %(message)s")
         logging.getLogger("ssnan").setLevel(logging.INFO)
     views = Views(tuple(options.scales), options.mirror)
-    return load(options.model, options.engine, options.threads, views, pictures)
+    parser = load(options.model, options.engine, options.threads, views, pictures)
+    parser.max_pixels = options.max_megapixels * 1_000_000
+    return parser

@@ -27,6 +27,7 @@ from ssnan.parsing.card import ModelCard, ModelError
 from ssnan.parsing.engines import ENGINES
 from ssnan.parsing.parser import Parser
 from ssnan.parsing.preprocessing import MIN_SIDE, Preprocessing
+from ssnan.parsing.writing import sweep, unfinished_prefix
 from ssnan.training.checkpoint import read_task
 from ssnan.training.results import flops
 
@@ -113,7 +114,8 @@ def compress(card: ModelCard, precision: str, data: Sequence[Path]) -> tuple[Mod
     full = card.weights()
     best = mean_iou("onnxruntime", full)
     reached = {"fp32, onnxruntime": best}
-    with tempfile.TemporaryDirectory(dir=full.parent, prefix=".ssnan-") as temporary:
+    sweep(full.parent)
+    with tempfile.TemporaryDirectory(dir=full.parent, prefix=unfinished_prefix()) as temporary:
         files: dict[str, Path] = {}
         hurt: list[str] = []
         for engine, (make, suffix) in _makers(precision).items():

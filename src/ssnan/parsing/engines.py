@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib.util
 import os
 import platform
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,6 +42,22 @@ def available_cores() -> int:
 MOST_THREADS = 256
 
 
+_LOADED: weakref.WeakSet[_OfFile] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    """Threads do not survive a fork, and a network that waits for its own, be it to compute or to end, waits for
+    ever. So what the parent loaded is never freed in the child, which loads it again when it is called."""
+    for engine in _LOADED:
+        engine._forked = True
+        for part in vars(engine).values():
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(part))
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
 class _OfFile:
     """What a file and a number of threads make again elsewhere: pickled, an engine is these two.
 
@@ -51,6 +69,7 @@ class _OfFile:
     """
 
     classes: int | None = None
+    _forked: bool
 
     def __init__(self, weights: Path, threads: int | None = None) -> None:
         if threads is not None and not 1 <= threads <= MOST_THREADS:
@@ -102,8 +121,12 @@ class OnnxRuntimeEngine(_OfFile):
                                  f"{results}")  # fmt: skip
             channels = self._session.get_outputs()[results.index("scores")].shape[1]
         self.classes = channels if isinstance(channels, int) else None
+        self._forked = False
+        _LOADED.add(self)
 
     def __call__(self, pixels: Float32) -> Float32:
+        if self._forked:
+            self.__init__(self.weights, self.threads)  # type: ignore[misc]
         with self._explained():
             scores: Float32 = self._session.run(["scores"], {"images": pixels})[0]
         return scores
@@ -135,8 +158,12 @@ class OpenVINOEngine(_OfFile):
             self._model.input("images")
         self.classes = channels.get_length() if channels.is_static else None
         self._own = threading.local()
+        self._forked = False
+        _LOADED.add(self)
 
     def __call__(self, pixels: Float32) -> Float32:
+        if self._forked:
+            self.__init__(self.weights, self.threads)  # type: ignore[misc]
         with self._explained():
             if not hasattr(self._own, "request"):
                 self._own.request = self._model.create_infer_request()

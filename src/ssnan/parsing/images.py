@@ -20,7 +20,7 @@ from ssnan.errors import UserError, quoted
 from ssnan.labels import LabelSet
 
 MAX_PIXELS = 150_000_000
-"""Pictures above this many pixels are refused before they are decoded."""
+"""Pictures above this many pixels are refused before they are decoded, unless a caller says another number."""
 
 REDUCED_FROM = 25_000_000
 """Pixels from which a picture of any format is made smaller as soon as it is decoded."""
@@ -30,6 +30,9 @@ _AVIF = importlib.util.find_spec("PIL.AvifImagePlugin") is not None  # from Pill
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", *(("AVIF",) if _AVIF else ()))
 """What is opened, by Pillow's names (MPO, several JPEGs in one, counts as JPEG); nothing else, since some of its
 formats start other programs."""
+
+STRIP_PIXELS = 1 << 22
+"""Pixels of a huge picture that are converted at a time."""
 
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", *((".avif",) if _AVIF else ())}
@@ -75,7 +78,9 @@ def read_rgb(image: ImageLike) -> NDArray[np.uint8]:
     return read_reduced(image, None)[0]
 
 
-def read_reduced(image: ImageLike, longest_side: int | None) -> tuple[NDArray[np.uint8], int, int]:
+def read_reduced(
+    image: ImageLike, longest_side: int | None, max_pixels: int = MAX_PIXELS
+) -> tuple[NDArray[np.uint8], int, int]:
     """As :func:`read_rgb`, and the picture's height and width. A JPEG file far larger than needed is decoded
     at a half, a quarter or an eighth of its size, and any other huge picture is made smaller by a whole factor
     once it is decoded, the longer side still ``longest_side`` or more.
@@ -84,20 +89,20 @@ def read_reduced(image: ImageLike, longest_side: int | None) -> tuple[NDArray[np
     what is saved.
 
     Raises:
-        ImageError: as :func:`read_rgb`.
+        ImageError: as :func:`read_rgb`; larger than ``max_pixels``.
     """
     if isinstance(image, np.ndarray):
-        rgb = _rgb_of_array(image)
+        rgb = _rgb_of_array(image, max_pixels)
         return rgb, rgb.shape[0], rgb.shape[1]
     if isinstance(image, Image.Image):
-        return _explained("picture", lambda: _rgb_of(image, None))  # the owner's, so never decoded smaller
+        return _explained("picture", lambda: _rgb_of(image, None, max_pixels))  # the owner's, so never decoded smaller
     name = "image bytes" if isinstance(image, bytes) else quoted(image)
 
     def read() -> tuple[NDArray[np.uint8], int, int]:
         if not isinstance(image, bytes):
             refuse_unless_regular(image)
         with Image.open(io.BytesIO(image) if isinstance(image, bytes) else image, formats=FORMATS) as opened:
-            return _rgb_of(opened, longest_side)
+            return _rgb_of(opened, longest_side, max_pixels)
 
     return _explained(name, read)
 
@@ -176,20 +181,18 @@ def refuse_unless_regular(path: str | os.PathLike[str]) -> None:
         raise ImageError("is no regular file but a pipe, a socket or a device; '-' reads from standard input")
 
 
-def _refuse_if_huge(width: int, height: int) -> None:
-    if width * height > MAX_PIXELS:
-        raise ImageError(
-            f"{width} × {height} is more than {MAX_PIXELS // 1_000_000} million pixels; make it smaller first"
-        )
+def _refuse_if_huge(width: int, height: int, max_pixels: int = MAX_PIXELS) -> None:
+    if width * height > max_pixels:
+        raise ImageError(f"{width} × {height} is more than {max_pixels / 1e6:g} million pixels; make it smaller first")
 
 
-def _rgb_of(image: Image.Image, longest_side: int | None) -> tuple[NDArray[np.uint8], int, int]:
+def _rgb_of(image: Image.Image, longest_side: int | None, max_pixels: int) -> tuple[NDArray[np.uint8], int, int]:
     if image.format not in (None, "MPO", *FORMATS):
         raise ImageError(f"{image.format} is none of {', '.join(FORMATS)}; hand over image.convert('RGB')")
     width, height = image.size
     if 0 in image.size:
         raise ImageError("has no pixels")
-    _refuse_if_huge(width, height)
+    _refuse_if_huge(width, height, max_pixels)
     if longest_side is not None and max(width, height) >= 2 * longest_side and image.format in ("JPEG", "MPO"):
         factor = longest_side / max(width, height)
         image.draft("RGB", (math.ceil(width * factor), math.ceil(height * factor)))
@@ -202,7 +205,7 @@ def _rgb_of(image: Image.Image, longest_side: int | None) -> tuple[NDArray[np.ui
         if turn in (TURNS[5], TURNS[6], TURNS[7], TURNS[8]):
             width, height = height, width
     if longest_side is not None and width * height >= REDUCED_FROM:
-        image = _reduced(image, longest_side)
+        image = Image.fromarray(_reduced(image, max(image.size) // longest_side))
     return _converted(image if turn is None else image.transpose(turn)), height, width
 
 
@@ -215,19 +218,18 @@ def _orientation(image: Image.Image) -> int:
     return value if isinstance(value, int) and value in TURNS else 1
 
 
-def _reduced(image: Image.Image, longest_side: int) -> Image.Image:
-    """The picture made smaller by a whole factor, where its mode allows, before copies of it are made."""
-    factor = max(image.size) // longest_side
-    if image.mode == "P":
-        image = image.convert("RGBA" if "transparency" in image.info else "RGB")
-    if factor < 2 or image.mode not in ("L", "LA", "RGB", "RGBA", "CMYK", "YCbCr"):
-        return image
-    return image.reduce(factor)
+def _reduced(image: Image.Image, factor: int) -> NDArray[np.uint8]:
+    """RGB of the picture made smaller by ``factor``, strip by strip, so that only what was decoded is ever
+    held at full size."""
+    unit, rows = _unit(image), max(1, STRIP_PIXELS // (image.width * factor)) * factor
+    strips = (image.crop((0, top, image.width, min(top + rows, image.height))) for top in range(0, image.height, rows))
+    return np.concatenate([np.asarray(Image.fromarray(_converted(strip, unit)).reduce(factor)) for strip in strips])
 
 
-def _converted(image: Image.Image) -> NDArray[np.uint8]:
+def _converted(image: Image.Image, unit: int | None = None) -> NDArray[np.uint8]:
+    """RGB of a picture of any mode; ``unit`` is the largest possible grey level where it is not to be guessed."""
     if image.mode.startswith(("I", "F")):
-        image = Image.fromarray(_eight_bits(np.asarray(image)))
+        image = Image.fromarray(_eight_bits(np.asarray(image), unit or _unit(image)))
     if image.mode in ("La", "RGBa"):  # alpha multiplied in
         image = image.convert(image.mode.upper())
     if "A" in image.getbands() or "transparency" in image.info:
@@ -237,19 +239,25 @@ def _converted(image: Image.Image) -> NDArray[np.uint8]:
     return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
 
 
-def _eight_bits(values: NDArray[Any]) -> NDArray[np.uint8]:
-    """Grey levels of more than 8 bits, or floats between 0 and 1, 255 or 65535: which, their largest tells."""
-    top = values.max(initial=0)
-    if not np.isfinite(top) or not np.isfinite(values.min(initial=0)):
+def _unit(image: Image.Image) -> int:
+    """The largest possible grey level, 1, 255 or 65535: which, a picture's largest tells. 255 for 8 bits."""
+    if not image.mode.startswith(("I", "F")):
+        return 255
+    top = np.max(image.getextrema())
+    return 1 if image.mode == "F" and top <= 1 else 255 if top <= 255 else 65535
+
+
+def _eight_bits(values: NDArray[Any], unit: int) -> NDArray[np.uint8]:
+    """Grey levels of more than 8 bits, or floats, where ``unit`` is white."""
+    if not np.isfinite(values).all():
         raise ImageError("holds values that are no finite numbers")
-    unit = 1 if np.issubdtype(values.dtype, np.floating) and top <= 1 else 255 if top <= 255 else 65535
     return np.clip(values * (255 / unit), 0, 255).round().astype(np.uint8)
 
 
-def _rgb_of_array(array: NDArray[Any]) -> NDArray[np.uint8]:
+def _rgb_of_array(array: NDArray[Any], max_pixels: int) -> NDArray[np.uint8]:
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)) or 0 in array.shape:
         raise ImageError(f"array: expected shape (H, W), (H, W, 3) or (H, W, 4), got {array.shape}")
-    _refuse_if_huge(array.shape[1], array.shape[0])
+    _refuse_if_huge(array.shape[1], array.shape[0], max_pixels)
     if np.issubdtype(array.dtype, np.floating):
         if not (array.min() >= 0 and array.max() <= 1):
             raise ImageError(

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from PIL import Image
 
-from ssnan.parsing.render import confidence_image, overlay
+from ssnan.parsing.render import OVERLAY_SIDE, confidence_image, overlay
 from ssnan.parsing.result import ParsingResult
 
 KINDS = {
@@ -42,7 +42,7 @@ def files(result: ParsingResult, image: str, kinds: Sequence[str], parts: Sequen
     for kind in kinds:
         match kind:
             case "overlay":
-                made[".overlay.png"] = lambda: _png(overlay(result.photo, result))
+                made[".overlay.png"] = lambda: _png(overlay(result.reduced_photo(OVERLAY_SIDE), result))
             case "json":
                 made[".json"] = lambda: (json.dumps({"image": image} | result.as_dict(), indent=2) + "\n").encode()
             case "confidence":

@@ -13,7 +13,7 @@ from ssnan.errors import quoted
 from ssnan.labels import LabelSet
 from ssnan.parsing.card import ModelCard, ModelError
 from ssnan.parsing.engines import ENGINES, Engine
-from ssnan.parsing.images import ImageError, ImageLike, read_reduced
+from ssnan.parsing.images import MAX_PIXELS, ImageError, ImageLike, read_reduced
 from ssnan.parsing.pipeline import ahead
 from ssnan.parsing.preprocessing import Preprocessing
 from ssnan.parsing.result import ParsingResult
@@ -47,6 +47,9 @@ class Parser:
         label_set: what its classes mean.
         preprocessing: what it reads.
         views: versions of each picture to average over.
+
+    Attributes:
+        max_pixels: larger pictures are refused before they are decoded; set it lower where memory is short.
     """
 
     def __init__(
@@ -56,6 +59,7 @@ class Parser:
         self.label_set = label_set
         self.preprocessing = preprocessing
         self.views = views
+        self.max_pixels = MAX_PIXELS
 
     @classmethod
     def of_card(cls, card: ModelCard, engine: str, threads: int | None = None, views: Views = ONE_VIEW) -> Parser:
@@ -95,7 +99,8 @@ class Parser:
     def decode(self, image: ImageLike) -> Decoded:
         """The first step: pixels, not much larger than the network wants them."""
         side = self.preprocessing.longest_side
-        return Decoded(*read_reduced(image, None if side is None else math.ceil(side * max(self.views.scales))))
+        needed = None if side is None else math.ceil(side * max(self.views.scales))
+        return Decoded(*read_reduced(image, needed, self.max_pixels))
 
     def score(self, decoded: Decoded) -> Scored:
         """The second step, where the time goes: class scores at the network's stride.

@@ -19,11 +19,11 @@ def overlay(rgb: NDArray[np.uint8], result: ParsingResult, opacity: float = 0.65
     """The photo, the photo under its map, and a legend of the parts present, side by side.
 
     Args:
-        rgb: the photo, uint8 (H, W, 3).
-        result: its parsing map, of the same size.
+        rgb: the photo, uint8 (H, W, 3), or a smaller version of it, the longer side ``OVERLAY_SIDE`` or more.
+        result: its parsing map.
         opacity: of the map over the photo, 0..1; the background stays clear.
     """
-    if rgb.shape[:2] != result.labels.shape:
+    if rgb.shape[:2] != result.labels.shape and max(rgb.shape[:2]) < OVERLAY_SIDE:
         raise ValueError(f"photo is {rgb.shape[:2]} (rows, columns), its map {result.labels.shape}")
     photo = Image.fromarray(rgb)
     photo.thumbnail((OVERLAY_SIDE, OVERLAY_SIDE))

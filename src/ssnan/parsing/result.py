@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ssnan.labels import LabelSet
-from ssnan.parsing.images import ImageLike, palette_image, read_labels, read_rgb
+from ssnan.parsing.images import ImageLike, palette_image, read_labels, read_reduced
 from ssnan.parsing.upsampling import confidence_at, probability_at
 
 if TYPE_CHECKING:
@@ -74,9 +74,17 @@ class ParsingResult:
             ValueError: the result came from a file, which keeps labels but no photo.
             ImageError: the picture is there no more.
         """
+        return self.reduced_photo(None)
+
+    def reduced_photo(self, longest_side: int | None) -> NDArray[np.uint8]:
+        """As :attr:`photo`; of a huge one a smaller version, its longer side ``longest_side`` or more.
+
+        Raises:
+            ValueError, ImageError: as :attr:`photo`.
+        """
         if self.source is None:
             raise ValueError("this result was read from a file, which keeps labels but no photo")
-        return read_rgb(self.source)
+        return read_reduced(self.source, longest_side)[0]
 
     @cached_property
     def confidence(self) -> NDArray[np.float32]:
