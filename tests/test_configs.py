@@ -77,6 +77,14 @@ def test_every_row_of_the_ablation_differs_from_its_base(overlay, capsys):
     assert (plain != changed) == (overlay.stem != "step2_none")
 
 
+@pytest.mark.parametrize("folder", ["ingredients", "designs"])
+def test_every_row_of_a_comparison_is_another_recipe(folder, capsys):
+    rows = sorted(path for path in (CONFIGS / folder).glob("*.yaml") if path.stem != "base")
+    plain = [CONFIGS / "ingredients" / "sets.yaml", CONFIGS / folder / "base.yaml"]
+    told_apart = {yaml.safe_dump(printed([*plain, row], capsys)) for row in rows}
+    assert len(told_apart) == len(rows)
+
+
 @pytest.mark.parametrize("dataset", ["lip", "pascal_person_part"])
 def test_the_paper_s_numbers(dataset, capsys):
     """Section 4.1, Training."""

@@ -46,7 +46,9 @@ def test_the_network_with_a_skip_starts_as_the_dilated_one():
     image = interpolate(torch.randn(1, 3, 9, 9), size=(129, 129), mode="bicubic", align_corners=True)
     with torch.no_grad():
         values = torch.cat([dilated.backbone(one)[0].flatten(1) for one in (image, image[..., ::2, ::2])], dim=1)
-        TOOL["take_over"](skip, dilated, values.double().mean(dim=1), values.double().cov())
+        skip.backbone.features.load_state_dict(dilated.backbone.features.state_dict())
+        TOOL["take_over_classifier"](skip, dilated, values.double().mean(dim=1), values.double().cov())
+        TOOL["take_over_aggregation"](skip, dilated)
         was, now = dilated(image), skip(image)
     for before, after in zip((was.scale_scores[0], was.scale_scores[2]), now.scale_scores, strict=True):
         # Away from the edge, where the zeros around the features mean something else after the shift.

@@ -1,13 +1,13 @@
-"""A network with :class:`ssnan.models.SkipBackbone` that starts as what a dilated one has become.
+"""A network with a skip, with fewer scales or fewer blocks, that starts as what a dilated one has become.
 
     skip_start.py DILATED.ckpt CONFIG.yaml DATASET -o START.safetensors
 
-The backbone's weights fit as they are: a dilated stage computes at every position what the strided one computes at
-its own. The classifier is factored through the ``width`` channels of the skip: the directions of the stage's
-features that move the class scores most, measured on pictures of DATASET. Each takes two channels, y and −y, of which
-the rectifiers pass one; the skip itself starts small. The aggregation keeps what it has learned about the scales that
-stay. CONFIG is the recipe of the network with a skip; give START as its
-``model.start_from``.
+The weights of :class:`ssnan.models.SkipBackbone` fit as they are: a dilated stage computes at every position what
+the strided one computes at its own. The classifier is factored through the ``width`` channels of the skip: the
+directions of the stage's features that move the class scores most, measured on pictures of DATASET. Each takes two
+channels, y and −y, of which the rectifiers pass one; the skip itself starts small. The aggregation keeps what it
+has learned about the scales that stay. Of a shorter backbone the blocks that it has begin as the first of the
+longer's. CONFIG is the recipe of the new network; give START as its ``model.start_from``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ssnan.data.layouts import open_split
-from ssnan.models import SSNAN
+from ssnan.models import SSNAN, SkipBackbone
 from ssnan.models.pyramid import resized
 from ssnan.parsing.preprocessing import Preprocessing
 from ssnan.training.checkpoint import read_task
@@ -66,9 +66,8 @@ def factor(weight: Tensor, mean: Tensor, covariance: Tensor, width: int) -> tupl
 
 
 @torch.no_grad()
-def take_over(skip: SSNAN, dilated: SSNAN, mean: Tensor, covariance: Tensor) -> None:
+def take_over_classifier(skip: SSNAN, dilated: SSNAN, mean: Tensor, covariance: Tensor) -> None:
     backbone, half = skip.backbone, skip.backbone.channels // 2
-    backbone.features.load_state_dict(dilated.backbone.features.state_dict())
     directions, offset, reader = factor(dilated.classifier.weight, mean, covariance, half)
     backbone.deep.weight.copy_(torch.cat([directions, -directions])[:, :, None, None])
     backbone.deep.bias.copy_(torch.cat([-offset, offset]))
@@ -77,14 +76,18 @@ def take_over(skip: SSNAN, dilated: SSNAN, mean: Tensor, covariance: Tensor) -> 
     backbone.smooth.weight[range(2 * half), range(2 * half), 1, 1] += 1
     skip.classifier.weight.copy_(torch.cat([reader, -reader], dim=1))
     skip.classifier.bias.copy_(dilated.classifier.bias + reader.sum(dim=(2, 3)) @ offset)
-    kept = [dilated.scales.index(scale) for scale in skip.scales]
+
+
+@torch.no_grad()
+def take_over_aggregation(student: SSNAN, dilated: SSNAN) -> None:
+    kept = [dilated.scales.index(scale) for scale in student.scales]
     first, last = dilated.aggregation.attention[0], dilated.aggregation.attention[2]
-    classes = skip.num_classes
+    classes = student.num_classes
     channels = [scale * classes + channel for scale in kept for channel in range(classes)]
-    skip.aggregation.attention[0].weight.copy_(first.weight[:, channels])
-    skip.aggregation.attention[0].bias.copy_(first.bias)
-    skip.aggregation.attention[2].weight.copy_(last.weight[kept])
-    skip.aggregation.attention[2].bias.copy_(last.bias[kept])
+    student.aggregation.attention[0].weight.copy_(first.weight[:, channels])
+    student.aggregation.attention[0].bias.copy_(first.bias)
+    student.aggregation.attention[2].weight.copy_(last.weight[kept])
+    student.aggregation.attention[2].bias.copy_(last.bias[kept])
 
 
 def main() -> None:
@@ -97,9 +100,15 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=40, help="pictures measured (40)")
     options = parser.parse_args()
     task = read_task(options.dilated)
-    dilated, skip = task.network.eval(), network_of(options.config, len(task.label_set))
-    take_over(skip, dilated, *moments(dilated, options.dataset, options.longest_side, options.count))
-    save_file({f"network.{key}": value.contiguous() for key, value in skip.state_dict().items()}, options.output)
+    dilated, student = task.network.eval(), network_of(options.config, len(task.label_set))
+    known = dilated.backbone.features.state_dict()
+    student.backbone.features.load_state_dict({key: known[key] for key in student.backbone.features.state_dict()})
+    if isinstance(student.backbone, SkipBackbone):
+        take_over_classifier(student, dilated, *moments(dilated, options.dataset, options.longest_side, options.count))
+    else:
+        student.classifier.load_state_dict(dilated.classifier.state_dict())
+    take_over_aggregation(student, dilated)
+    save_file({f"network.{key}": value.contiguous() for key, value in student.state_dict().items()}, options.output)
 
 
 if __name__ == "__main__":

@@ -50,8 +50,8 @@ class LabelSet:
 
     Raises:
         ValueError: lengths disagree, a name could be no part of a file's name, a colour is none, an id is
-            out of range, an id stands in two flip pairs, or a set is none of two classes or more with a
-            value of its own.
+            no whole number or out of range, an id stands in two flip pairs, or a set is none of two classes
+            or more with a value of its own.
     """
 
     name: str
@@ -81,6 +81,15 @@ class LabelSet:
                 raise ValueError(f"label set {self.name!r}: expected colours of three levels 0..255, got {color}")
         if len(set(self.classes)) != count:
             raise ValueError(f"label set {self.name!r}: two classes have the same name")
+        ids = [
+            *(i for pair in self.flip_pairs for i in pair),
+            *(i for region in self.regions for i in region.class_ids),
+            *(i for one in self.sets for i in (one.value, *one.class_ids)),
+            *self.table_order,
+            self.ignore_index,
+        ]
+        if wrong := [i for i in ids if not isinstance(i, int) or isinstance(i, bool)]:
+            raise ValueError(f"label set {self.name!r}: expected whole numbers as ids and values, got {wrong[0]!r}")
         if 0 <= self.ignore_index < count:
             raise ValueError(
                 f"label set {self.name!r}: ignore_index {self.ignore_index} is also a class; "

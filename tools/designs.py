@@ -1,0 +1,93 @@
+"""Train, export, measure and time what configs/designs compares, and print the table.
+
+    designs.py DILATED.ckpt [--rows skip_half,dilated_3] [--output runs/designs]
+
+A row is one file of configs/designs and a longest side. Each network begins as what DILATED has become, but those that
+say ImageNet; it is exported in 8 bits, measured by ONNX Runtime on four val splits, in percent, and timed by
+``ssnan bench`` on one photo, network alone, in milliseconds. Rows that are done are not done again; times are taken at
+the end, in one go.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+from pathlib import Path
+
+from ingredients import COLUMNS, measure, value
+
+CONFIGS = Path("src/ssnan/configs/designs")
+ROWS = {
+    "dilated_3": 417,
+    "dilated_half": 417,
+    "dilated_34": 417,
+    "skip_34": 417,
+    "skip_half": 417,
+    "skip_half_353": 353,
+    "skip_half_321": 321,
+    "skip_short": 417,
+    "skip_imagenet": 417,
+    "lite0_imagenet": 417,
+}
+
+
+def train(design: str, dilated: Path, output: Path) -> Path:
+    last = output / "checkpoints" / "last.ckpt"
+    if last.exists():
+        return last
+    configs = [
+        part for name in ("ingredients/sets", "designs/base", f"designs/{design}") for part in ("--config", name)
+    ]
+    start = []
+    if not design.endswith("imagenet"):
+        weights = output / "start.safetensors"
+        output.mkdir(parents=True, exist_ok=True)
+        take_over = ["python", "tools/skip_start.py", str(dilated), str(CONFIGS / f"{design}.yaml"), "data/ccp-lip"]
+        subprocess.run([*take_over, "-o", str(weights)], check=True)
+        start = ["--model.start_from", str(weights)]
+    subprocess.run(["ssnan", "train", *configs, "--output", str(output), *start], check=True)
+    return last
+
+
+def exported(row: str, checkpoint: Path) -> Path:
+    folder = checkpoint.parents[1] / row
+    model = folder / "model.onnx"
+    if not model.exists():
+        folder.mkdir(exist_ok=True)
+        options = ["--longest-side", str(ROWS[row]), "--precision", "int8", "--calibrate", "data/ccp-lip"]
+        subprocess.run(["ssnan", "export", "--model", str(checkpoint), "-o", str(model), *options], check=True)
+    return model
+
+
+def milliseconds(model: Path, photo: Path) -> dict[str, float]:
+    where = model.with_name("bench.json")
+    command = ["ssnan", "bench", str(photo), "--model", str(model), "--json", str(where)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    engines = json.loads(where.read_text())["engines"]
+    return {name: 1000 * engine["stages"]["network"]["median"] for name, engine in engines.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("dilated", type=Path)
+    parser.add_argument("--rows", type=lambda text: tuple(text.split(",")), default=tuple(ROWS))
+    parser.add_argument("--photo", type=Path, default=Path("data/ccp-lip/val_images/1.jpg"))
+    parser.add_argument("-o", "--output", type=Path, default=Path("runs/designs"))
+    options = parser.parse_args()
+    models, accuracy = {}, {}
+    for row in options.rows:
+        design = row.removesuffix("_353").removesuffix("_321")
+        models[row] = exported(row, train(design, options.dilated, options.output / design))
+        accuracy[row] = measure(models[row], models[row].parent)
+    times = {row: milliseconds(model, options.photo) for row, model in models.items()}
+    engines = list(next(iter(times.values())))
+    print("| row |", " | ".join([*COLUMNS, *engines]), "|")
+    print("|---" * (len(COLUMNS) + len(engines) + 1) + "|")
+    for row in options.rows:
+        cells = [f"{value(accuracy[row], column):.1f}" for column in COLUMNS]
+        print("|", row, "|", " | ".join([*cells, *(f"{times[row][name]:.0f}" for name in engines)]), "|")
+
+
+if __name__ == "__main__":
+    main()
