@@ -49,5 +49,5 @@ def test_passes_through_json():
 
 
 def test_unknown_name_lists_the_known():
-    with pytest.raises(ValueError, match="lip, pascal_person_part"):
-        label_set_by_name("atr")
+    with pytest.raises(ValueError, match="atr, lip, pascal_person_part"):
+        label_set_by_name("cihp")

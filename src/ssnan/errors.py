@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
+from collections.abc import Iterable
 
 
 class UserError(ValueError):
@@ -23,3 +25,9 @@ def quoted(name: str | os.PathLike[str]) -> str:
     """A file's name as it is if it is plain, else in quotes and :func:`printable`."""
     text = os.fspath(name)
     return text if re.fullmatch(r"[\w.,:@%+=~/\\-]+", text) else repr(text)
+
+
+def did_you_mean(given: str, names: Iterable[str]) -> str:
+    """``; did you mean X?`` where one of ``names`` is close, else nothing."""
+    close = difflib.get_close_matches(given, list(names), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""

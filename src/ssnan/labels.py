@@ -273,7 +273,40 @@ PASCAL_PERSON_PART = LabelSet(
 """PASCAL-Person-Part: 7 classes. The paper defines no joints for it; the six part centres are our
 reading, ill-posed where several people share one picture."""
 
-LABEL_SETS = {label_set.name: label_set for label_set in (LIP, PASCAL_PERSON_PART)}
+ATR = LabelSet(
+    name="atr",
+    classes=(
+        "background", "hat", "hair", "sunglasses", "upper-clothes", "skirt", "pants", "dress", "belt", "left-shoe",
+        "right-shoe", "face", "left-leg", "right-leg", "left-arm", "right-arm", "bag", "scarf",
+    ),
+    palette=(
+        (0, 0, 0), (128, 0, 0), (255, 0, 0), (170, 0, 51), (255, 85, 0), (0, 128, 0), (0, 85, 85), (0, 0, 85),
+        (0, 85, 0), (255, 255, 0), (255, 170, 0), (0, 0, 255), (85, 255, 170), (170, 255, 85), (51, 170, 221),
+        (0, 255, 255), (85, 51, 0), (52, 86, 128),
+    ),
+    flip_pairs=((9, 10), (12, 13), (14, 15)),
+    regions=(
+        Region("head", (1, 2, 3, 11)),
+        Region("upper-body", (4, 17)),
+        Region("lower-body", (5, 6)),
+        Region("left-arm", (14,)),
+        Region("right-arm", (15,)),
+        Region("left-leg", (12,)),
+        Region("right-leg", (13,)),
+        Region("left-shoe", (9,)),
+        Region("right-shoe", (10,)),
+    ),
+)  # fmt: skip
+"""ATR: 18 classes, here in the colours of LIP's classes of the same name, with LIP's joints."""
+
+LIP_MERGED = LabelSet(
+    name="lip_merged",
+    classes=("background", "hair", "skin", "clothes"),
+    palette=((0, 0, 0), (255, 0, 0), (0, 0, 255), (255, 85, 0)),
+)
+"""LIP merged to four classes that parsers with other labels can be compared on."""
+
+LABEL_SETS = {label_set.name: label_set for label_set in (LIP, PASCAL_PERSON_PART, ATR)}
 
 
 def label_set_by_name(name: str) -> LabelSet:

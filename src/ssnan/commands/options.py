@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from ssnan.errors import printable
+from ssnan.errors import did_you_mean, printable
 
 if TYPE_CHECKING:
     from ssnan.parsing.parser import Parser
@@ -57,12 +56,6 @@ def complain(message: str, status: int) -> int:
     with suppress(OSError):  # nobody may be there to read it
         print(f"ssnan: {printable(message)}", file=sys.stderr)
     return status
-
-
-def did_you_mean(given: str, names: Iterable[str]) -> str:
-    """``; did you mean X?`` where one of ``names`` is close, else nothing."""
-    close = difflib.get_close_matches(given, list(names), n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def positive(text: str) -> int:
@@ -127,12 +120,17 @@ def names_of(known: Sequence[str]) -> Callable[[str], list[str]]:
     return read
 
 
+def add_engine_options(parser: argparse._ActionsContainer) -> None:
+    """The options that say what computes."""
+    parser.add_argument("--engine", default="auto", help="auto, onnxruntime, openvino, or torch for checkpoints (auto)")
+    parser.add_argument("--threads", type=threads, help="threads to use (every available core)")
+
+
 def add_model_options(parser: argparse.ArgumentParser) -> None:
     """The options that :func:`load_parser` reads."""
     group = parser.add_argument_group("model")
     group.add_argument("--model", default="small", help="bundled model, .onnx file with its card, or checkpoint")
-    group.add_argument("--engine", default="auto", help="auto, onnxruntime, openvino, or torch for checkpoints (auto)")
-    group.add_argument("--threads", type=threads, help="threads to use (every available core)")
+    add_engine_options(group)
     group.add_argument(
         "--scales", type=factors, default=[1.0], metavar="S,S", help="parse at these sizes and average (1)"
     )

@@ -19,12 +19,11 @@ from ssnan.commands.options import (
     Stopped,
     add_model_options,
     complain,
-    did_you_mean,
     load_parser,
     names,
     names_of,
 )
-from ssnan.errors import printable, quoted
+from ssnan.errors import did_you_mean, printable, quoted
 
 if TYPE_CHECKING:
     from rich.console import Console

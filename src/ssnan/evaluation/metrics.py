@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssnan.labels import LIP, ClassSet, LabelSet
+from ssnan.parsing.remapping import TARGETS
 
 Confusion = NDArray[np.int64]
 """Pixel counts, (C + S, C): row = true class, and below the classes the label set's S sets; column =
@@ -107,16 +108,10 @@ class Score:
         }
 
 
-LIP_MERGED = LabelSet(
-    name="lip_merged",
-    classes=("background", "hair", "skin", "clothes"),
-    palette=((0, 0, 0), (255, 0, 0), (0, 0, 255), (255, 85, 0)),
-)
+LIP_MERGED, _HOMES = TARGETS["merged"]
 """LIP merged to four classes that parsers with other labels can be compared on."""
 
-
-LIP_GROUPS = np.full(len(LIP), 3)
-LIP_GROUPS[0], LIP_GROUPS[2], LIP_GROUPS[[13, 14, 15, 16, 17]] = 0, 1, 2
+LIP_GROUPS = np.array([LIP_MERGED.classes.index(_HOMES[name][0]) for name in LIP.classes])
 """Class of ``LIP_MERGED`` of every LIP class: skin is face, arms and legs, clothes is all the rest."""
 
 PERSON = LabelSet(name="person", classes=("background", "person"), palette=((0, 0, 0), (255, 255, 255)))

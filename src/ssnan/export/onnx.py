@@ -156,18 +156,21 @@ def _calibration(data: Sequence[Path]) -> list[NDArray[np.uint8]]:
 
 
 def export_network(network: ParsingNetwork, output: Path) -> None:
-    """Write a network as ONNX, ``images`` (B, 3, H, W) to ``scores`` (B, C, h, w), any B, H and W."""
+    """Write a network as ONNX, ``images`` (B, 3, H, W) to ``scores`` (B, C, h, w), any B, H and W; where scales are
+    weighted pixel by pixel, ``scale_weights`` (B, S, h, w) is a second output (Eq. 3)."""
+    outputs = _Outputs(network).eval()
+    names = ["scores", "scale_weights"][: len(outputs(torch.randn(1, 3, 96, 64)))]
     # Without bounds the tracer cannot tell whether the coarsest scale has a feature left.
     batch = torch.export.Dim("batch", min=1, max=1024)
     height, width = (torch.export.Dim(name, min=MIN_SIDE, max=1 << 14) for name in ("height", "width"))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's notes about its own internals
         program = torch.onnx.export(
-            _Scores(network).eval(),
+            outputs,
             (torch.randn(2, 3, 96, 64),),
             dynamo=True,
             input_names=["images"],
-            output_names=["scores"],
+            output_names=names,
             dynamic_shapes=({0: batch, 2: height, 3: width},),
             verbose=False,
         )
@@ -178,13 +181,14 @@ def export_network(network: ParsingNetwork, output: Path) -> None:
     onnx.save_model(model, output)
 
 
-class _Scores(nn.Module):
+class _Outputs(nn.Module):
     def __init__(self, network: ParsingNetwork) -> None:
         super().__init__()
         self.network = network
 
-    def forward(self, images: Tensor) -> Tensor:
-        return self.network(images).scores
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        output = self.network(images)
+        return (output.scores,) if output.scale_weights is None else (output.scores, output.scale_weights)
 
 
 def _round_to_bf16(weights: Path, output: Path, *_: object) -> None:

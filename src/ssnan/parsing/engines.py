@@ -59,7 +59,8 @@ if hasattr(os, "register_at_fork"):
 
 
 class _OfFile:
-    """What a file and a number of threads make again elsewhere: pickled, an engine is these two.
+    """What a file and a number of threads make again elsewhere: pickled, an engine is these two. Beside the scores,
+    ``scale_weights`` gives the weights of Eq. 3, (B, S, h, w), or None where the file has no such output.
 
     Attributes:
         classes: channels of the scores; None where the file does not say.
@@ -120,16 +121,23 @@ class OnnxRuntimeEngine(_OfFile):
                 raise ModelError(f"{quoted(weights)}: expected input 'images' and output 'scores', got {entries}, "
                                  f"{results}")  # fmt: skip
             channels = self._session.get_outputs()[results.index("scores")].shape[1]
+            self._weighs = "scale_weights" in results
         self.classes = channels if isinstance(channels, int) else None
         self._forked = False
         _LOADED.add(self)
 
     def __call__(self, pixels: Float32) -> Float32:
+        return self._run("scores", pixels)
+
+    def scale_weights(self, pixels: Float32) -> Float32 | None:
+        return self._run("scale_weights", pixels) if self._weighs else None
+
+    def _run(self, output: str, pixels: Float32) -> Float32:
         if self._forked:
             self.__init__(self.weights, self.threads)  # type: ignore[misc]
         with self._explained():
-            scores: Float32 = self._session.run(["scores"], {"images": pixels})[0]
-        return scores
+            values: Float32 = self._session.run([output], {"images": pixels})[0]
+        return values
 
 
 class OpenVINOEngine(_OfFile):
@@ -156,19 +164,26 @@ class OpenVINOEngine(_OfFile):
             )
             channels = self._model.output("scores").partial_shape[1]
             self._model.input("images")
+            self._weighs = any("scale_weights" in output.names for output in self._model.outputs)
         self.classes = channels.get_length() if channels.is_static else None
         self._own = threading.local()
         self._forked = False
         _LOADED.add(self)
 
     def __call__(self, pixels: Float32) -> Float32:
+        return self._run("scores", pixels)
+
+    def scale_weights(self, pixels: Float32) -> Float32 | None:
+        return self._run("scale_weights", pixels) if self._weighs else None
+
+    def _run(self, output: str, pixels: Float32) -> Float32:
         if self._forked:
             self.__init__(self.weights, self.threads)  # type: ignore[misc]
         with self._explained():
             if not hasattr(self._own, "request"):
                 self._own.request = self._model.create_infer_request()
-            scores: Float32 = self._own.request.infer({"images": pixels})["scores"]
-        return scores
+            values: Float32 = self._own.request.infer({"images": pixels})[output]
+        return values
 
 
 ENGINES: dict[str, Callable[[Path, int | None], Engine]] = {

@@ -64,6 +64,14 @@ class ImageError(UserError):
     """A picture cannot be used; the message says which and why, in one line."""
 
 
+class TooLargeError(ImageError):
+    """A picture of more pixels than are allowed."""
+
+
+class UnknownFormatError(ImageError):
+    """Not a picture, or not in one of ``FORMATS``."""
+
+
 def read_rgb(image: ImageLike) -> NDArray[np.uint8]:
     """Pixels of a picture as uint8 RGB, (H, W, 3), turned as its EXIF orientation asks.
 
@@ -149,7 +157,7 @@ def _explained(name: str, read: Callable[[], Any]) -> Any:
     try:
         return read()
     except UnidentifiedImageError:
-        raise ImageError(f"{name}: not a picture in a format that can be read ({', '.join(FORMATS)})") from None
+        raise UnknownFormatError(f"{name}: not a picture in a format that can be read ({', '.join(FORMATS)})") from None
     except FileNotFoundError:
         raise ImageError(f"{name}: no such file") from None
     except IsADirectoryError:
@@ -157,11 +165,13 @@ def _explained(name: str, read: Callable[[], Any]) -> Any:
     except PermissionError:
         raise ImageError(f"{name}: no permission to read it") from None
     except Image.DecompressionBombError:
-        raise ImageError(f"{name}: more than {MAX_PIXELS // 1_000_000} million pixels; make it smaller first") from None
+        raise TooLargeError(
+            f"{name}: more than {MAX_PIXELS // 1_000_000} million pixels; make it smaller first"
+        ) from None
     except MemoryError:
         raise ImageError(f"{name}: not enough memory for a picture of this size") from None
     except ImageError as error:
-        raise ImageError(f"{name}: {error}") from None
+        raise type(error)(f"{name}: {error}") from None
     except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, struct.error, ValueError and others.
         reason = (isinstance(error, OSError) and error.strerror) or " ".join(str(error).split()) or type(error).__name__
         raise ImageError(f"{name}: damaged or truncated ({reason})") from None
@@ -183,12 +193,14 @@ def refuse_unless_regular(path: str | os.PathLike[str]) -> None:
 
 def _refuse_if_huge(width: int, height: int, max_pixels: int = MAX_PIXELS) -> None:
     if width * height > max_pixels:
-        raise ImageError(f"{width} × {height} is more than {max_pixels / 1e6:g} million pixels; make it smaller first")
+        raise TooLargeError(
+            f"{width} × {height} is more than {max_pixels / 1e6:g} million pixels; make it smaller first"
+        )
 
 
 def _rgb_of(image: Image.Image, longest_side: int | None, max_pixels: int) -> tuple[NDArray[np.uint8], int, int]:
     if image.format not in (None, "MPO", *FORMATS):
-        raise ImageError(f"{image.format} is none of {', '.join(FORMATS)}; hand over image.convert('RGB')")
+        raise UnknownFormatError(f"{image.format} is none of {', '.join(FORMATS)}; hand over image.convert('RGB')")
     width, height = image.size
     if 0 in image.size:
         raise ImageError("has no pixels")

@@ -8,9 +8,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from ssnan.parsing.render import OVERLAY_SIDE, confidence_image, overlay
 from ssnan.parsing.result import ParsingResult
+from ssnan.parsing.storing import png_info
 
 KINDS = {
     "overlay": "photo, map and a legend of the parts",
@@ -57,10 +59,10 @@ def files(result: ParsingResult, image: str, kinds: Sequence[str], parts: Sequen
             case "crop":
                 if result.mask(*parts).any():
                     made[".crop.png"] = lambda: _png(result.crop(*parts))
-    return made | {".png": lambda: _png(result.as_image())}
+    return made | {".png": lambda: _png(result.as_image(), png_info(result.label_set))}
 
 
-def _png(picture: Image.Image) -> bytes:
+def _png(picture: Image.Image, info: PngInfo | None = None) -> bytes:
     buffer = io.BytesIO()
-    picture.save(buffer, format="PNG")
+    picture.save(buffer, format="PNG", pnginfo=info)
     return buffer.getvalue()

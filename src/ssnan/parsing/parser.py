@@ -16,6 +16,7 @@ from ssnan.parsing.engines import ENGINES, Engine
 from ssnan.parsing.images import MAX_PIXELS, ImageError, ImageLike, read_reduced
 from ssnan.parsing.pipeline import ahead
 from ssnan.parsing.preprocessing import Preprocessing
+from ssnan.parsing.remapping import Remapping
 from ssnan.parsing.result import ParsingResult
 from ssnan.parsing.upsampling import labels_at
 from ssnan.parsing.views import Views
@@ -50,6 +51,7 @@ class Parser:
 
     Attributes:
         max_pixels: larger pictures are refused before they are decoded; set it lower where memory is short.
+        remapping: brings every result to another label set, if set; see :func:`ssnan.parsing.remapping.remapping`.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Parser:
         self.preprocessing = preprocessing
         self.views = views
         self.max_pixels = MAX_PIXELS
+        self.remapping: Remapping | None = None
 
     @classmethod
     def of_card(cls, card: ModelCard, engine: str, threads: int | None = None, views: Views = ONE_VIEW) -> Parser:
@@ -80,6 +83,11 @@ class Parser:
                 f"{len(card.label_set)}"
             )
         return cls(run, card.label_set, card.preprocessing, views)
+
+    @property
+    def result_labels(self) -> LabelSet:
+        """The label set of the results."""
+        return self.label_set if self.remapping is None else self.remapping.target
 
     def __call__(self, image: ImageLike) -> ParsingResult:
         """Parse a path, bytes, PIL image or array; see :func:`ssnan.parsing.images.read_rgb` for what arrays mean.
@@ -117,7 +125,15 @@ class Parser:
 
     def finish(self, scored: Scored, source: ImageLike | None = None) -> ParsingResult:
         """The third step: the map at the picture's own size. ``source`` is where the picture came from."""
-        return ParsingResult(labels_at(*scored), self.label_set, scored.scores, source)
+        result = ParsingResult(labels_at(*scored), self.label_set, scored.scores, source)
+        return result if self.remapping is None else result.remapped(self.remapping)
+
+    def scale_weights(self, decoded: Decoded) -> NDArray[np.float32] | None:
+        """How much every place trusts each scale of the network (Eq. 3): 0..1, (S, h, w), the coarsest scale first,
+        summing to one over S. None where the model says nothing of them."""
+        weigh = getattr(self.engine, "scale_weights", None)
+        weights = None if weigh is None else weigh(self.preprocessing(decoded.rgb)[None])
+        return None if weights is None else weights[0]
 
     def _decode_or_error(self, image: ImageLike) -> tuple[ImageLike, Decoded | ImageError]:
         try:

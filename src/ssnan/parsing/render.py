@@ -6,13 +6,19 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from ssnan.labels import LabelSet
 from ssnan.parsing.result import ParsingResult
 
 OVERLAY_SIDE = 1024
 """Longest side of each panel of an overlay, in pixels."""
+
+LEGEND_ROW = 28
+"""Pixels of a legend's row, at most."""
+
+NAMES_SIDE = 512
+"""Longest side of the map on which places for names are looked for."""
 
 
 def overlay(rgb: NDArray[np.uint8], result: ParsingResult, opacity: float = 0.65) -> Image.Image:
@@ -40,7 +46,7 @@ def legend(result: ParsingResult, height: int) -> Image.Image:
     """Colour, name and share of every part present, largest first, in a column ``height`` high."""
     background = result.label_set.classes[0]
     parts = sorted((area, name) for name, area in result.areas.items() if name != background)[::-1]
-    row = max(8, min(28, height // max(1, len(parts))))
+    row = max(8, min(LEGEND_ROW, height // max(1, len(parts))))
     font = ImageFont.load_default(size=row * 0.6)
     shares = [(name, area / result.labels.size) for area, name in parts]
     lines = [f"{name}  {share:.1%}" if share >= 0.001 else f"{name}  <0.1%" for name, share in shares] or [
@@ -65,6 +71,43 @@ def map_over(
     share = np.where(labels > 0, opacity, 0.0)[..., None]
     blend = rgb * (1 - share) + label_set.color_table[labels] * share
     return Image.fromarray(blend.round().astype(np.uint8))
+
+
+def with_contours(picture: Image.Image, labels: NDArray[np.uint8], label_set: LabelSet) -> Image.Image:
+    """A picture (H, W) with the parts' edges in their own colours, white where they meet the background."""
+    width = 2 * max(1, round(max(labels.shape) / 600)) + 1
+    ids = Image.fromarray(labels)
+    inner = np.asarray(ids.filter(ImageFilter.MinFilter(width))) != np.asarray(ids.filter(ImageFilter.MaxFilter(width)))
+    pixels = np.asarray(picture).copy()
+    lines = inner & (labels > 0)
+    pixels[lines] = label_set.color_table[labels[lines]]
+    pixels[inner & (labels == 0)] = 255
+    return Image.fromarray(pixels)
+
+
+def with_names(picture: Image.Image, result: ParsingResult) -> Image.Image:
+    """A picture with every part's name on the thickest place of its largest piece, largest part first."""
+    from scipy import ndimage
+
+    picture = picture.copy()
+    draw = ImageDraw.Draw(picture)
+    small = Image.fromarray(result.labels)
+    small.thumbnail((NAMES_SIDE, NAMES_SIDE), Image.Resampling.NEAREST)
+    labels = np.asarray(small)
+    factor = picture.width / small.width
+    size = max(10.0, max(picture.size) / 45)
+    font = ImageFont.load_default(size=size)
+    for class_id in np.argsort(-np.bincount(labels.ravel(), minlength=len(result.label_set)), kind="stable"):
+        pieces, count = ndimage.label(labels == class_id)
+        if class_id == 0 or not count:
+            continue
+        largest = pieces == 1 + np.bincount(pieces.ravel())[1:].argmax()
+        depth = ndimage.distance_transform_edt(np.pad(largest, 1))[1:-1, 1:-1]
+        row, column = np.unravel_index(depth.argmax(), depth.shape)
+        place = ((column + 0.5) * factor, (row + 0.5) * factor)
+        name = result.label_set.classes[class_id]
+        draw.text(place, name, fill="white", font=font, anchor="mm", stroke_width=round(size / 7), stroke_fill="black")
+    return picture
 
 
 def joints_over(rgb: NDArray[np.uint8], structures: Sequence[ParsingResult]) -> Image.Image:

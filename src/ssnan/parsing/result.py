@@ -4,24 +4,36 @@ from __future__ import annotations
 
 import io
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from ssnan.labels import LabelSet
+from ssnan.parsing.colors import clear
 from ssnan.parsing.images import ImageLike, palette_image, read_labels, read_reduced
+from ssnan.parsing.remapping import Remapping, remapping
 from ssnan.parsing.upsampling import confidence_at, probability_at
 
 if TYPE_CHECKING:
+    from supervision import Detections
+
     from ssnan.parsing.document import Document
 
 CLEAR, SOLID = 0.25, 0.75
 """Probabilities between which a cut-out's edge runs from clear to solid."""
+
+
+class Segment(TypedDict):
+    """A part as transformers' pipelines give it."""
+
+    score: float | None
+    label: str
+    mask: Image.Image
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -42,8 +54,19 @@ class ParsingResult:
     source: ImageLike | None = field(default=None)
 
     @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> ParsingResult:
+        """Read what :meth:`save` wrote: a PNG gives labels and what they mean, an .npz file the scores too.
+
+        Raises:
+            ImageError: the file cannot be read, or does not say what its labels mean.
+        """
+        from ssnan.parsing.storing import load
+
+        return cls(*load(Path(path)))
+
+    @classmethod
     def from_png(cls, path: str | os.PathLike[str], label_set: LabelSet) -> ParsingResult:
-        """Read a map that :meth:`save` wrote.
+        """Read a mask, whoever wrote it.
 
         Raises:
             ImageError: the file is no mask.
@@ -152,8 +175,75 @@ class ParsingResult:
         return palette_image(self.labels, self.label_set)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write :meth:`as_image` as PNG."""
-        self.as_image().save(path, format="PNG")
+        """Write what :meth:`load` reads: a PNG of :meth:`as_image`, or with the ending ``.npz`` the scores too."""
+        from ssnan.parsing.storing import save
+
+        save(self.labels, self.label_set, self.scores, Path(path))
+
+    def remap(self, target: str | os.PathLike[str]) -> ParsingResult:
+        """The same result in the words of another label set.
+
+        Args:
+            target: ``atr``, ``pascal_person_part``, ``merged`` or a YAML file of one's own, see
+                :func:`ssnan.parsing.remapping.remapping`.
+
+        Raises:
+            RemapError: a class has no home there.
+        """
+        return self.remapped(remapping(self.label_set, target))
+
+    def remapped(self, how: Remapping) -> ParsingResult:
+        """As :meth:`remap`, with a remapping at hand."""
+        scores = None if self.scores is None else how.scores(self.scores)
+        return ParsingResult(how.labels(self.labels), how.target, scores, self.source)
+
+    def in_clear_colors(self) -> ParsingResult:
+        """The same result in colours that stay apart on dark clothes and for colour-blind eyes."""
+        return replace(self, label_set=clear(self.label_set))
+
+    def overlay(self, opacity: float = 0.65, contours: bool = False, names: bool = False) -> Image.Image:
+        """The photo under its map, RGB at the photo's size; the background stays clear.
+
+        Args:
+            opacity: of the map, 0..1.
+            contours: draw lines around the parts.
+            names: write the parts' names on them.
+
+        Raises:
+            ValueError: the result came from a file, which keeps labels but no photo.
+        """
+        from ssnan.parsing.render import map_over, with_contours, with_names
+
+        picture = map_over(self.photo, self.labels, self.label_set, opacity)
+        if contours:
+            picture = with_contours(picture, self.labels, self.label_set)
+        return with_names(picture, self) if names else picture
+
+    def legend(self) -> Image.Image:
+        """Colour, name and share of every part present, largest first, RGB."""
+        from ssnan.parsing.render import LEGEND_ROW, legend
+
+        return legend(self, LEGEND_ROW * max(1, len(self.areas) - (self.label_set.classes[0] in self.areas)))
+
+    def to_segments(self) -> list[Segment]:
+        """What the image-segmentation pipeline of transformers gives: ``score``, ``label`` and ``mask`` (8-bit grey,
+        255 inside) of every class that occurs. The score is the mean probability, None for a map from a file."""
+        masks = {name: self.mask(name) for name in self.areas}
+        scores = {name: None if self.scores is None else float(self.confidence[masks[name]].mean()) for name in masks}
+        return [
+            {"score": scores[name], "label": name, "mask": Image.fromarray(mask.astype(np.uint8) * 255)}
+            for name, mask in masks.items()
+        ]
+
+    def to_supervision(self) -> Detections:
+        """``supervision.Detections``, a detection a part, with its mask; the extra ``formats`` installs it."""
+        from ssnan.formats.supervision import detections
+
+        return detections(self)
+
+    def to_keypoints(self) -> list[float]:
+        """The joints as COCO writes key points: x, y and 2 for each, 0, 0 and 0 where it does not occur."""
+        return [value for point in self.joints.values() for value in ((*point, 2) if point else (0, 0, 0))]
 
     def as_dict(self) -> Document:
         """What was found as plain values; see :class:`ssnan.parsing.document.Document`."""

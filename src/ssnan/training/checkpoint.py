@@ -41,9 +41,9 @@ class TorchEngine:
 
     @torch.inference_mode()
     def scale_weights(self, pixels: NDArray[np.float32]) -> NDArray[np.float32] | None:
-        """Weights (S, h, w) of Eq. 3 for normalised pixels (3, H, W); None from a network without them."""
-        weights = self.network(torch.from_numpy(pixels).to(self.device)[None]).scale_weights
-        return None if weights is None else weights[0].float().cpu().numpy()
+        """Weights (B, S, h, w) of Eq. 3 for normalised pixels (B, 3, H, W); None from a network without them."""
+        weights = self.network(torch.from_numpy(pixels).to(self.device)).scale_weights
+        return None if weights is None else weights.float().cpu().numpy()
 
 
 def read_content(path: Path) -> dict[str, Any]:

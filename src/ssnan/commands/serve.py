@@ -1,0 +1,67 @@
+"""Open a page to drop a photograph on, and a service for programs: POST a picture to /api/parse. Both on this machine
+alone, unless --host says otherwise; nothing that is sent is kept."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ssnan.commands.options import FAILED, MISUSED, add_engine_options, complain, megapixels, positive
+
+HELP = "a page to drop a photograph on, and an HTTP service"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1, this machine alone)")
+    parser.add_argument("--port", type=port, default=7860, help="port to listen on (7860)")
+    parser.add_argument(
+        "--model",
+        action="append",
+        metavar="MODEL",
+        help="bundled model, .onnx file with its card, or checkpoint; several may be given, the first is the usual one",
+    )
+    add_engine_options(parser)
+    limits = parser.add_argument_group("limits")
+    limits.add_argument("--max-upload-mb", type=positive, default=20, metavar="N", help="size of a request (20)")
+    limits.add_argument("--max-megapixels", type=megapixels, default=50, metavar="N", help="size of a picture (50)")
+    limits.add_argument("--max-seconds", type=positive, default=30, metavar="N", help="time of a request (30)")
+    limits.add_argument(
+        "--max-waiting", type=positive, default=32, metavar="N", help="requests at once; more are sent away (32)"
+    )
+
+
+def port(text: str) -> int:
+    """A TCP port, 0 for a free one."""
+    if not text.isdecimal() or len(text) > 5 or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"expected a port, 0 to 65535, got {text[:20]!r}")
+    return int(text)
+
+
+def run(options: argparse.Namespace) -> int:
+    try:
+        from ssnan.serving.serve import serve
+    except ModuleNotFoundError as error:
+        return complain(f"serving needs {error.name}; pip install 'ssnan[serve]'", FAILED)
+    from ssnan.loading import load
+    from ssnan.parsing.card import ModelCard, ModelError, find_card
+    from ssnan.parsing.parser import Parser
+    from ssnan.serving.limits import Limits
+
+    parsers: dict[str, Parser] = {}
+    cards: dict[str, ModelCard | None] = {}
+    for model in options.model or ["small"]:
+        name = Path(model).stem
+        if name in parsers:
+            return complain(f"two models are called {name!r}; rename one of them", MISUSED)
+        try:
+            parsers[name] = load(model, options.engine, options.threads)
+            cards[name] = None if Path(model).suffix == ".ckpt" else find_card(model)
+        except ModelError as error:
+            return complain(str(error), MISUSED)
+    limits = Limits(
+        upload_bytes=options.max_upload_mb * 1_000_000,
+        pixels=options.max_megapixels * 1_000_000,
+        seconds=options.max_seconds,
+        waiting=options.max_waiting,
+    )
+    return serve(parsers, cards, limits, options.host, options.port)

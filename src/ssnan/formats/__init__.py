@@ -1,0 +1,1 @@
+"""Results in the forms of other tools; the extra ``formats`` installs the libraries that do the encoding."""

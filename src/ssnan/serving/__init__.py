@@ -1,0 +1,1 @@
+"""The page and the HTTP service; the extra ``serve`` installs what they need."""
