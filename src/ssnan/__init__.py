@@ -7,11 +7,12 @@
 
 from importlib.metadata import version as _version
 
-from ssnan.labels import LIP, PASCAL_PERSON_PART, LabelSet, Region
+from ssnan.labels import ATR, LIP, PASCAL_PERSON_PART, LabelSet, Region
 from ssnan.loading import load
 from ssnan.parsing.card import ModelCard, ModelError
 from ssnan.parsing.images import ImageError
 from ssnan.parsing.parser import Parser
+from ssnan.parsing.remapping import RemapError
 from ssnan.parsing.render import overlay
 from ssnan.parsing.result import ParsingResult
 from ssnan.parsing.views import Views
@@ -19,6 +20,7 @@ from ssnan.parsing.views import Views
 __version__ = _version("ssnan")
 
 __all__ = [
+    "ATR",
     "LIP",
     "PASCAL_PERSON_PART",
     "ImageError",
@@ -28,6 +30,7 @@ __all__ = [
     "Parser",
     "ParsingResult",
     "Region",
+    "RemapError",
     "Views",
     "__version__",
     "load",

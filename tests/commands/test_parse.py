@@ -14,6 +14,8 @@ from PIL import Image
 
 from ssnan.commands import main, parse
 from ssnan.errors import quoted
+from ssnan.parsing.colors import CLEAR
+from ssnan.parsing.result import ParsingResult
 from ssnan.parsing.writing import unfinished_prefix
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -307,3 +309,23 @@ def test_too_little_memory_is_a_line(tmp_path):
     assert "terminate" not in ended.stderr
     if ended.returncode:
         assert "ssnan: " in ended.stderr
+
+
+def test_other_labels_and_clear_colours(run, tmp_path):
+    photo, out = write_photo(tmp_path / "p.jpg"), tmp_path / "out"
+    options = ("--labels", "merged", "--colors", "clear", "--save", "masks", "--parts", "skin,hair")
+    assert run(photo, "-o", out, *options)[0] == 0
+    found = ParsingResult.load(out / "p.png")
+    assert found.label_set.classes == ("background", "hair", "skin", "clothes")
+    assert found.label_set.palette[1] == CLEAR[0]
+    assert found.mask("hair").all()
+    assert names(out) == {"p.png", "p.mask.skin.png", "p.mask.hair.png"}
+
+
+def test_other_labels_that_cannot_be(run, tmp_path):
+    photo = write_photo(tmp_path / "p.jpg")
+    status, _, err = run(photo, "--labels", "cihp", "-o", tmp_path / "out")
+    assert (status, "expected one of atr" in err) == (2, True)
+    status, _, err = run(photo, "--labels", "merged", "--parts", "coat", "-o", tmp_path / "out")
+    assert (status, "there are hair, skin, clothes" in err) == (2, True)
+    assert not (tmp_path / "out").exists()

@@ -105,3 +105,65 @@ def test_a_notebook_shows_the_photo_under_its_map(parsed, result):
     assert shown.shape == (40, 60, 3)
     np.testing.assert_array_equal(shown[35, 5], parsed.photo[35, 5])
     assert Image.open(io.BytesIO(result._repr_png_())).size == (20, 10)
+
+
+def test_the_overlay_over_the_photo():
+    photo = np.full((90, 60, 3), 100, dtype=np.uint8)
+    labels = np.zeros((90, 60), dtype=np.uint8)
+    labels[20:70, 10:50] = FACE
+    result = ParsingResult(labels, LIP, source=photo)
+    half = np.array(result.overlay(opacity=0.5))
+    assert half[0, 0].tolist() == [100, 100, 100]
+    assert half[40, 30].tolist() == [50, 50, 178]
+    lined = np.array(result.overlay(opacity=0.0, contours=True))
+    assert lined[40, 30].tolist() == [100, 100, 100]
+    assert lined[20, 30].tolist() == [0, 0, 255]
+    assert lined[19, 30].tolist() == [255, 255, 255]
+    named = np.array(result.overlay(opacity=0.0, names=True))
+    different = (named != 100).any(axis=2)
+    assert different[20:70, 10:50].any()
+    assert not different[:20].any()
+
+
+def test_names_stay_inside_the_picture():
+    photo = np.full((60, 200, 3), 100, dtype=np.uint8)
+    labels = np.zeros((60, 200), dtype=np.uint8)
+    labels[20:40, :6] = LIP.classes.index("upper-clothes")
+    named = np.array(ParsingResult(labels, LIP, source=photo).overlay(opacity=0.0, names=True))
+    columns = np.flatnonzero((named != 100).any(axis=(0, 2)))
+    assert 0 < columns[0] < 6
+    assert columns[-1] < 150
+
+
+def test_the_legend_has_a_row_a_part(result):
+    assert result.legend().height == 2 * 28
+    assert ParsingResult(np.zeros((4, 4), dtype=np.uint8), LIP).legend().height == 28
+
+
+def test_segments_as_transformers_gives_them(result):
+    scores = np.zeros((20, 5, 10), dtype=np.float32)
+    segments = ParsingResult(result.labels, LIP, scores).to_segments()
+    assert [segment["label"] for segment in segments] == ["background", "face", "left-arm"]
+    for segment in segments:
+        assert segment["mask"].mode == "L"
+        assert segment["mask"].size == (20, 10)
+        assert set(np.unique(segment["mask"])) == {0, 255}
+        assert segment["score"] == pytest.approx(1 / 20)
+    assert result.to_segments()[0]["score"] is None
+
+
+def test_detections_as_supervision_reads_them(result):
+    found = result.to_supervision()
+    assert found["class_name"].tolist() == ["face", "left-arm"]
+    assert found.class_id.tolist() == [FACE, LEFT_ARM]
+    assert found.xyxy.tolist() == [[5, 2, 9, 4], [10, 6, 13, 7]]
+    assert found.area.tolist() == [8, 3]
+    assert len(found[found.class_id == FACE]) == 1
+    assert len(ParsingResult(np.zeros((4, 4), dtype=np.uint8), LIP).to_supervision()) == 0
+
+
+def test_joints_as_key_points(result):
+    points = result.to_keypoints()
+    assert len(points) == 27
+    assert points[:3] == [6.5, 2.5, 2]
+    assert points[3:6] == [0, 0, 0]

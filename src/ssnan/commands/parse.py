@@ -58,6 +58,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="PART,PART",
         help="parts of masks, cutout and crop, such as upper-clothes,left-arm (the whole person)",
     )
+    parser.add_argument(
+        "--labels", metavar="NAME", help="say it in other labels: atr, pascal_person_part, merged, or a .yaml file"
+    )
+    parser.add_argument(
+        "--colors", choices=("labels", "clear"), default="labels",
+        help="the labels' own, or ones that stay apart on dark clothes and for colour-blind eyes (labels)",
+    )  # fmt: skip
     parser.add_argument("--recursive", action="store_true", help="look into folders of folders")
     parser.add_argument("--skip-existing", action="store_true", help="leave out photos that have a map already")
     add_model_options(parser)
@@ -67,6 +74,7 @@ def run(options: argparse.Namespace) -> int:
     from ssnan.parsing.batch import Saving
     from ssnan.parsing.card import ModelError
     from ssnan.parsing.inputs import STANDARD_INPUT, find_inputs, is_film
+    from ssnan.parsing.remapping import RemapError
 
     to_standard_output = options.output == Path("-")
     if "" in options.inputs:
@@ -81,11 +89,12 @@ def run(options: argparse.Namespace) -> int:
         return complain("-o - writes one thing of one photo: its map, or what a single --save names", MISUSED)
     try:
         parser = load_parser(options, None if films else len(inputs))
-    except ModelError as error:
+        parser.say_in(options.labels, options.colors)
+    except (ModelError, RemapError) as error:
         return complain(str(error), MISUSED)
     for part in options.parts:
-        if part not in parser.label_set.classes:
-            known = parser.label_set.classes[1:]
+        if part not in parser.result_labels.classes:
+            known = parser.result_labels.classes[1:]
             return complain(f"no part {part!r}{did_you_mean(part, known)}; there are {', '.join(known)}", MISUSED)
     contents = {STANDARD_INPUT: sys.stdin.buffer.read()} if STANDARD_INPUT in inputs else {}
     saving = Saving(options.output, tuple(options.save), tuple(options.parts), options.skip_existing)
@@ -224,7 +233,7 @@ def _word_of_a_list(path: Path, parser: Parser) -> str:
     from ssnan.parsing.outputs import KINDS
 
     if not os.path.lexists(path):
-        for flag, known in (("--save", KINDS), ("--parts", parser.label_set.classes)):
+        for flag, known in (("--save", KINDS), ("--parts", parser.result_labels.classes)):
             if str(path) in known:
                 return f"; several after {flag} are joined by commas"
     return ""

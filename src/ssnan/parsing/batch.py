@@ -58,7 +58,7 @@ def parse_files(
     """
     for folder in {(saving.folder / name).parent for name in inputs.values()}:
         sweep(folder)
-    jobs = _jobs(inputs, saving, contents or {}, parser.label_set.classes)
+    jobs = _jobs(inputs, saving, contents or {}, parser.result_labels.classes)
     decoded = ahead(partial(_step, parser.decode), jobs)
     scored = (_step(parser.score, job) for job in decoded)
     written = ahead(lambda job: _step(partial(_write, parser, job, saving), job), scored)

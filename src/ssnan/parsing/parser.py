@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from dataclasses import replace
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,11 +14,12 @@ from numpy.typing import NDArray
 from ssnan.errors import quoted
 from ssnan.labels import LabelSet
 from ssnan.parsing.card import ModelCard, ModelError
+from ssnan.parsing.colors import clear
 from ssnan.parsing.engines import ENGINES, Engine
 from ssnan.parsing.images import MAX_PIXELS, ImageError, ImageLike, read_reduced
 from ssnan.parsing.pipeline import ahead
 from ssnan.parsing.preprocessing import Preprocessing
-from ssnan.parsing.remapping import Remapping
+from ssnan.parsing.remapping import Remapping, remapping
 from ssnan.parsing.result import ParsingResult
 from ssnan.parsing.upsampling import labels_at
 from ssnan.parsing.views import Views
@@ -83,6 +86,22 @@ class Parser:
                 f"{len(card.label_set)}"
             )
         return cls(run, card.label_set, card.preprocessing, views)
+
+    def say_in(self, labels: str | os.PathLike[str] | None, colors: Literal["labels", "clear"] = "labels") -> None:
+        """From now on give results in another label set, or other colours.
+
+        Args:
+            labels: what :meth:`ParsingResult.remap` takes; None for the network's own.
+            colors: of the label set, or those of :func:`ssnan.parsing.colors.clear`.
+
+        Raises:
+            RemapError: as :meth:`ParsingResult.remap`.
+        """
+        self.remapping = None if labels is None else remapping(self.label_set, labels)
+        if colors == "clear":
+            self.label_set = clear(self.label_set)
+            if self.remapping is not None:
+                self.remapping = replace(self.remapping, target=clear(self.remapping.target))
 
     @property
     def result_labels(self) -> LabelSet:

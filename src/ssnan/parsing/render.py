@@ -104,8 +104,10 @@ def with_names(picture: Image.Image, result: ParsingResult) -> Image.Image:
         largest = pieces == 1 + np.bincount(pieces.ravel())[1:].argmax()
         depth = ndimage.distance_transform_edt(np.pad(largest, 1))[1:-1, 1:-1]
         row, column = np.unravel_index(depth.argmax(), depth.shape)
-        place = ((column + 0.5) * factor, (row + 0.5) * factor)
         name = result.label_set.classes[class_id]
+        room = min(picture.width / 2, font.getlength(name) / 2 + size / 4)
+        x = min(max((column + 0.5) * factor, room), picture.width - room)
+        place = (x, (row + 0.5) * factor)
         draw.text(place, name, fill="white", font=font, anchor="mm", stroke_width=round(size / 7), stroke_fill="black")
     return picture
 

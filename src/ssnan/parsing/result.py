@@ -237,13 +237,13 @@ class ParsingResult:
 
     def to_supervision(self) -> Detections:
         """``supervision.Detections``, a detection a part, with its mask; the extra ``formats`` installs it."""
-        from ssnan.formats.supervision import detections
+        from ssnan.parsing.detections import detections
 
         return detections(self)
 
     def to_keypoints(self) -> list[float]:
         """The joints as COCO writes key points: x, y and 2 for each, 0, 0 and 0 where it does not occur."""
-        return [value for point in self.joints.values() for value in ((*point, 2) if point else (0, 0, 0))]
+        return [value for point in self.joints.values() for value in ((*point, 2.0) if point else (0.0, 0.0, 0.0))]
 
     def as_dict(self) -> Document:
         """What was found as plain values; see :class:`ssnan.parsing.document.Document`."""

@@ -70,7 +70,7 @@ def application(service: Service, cards: Mapping[str, ModelCard | None]) -> Fast
         service: what parses.
         cards: of its models, by name; None for a checkpoint, which has none.
     """
-    app = FastAPIOffline(
+    app: FastAPI = FastAPIOffline(
         title="ssnan",
         version=ssnan.__version__,
         description="Human parsing: a photograph in, the map of its parts out.",

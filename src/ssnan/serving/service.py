@@ -131,7 +131,7 @@ class Service:
         except TimeoutError:
             raise RefusedError(503, f"not done within {self.limits.seconds:g} seconds; try again later") from None
         except ImageError as error:
-            raise RefusedError(STATUS.get(type(error), 422), str(error).replace("image bytes", "the picture")) from None
+            raise RefusedError(STATUS.get(type(error), 422), str(error).replace("image bytes", "the file")) from None
         except MemoryError:
             raise RefusedError(
                 503, "not enough memory for this picture now; try again later, or with a smaller one"
