@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from ssnan.parsing.card import ModelError
@@ -21,6 +23,9 @@ from ssnan.serving.limits import Limits, RefusedError
 
 Answer = TypeVar("Answer")
 
+WORKERS = 3
+"""Pictures that are worked on at once: one decoded, one in the network, one answered."""
+
 STATUS: dict[type[ImageError], int] = {TooLargeError: 413, UnknownFormatError: 415}
 """HTTP's words for what can be wrong with a picture; 422 for all else."""
 
@@ -28,8 +33,8 @@ STATUS: dict[type[ImageError], int] = {TooLargeError: 413, UnknownFormatError: 4
 class Service:
     """Parsers that any number of callers share.
 
-    One picture is in the network at a time, with all its threads: batches were no faster (docs/serving.md). Two
-    threads decode and two answer meanwhile.
+    One picture is in the network at a time, with all its threads: batches were no faster (docs/serving.md). Meanwhile
+    another is decoded and a third is answered.
 
     Args:
         parsers: by model's name; the first is the one that is used where none is named.
@@ -44,10 +49,8 @@ class Service:
         self.limits = limits
         for parser in self.parsers.values():
             parser.max_pixels = limits.pixels
-        self._threads = {
-            step: ThreadPoolExecutor(workers, thread_name_prefix=f"ssnan-{step}")
-            for step, workers in (("read", 2), ("network", 1), ("answer", 2))
-        }
+        self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="ssnan")
+        self._network = threading.Lock()
         self._inside = 0
         self.registry = CollectorRegistry()
         self.answered = Counter("ssnan_requests", "Requests by status.", ["status"], registry=self.registry)
@@ -100,53 +103,54 @@ class Service:
             RefusedError: 413, 415 or 422 for what is wrong with the picture, 503 if it takes too long.
         """
 
-        def finish(scored: Any) -> Answer:
-            result = parser.finish(scored, image)
-            return answer(result if remapping is None else result.remapped(remapping))
+        def work(given_up: threading.Event) -> Answer:
+            with self._step("read", given_up):
+                decoded = parser.decode(image)
+            with self._network, self._step("network", given_up):
+                scored = parser.score(decoded)
+            with self._step("answer", given_up):
+                result = parser.finish(scored, image)
+                return answer(result if remapping is None else result.remapped(remapping))
 
-        async def steps() -> Answer:
-            decoded = await self._step("read", partial(parser.decode, image))
-            scored = await self._step("network", partial(parser.score, decoded))
-            return await self._step("answer", partial(finish, scored))
+        return await self._done(work)
 
-        return await self._explained(steps())
-
-    async def scale_weights(self, image: bytes, parser: Parser) -> Any:
-        """Weights of the scales at every place, float32 (S, h, w); None where a model gives none.
+    async def scale_weights(self, image: bytes, parser: Parser) -> NDArray[np.float32] | None:
+        """Weights of the scales at every place, (S, h, w); None where a model gives none.
 
         Raises:
             RefusedError: as :meth:`parse`.
         """
 
-        async def steps() -> Any:
-            decoded = await self._step("read", partial(parser.decode, image))
-            return await self._step("network", partial(parser.scale_weights, decoded))
+        def work(given_up: threading.Event) -> NDArray[np.float32] | None:
+            decoded = parser.decode(image)
+            with self._network, self._step("network", given_up):
+                return parser.scale_weights(decoded)
 
-        return await self._explained(steps())
+        return await self._done(work)
 
-    async def _explained(self, work: Awaitable[Answer]) -> Answer:
+    async def _done(self, work: Callable[[threading.Event], Answer]) -> Answer:
+        given_up = threading.Event()
         try:
             async with asyncio.timeout(self.limits.seconds):
-                return await work
+                return await asyncio.get_running_loop().run_in_executor(self._workers, work, given_up)
         except TimeoutError:
             raise RefusedError(503, f"not done within {self.limits.seconds:g} seconds; try again later") from None
         except ImageError as error:
             raise RefusedError(STATUS.get(type(error), 422), str(error).replace("image bytes", "the file")) from None
         except MemoryError:
-            raise RefusedError(
-                503, "not enough memory for this picture now; try again later, or with a smaller one"
-            ) from None
+            raise RefusedError(503, "not enough memory for this picture now; try a smaller one") from None
         except ModelError:
             raise RefusedError(503, "the model cannot be run; its owner has to look") from None
+        finally:
+            given_up.set()
 
-    async def _step(self, name: str, function: Callable[[], Answer]) -> Answer:
-        """One step in a thread of its kind. Given up while it waits for one, it is not begun."""
-
-        def timed() -> Answer:
-            started = time.perf_counter()
-            try:
-                return function()
-            finally:
-                self._seconds.labels(name).observe(time.perf_counter() - started)
-
-        return await asyncio.get_running_loop().run_in_executor(self._threads[name], timed)
+    @contextmanager
+    def _step(self, name: str, given_up: threading.Event) -> Iterator[None]:
+        """A timed step, which is not begun where nobody waits for it any more."""
+        if given_up.is_set():
+            raise TimeoutError
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._seconds.labels(name).observe(time.perf_counter() - started)
