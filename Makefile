@@ -9,12 +9,14 @@ demo: python
 	.venv/bin/ssnan parse examples --output demo --save overlay,json,confidence
 	@echo "Open demo/astronaut.overlay.png, demo/grace_hopper.overlay.png and demo/camera.overlay.png."
 
-# Install everything, then lint, types, the contract between the floors, tests.
+# Install everything, a browser too where that is possible, then lint, types, the contract between the floors, tests.
 test: python
 	$(PYTHON) -m venv .venv-test
 	.venv-test/bin/pip install --quiet --constraint constraints.txt --editable '.[dev]'
-	.venv-test/bin/ruff check src tests benchmarks tools
-	.venv-test/bin/ruff format --check src tests benchmarks tools
+	@command -v chromium >/dev/null || (apt-get update -qq && apt-get install -qq -y chromium) >/dev/null 2>&1 \
+	  || echo "No Chromium: the tests of the page are skipped."
+	.venv-test/bin/ruff check src tests benchmarks tools integrations
+	.venv-test/bin/ruff format --check src tests benchmarks tools integrations
 	.venv-test/bin/mypy
 	.venv-test/bin/lint-imports
 	.venv-test/bin/pytest

@@ -25,10 +25,12 @@ def exported(tmp_path_factory):
 def test_torch_and_onnx_agree(exported, shape):
     network, session, _ = exported
     images = torch.randn(shape, generator=torch.Generator().manual_seed(1))
-    [scores] = session.run(None, {"images": images.numpy()})
+    scores, weights = session.run(["scores", "scale_weights"], {"images": images.numpy()})
     with torch.no_grad():
-        expected = network(images).scores.numpy()
+        output = network(images)
+    expected = output.scores.numpy()
     np.testing.assert_allclose(scores, expected, atol=1e-3)
+    np.testing.assert_allclose(weights, output.scale_weights.numpy(), atol=1e-3)
     assert np.abs(expected).max() > 0.01
 
 

@@ -10,7 +10,8 @@ import pytest
 
 import ssnan
 from ssnan.parsing import engines
-from ssnan.parsing.engines import PAYS_FROM, available_cores, choose
+from ssnan.parsing.card import find_card
+from ssnan.parsing.engines import ENGINES, PAYS_FROM, available_cores, choose
 
 
 @pytest.mark.parametrize(("quota", "cores"), [("200000 100000", 2), ("50000 100000", 1), ("max 100000", 8), ("", 8)])
@@ -98,3 +99,14 @@ def test_a_parser_that_was_loaded_before_a_fork_works_after_it(small_pictures):
             os._exit(status)
     assert os.waitpid(child, 0)[1] == 0
     np.testing.assert_array_equal(small_pictures(photo).scores, before)
+
+
+def test_weights_of_the_scales_are_given_by_either_engine():
+    """Eq. 3: at every place they sum to one; ONNX Runtime and OpenVINO agree but for 8-bit rounding."""
+    pixels = np.random.default_rng(0).normal(size=(1, 3, 97, 65)).astype(np.float32)
+    card = find_card("small")
+    found = [engine(card.weights(name), 1).scale_weights(pixels) for name, engine in ENGINES.items()]
+    for weights in found:
+        assert weights.shape[:2] == (1, 2)
+        np.testing.assert_allclose(weights.sum(axis=1), 1, atol=1e-5)
+    assert np.abs(found[0] - found[1]).max() < 0.1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -34,14 +34,11 @@ class Shown:
     Attributes:
         name: above its column.
         parser: its maps.
-        scale_weights: weights (S, h, w) of every scale for normalised pixels (3, H, W); None where the
-            system does not weight scales pixel by pixel.
         scales: what each of the S weighs.
     """
 
     name: str
     parser: Parser
-    scale_weights: Callable[[NDArray[np.float32]], NDArray[np.float32] | None]
     scales: Sequence[float]
 
 
@@ -94,7 +91,7 @@ def draw(systems: Sequence[Shown], photos: Path, count: int, output: Path) -> li
 
 def _scale_weights(system: Shown, photos: Sequence[Photo]) -> list[NDArray[np.float32]]:
     """Weights (S, h, w) of every photo; none at all from a system that gives every pixel the same."""
-    found = [system.scale_weights(system.parser.preprocessing(photo.rgb)) for photo in photos]
+    found = [system.parser.scale_weights(system.parser.decode(photo.rgb)) for photo in photos]
     weights = [one for one in found if one is not None]
     return weights if any(np.ptp(one, axis=(1, 2)).any() for one in weights) else []
 

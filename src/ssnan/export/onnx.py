@@ -159,7 +159,7 @@ def export_network(network: ParsingNetwork, output: Path) -> None:
     """Write a network as ONNX, ``images`` (B, 3, H, W) to ``scores`` (B, C, h, w), any B, H and W; where scales are
     weighted pixel by pixel, ``scale_weights`` (B, S, h, w) is a second output (Eq. 3)."""
     outputs = _Outputs(network).eval()
-    names = ["scores", "scale_weights"][: len(outputs(torch.randn(1, 3, 96, 64)))]
+    names = ["scores", "scale_weights"][: len(outputs(torch.zeros(1, 3, 96, 64)))]
     # Without bounds the tracer cannot tell whether the coarsest scale has a feature left.
     batch = torch.export.Dim("batch", min=1, max=1024)
     height, width = (torch.export.Dim(name, min=MIN_SIDE, max=1 << 14) for name in ("height", "width"))

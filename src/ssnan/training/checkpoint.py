@@ -120,4 +120,4 @@ def show(name: str, checkpoint: Path) -> Shown:
     task = read_task(checkpoint)
     engine = TorchEngine(task.network)
     parser = Parser(engine, task.label_set, task.preprocessing)
-    return Shown(name, parser, engine.scale_weights, getattr(task.network, "scales", ()))
+    return Shown(name, parser, getattr(task.network, "scales", ()))
