@@ -153,6 +153,7 @@ def test_segments_as_transformers_gives_them(result):
 
 
 def test_detections_as_supervision_reads_them(result):
+    pytest.importorskip("supervision")
     found = result.to_supervision()
     assert found["class_name"].tolist() == ["face", "left-arm"]
     assert found.class_id.tolist() == [FACE, LEFT_ARM]
