@@ -165,7 +165,7 @@ def test_a_phone_s_width_and_the_dark(visit):
     shot(page, "dark")
 
 
-def test_a_word_from_elsewhere_reads_no_file(address, tmp_path):
+def test_a_word_from_elsewhere_reads_no_file():
     """What a browser never sends: the path of a file of this machine."""
     from ssnan.serving.limits import RefusedError
     from ssnan.serving.page import _sent

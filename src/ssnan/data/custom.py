@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import yaml
 from numpy.typing import NDArray
-from PIL import ImageColor
 
 from ssnan.data.folder import DatasetError, ParsingFolder, paired, pictures_by_stem
 from ssnan.labels import ClassSet, LabelSet, Region
+from ssnan.parsing.colors import rgb_of
 from ssnan.parsing.images import read_colors, read_labels
 
 DESCRIPTION = "dataset.yaml"
@@ -154,12 +154,7 @@ def _read(description: Path) -> dict[str, Any]:
 
 def _color(description: Path, name: str, color: Any) -> tuple[int, int, int]:
     try:
-        if isinstance(color, str):
-            return ImageColor.getrgb(color)[:3]
-        red, green, blue = (int(value) for value in color)
-        if not all(0 <= value <= 255 for value in (red, green, blue)):
-            raise ValueError
-        return red, green, blue
+        return rgb_of(color)
     except (TypeError, ValueError):
         raise DatasetError(
             f"{description}: classes: {name}: expected a colour as [red, green, blue] of 0..255 or '#rrggbb', "

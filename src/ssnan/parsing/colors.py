@@ -1,8 +1,11 @@
-"""Colours for eyes, where a label set's own are for programs."""
+"""Colours: as people write them, and ones for eyes where a label set's own are for programs."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
+
+from PIL import ImageColor
 
 from ssnan.labels import RGB, LabelSet
 
@@ -13,6 +16,20 @@ CLEAR: tuple[RGB, ...] = (
 )  # fmt: skip
 """19 colours, none darker than L* = 38, any two at least 20 apart in CIELAB as normal, red-blind and green-blind eyes
 see them (Machado et al., 2009). LIP's own come as near as 2.6."""
+
+
+def rgb_of(color: Any) -> RGB:
+    """A colour as somebody writes it: a name, ``#rrggbb``, or three levels.
+
+    Raises:
+        ValueError, TypeError: it is none.
+    """
+    if isinstance(color, str):
+        return ImageColor.getrgb(color)[:3]
+    red, green, blue = (int(value) for value in color)
+    if not all(0 <= value <= 255 for value in (red, green, blue)):
+        raise ValueError(f"expected three levels of 0..255, got {color!r}")
+    return red, green, blue
 
 
 def clear(label_set: LabelSet) -> LabelSet:

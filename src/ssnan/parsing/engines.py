@@ -8,6 +8,7 @@ import os
 import platform
 import threading
 import weakref
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -58,7 +59,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
-class _OfFile:
+class _OfFile(ABC):
     """What a file and a number of threads make again elsewhere: pickled, an engine is these two. Beside the scores,
     ``scale_weights`` gives the weights of Eq. 3, (B, S, h, w), or None where the file has no such output.
 
@@ -70,13 +71,30 @@ class _OfFile:
     """
 
     classes: int | None = None
-    _forked: bool
+    _weighs: bool
 
     def __init__(self, weights: Path, threads: int | None = None) -> None:
         if threads is not None and not 1 <= threads <= MOST_THREADS:
             raise ModelError(f"threads: expected 1 to {MOST_THREADS}, got {threads}")
         self.weights = weights
         self.threads = threads
+        self._forked = False
+        _LOADED.add(self)
+
+    def __call__(self, pixels: Float32) -> Float32:
+        return self._run("scores", pixels)
+
+    def scale_weights(self, pixels: Float32) -> Float32 | None:
+        return self._run("scale_weights", pixels) if self._weighs else None
+
+    def _run(self, output: str, pixels: Float32) -> Float32:
+        if self._forked:
+            self.__init__(self.weights, self.threads)  # type: ignore[misc]
+        with self._explained():
+            return self._output(output, pixels)
+
+    @abstractmethod
+    def _output(self, name: str, pixels: Float32) -> Float32: ...
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -123,20 +141,9 @@ class OnnxRuntimeEngine(_OfFile):
             channels = self._session.get_outputs()[results.index("scores")].shape[1]
             self._weighs = "scale_weights" in results
         self.classes = channels if isinstance(channels, int) else None
-        self._forked = False
-        _LOADED.add(self)
 
-    def __call__(self, pixels: Float32) -> Float32:
-        return self._run("scores", pixels)
-
-    def scale_weights(self, pixels: Float32) -> Float32 | None:
-        return self._run("scale_weights", pixels) if self._weighs else None
-
-    def _run(self, output: str, pixels: Float32) -> Float32:
-        if self._forked:
-            self.__init__(self.weights, self.threads)  # type: ignore[misc]
-        with self._explained():
-            values: Float32 = self._session.run([output], {"images": pixels})[0]
+    def _output(self, name: str, pixels: Float32) -> Float32:
+        values: Float32 = self._session.run([name], {"images": pixels})[0]
         return values
 
 
@@ -167,22 +174,11 @@ class OpenVINOEngine(_OfFile):
             self._weighs = any("scale_weights" in output.names for output in self._model.outputs)
         self.classes = channels.get_length() if channels.is_static else None
         self._own = threading.local()
-        self._forked = False
-        _LOADED.add(self)
 
-    def __call__(self, pixels: Float32) -> Float32:
-        return self._run("scores", pixels)
-
-    def scale_weights(self, pixels: Float32) -> Float32 | None:
-        return self._run("scale_weights", pixels) if self._weighs else None
-
-    def _run(self, output: str, pixels: Float32) -> Float32:
-        if self._forked:
-            self.__init__(self.weights, self.threads)  # type: ignore[misc]
-        with self._explained():
-            if not hasattr(self._own, "request"):
-                self._own.request = self._model.create_infer_request()
-            values: Float32 = self._own.request.infer({"images": pixels})[output]
+    def _output(self, name: str, pixels: Float32) -> Float32:
+        if not hasattr(self._own, "request"):
+            self._own.request = self._model.create_infer_request()
+        values: Float32 = self._own.request.infer({"images": pixels})[name]
         return values
 
 

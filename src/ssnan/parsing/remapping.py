@@ -6,15 +6,14 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import yaml
 from numpy.typing import NDArray
-from PIL import ImageColor
 
 from ssnan.errors import UserError, quoted
 from ssnan.labels import ATR, LIP, LIP_MERGED, PASCAL_PERSON_PART, LabelSet
+from ssnan.parsing.colors import rgb_of
 
 Homes = Mapping[str, tuple[str, ...]]
 
@@ -158,7 +157,7 @@ def _read(path: Path) -> tuple[LabelSet, Homes]:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
         classes, homes = values["classes"], values["from"]
-        palette = tuple(_color(color) for color in classes.values())
+        palette = tuple(rgb_of(color) for color in classes.values())
         label_set = LabelSet(str(values["name"]), tuple(map(str, classes)), palette)
         return label_set, {str(name): tuple(home if isinstance(home, list) else [home]) for name, home in homes.items()}
     except OSError as error:
@@ -168,8 +167,3 @@ def _read(path: Path) -> tuple[LabelSet, Homes]:
     except (AttributeError, TypeError, ValueError, yaml.YAMLError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise RemapError(f"{quoted(path)}: expected name, classes (name: colour) and from ({reason})") from None
-
-
-def _color(color: Any) -> tuple[int, int, int]:
-    red, green, blue = (ImageColor.getrgb(color) if isinstance(color, str) else color)[:3]
-    return red, green, blue

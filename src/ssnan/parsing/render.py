@@ -31,15 +31,21 @@ def overlay(rgb: NDArray[np.uint8], result: ParsingResult, opacity: float = 0.65
     """
     if rgb.shape[:2] != result.labels.shape and max(rgb.shape[:2]) < OVERLAY_SIDE:
         raise ValueError(f"photo is {rgb.shape[:2]} (rows, columns), its map {result.labels.shape}")
+    rgb, labels = for_a_screen(rgb, result.labels)
+    height, width = labels.shape
+    panel = legend(result, height)
+    canvas = Image.new("RGB", (2 * width + panel.width, height), "white")
+    canvas.paste(Image.fromarray(rgb), (0, 0))
+    canvas.paste(map_over(rgb, labels, result.label_set, opacity), (width, 0))
+    canvas.paste(panel, (2 * width, 0))
+    return canvas
+
+
+def for_a_screen(rgb: NDArray[np.uint8], labels: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """A photo (h, w, 3) of at most ``OVERLAY_SIDE`` pixels a side, and its map (h, w)."""
     photo = Image.fromarray(rgb)
     photo.thumbnail((OVERLAY_SIDE, OVERLAY_SIDE))
-    labels = np.asarray(Image.fromarray(result.labels).resize(photo.size, Image.Resampling.NEAREST))
-    panel = legend(result, photo.height)
-    canvas = Image.new("RGB", (2 * photo.width + panel.width, photo.height), "white")
-    canvas.paste(photo, (0, 0))
-    canvas.paste(map_over(np.asarray(photo), labels, result.label_set, opacity), (photo.width, 0))
-    canvas.paste(panel, (2 * photo.width, 0))
-    return canvas
+    return np.asarray(photo), np.asarray(Image.fromarray(labels).resize(photo.size, Image.Resampling.NEAREST))
 
 
 def legend(result: ParsingResult, height: int) -> Image.Image:

@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from ssnan.parsing.outputs import files
-from ssnan.parsing.render import OVERLAY_SIDE, map_over
+from ssnan.parsing.render import OVERLAY_SIDE, for_a_screen, map_over
 from ssnan.parsing.result import ParsingResult
 from ssnan.serving.limits import RefusedError
 
@@ -40,14 +40,9 @@ def as_map(result: ParsingResult, parts: Sequence[str]) -> bytes:
 
 def as_overlay(result: ParsingResult, parts: Sequence[str]) -> bytes:
     """The photo under its map as JPEG, of at most ``OVERLAY_SIDE`` pixels a side."""
-    from PIL import Image
-
-    photo = Image.fromarray(result.reduced_photo(OVERLAY_SIDE))
-    photo.thumbnail((OVERLAY_SIDE, OVERLAY_SIDE))
-    shown = only(result, parts)
-    labels = np.asarray(Image.fromarray(shown.labels).resize(photo.size, Image.Resampling.NEAREST))
+    photo, labels = for_a_screen(result.reduced_photo(OVERLAY_SIDE), only(result, parts).labels)
     buffer = io.BytesIO()
-    map_over(np.asarray(photo), labels, result.label_set).save(buffer, format="JPEG", quality=90)
+    map_over(photo, labels, result.label_set).save(buffer, format="JPEG", quality=90)
     return buffer.getvalue()
 
 

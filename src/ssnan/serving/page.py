@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import os
 import shutil
@@ -27,7 +28,7 @@ from PIL import Image
 
 from ssnan.errors import printable
 from ssnan.parsing.outputs import files
-from ssnan.parsing.render import OVERLAY_SIDE, heat, joints_over, map_over
+from ssnan.parsing.render import OVERLAY_SIDE, for_a_screen, heat, joints_over, map_over
 from ssnan.parsing.result import ParsingResult
 from ssnan.serving.answers import only
 from ssnan.serving.limits import RefusedError
@@ -69,10 +70,8 @@ class Shown:
 
     @classmethod
     def of(cls, name: str, result: ParsingResult, weights: NDArray[np.float32] | None) -> Shown:
-        small = Image.fromarray(result.reduced_photo(OVERLAY_SIDE))
-        small.thumbnail((OVERLAY_SIDE, OVERLAY_SIDE))
-        labels = np.asarray(Image.fromarray(result.labels).resize(small.size, Image.Resampling.NEAREST))
-        return cls(name, result, replace(result, labels=labels).in_clear_colors(), np.asarray(small), weights)
+        photo, labels = for_a_screen(result.reduced_photo(OVERLAY_SIDE), result.labels)
+        return cls(name, result, replace(result, labels=labels).in_clear_colors(), photo, weights)
 
     @property
     def parts(self) -> list[str]:
@@ -182,16 +181,8 @@ def looker(service: Service) -> Callable[..., Any]:
                 found = replace(found, weights=await service.scale_weights(image, parser))
         except RefusedError as error:
             return [_notice(str(error)), *nothing]
-        return [
-            "",
-            found,
-            gr.Dropdown(choices=found.parts, value=[]),
-            annotated(found, [], opacity),
-            parts_table(found),
-            joints_over(found.photo, [found.preview]),
-            heat(found.preview.confidence, found.photo.shape[1::-1]),
-            weight_maps(found, parser_scales(found)),
-        ]
+        # Drawn in a thread: whoever else asks meanwhile is not kept waiting.
+        return ["", found, *await asyncio.to_thread(views, found, opacity)]
 
     return look
 
@@ -209,11 +200,16 @@ def _sent(payload: dict[str, Any]) -> Path:
     return path
 
 
-def parser_scales(shown: Shown) -> list[str]:
-    """A caption for each scale, coarsest first."""
-    count = 0 if shown.weights is None else len(shown.weights)
-    return [f"scale {number} of {count}, {'coarsest' if number == 1 else 'finest' if number == count else 'middle'}"
-            for number in range(1, count + 1)]  # fmt: skip
+def views(shown: Shown, opacity: float) -> list[Any]:
+    """What there is to see of a photo, in the order of the page's components."""
+    return [
+        gr.Dropdown(choices=shown.parts, value=[]),
+        annotated(shown, [], opacity),
+        parts_table(shown),
+        joints_over(shown.photo, [shown.preview]),
+        heat(shown.preview.confidence, shown.photo.shape[1::-1]),
+        weight_maps(shown),
+    ]
 
 
 def annotated(shown: Shown | None, chosen: Sequence[str], opacity: float) -> Any:
@@ -254,12 +250,16 @@ def parts_table(shown: Shown) -> str:
     return f"<table>{head}{''.join(rows)}</table>"
 
 
-def weight_maps(shown: Shown, captions: Sequence[str]) -> list[tuple[Image.Image, str]]:
-    """How much each place trusts each scale (Figure 5)."""
+def weight_maps(shown: Shown) -> list[tuple[Image.Image, str]]:
+    """How much each place trusts each scale (Figure 5), the coarsest first."""
     if shown.weights is None:
         return []
-    size = shown.photo.shape[1::-1]
-    return [(heat(one, size), caption) for one, caption in zip(shown.weights, captions, strict=True)]
+    count = len(shown.weights)
+    words = ["coarsest", *["middle"] * (count - 2), "finest"][:count]
+    return [
+        (heat(one, shown.photo.shape[1::-1]), f"scale {number} of {count}, {word}")
+        for number, (one, word) in enumerate(zip(shown.weights, words, strict=True), start=1)
+    ]
 
 
 def download_files(shown: Shown | None, chosen: Sequence[str]) -> list[Any]:
