@@ -3,6 +3,7 @@
 import io
 import json
 import shutil
+from contextlib import contextmanager
 from urllib.parse import urlparse
 
 import numpy as np
@@ -65,6 +66,22 @@ def see(page):
     page.wait_for_function("document.querySelectorAll('#downloads button:not([disabled])').length == 4", timeout=20_000)
 
 
+@contextmanager
+def rewritten(page):
+    """What is done inside takes the files behind the buttons away; waits until there are new ones."""
+    page.evaluate(
+        """() => {
+            window.taken = false
+            const buttons = document.querySelector('#downloads')
+            new MutationObserver(() => { window.taken ||= !!buttons.querySelector('button[disabled]') })
+                .observe(buttons, {subtree: true, childList: true, attributes: true})
+        }"""
+    )
+    yield
+    page.wait_for_function("window.taken", timeout=20_000)
+    see(page)
+
+
 def shot(page, name):
     folder = ROOT / "build" / "screenshots"
     folder.mkdir(parents=True, exist_ok=True)
@@ -108,9 +125,9 @@ def test_a_part_is_seen_and_cut_out_alone(visit, tmp_path):
     send(page)
     see(page)
     before = downloaded(page, "Cut-out", tmp_path / "all.png")
-    page.click("#parsed >> text=face")
+    with rewritten(page):
+        page.click("#parsed >> text=face")
     page.wait_for_selector("#chosen >> text=face", timeout=10_000)
-    page.wait_for_timeout(2000)
     shot(page, "isolated")
     alone = downloaded(page, "Cut-out", tmp_path / "face.png")
     alpha = [np.array(Image.open(io.BytesIO(path.read_bytes())))[..., 3] > 127 for path in (before, alone)]

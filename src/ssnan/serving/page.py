@@ -156,11 +156,13 @@ def page(service: Service) -> gr.Blocks:
         }
         draw: Any = {"inputs": [shown, chosen, opacity], "outputs": parsed, **QUIET}
         write: Any = {"inputs": [shown, chosen], "outputs": buttons, **QUIET}
-        photo.change(looker(service), **look).then(download_files, **write)
-        model.change(looker(service), **look).then(download_files, **write)
+        # What is behind the buttons is taken away before it is made anew, so that nobody gets the one before.
+        for another in (photo.change, model.change):
+            another(unwritten, outputs=buttons, **QUIET).then(looker(service), **look).then(download_files, **write)
         opacity.release(annotated, **draw)
-        chosen.change(annotated, **draw).then(download_files, **write)
-        parsed.select(picked, inputs=[shown, chosen], outputs=chosen, **QUIET)
+        clicked = parsed.select(picked, inputs=[shown, chosen], outputs=chosen, **QUIET)
+        for other_parts in (chosen.input, clicked.then):
+            other_parts(unwritten, outputs=buttons, **QUIET).then(annotated, **draw).then(download_files, **write)
         several.upload(gallery_of(service), [several, model], [problems, gallery], api_visibility="private")
     return blocks
 
@@ -260,6 +262,11 @@ def weight_maps(shown: Shown) -> list[tuple[Image.Image, str]]:
         (heat(one, shown.photo.shape[1::-1]), f"scale {number} of {count}, {word}")
         for number, (one, word) in enumerate(zip(shown.weights, words, strict=True), start=1)
     ]
+
+
+def unwritten() -> list[Any]:
+    """The buttons while their files are made."""
+    return [gr.DownloadButton(interactive=False)] * 4
 
 
 def download_files(shown: Shown | None, chosen: Sequence[str]) -> list[Any]:
