@@ -21,6 +21,7 @@ from ssnan.data.folder import DatasetError, ParsingFolder, Sample
 from ssnan.data.layouts import label_set_of, open_split
 from ssnan.data.pasting import PastedScenes, Pasting
 from ssnan.data.resident import ResidentPictures
+from ssnan.data.sampling import classes_held, repeat_factors
 from ssnan.data.transforms import geometric, normalize, photometric
 from ssnan.labels import LabelSet
 from ssnan.parsing.images import ImageError
@@ -37,10 +38,13 @@ class Source:
         root: the dataset's folder, in any layout of :mod:`ssnan.data.layouts`.
         share: how often its pictures are drawn, relative to the other sources. If None for all,
             every picture is seen once an epoch.
+        rare: share of the source's pictures below which a class is rare; those who hold one are drawn
+            more often, see :func:`ssnan.data.sampling.repeat_factors`. 0 draws all alike.
     """
 
     root: Path
     share: float | None = None
+    rare: float = 0.0
 
 
 class ParsingData(LightningDataModule):
@@ -113,6 +117,8 @@ class ParsingData(LightningDataModule):
             raise ValueError("data.sources: give every source a share, or none")
         if pasting is not None and None in shares:
             raise ValueError("data.pasting: give the sources shares, which its own is relative to")
+        if None in shares and any(source.rare for source in sources):
+            raise ValueError("data.sources: rare: needs shares; without them every picture is seen once an epoch")
         if resident_side is not None:
             for name, wanted in (("photometric", photometric), ("rotation", rotation), ("pasting", pasting)):
                 if wanted:
@@ -122,6 +128,10 @@ class ParsingData(LightningDataModule):
         self.val_folder = self._open(self.validation, "val")
         if stage == "fit":
             self.train_folders = [self._open(source.root, "train") for source in self.sources]
+            self.chances = [
+                repeat_factors(classes_held(folder), source.rare) if source.rare else None
+                for source, folder in zip(self.sources, self.train_folders, strict=True)
+            ]
             self.pasted = self._pasted()
             label_sets = (source.label_set for source in self._drawn_from())
             self.label_set = self.label_set.united(label_sets)
@@ -221,8 +231,9 @@ class ParsingData(LightningDataModule):
         shares = np.array([*(source.share for source in self.sources), *pasted], dtype=float)
         count = self.samples_per_epoch or sum(len(folder) for folder in self.train_folders)
         sizes = [len(source) for source in self._drawn_from()]
+        chances = [None if one is None else one / one.sum() for one in [*self.chances, *([None] if pasted else [])]]
         drawn = random.choice(len(shares), size=count, p=shares / shares.sum())
-        return [(int(source), int(random.integers(sizes[source]))) for source in drawn]
+        return [(int(source), int(random.choice(sizes[source], p=chances[source]))) for source in drawn]
 
 
 def _as_it_is(sample: Sample) -> Sample:

@@ -11,6 +11,7 @@ from torch.nn.functional import cross_entropy, interpolate
 
 from ssnan.labels import FIRST_SET, LabelSet
 from ssnan.losses.joints import heatmap_distance, joint_distance, label_centers, soft_centers
+from ssnan.losses.lovasz import lovasz_softmax
 from ssnan.models.output import ParsingOutput
 
 JointForm = Literal["none", "weighted", "product", "product_detached"]
@@ -38,6 +39,8 @@ class ParsingLoss:
         detach_centers: no gradient through the predicted centres.
         class_weights: weight of every class in the cross-entropy, (C,); equal if None.
         deep_supervision: the same loss on every scale's scores, added with weight 1.
+        iou_weight: of the fused map's Lovász-Softmax loss, see :mod:`ssnan.losses.lovasz`, which is added. Pixels
+            that are known by a set of classes do not count in it.
         stride: compare at every ``stride``-th pixel of the labels; the released codes use the
             network's own stride. Larger is faster, 1 is exact.
     """
@@ -51,6 +54,7 @@ class ParsingLoss:
         detach_centers: bool = False,
         class_weights: Float[Tensor, " c"] | None = None,
         deep_supervision: bool = True,
+        iou_weight: float = 0.0,
         stride: int = 1,
     ) -> None:
         self.label_set = label_set
@@ -60,6 +64,7 @@ class ParsingLoss:
         self.class_weights = class_weights
         self.detach_centers = detach_centers
         self.deep_supervision = deep_supervision
+        self.iou_weight = iou_weight
         self.stride = stride
 
     def __call__(self, output: ParsingOutput, labels: Int[Tensor, "b H W"]) -> dict[str, Float[Tensor, ""]]:
@@ -70,6 +75,9 @@ class ParsingLoss:
         labels = labels[:, :: self.stride, :: self.stride]
         losses = {f"fused/{name}": value for name, value in self._of_one_map(output.scores, labels).items()}
         total = losses["fused/loss"]
+        if self.iou_weight:
+            losses["fused/iou"] = self._iou(output.scores, labels)
+            total = total + self.iou_weight * losses["fused/iou"]
         if self.deep_supervision:
             for index, scores in enumerate(output.scale_scores):
                 terms = self._of_one_map(scores, labels)
@@ -78,7 +86,7 @@ class ParsingLoss:
         return {"loss": total} | {name: value.detach() for name, value in losses.items()}
 
     def _of_one_map(self, scores: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        scores = interpolate(scores.float(), size=labels.shape[-2:], mode="bilinear", align_corners=True)
+        scores = _at_labels(scores, labels)
         parsing = self._cross_entropy(scores, labels)
         if self.joint_form == "none":
             return {"parsing": parsing.mean(), "loss": parsing.mean()}
@@ -90,6 +98,10 @@ class ParsingLoss:
             joint = joint.detach()
         weight = 1 + self.joint_weight * joint if self.joint_form == "weighted" else joint
         return {"parsing": parsing.mean(), "joint": joint.mean(), "loss": (parsing * weight).mean()}
+
+    def _iou(self, scores: Tensor, labels: Tensor) -> Float[Tensor, ""]:
+        judged = labels < len(self.label_set)
+        return lovasz_softmax(_at_labels(scores, labels).softmax(dim=1), labels, judged)
 
     def _cross_entropy(self, scores: Tensor, labels: Tensor) -> Float[Tensor, " b"]:
         """L_parsing of each image: the mean over its pixels that are not ignored, weighted by class.
@@ -112,3 +124,7 @@ class ParsingLoss:
         weights = weights[labels]
         total = weights.sum(dim=(1, 2))
         return (weights * per_pixel).sum(dim=(1, 2)) / total.where(total > 0, 1)
+
+
+def _at_labels(scores: Tensor, labels: Tensor) -> Float[Tensor, "b c H W"]:
+    return interpolate(scores.float(), size=labels.shape[-2:], mode="bilinear", align_corners=True)

@@ -57,6 +57,7 @@ class ParsingTask(LightningModule):
         class_balancing: lets rare classes count, by the power to which median-frequency weights are
             taken: 0 not at all, 1 as SegNet does.
         deep_supervision: supervise every scale.
+        iou_weight: of the Lovász-Softmax loss of the fused map; 0 in the paper.
         loss_stride: compare every n-th pixel, see :class:`ParsingLoss`.
         learning_rate: base rate; if None the paper's 0.001 for 30 pictures a step, and in proportion for
             fewer or more.
@@ -87,6 +88,7 @@ class ParsingTask(LightningModule):
         detach_centers: bool = False,
         class_balancing: float = 0.0,
         deep_supervision: bool = True,
+        iou_weight: float = 0.0,
         loss_stride: int = 1,
         learning_rate: float | None = None,
         classifier_factor: float = 10.0,
@@ -114,6 +116,7 @@ class ParsingTask(LightningModule):
             joint_measure,
             detach_centers,
             deep_supervision=deep_supervision,
+            iou_weight=iou_weight,
             stride=loss_stride,
         )
         self.learning_rate = learning_rate

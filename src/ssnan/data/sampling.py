@@ -1,0 +1,27 @@
+"""Which pictures of a dataset are drawn more often: those with classes that few others have."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from ssnan.data.folder import ParsingFolder
+
+
+def classes_held(folder: ParsingFolder) -> Bool[np.ndarray, "n c"]:
+    """Whether each picture's mask holds each class.
+
+    Raises:
+        ImageError, DatasetError: a mask cannot be read.
+    """
+    count = len(folder.label_set)
+    counts = [np.bincount(folder.read_mask(pair.mask).ravel(), minlength=256)[:count] for pair in folder.pairs]
+    return np.array(counts) > 0
+
+
+def repeat_factors(held: Bool[np.ndarray, "n c"], threshold: float) -> Float[np.ndarray, " n"]:
+    """How often each picture is drawn beside one without rare classes: √(threshold / share of the pictures that hold
+    its rarest class), at least 1 (Gupta, Dollár and Girshick, LVIS, CVPR 2019, "repeat factor sampling")."""
+    share = held.mean(axis=0)
+    of_class = np.sqrt(np.maximum(1, threshold / np.where(share > 0, share, 1)))
+    return np.where(held, of_class, 1).max(axis=1)
