@@ -87,7 +87,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("dilated", type=Path)
     parser.add_argument("--rows", type=lambda text: tuple(text.split(",")), default=tuple(ROWS))
-    parser.add_argument("--photo", type=Path, default=Path("data/ccp-lip/val_images/1.jpg"))
+    parser.add_argument("--photo", type=Path, default=Path("examples/grace_hopper.jpg"))
     parser.add_argument("-o", "--output", type=Path, default=Path("runs/designs"))
     options = parser.parse_args()
     models, accuracy = {}, {}

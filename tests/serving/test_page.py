@@ -135,6 +135,22 @@ def test_a_part_is_seen_and_cut_out_alone(visit, tmp_path):
     assert 0 < alpha[1].sum() < 0.5 * alpha[0].sum()
 
 
+def test_a_part_stands_out_while_the_pointer_is_on_its_name(visit):
+    page = visit()
+    send(page)
+    see(page)
+    masks = page.locator("#parsed img.mask")
+
+    def seen():
+        return sum(float(masks.nth(i).evaluate("one => getComputedStyle(one).opacity")) > 0.5 for i in range(count))
+
+    count = masks.count()
+    assert seen() == count > 2
+    page.hover("#parsed >> text=face")
+    page.wait_for_timeout(500)  # it fades
+    assert seen() == 1
+
+
 def test_a_wrong_file_is_called_what_it_is(visit, tmp_path):
     page = visit()
     (tmp_path / "letter.png").write_text("Dear Sir or Madam")

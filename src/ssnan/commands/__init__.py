@@ -14,12 +14,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from ssnan.commands import bench, completion, data, evaluate, export, models, parse, report, serve, train
+from ssnan.commands import bench, completion, convert, data, evaluate, export, models, parse, report, serve, train
 from ssnan.commands.options import FAILED, MISUSED, Stopped, complain, stoppable
 from ssnan.errors import UserError, did_you_mean, quoted
 
 COMMANDS = {
     "parse": parse,
+    "convert": convert,
     "serve": serve,
     "train": train,
     "evaluate": evaluate,

@@ -1,0 +1,137 @@
+"""Write a folder of maps, as 'ssnan parse' makes it, in the files of other programs. Polygons, for CVAT and LabelMe,
+hold no holes: a hole is joined to the outside by a cut."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ssnan.commands.options import FAILED, MISUSED, complain
+
+if TYPE_CHECKING:
+    from ssnan.formats.picture import Picture
+
+HELP = "write maps as COCO, CVAT, LabelMe or OpenRaster files"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("maps", type=Path, metavar="MAPS", help="folder of results of 'ssnan parse'")
+    parser.add_argument(
+        "--to", choices=list(FORMATS), required=True,
+        help="coco: instances and key points; panoptic: COCO's; cvat: CVAT for images 1.1; labelme; openraster: a "
+        "layer a part, for GIMP and Krita",
+    )  # fmt: skip
+    parser.add_argument("-o", "--output", type=Path, default=Path("converted"), help="folder of the files (converted)")
+    parser.add_argument("--photos", type=Path, help="folder of what was parsed, for names and for openraster's layers")
+    parser.add_argument(
+        "--tolerance",
+        type=float,
+        default=1.0,
+        metavar="PIXELS",
+        help="how much simpler polygons may be, 0 not at all (1)",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    from ssnan.errors import quoted
+
+    for folder in (options.maps, options.photos):
+        if folder is not None and not folder.is_dir():
+            return complain(f"{quoted(folder)}: no such folder", MISUSED)
+    if not 0 <= options.tolerance < float("inf"):
+        return complain(f"--tolerance {options.tolerance}: expected pixels, 0 or more", MISUSED)
+    try:
+        from ssnan.formats.picture import read_pictures
+
+        count = FORMATS[options.to](read_pictures(options.maps, options.photos), options)
+    except ModuleNotFoundError as error:
+        return complain(f"{options.to} needs {error.name}; pip install 'ssnan[formats]'", FAILED)
+    print(f"{count} converted into {quoted(options.output)}")
+    return 0
+
+
+def _coco(pictures: Iterable[Picture], options: argparse.Namespace) -> int:
+    from ssnan.formats.coco import instances
+
+    document = instances(pictures)
+    _write(options.output / "instances.json", json.dumps(document).encode())
+    return len(document["images"])
+
+
+def _panoptic(pictures: Iterable[Picture], options: argparse.Namespace) -> int:
+    from ssnan.formats.coco import panoptic, panoptic_categories
+
+    document: dict[str, list[object]] = {"images": [], "annotations": [], "categories": []}
+
+    def noting_labels() -> Iterable[Picture]:
+        for picture in pictures:
+            document["categories"] = list(panoptic_categories(picture.result.label_set))
+            yield picture
+
+    for segments, image, annotation in panoptic(noting_labels()):
+        _write(options.output / "panoptic" / annotation["file_name"], _png(segments))
+        document["images"].append(image)
+        document["annotations"].append(annotation)
+    _write(options.output / "panoptic.json", json.dumps(document).encode())
+    return len(document["images"])
+
+
+def _cvat(pictures: Iterable[Picture], options: argparse.Namespace) -> int:
+    from xml.etree import ElementTree as Xml
+
+    from ssnan.formats.cvat import document
+
+    root = document(pictures, options.tolerance).getroot()
+    _write(options.output / "annotations.xml", Xml.tostring(root, encoding="utf-8", xml_declaration=True))
+    return len(root.findall("image"))
+
+
+def _labelme(pictures: Iterable[Picture], options: argparse.Namespace) -> int:
+    from ssnan.formats.labelme import annotation
+
+    count = 0
+    for picture in pictures:
+        place = options.output / f"{picture.stem}.json"
+        photo = (options.photos or options.maps) / picture.file_name
+        seen_from_there = Path(os.path.relpath(photo, place.parent)).as_posix()
+        _write(place, json.dumps(annotation(picture, seen_from_there, options.tolerance), indent=1).encode())
+        count += 1
+    return count
+
+
+def _openraster(pictures: Iterable[Picture], options: argparse.Namespace) -> int:
+    from ssnan.formats.openraster import openraster
+
+    count = 0
+    for picture in pictures:
+        _write(options.output / f"{picture.stem}.ora", openraster(picture.result))
+        count += 1
+    return count
+
+
+FORMATS: dict[str, Callable[[Iterable[Picture], argparse.Namespace], int]] = {
+    "coco": _coco,
+    "panoptic": _panoptic,
+    "cvat": _cvat,
+    "labelme": _labelme,
+    "openraster": _openraster,
+}
+
+
+def _png(picture: object) -> bytes:
+    import io
+
+    buffer = io.BytesIO()
+    picture.save(buffer, format="PNG")  # type: ignore[attr-defined]
+    return buffer.getvalue()
+
+
+def _write(place: Path, content: bytes) -> None:
+    from ssnan.parsing.writing import appearing_together
+
+    with appearing_together() as written_at:
+        written_at(place).write_bytes(content)

@@ -1,0 +1,109 @@
+"""COCO's JSON: parts as instances in run lengths, people as key points, and the panoptic format.
+
+Category ids are class ids. ``person``, one id above them, is what carries the key points: the union of all parts,
+with the joints of Section 3.3. https://cocodataset.org/#format-data
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from pycocotools import mask as run_lengths
+
+from ssnan.formats.picture import Picture
+from ssnan.labels import LabelSet
+from ssnan.parsing.result import ParsingResult, extent_of
+
+
+def instances(pictures: Iterable[Picture]) -> dict[str, Any]:
+    """An annotation for every part of every picture, masks in compressed run lengths; and one for its people.
+
+    Raises:
+        FormatError, ImageError: of ``pictures``.
+    """
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    labels: LabelSet | None = None
+    for number, picture in enumerate(pictures, start=1):
+        result, labels = picture.result, picture.result.label_set
+        images.append(_image(number, picture))
+        for content in _annotations(result):
+            annotations.append({"id": len(annotations) + 1, "image_id": number, "iscrowd": 0} | content)
+    return {"images": images, "annotations": annotations, "categories": _categories(labels) if labels else []}
+
+
+def panoptic(pictures: Iterable[Picture]) -> Iterator[tuple[Image.Image, dict[str, Any], dict[str, Any]]]:
+    """For every picture its segments as colours (an id is R + 256 G + 65536 B, 0 where nobody is), its entry of
+    ``images``, and that of ``annotations``. What stands around these is :func:`panoptic_categories`.
+
+    Raises:
+        FormatError, ImageError: of ``pictures``.
+    """
+    for number, picture in enumerate(pictures, start=1):
+        result = picture.result
+        ids = np.where(result.labels == result.label_set.ignore_index, 0, result.labels)
+        colors = np.zeros((*ids.shape, 3), dtype=np.uint8)
+        colors[..., 0] = ids
+        segments = [
+            {"id": class_id, "category_id": class_id, "iscrowd": 0} | _extent(mask) for class_id, mask in _parts(result)
+        ]
+        entry = {"image_id": number, "file_name": f"{picture.stem}.png", "segments_info": segments}
+        yield Image.fromarray(colors), _image(number, picture), entry
+
+
+def panoptic_categories(labels: LabelSet) -> list[dict[str, Any]]:
+    """The classes but the background, with colours; no part is a thing, since people are not told apart."""
+    return [
+        {"id": i, "name": name, "supercategory": "person", "isthing": 0, "color": list(labels.palette[i])}
+        for i, name in enumerate(labels.classes)
+        if i
+    ]
+
+
+def _categories(labels: LabelSet) -> list[dict[str, Any]]:
+    parts = [{"id": i, "name": name, "supercategory": "person"} for i, name in enumerate(labels.classes) if i]
+    person = {
+        "id": len(labels), "name": "person", "supercategory": "person",
+        "keypoints": [region.name for region in labels.regions], "skeleton": [],
+    }  # fmt: skip
+    return [*parts, person]
+
+
+def _image(number: int, picture: Picture) -> dict[str, Any]:
+    height, width = picture.result.labels.shape
+    return {"id": number, "file_name": picture.file_name, "width": width, "height": height}
+
+
+def _parts(result: ParsingResult) -> Iterator[tuple[int, NDArray[np.bool_]]]:
+    for class_id in range(1, len(result.label_set)):
+        mask = result.labels == class_id
+        if mask.any():
+            yield class_id, mask
+
+
+def _annotations(result: ParsingResult) -> Iterator[dict[str, Any]]:
+    for class_id, mask in _parts(result):
+        yield {"category_id": class_id, "segmentation": _run_lengths(mask)} | _extent(mask)
+    person = result.mask()
+    if person.any():
+        found = sum(point is not None for point in result.joints.values())
+        yield {
+            "category_id": len(result.label_set),
+            "segmentation": _run_lengths(person),
+            "keypoints": result.to_keypoints(),
+            "num_keypoints": found,
+        } | _extent(person)
+
+
+def _extent(mask: NDArray[np.bool_]) -> dict[str, Any]:
+    left, top, right, bottom = extent_of(mask) or (0, 0, 0, 0)
+    return {"area": int(mask.sum()), "bbox": [left, top, right - left, bottom - top]}
+
+
+def _run_lengths(mask: NDArray[np.bool_]) -> dict[str, Any]:
+    encoded = run_lengths.encode(np.asfortranarray(mask, dtype=np.uint8))
+    return {"size": [int(side) for side in encoded["size"]], "counts": encoded["counts"].decode("ascii")}

@@ -1,0 +1,38 @@
+"""CVAT for images 1.1: one XML file for a folder. https://docs.cvat.ai/docs/manual/advanced/xml_format/"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from xml.etree import ElementTree as Xml
+
+from ssnan.formats.picture import Picture
+from ssnan.formats.polygons import TOLERANCE, one_ring, polygons
+
+
+def document(pictures: Iterable[Picture], tolerance: float = TOLERANCE) -> Xml.ElementTree[Xml.Element]:
+    """The document: a polygon for each connected piece of each part.
+
+    Raises:
+        FormatError, ImageError: of ``pictures``.
+    """
+    root = Xml.Element("annotations")
+    Xml.SubElement(root, "version").text = "1.1"
+    labels = Xml.SubElement(Xml.SubElement(Xml.SubElement(root, "meta"), "task"), "labels")
+    for number, picture in enumerate(pictures):
+        label_set = picture.result.label_set
+        if not number:
+            for name, color in zip(label_set.classes[1:], label_set.palette[1:], strict=True):
+                label = Xml.SubElement(labels, "label")
+                Xml.SubElement(label, "name").text = name
+                Xml.SubElement(label, "color").text = "#{:02x}{:02x}{:02x}".format(*color)
+                Xml.SubElement(label, "attributes")
+        height, width = picture.result.labels.shape
+        image = Xml.SubElement(
+            root, "image", id=str(number), name=picture.file_name, width=str(width), height=str(height)
+        )
+        for name, pieces in polygons(picture.result, tolerance).items():
+            for piece in pieces:
+                points = ";".join(f"{x:.2f},{y:.2f}" for x, y in one_ring(piece))
+                Xml.SubElement(image, "polygon", label=name, source="auto", occluded="0", points=points, z_order="0")
+    Xml.indent(root)
+    return Xml.ElementTree(root)

@@ -1,0 +1,84 @@
+"""What is converted: the maps of a folder, each with its photo where that is at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from PIL import Image
+
+from ssnan.errors import UserError, quoted
+from ssnan.labels import LabelSet
+from ssnan.parsing.images import FORMATS
+from ssnan.parsing.inputs import find_inputs
+from ssnan.parsing.result import ParsingResult
+from ssnan.parsing.storing import KEY
+
+
+class FormatError(UserError):
+    """Maps that cannot be converted; the message says which, and what was expected."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A result and what its picture is called.
+
+    Attributes:
+        file_name: of the photo, or of the map where no photo is known, relative to its folder, with /.
+        result: its ``source`` is the photo, or None.
+    """
+
+    file_name: str
+    result: ParsingResult
+
+    @property
+    def stem(self) -> str:
+        """The name without its ending."""
+        return str(Path(self.file_name).with_suffix(""))
+
+
+def find_maps(folder: Path) -> list[Path]:
+    """The maps that ``ssnan parse`` wrote into a folder and those below it; its overlays and masks are none."""
+    return [path for path in sorted(folder.rglob("*.png")) if path.is_file() and _says_its_labels(path)]
+
+
+def read_pictures(folder: Path, photos: Path | None = None) -> Iterator[Picture]:
+    """The maps of a folder, one after another.
+
+    Args:
+        folder: of results of ``ssnan parse``.
+        photos: folder of what was parsed; with it pictures are called by their photo's name.
+
+    Raises:
+        FormatError: there is no map, maps differ in their labels, or a map's photo is missing.
+        ImageError: a map cannot be read.
+    """
+    maps = find_maps(folder)
+    if not maps:
+        raise FormatError(f"{quoted(folder)}: holds no map; expected a folder that 'ssnan parse' wrote")
+    photo_of = {} if photos is None else {name: path for path, name in find_inputs([str(photos)], True).items()}
+    first: LabelSet | None = None
+    for path in maps:
+        result = ParsingResult.load(path)
+        first = first or result.label_set
+        if result.label_set.classes != first.classes:
+            raise FormatError(
+                f"{quoted(path)}: is in labels of {result.label_set.name}, those before it in {first.name}; "
+                "convert them apart"
+            )
+        if photos is None:
+            yield Picture(path.relative_to(folder).as_posix(), result)
+            continue
+        photo = photo_of.get(path.relative_to(folder).with_suffix(""))
+        if photo is None:
+            raise FormatError(f"{quoted(path)}: its photo is not in {quoted(photos)}")
+        yield Picture(photo.relative_to(photos).as_posix(), replace(result, source=photo))
+
+
+def _says_its_labels(path: Path) -> bool:
+    try:
+        with Image.open(path, formats=FORMATS) as picture:
+            return KEY in getattr(picture, "text", {})
+    except (OSError, ValueError, SyntaxError):
+        return False

@@ -1,0 +1,76 @@
+"""Parts as polygons, borders that neighbours share drawn once, holes cut open."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import shapely
+from contourpy import FillType, contour_generator
+from numpy.typing import NDArray
+from shapely.geometry import LinearRing, LineString, Point, Polygon
+from shapely.geometry.polygon import orient
+from shapely.ops import substring
+
+from ssnan.parsing.result import ParsingResult
+
+TOLERANCE = 1.0
+"""Pixels; corners whose triangle is smaller than the square of it are left out."""
+
+
+def polygons(result: ParsingResult, tolerance: float = TOLERANCE) -> dict[str, list[Polygon]]:
+    """The polygons of every part that occurs, with holes, the background left out.
+
+    Coordinates are pixels, (0, 0) the upper left corner of the picture; with a tolerance of 0 a polygon holds
+    exactly the centres of its part's pixels. Neighbours keep the same line between them, whatever the tolerance.
+
+    Args:
+        result: its labels.
+        tolerance: how much simpler they may be, see :data:`TOLERANCE`.
+    """
+    named = [
+        (name, outline)
+        for class_id, name in enumerate(result.label_set.classes)
+        if class_id
+        for outline in _outlines(result.labels == class_id)
+    ]
+    outlines = [outline for _, outline in named]
+    if tolerance > 0:
+        outlines = list(shapely.coverage_simplify(outlines, tolerance))
+    found: dict[str, list[Polygon]] = {}
+    for (name, _), outline in zip(named, outlines, strict=True):
+        found.setdefault(name, []).append(orient(outline))
+    return found
+
+
+def one_ring(polygon: Polygon) -> list[tuple[float, float]]:
+    """The corners of a polygon without its last, which is its first. Each hole is joined to the outside by
+    the shortest cut, there and back, since annotation tools know no holes: what is inside stays the same."""
+    ring, holes = LineString(polygon.exterior), list(polygon.interiors)
+    while holes:
+        # The nearest first, so that its cut crosses no other.
+        hole = min(holes, key=ring.distance)
+        holes.remove(hole)
+        here, there = map(Point, shapely.shortest_line(ring, hole).coords)
+        ring = LineString([*_round_from(ring, here), *_round_from(hole, there), here.coords[0]])
+    return [(float(x), float(y)) for x, y in ring.coords][:-1]
+
+
+def _round_from(ring: LinearRing | LineString, start: Point) -> list[tuple[float, ...]]:
+    """Once around a ring, from one of its points back to it."""
+    line = LineString(ring)
+    at = line.project(start)
+    begun, rest = substring(line, 0, at), substring(line, at, line.length)
+    return [*rest.coords, *begun.coords[1:]]
+
+
+def _outlines(mask: NDArray[np.bool_]) -> list[Polygon]:
+    if not mask.any():
+        return []
+    # Beside a frame of nothing, so that what touches the picture's edge is closed along it.
+    generator = contour_generator(z=np.pad(mask, 1).astype(np.float32), fill_type=FillType.OuterOffset)
+    outlines = []
+    for points, offsets in zip(*generator.filled(0.5, 2), strict=True):
+        rings = [points[begin:end] - 0.5 for begin, end in pairwise(offsets)]
+        outlines.append(Polygon(rings[0], rings[1:]))
+    return outlines
