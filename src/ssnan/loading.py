@@ -1,10 +1,11 @@
-"""load(): from a bundled model's name, an .onnx file or a checkpoint to a Parser."""
+"""load(): from a bundled model's name, an .onnx file, a checkpoint or a name on the hub to a Parser."""
 
 from __future__ import annotations
 
 import logging
 from pathlib import Path
 
+from ssnan.hub.download import download, is_hub_name
 from ssnan.parsing.card import DEFAULT_MODEL, ModelError, find_card
 from ssnan.parsing.engines import ENGINES, available_cores, choose
 from ssnan.parsing.parser import ONE_VIEW, Parser
@@ -23,8 +24,9 @@ def load(
     What was picked, and why, goes to the logger ``ssnan`` at level INFO.
 
     Args:
-        model: name of a bundled model, an .onnx file with its card beside it, or a .ckpt checkpoint
-            (which needs the extra ``train``).
+        model: name of a bundled model, an .onnx file with its card beside it or a folder of these, a .ckpt
+            checkpoint (which needs the extra ``train``), or a name on the Hugging Face hub, ``owner/name`` or
+            ``owner/name@revision`` (which needs the extra ``hub`` and once a network; checksums are compared).
         engine: ``auto`` (the fastest that is installed), ``onnxruntime`` or ``openvino``; ``torch`` runs
             checkpoints, and nothing else does.
         threads: threads of one picture; every available core if None.
@@ -47,7 +49,7 @@ def load(
         parser = load_checkpoint(Path(model), threads, views)
         log.info("engine torch on %s, the one that runs checkpoints", parser.engine.device)  # type: ignore[attr-defined]
         return parser
-    card = find_card(model)
+    card = find_card(download(str(model)) if is_hub_name(model) else model)
     if engine == "torch":
         raise ModelError(f"model {model}: torch runs .ckpt checkpoints; expected engine auto, {', '.join(ENGINES)}")
     engine, reason = choose(pictures) if engine == "auto" else (engine, "as asked for")

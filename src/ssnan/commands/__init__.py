@@ -14,7 +14,20 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from ssnan.commands import bench, completion, convert, data, evaluate, export, models, parse, report, serve, train
+from ssnan.commands import (
+    bench,
+    completion,
+    convert,
+    data,
+    evaluate,
+    export,
+    models,
+    parse,
+    publish,
+    report,
+    serve,
+    train,
+)
 from ssnan.commands.options import FAILED, MISUSED, Stopped, complain, stoppable
 from ssnan.errors import UserError, did_you_mean, quoted
 
@@ -29,6 +42,7 @@ COMMANDS = {
     "bench": bench,
     "report": report,
     "export": export,
+    "publish": publish,
     "completion": completion,
 }
 

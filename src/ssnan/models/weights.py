@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
@@ -12,9 +10,10 @@ from typing import Literal
 
 import timm
 import torch
-from huggingface_hub import constants
 from safetensors.torch import load_file
 from torch import Tensor, nn
+
+from ssnan.hub.download import one_look
 
 State = dict[str, Tensor]
 
@@ -59,29 +58,15 @@ def downloaded(name: str) -> State:
     Raises:
         ValueError: they are neither cached nor can be reached.
     """
-    offline = constants.HF_HUB_OFFLINE
     try:
-        # The hub's client tries for a minute; one look tells whether there is a network at all.
-        constants.HF_HUB_OFFLINE = offline or not _reachable(constants.ENDPOINT)
-        return timm.create_model(name, pretrained=True).state_dict()
+        with one_look():
+            return timm.create_model(name, pretrained=True).state_dict()
     except Exception as error:  # of the hub's client, of the sockets below it, of timm where no weights exist
         reason = (str(error) or type(error).__name__).strip().splitlines()[0]
         raise ValueError(
             f"backbone weights 'timm' of {name}: cannot be downloaded ({reason}); give a file as "
             "model.backbone_weights, or start from a bundled model with model.start_from"
         ) from None
-    finally:
-        constants.HF_HUB_OFFLINE = offline
-
-
-def _reachable(address: str) -> bool:
-    try:
-        with urllib.request.urlopen(address, timeout=5):
-            return True
-    except urllib.error.HTTPError:
-        return True  # somebody answered
-    except OSError:
-        return False
 
 
 def read_network(source: str | Path) -> State:

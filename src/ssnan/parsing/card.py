@@ -83,6 +83,10 @@ class ModelCard:
         """The file that an engine runs."""
         return self.files.get(engine, self.files["onnxruntime"])
 
+    def all_files(self) -> list[Path]:
+        """Every file of the weights, by name, those that belong to another included."""
+        return sorted({one for file in self.files.values() for one in _with_companion(file)})
+
     def verify(self, engine: str = "onnxruntime") -> None:
         """Compare the weights that an engine runs with the checksums in the card, if it has any.
 
@@ -96,11 +100,10 @@ class ModelCard:
 
     def write(self, path: Path) -> None:
         """Write the card, with checksums of its weights, which must lie in the same folder."""
-        files = sorted({one for file in self.files.values() for one in _with_companion(file)})
         values = {
             "name": self.name,
             "weights": {engine: file.name for engine, file in self.files.items()},
-            "sha256": {file.name: _sha256(file) for file in files},
+            "sha256": {file.name: _sha256(file) for file in self.all_files()},
             "label_set": self.label_set.as_dict(),
             "preprocessing": asdict(self.preprocessing),
             "about": self.about,
@@ -130,7 +133,7 @@ def _sha256(file: Path) -> str:
 
 
 def find_card(model: str | Path) -> ModelCard:
-    """The card of a bundled model by name, or of an .onnx or .json file.
+    """The card of a bundled model by name, of an .onnx or .json file, or of the folder of one model.
 
     Raises:
         ModelError: there is no such model.
@@ -141,9 +144,16 @@ def find_card(model: str | Path) -> ModelCard:
     path = Path(model)
     if path.suffix in (".json", ".onnx"):
         return ModelCard.read(path.with_suffix(".json"))
+    if path.is_dir():
+        weights = sorted(path.glob("*.onnx"))
+        if len(weights) != 1:
+            raise ModelError(
+                f"{quoted(path)}: expected a folder with one .onnx file and its card, found {len(weights)}"
+            )
+        return ModelCard.read(weights[0].with_suffix(".json"))
     raise ModelError(
         f"model {str(model)!r}: expected one of {', '.join(bundled) or '(none bundled)'}, an .onnx file with its "
-        ".json card beside it, or a .ckpt checkpoint"
+        ".json card beside it, a folder of these, a .ckpt checkpoint, or owner/name on the Hugging Face hub"
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import pickle
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -83,19 +84,29 @@ def read_task(path: Path) -> ParsingTask:
     """
     content = read_content(path)
     try:
-        values = content["hyper_parameters"]
-        known = inspect.signature(ParsingTask).parameters
-        options = {name: value for name, value in values.items() if name in known}
-        options["network"] = build_network(values["network"])
-        read = dict(values["preprocessing"])
-        options["preprocessing"] = Preprocessing(**read | {name: tuple(read[name]) for name in ("mean", "std")})
-        task = ParsingTask(**options)
-        classes = getattr(task.network, "num_classes", None)
-        if classes != len(task.label_set):
-            raise ValueError(f"its network has {classes} classes, its label set {len(task.label_set)}")
-        task.load_state_dict(content["state_dict"])
+        return task_of(content["hyper_parameters"], content["state_dict"])
     except Exception as error:  # of values that are none of ours
         raise ModelError(f"{quoted(path)}: not a checkpoint of 'ssnan train' ({_first_line(error)})") from None
+
+
+def task_of(values: Mapping[str, Any], state: Mapping[str, torch.Tensor]) -> ParsingTask:
+    """A task from the plain values that describe it, its network as ``{"class_path": …, "init_args": {…}}``, and its
+    tensors. The values stay with it, as its ``hparams``.
+
+    Raises:
+        Exception: of whatever kind, where they are none of ours.
+    """
+    known = inspect.signature(ParsingTask).parameters
+    options = {name: value for name, value in values.items() if name in known}
+    options["network"] = build_network(values["network"])
+    read = dict(values["preprocessing"])
+    options["preprocessing"] = Preprocessing(**read | {name: tuple(read[name]) for name in ("mean", "std")})
+    task = ParsingTask(**options)
+    classes = getattr(task.network, "num_classes", None)
+    if classes != len(task.label_set):
+        raise ValueError(f"its network has {classes} classes, its label set {len(task.label_set)}")
+    task.load_state_dict(dict(state))
+    task.hparams.update(values)
     return task.eval()
 
 

@@ -1,0 +1,59 @@
+"""Write a model as a folder that the Hugging Face hub takes, with a page made from its card; upload it if asked to."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from ssnan.commands.options import FAILED, MISUSED, complain
+
+HELP = "write a model as a folder for the Hugging Face hub"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="MODEL", help="bundled model, .onnx file with its card, or checkpoint")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="folder to write")
+    parser.add_argument("--to", metavar="OWNER/NAME", help="upload the folder there, and load it by that name")
+    parser.add_argument("--about", type=Path, metavar="FILE.json", help="what a checkpoint's page says")
+
+
+def run(options: argparse.Namespace) -> int:
+    from ssnan.errors import UserError, quoted
+
+    try:
+        if Path(options.model).suffix == ".ckpt":
+            _checkpoint(options)
+        else:
+            _exported(options)
+        print(f"wrote {quoted(options.output)}")
+        if options.to is not None:
+            from ssnan.hub.folder import push
+
+            print(f"uploaded to {push(options.output, options.to)}")
+    except UserError as error:
+        return complain(str(error), FAILED)
+    except (OSError, json.JSONDecodeError) as error:
+        return complain(f"--about {quoted(options.about)}: {error}", MISUSED)
+    except ModuleNotFoundError as error:
+        return complain(f"publish needs {error.name}; pip install 'ssnan[hub]'", FAILED)
+    return 0
+
+
+def _exported(options: argparse.Namespace) -> None:
+    from ssnan.hub.folder import save_pretrained
+    from ssnan.parsing.card import find_card
+
+    save_pretrained(find_card(options.model), options.output, options.to)
+
+
+def _checkpoint(options: argparse.Namespace) -> None:
+    from ssnan.training.checkpoint import read_task
+    from ssnan.training.pretrained import PretrainedNetwork
+
+    about: dict[str, Any] = {} if options.about is None else json.loads(options.about.read_text())
+    name = options.to or options.output.as_posix()
+    PretrainedNetwork(read_task(Path(options.model)), about).save_pretrained(
+        options.output, model_card_kwargs={"name": name}
+    )

@@ -1,0 +1,63 @@
+"""An exported model as a folder that the hub, and :func:`ssnan.load`, take."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from ssnan.errors import quoted
+from ssnan.hub.readme import readme
+from ssnan.parsing.card import ModelCard, ModelError
+
+README = "README.md"
+
+USE = """
+import ssnan
+
+result = ssnan.load("{name}")("photo.jpg")
+result.mask("{part}")
+"""
+
+
+def save_pretrained(card: ModelCard, folder: Path, name: str | None = None) -> None:
+    """Write a model's card, its files and its page into ``folder``.
+
+    Args:
+        card: of the model.
+        folder: made if it is not there.
+        name: what it will be loaded by, such as ``owner/name``; the folder by default.
+
+    Raises:
+        ModelError: the folder already holds another model, or cannot be written.
+    """
+    others = [path.name for path in folder.glob("*.onnx") if path.name != card.weights().name]
+    if others:
+        raise ModelError(f"{quoted(folder)}: holds {others[0]} already; a folder is for one model")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        placed = {engine: folder / file.name for engine, file in card.files.items()}
+        for file in card.all_files():
+            shutil.copyfile(file, folder / file.name)
+        where = folder / card.weights().with_suffix(".json").name
+        ModelCard(card.name, card.label_set, card.preprocessing, placed, card.about).write(where)
+        use = USE.format(name=name or folder.as_posix(), part=card.label_set.classes[-1])
+        (folder / README).write_text(readme(name or card.name, card.label_set, card.about, use))
+    except OSError as error:
+        raise ModelError(f"{quoted(folder)}: {error.strerror}") from None
+
+
+def push(folder: Path, name: str) -> str:
+    """Upload a folder as the hub's model ``name`` = ``owner/name``, which is made if it is new; returns its address.
+
+    Raises:
+        ModelError: the hub does not take it, or cannot be reached.
+    """
+    from huggingface_hub import HfApi
+
+    try:
+        api = HfApi()
+        api.create_repo(name, exist_ok=True)
+        return str(api.upload_folder(repo_id=name, folder_path=folder))
+    except Exception as error:  # of the hub's client, of HTTP, of the sockets below it
+        reason = (str(error).strip().splitlines() or [""])[0][:200] or type(error).__name__
+        raise ModelError(f"{name}: the hub did not take it ({reason}); 'hf auth login' tells it who you are") from None

@@ -1,0 +1,108 @@
+import sys
+
+import numpy as np
+import pytest
+import yaml
+from huggingface_hub import constants
+
+import ssnan
+from fakes.hub import fake_hub
+from fakes.lip import person
+from ssnan.commands import main
+from ssnan.hub.download import is_hub_name
+from ssnan.parsing.card import ModelError, find_card
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    """The bundled model as a folder for the hub; to be read only."""
+    folder = tmp_path_factory.mktemp("published") / "small"
+    assert main(["publish", "small", "-o", str(folder)]) == 0
+    return folder
+
+
+@pytest.fixture
+def hub(published, monkeypatch, tmp_path):
+    """A hub that holds it as somebody/small, with an empty cache; gives what it was asked for."""
+    with fake_hub({"somebody/small": published}, monkeypatch, tmp_path / "cache") as asked:
+        yield asked
+
+
+def test_a_folder_is_a_model(published):
+    photo = person()[0]
+    np.testing.assert_array_equal(ssnan.load(published)(photo).labels, ssnan.load()(photo).labels)
+
+
+def test_a_name_on_the_hub_is_a_model_and_fetched_once(hub, monkeypatch):
+    photo = person()[0]
+    np.testing.assert_array_equal(ssnan.load("somebody/small")(photo).labels, ssnan.load()(photo).labels)
+    fetched = [line for line in hub if line.startswith("GET") and ".onnx" in line]
+    assert len(fetched) == 1
+    ssnan.load("somebody/small")
+    assert [line for line in hub if line.startswith("GET") and ".onnx" in line] == fetched
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")  # nobody is there
+    assert ssnan.load("somebody/small").label_set == ssnan.load().label_set
+
+
+def test_damaged_weights_of_a_hub_are_not_run(tmp_path, monkeypatch):
+    copy = tmp_path / "copy"
+    assert main(["publish", "small", "-o", str(copy)]) == 0
+    content = bytearray((copy / "small.onnx").read_bytes())
+    content[len(content) // 2] ^= 1
+    (copy / "small.onnx").write_bytes(content)
+    with (
+        fake_hub({"somebody/damaged": copy}, monkeypatch, tmp_path / "cache"),
+        pytest.raises(ModelError, match="its checksum is not that of its card"),
+    ):
+        ssnan.load("somebody/damaged", engine="onnxruntime")
+
+
+def test_what_the_hub_lacks_is_said_in_a_line(hub, capsys, tmp_path):
+    photo = tmp_path / "photo.png"
+    photo.write_bytes(b"")
+    assert main(["parse", str(photo), "--model", "somebody/else", "-o", str(tmp_path)]) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert "somebody/else: no file or folder here, and not to be had from the hub" in line
+
+
+def test_without_the_client_it_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(ModelError, match=r"pip install 'ssnan\[hub\]'"):
+        ssnan.load("somebody/small")
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("a/b", True), ("a/b@v1.0", True), ("small", False), ("a/b.onnx", False), ("a/b/c", False), ("../b c", False)],
+)
+def test_names_of_the_hub(name, expected):
+    assert is_hub_name(name) == expected
+
+
+def test_what_lies_here_goes_first(tmp_path, monkeypatch):
+    (tmp_path / "somebody" / "small").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    assert not is_hub_name("somebody/small")
+    with pytest.raises(ModelError, match=r"one \.onnx file and its card, found 0"):
+        ssnan.load("somebody/small")
+
+
+def test_the_page_says_what_the_card_has_measured(published):
+    page = (published / "README.md").read_text()
+    _, head, body = page.split("---\n", 2)
+    metadata = yaml.safe_load(head)
+    about = find_card("small").about
+    assert metadata["library_name"] == "ssnan"
+    assert metadata["pipeline_tag"] == "image-segmentation"
+    results = {one["dataset"]["name"]: one["metrics"][0]["value"] for one in metadata["model-index"][0]["results"]}
+    assert results == {name: round(100 * one["mean_iou"], 1) for name, one in about["measured"].items()}
+    for name, values in about["measured"].items():
+        assert f"| {name} | {100 * values['mean_iou']:.1f} |" in body
+    assert about["licence"] in body
+    assert all(text in body for text in about["data"].values())
+
+
+def test_one_folder_holds_one_model(published, tmp_path, capsys):
+    (tmp_path / "other.onnx").write_bytes(b"")
+    assert main(["publish", "small", "-o", str(tmp_path)]) == 1
+    assert "holds other.onnx already" in capsys.readouterr().err

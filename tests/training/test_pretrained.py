@@ -1,0 +1,42 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from fakes.hub import fake_hub
+from fakes.lip import person
+from ssnan.commands import main
+from ssnan.models import SSNAN
+from ssnan.parsing.card import ModelError
+from ssnan.training.checkpoint import load_checkpoint
+from ssnan.training.pretrained import PretrainedNetwork
+
+
+def test_a_checkpoint_comes_back_with_its_labels(plain_run, tmp_path):
+    checkpoint = plain_run / "checkpoints" / "best.ckpt"
+    (tmp_path / "about.json").write_text(json.dumps({"summary": "For tests."}))
+    folder = tmp_path / "pretrained"
+    assert main(["publish", str(checkpoint), "-o", str(folder), "--about", str(tmp_path / "about.json")]) == 0
+    assert "For tests." in (folder / "README.md").read_text()
+    again = PretrainedNetwork.from_pretrained(str(folder))
+    assert isinstance(again.task.network, SSNAN)
+    assert again.about == {"summary": "For tests."}
+    photo = person()[0]
+    np.testing.assert_array_equal(again.parser()(photo).labels, load_checkpoint(checkpoint)(photo).labels)
+
+
+def test_a_checkpoint_s_name_on_the_hub(plain_run, tmp_path, monkeypatch):
+    folder = tmp_path / "pretrained"
+    assert main(["publish", str(plain_run / "checkpoints" / "best.ckpt"), "-o", str(folder)]) == 0
+    with fake_hub({"somebody/network": folder}, monkeypatch, tmp_path / "cache"):
+        again = PretrainedNetwork.from_pretrained("somebody/network")
+    here = PretrainedNetwork.from_pretrained(str(folder))
+    for one, other in zip(again.task.parameters(), here.task.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_a_folder_of_something_else(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(ModelError, match="not what save_pretrained writes"):
+        PretrainedNetwork.from_pretrained(str(tmp_path))
