@@ -12,6 +12,7 @@ OVERLAYS = {
     "ss_nan_lite0": "ss_nan",
     "ss_nan_person_part": "ss_nan",
     "wild_step2": "wild",
+    "small": "skip",
 }
 PARTS = ("step1", "data", "trainer", "trainer_step1", "trainer_step2", "backbone")
 RECIPES = sorted(

@@ -17,12 +17,12 @@ from pathlib import Path
 
 import torch
 import yaml
-from jsonargparse import ArgumentParser
 from safetensors.torch import save_file
 from torch import Tensor
 
 from ssnan.data.layouts import open_split
 from ssnan.models import SSNAN, SkipBackbone
+from ssnan.models.building import build_network
 from ssnan.models.pyramid import resized
 from ssnan.parsing.preprocessing import Preprocessing
 from ssnan.training.checkpoint import read_task
@@ -31,9 +31,9 @@ from ssnan.training.checkpoint import read_task
 def network_of(config: Path, num_classes: int) -> SSNAN:
     values = yaml.safe_load(config.read_text())["model"]["network"]
     values["init_args"]["num_classes"] = num_classes
-    parser = ArgumentParser()
-    parser.add_subclass_arguments(SSNAN, "network")
-    return parser.instantiate_classes(parser.parse_object({"network": values})).network
+    network = build_network(values)
+    assert isinstance(network, SSNAN)
+    return network
 
 
 @torch.no_grad()

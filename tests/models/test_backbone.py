@@ -4,7 +4,7 @@ import torch
 from safetensors.torch import save_file
 from torch.nn.functional import interpolate
 
-from ssnan.models import Backbone, SkipBackbone
+from ssnan.models import Backbone, EdgeBackbone, SkipBackbone
 
 
 @pytest.mark.parametrize("variant", ["v1.5", "v1"])
@@ -96,3 +96,19 @@ def test_a_skip_lies_on_the_finer_map_and_reads_both(tmp_path):
     save_file(weights, tmp_path / "w.safetensors")
     backbone.load(str(tmp_path / "w.safetensors"))
     torch.testing.assert_close(backbone.features.layer3[0].conv1.weight, whole.features.layer3[0].conv1.weight)
+
+
+def test_edges_lie_beside_the_features_at_the_finest_map():
+    torch.manual_seed(0)
+    backbone = EdgeBackbone("resnet26", width=16, edge_width=8, frozen_batch_norm=True).eval()
+    images = torch.randn(1, 3, 65, 97)
+    finest, fine, deep = backbone.maps(images)
+    assert finest.shape[1:] == (256, 17, 25)
+    features, edges = backbone(images).split([16, 8], dim=1)
+    plain = backbone.joined(fine, deep)
+    torch.testing.assert_close(features[..., ::2, ::2], plain)  # enlarged, corners aligned
+    context = interpolate(backbone.context(plain), (17, 25), mode="bilinear", align_corners=True)
+    torch.testing.assert_close(edges, backbone.edges((backbone.finest(finest) + context).relu()).relu())
+    assert backbone.channels == 24
+    own = 16 * (512 + 1024 + 16 * 9 + 3) + 8 * (256 + 16 + 8 * 9 + 3)
+    assert sum(p.numel() for p in backbone.new_parameters()) == own

@@ -8,7 +8,7 @@ from ssnan.models.aggregation import (
     SharedNeuralAggregation,
 )
 from ssnan.models.attention import Attention
-from ssnan.models.backbone import Backbone, Pyramid, SkipBackbone
+from ssnan.models.backbone import Backbone, EdgeBackbone, Pyramid, SkipBackbone
 from ssnan.models.deeplab_v2 import DeepLabV2
 from ssnan.models.fcn import FCN8s
 from ssnan.models.hazn import HAZN
@@ -26,6 +26,7 @@ __all__ = [
     "AverageAggregation",
     "Backbone",
     "DeepLabV2",
+    "EdgeBackbone",
     "FCN8s",
     "MaximumAggregation",
     "NeuralAggregation",

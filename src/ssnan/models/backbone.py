@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import timm
+import torch
 from jaxtyping import Float
 from timm.layers.norm_act import freeze_batch_norm_2d
 from torch import Tensor, nn
@@ -120,7 +121,9 @@ class SkipBackbone(_TimmFeatures):
         name: timm model, or a VGG.
         strides: of the finer and the deeper map; 8 and 16 are a ResNet's ``layer2`` and ``layer3``.
         width: channels of the result.
-        resnet, frozen_batch_norm, frozen: as of :class:`Backbone`.
+        resnet: as of :class:`Backbone`.
+        frozen_batch_norm: likewise.
+        frozen: likewise.
 
     Attributes:
         channels: channels of the features.
@@ -132,7 +135,7 @@ class SkipBackbone(_TimmFeatures):
     def __init__(
         self,
         name: str = "resnet50",
-        strides: tuple[int, int] = (8, 16),
+        strides: Sequence[int] = (8, 16),
         width: int = 128,
         resnet: Literal["v1.5", "v1", "pspnet"] = "v1.5",
         frozen_batch_norm: bool = False,
@@ -141,19 +144,86 @@ class SkipBackbone(_TimmFeatures):
         pyramid = Pyramid(name, strides, resnet)
         super().__init__(name, pyramid.features, frozen_batch_norm, frozen)
         self.channels = width
-        self.fine, self.deep = (nn.Conv2d(channels, width, 1) for channels in pyramid.channels)
+        *self.finer, fine, deep = pyramid.channels
+        self.fine, self.deep = nn.Conv2d(fine, width, 1), nn.Conv2d(deep, width, 1)
         self.smooth = nn.Conv2d(width, width, 3, padding=1)
         for layer in (self.fine, self.deep, self.smooth):
-            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+            _for_relu(layer)
+
+    def new_layers(self) -> list[nn.Conv2d]:
+        """The convolutions beside the network's own."""
+        return [self.fine, self.deep, self.smooth]
+
+    def joined(self, fine: Tensor, deep: Tensor) -> Tensor:
+        """Both maps in one, at the finer one's stride."""
+        return self.smooth((self.fine(fine) + _enlarged(self.deep(deep), fine)).relu()).relu()
 
     def forward(self, images: Float[Tensor, "b 3 H W"]) -> Float[Tensor, "b c h w"]:
         fine, deep = self.maps(images)
-        deep = interpolate(self.deep(deep), size=fine.shape[-2:], mode="bilinear", align_corners=True)
-        return self.smooth((self.fine(fine) + deep).relu()).relu()
+        return self.joined(fine, deep)
 
     def new_parameters(self) -> list[nn.Parameter]:
-        return [parameter for layer in (self.fine, self.deep, self.smooth) for parameter in layer.parameters()]
+        return [parameter for layer in self.new_layers() for parameter in layer.parameters()]
+
+
+class EdgeBackbone(SkipBackbone):
+    """What :class:`SkipBackbone` gives, enlarged to a still finer map's stride, and beside it that map's edges: for
+    hands, shoes and glasses, of which stride 8 sees a feature or two.
+
+    The finer map and the features, both brought to ``edge_width`` channels, are added; a ReLU and a
+    3 × 3 convolution with another make the edges.
+
+    Args:
+        name: timm model, or a VGG.
+        strides: of the three maps; 4, 8 and 16 are a ResNet's ``layer1`` to ``layer3``.
+        width: channels of the features with a skip, the first of the result.
+        edge_width: channels of the edges, its last.
+        resnet: as of :class:`Backbone`.
+        frozen_batch_norm: likewise.
+        frozen: likewise.
+
+    Attributes:
+        channels: channels of the features.
+
+    Raises:
+        ValueError: the network has no map at one of the strides.
+    """
+
+    def __init__(
+        self,
+        name: str = "resnet50",
+        strides: Sequence[int] = (4, 8, 16),
+        width: int = 128,
+        edge_width: int = 64,
+        resnet: Literal["v1.5", "v1", "pspnet"] = "v1.5",
+        frozen_batch_norm: bool = False,
+        frozen: Sequence[str] = (),
+    ) -> None:
+        super().__init__(name, strides, width, resnet, frozen_batch_norm, frozen)
+        self.channels = width + edge_width
+        self.finest = nn.Conv2d(self.finer[0], edge_width, 1)
+        self.context = nn.Conv2d(width, edge_width, 1)
+        self.edges = nn.Conv2d(edge_width, edge_width, 3, padding=1)
+        for layer in (self.finest, self.context, self.edges):
+            _for_relu(layer)
+
+    def new_layers(self) -> list[nn.Conv2d]:
+        return [*super().new_layers(), self.finest, self.context, self.edges]
+
+    def forward(self, images: Float[Tensor, "b 3 H W"]) -> Float[Tensor, "b c h w"]:
+        finest, fine, deep = self.maps(images)
+        features = self.joined(fine, deep)
+        edges = self.edges((self.finest(finest) + _enlarged(self.context(features), finest)).relu()).relu()
+        return torch.cat([_enlarged(features, finest), edges], dim=1)
+
+
+def _for_relu(layer: nn.Conv2d) -> None:
+    nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+    nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+
+
+def _enlarged(features: Tensor, like: Tensor) -> Tensor:
+    return interpolate(features, size=like.shape[-2:], mode="bilinear", align_corners=True)
 
 
 class Pyramid(_TimmFeatures):
@@ -162,7 +232,9 @@ class Pyramid(_TimmFeatures):
     Args:
         name: timm model, or a VGG, whose maps come after its pools.
         strides: which maps; 8, 16 and 32 are VGG's pool3, pool4 and pool5.
-        resnet, frozen_batch_norm, frozen: as of :class:`Backbone`.
+        resnet: as of :class:`Backbone`.
+        frozen_batch_norm: likewise.
+        frozen: likewise.
 
     Attributes:
         channels: channels of the maps.
