@@ -1,7 +1,12 @@
 """What the documentation shows works."""
 
+import json
+import os
 import re
+import shlex
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +17,7 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from fakes.lip import person
-from ssnan.commands import main
+from ssnan.commands import main, parsers
 from ssnan.data.custom import read_label_set
 from ssnan.labels import LIP
 from ssnan.training.main import train
@@ -107,6 +112,99 @@ def test_the_ninth_system(tmp_path, monkeypatch, capsys):
     network = namespace["PlainNet"](20, Backbone("resnet10t", stage=2))
     assert network(torch.randn(1, 3, 65, 65)).scores.shape == (1, 20, 9, 9)
     assert len(test.strip().splitlines()) < 10
+
+
+DOCUMENTS = sorted(
+    [*(ROOT / "docs").glob("*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("*/*/README.md")]
+)
+
+
+def commands_in(document):
+    """Every command of the sh blocks of a document, as words; continued lines are one, comments none."""
+    for block in re.findall(r"```sh\n(.*?)```", document.read_text(), flags=re.DOTALL):
+        for line in block.replace("\\\n", " ").splitlines():
+            for command in re.split(r"\s*(?:\||;|&&)\s*", line):
+                words = shlex.split(re.sub(r"\s[<>]\s*\S+", "", command), comments=True)
+                while (words and words[0] in ("do", "then", "done", "for")) or (words and "=" in words[0]):
+                    words = words[1:]
+                if words:
+                    yield words
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_command_is_one(document):
+    """Each is read by the parser that will read it, where that is ours; of a tool's the flags are looked for."""
+    whole = parsers()[0]
+    for words in commands_in(document):
+        if words[0] == "ssnan" and len(words) > 1 and words[1] not in ("completion", "--help"):
+            whole.parse_args([re.sub(r"\$\w+", "auto", word) for word in words[1:]])
+        script = next((word for word in words[:2] if word.endswith((".py", ".sh"))), None)
+        if script is not None:
+            text = (ROOT / script).read_text()
+            for flag in (word.partition("=")[0] for word in words if word.startswith("--")):
+                assert flag in text, f"{script} {flag}"
+
+
+@pytest.fixture(scope="module")
+def served():
+    """Where ``ssnan serve`` answers."""
+    command = [sys.executable, "-m", "ssnan", "serve", "--port", "0", "--threads", "1"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        yield re.match(r"http://[\w.:]+", process.stdout.readline())[0]
+        process.terminate()
+
+
+@pytest.fixture
+def studio(tmp_path, monkeypatch):
+    """A folder as the recipes want it: a photo, and a folder of photos."""
+    shutil.copytree(ROOT / "examples", tmp_path / "photos", ignore=lambda _, names: {n for n in names if ".md" in n})
+    Image.open(ROOT / "examples" / "grace_hopper.jpg").resize((256, 300)).save(tmp_path / "photo.jpg")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(language, block, address):
+    """A block of a document, in the folder where we are."""
+    block = block.replace("http://127.0.0.1:7860", address)
+    block = re.sub(r"^(pip install|ssnan serve) .*$", ":", block, flags=re.MULTILINE)
+    interpreter = [sys.executable, "-c"] if language == "python" else ["bash", "-euo", "pipefail", "-c"]
+    here = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([*interpreter, block], env=os.environ | here, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_every_recipe_does_what_it_says(studio, served):
+    text = (ROOT / "docs" / "recipes.md").read_text()
+    printed = [run(language, block, served) for language, block in re.findall(r"```(\w+)\n(.*?)```", text, re.DOTALL)]
+    mask = np.array(Image.open("try-on-mask.png"))
+    assert mask.shape == (300, 256)
+    assert mask[280, 128] == 255  # her coat
+    assert mask[115, 130] == 0  # her face
+    assert np.array(Image.open("out/photo.cutout.png")).shape == (300, 256, 4)
+    assert {path.name for path in Path("hair").iterdir()} == {"photo.png", "photo.cutout.png", "photo.mask.hair.png"}
+    assert Path("crops/photo.crop.png").exists()
+    blurred, photo = (np.array(Image.open(name)).astype(int) for name in ("blurred.jpg", "photo.jpg"))
+    assert np.abs(blurred - photo)[100:130, 110:150].mean() > 4 * np.abs(blurred - photo)[:40].mean()
+    assert sorted(path.name for path in Path("maps").glob("*.json")) == [
+        "astronaut.json",
+        "camera.json",
+        "grace_hopper.json",
+    ]
+    assert len(json.loads(Path("coco/instances.json").read_text())["images"]) == 3
+    assert len(list(Path("layers").iterdir())) == 3
+    assert np.array_equal(np.array(Image.open("other/photo.png")), np.array(Image.open("out/photo.png")))
+    assert any("#" in text for text in printed)
+    assert any("face" in text and "[" in text for text in printed)
+
+
+@pytest.mark.parametrize("document", ["docs/index.md", "docs/serving.md", "README.md"])
+def test_the_first_things_that_are_shown_work(document, studio, served):
+    """The Python of a page, and what it sends to the service."""
+    text = (ROOT / document).read_text()
+    for language, block in re.findall(r"```(python|sh)\n(.*?)```", text, re.DOTALL):
+        if language == "python" or "/api/" in block:
+            run(language, block, served)
 
 
 @pytest.mark.parametrize("document", ["README.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))])

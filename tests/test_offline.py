@@ -1,5 +1,6 @@
 """Parsing needs no network, and does not try for one."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -24,3 +25,15 @@ def test_the_command_line_asks_for_no_socket(tmp_path):
     parse = ["parse", str(EXAMPLES / "camera.png"), "-o", str(tmp_path), "--save", "overlay,json,cutout"]
     subprocess.run([*command, *parse], check=True, capture_output=True)
     assert {path.suffix for path in tmp_path.iterdir()} == {".png", ".json"}
+
+
+def test_openvino_tells_nobody(tmp_path):
+    """Imported as it is, it makes a number for the user at home, and sends it to an analytics server."""
+    home = tmp_path / "home"
+    home.mkdir()
+    environment = {name: value for name, value in os.environ.items() if name != "CI"} | {"HOME": str(home)}
+    parse = ["parse", str(EXAMPLES / "camera.png"), "-o", str(tmp_path / "out"), "--engine", "openvino"]
+    command = [sys.executable, "-m", "ssnan", *parse]
+    subprocess.run(command, check=True, capture_output=True, env=environment)
+    assert (tmp_path / "out" / "camera.png").exists()
+    assert list(home.rglob("*")) == []

@@ -18,7 +18,7 @@ from rich.table import Table
 
 from ssnan.parsing.batch import Saving, parse_files
 from ssnan.parsing.card import ModelError, find_card
-from ssnan.parsing.engines import ENGINES, available_cores
+from ssnan.parsing.engines import ENGINES, available_cores, untold
 from ssnan.parsing.images import read_rgb
 from ssnan.parsing.parser import Parser, Scored
 from ssnan.parsing.views import Views
@@ -125,6 +125,7 @@ def matmul_peak(engine: str, precision: str, threads: int | None) -> float | Non
     matrix = np.random.default_rng(0).standard_normal((PEAK_SIDE, PEAK_SIDE), dtype=np.float32)
     multiply: Callable[[], object] = lambda: matrix @ matrix  # noqa: E731
     if engine == "openvino":
+        untold()
         import openvino
         from openvino import opset13 as ops
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,6 +35,9 @@ def one_look() -> Iterator[None]:
 
 
 def _reachable(address: str) -> bool:
+    import urllib.error  # parsing needs neither, and starts sooner without
+    import urllib.request
+
     try:
         with urllib.request.urlopen(address, timeout=SECONDS):
             return True

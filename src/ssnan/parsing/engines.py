@@ -6,6 +6,7 @@ import ctypes
 import importlib.util
 import os
 import platform
+import sys
 import threading
 import weakref
 from abc import ABC, abstractmethod
@@ -147,6 +148,12 @@ class OnnxRuntimeEngine(_OfFile):
         return values
 
 
+def untold() -> None:
+    """Called before OpenVINO is imported, which would otherwise tell an analytics server of it, with a number of
+    the user's that it keeps in the home directory. It does without where the package for that is not to be had."""
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # what import takes for "missing"
+
+
 class OpenVINOEngine(_OfFile):
     """OpenVINO on the CPU, in bf16 where the processor has it; the extra ``openvino`` installs it. Threads may
     share it: each gets an inference request of its own, since one computes for one caller at a time.
@@ -160,6 +167,7 @@ class OpenVINOEngine(_OfFile):
     """
 
     def __init__(self, weights: Path, threads: int | None = None) -> None:
+        untold()
         import openvino
 
         super().__init__(weights, threads)
