@@ -1,6 +1,6 @@
 PYTHON ?= python3
 
-.PHONY: demo test floor audit clean python
+.PHONY: demo test site floor audit clean python
 
 # Install what parsing needs, parse the example photos, say where to look.
 demo: python
@@ -9,7 +9,8 @@ demo: python
 	.venv/bin/ssnan parse examples --output demo --save overlay,json,confidence
 	@echo "Open demo/astronaut.overlay.png, demo/grace_hopper.overlay.png and demo/camera.overlay.png."
 
-# Install everything, a browser too where that is possible, then lint, types, the contract between the floors, tests.
+# Install everything, a browser too where that is possible, then lint, types, the contract between the floors, the site,
+# tests.
 test: python
 	$(PYTHON) -m venv .venv-test
 	.venv-test/bin/pip install --quiet --constraint constraints.txt --editable '.[dev]'
@@ -19,7 +20,15 @@ test: python
 	.venv-test/bin/ruff format --check src tests benchmarks tools integrations
 	.venv-test/bin/mypy
 	.venv-test/bin/lint-imports
+	.venv-test/bin/hadolint deploy/Dockerfile
+	NO_MKDOCS_2_WARNING=1 .venv-test/bin/mkdocs build --quiet --strict --site-dir build/site
 	.venv-test/bin/pytest
+
+# The documentation as a site, to look at while it is written: http://127.0.0.1:8000.
+site: python
+	$(PYTHON) -m venv .venv-site
+	.venv-site/bin/pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	.venv-site/bin/mkdocs serve
 
 # The oldest versions that pyproject.toml allows for parsing, with the tests that need no more.
 FLOOR = numpy==1.26.* pillow==10.3.* onnxruntime==1.18.* pyyaml==6.0.1 rich==13.7.* scipy==1.11.4 shtab==1.7.* \
@@ -43,4 +52,4 @@ python:
 	@$(PYTHON) -c 'import venv, ensurepip' || (echo "$(PYTHON) has no venv; on Debian: apt install python3-venv"; exit 1)
 
 clean:
-	rm -rf .venv .venv-test .venv-floor .venv-audit demo build src/*.egg-info
+	rm -rf .venv .venv-test .venv-floor .venv-site .venv-audit demo build src/*.egg-info

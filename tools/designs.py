@@ -1,9 +1,9 @@
 """Train, export, measure and time what configs/designs compares, and print the table.
 
-    designs.py DILATED.ckpt [--rows skip_half,dilated_3] [--output runs/designs]
+    designs.py DILATED [--rows skip_half,dilated_3] [--output runs/designs]
 
-A row is one file of configs/designs and a longest side. Each network begins as what DILATED has become, but those that
-say ImageNet; it is measured in fp32 on four val splits, in percent, and timed in 8 bits by ``ssnan bench`` on one
+A row is one file of configs/designs and a longest side. Each network begins as what DILATED, weights of dilated_3.yaml's
+network, has become, but those that say ImageNet; it is measured in fp32 on four val splits, in percent, and timed in 8 bits by ``ssnan bench`` on one
 photo, network alone, in milliseconds. Rows that are done are not done again; times are taken at the end, in one go.
 """
 
@@ -30,6 +30,7 @@ ROWS = {
     "skip_half": 417,
     "skip_half_353": 353,
     "skip_half_321": 321,
+    "edge_half": 417,
     "skip_short": 417,
     "skip_imagenet": 417,
     "lite0_imagenet": 417,
@@ -43,15 +44,22 @@ def train(design: str, dilated: Path, output: Path) -> Path:
     configs = [
         part for name in ("ingredients/sets", "designs/base", f"designs/{design}") for part in ("--config", name)
     ]
-    start = []
-    if not design.endswith("imagenet"):
-        weights = output / "start.safetensors"
-        output.mkdir(parents=True, exist_ok=True)
-        take_over = ["python", "tools/skip_start.py", str(dilated), str(CONFIGS / f"{design}.yaml"), "data/ccp-lip"]
-        subprocess.run([*take_over, "-o", str(weights)], check=True)
-        start = ["--model.start_from", str(weights)]
+    start = [] if design.endswith("imagenet") else ["--model.start_from", str(started(design, dilated, output))]
     subprocess.run(["ssnan", "train", *configs, "--output", str(output), *start], check=True)
     return last
+
+
+def started(design: str, dilated: Path, output: Path) -> Path:
+    """Weights of a design that are those of ``dilated``, as far as it can take them over."""
+    output.mkdir(parents=True, exist_ok=True)
+    weights = output / "start.safetensors"
+    without_edges = CONFIGS / f"{design.replace('edge', 'skip')}.yaml"
+    take_over = ["python", "tools/skip_start.py", str(dilated), str(without_edges), "data/ccp-lip", "-o", str(weights)]
+    subprocess.run(take_over, check=True)
+    if design.startswith("edge"):
+        add_edges = ["python", "tools/edge_start.py", str(weights), str(CONFIGS / f"{design}.yaml"), "-o", str(weights)]
+        subprocess.run(add_edges, check=True)
+    return weights
 
 
 def exported(row: str, checkpoint: Path) -> Path:
@@ -85,7 +93,7 @@ def milliseconds(model: Path, photo: Path) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("dilated", type=Path)
+    parser.add_argument("dilated", type=Path, help="checkpoint or .safetensors file")
     parser.add_argument("--rows", type=lambda text: tuple(text.split(",")), default=tuple(ROWS))
     parser.add_argument("--photo", type=Path, default=Path("examples/grace_hopper.jpg"))
     parser.add_argument("-o", "--output", type=Path, default=Path("runs/designs"))

@@ -1,13 +1,14 @@
 """A network with a skip, with fewer scales or fewer blocks, that starts as what a dilated one has become.
 
-    skip_start.py DILATED.ckpt CONFIG.yaml DATASET -o START.safetensors
+    skip_start.py DILATED CONFIG.yaml DATASET -o START.safetensors
 
 The weights of :class:`ssnan.models.SkipBackbone` fit as they are: a dilated stage computes at every position what
 the strided one computes at its own. The classifier is factored through the ``width`` channels of the skip: the
 directions of the stage's features that move the class scores most, measured on pictures of DATASET. Each takes two
 channels, y and −y, of which the rectifiers pass one; the skip itself starts small. The aggregation keeps what it
 has learned about the scales that stay. Of a shorter backbone the blocks that it has begin as the first of the
-longer's. CONFIG is the recipe of the new network; give START as its ``model.start_from``.
+longer's. DILATED is a checkpoint, or a .safetensors file, of the network that --of describes; CONFIG is the recipe of
+the new network; give START as its ``model.start_from``.
 """
 
 from __future__ import annotations
@@ -21,11 +22,12 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ssnan.data.layouts import open_split
+from ssnan.labels import LIP
 from ssnan.models import SSNAN, SkipBackbone
 from ssnan.models.building import build_network
 from ssnan.models.pyramid import resized
+from ssnan.models.weights import read_network
 from ssnan.parsing.preprocessing import Preprocessing
-from ssnan.training.checkpoint import read_task
 
 
 def network_of(config: Path, num_classes: int) -> SSNAN:
@@ -96,11 +98,12 @@ def main() -> None:
     parser.add_argument("config", type=Path)
     parser.add_argument("dataset", type=Path)
     parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--of", type=Path, default=Path("src/ssnan/configs/designs/dilated_3.yaml"), metavar="CONFIG")
     parser.add_argument("--longest-side", type=int, default=321)
     parser.add_argument("--count", type=int, default=40, help="pictures measured (40)")
     options = parser.parse_args()
-    task = read_task(options.dilated)
-    dilated, student = task.network.eval(), network_of(options.config, len(task.label_set))
+    dilated, student = (network_of(config, len(LIP)).eval() for config in (options.of, options.config))
+    dilated.load_state_dict(read_network(options.dilated))
     known = dilated.backbone.features.state_dict()
     student.backbone.features.load_state_dict({key: known[key] for key in student.backbone.features.state_dict()})
     if isinstance(student.backbone, SkipBackbone):
