@@ -24,7 +24,7 @@ def write_run(folder, hits, label_set=LIP, **changes):
     values = {
         "label_set": label_set.as_dict(), "validation": "ccp-lip val", "pictures": 3, "parameters": 9_000_000,
         "flops_321": 26_100_000_000, "seconds_321": 0.25, "joint_distance": 0.002, "images_seen": 640, "minutes": 2.5,
-        **numbers(confusion(hits), LIP),
+        **numbers(confusion(hits), LIP), "structure": {"limb_pairs": 253, "limb_pairs_exchanged": 10 + hits},
     }  # fmt: skip
     (folder / "results.json").write_text(json.dumps(values | changes))
     return folder
@@ -50,6 +50,9 @@ def test_mean_and_spread_over_seeds_by_hand(runs):
     assert second[head.index("GFLOPs at 321 × 321")] == "26.1"
     assert second[head.index("Seconds at 321 × 321")].startswith("0.25")
     assert second[head.index("Joint distance × 1000")] == "2.00 ± 0.00"
+    assert second[head.index("Limb pairs, exchanged")] == "253.00 ± 0.00, 15.00 ± 1.41"
+    assert first[head.index("Limb IoU")] == "–"  # nobody's limbs are in these confusion matrices
+    assert first[head.index("Calibration error, %")] == "–"
 
 
 def test_per_class_is_in_the_order_of_the_paper_and_absent_classes_are_dashes(runs):

@@ -1,4 +1,4 @@
-"""Overall accuracy, mean accuracy, mean IoU and the per-class row."""
+"""Overall accuracy, mean accuracy, mean IoU, the per-class row; limbs exchanged, joints, calibration."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ def run(options: argparse.Namespace) -> int:
         return complain(str(error), FAILED)
     try:
         samples = (folder[index] for index in track(range(len(folder)), "measuring", console=Console(stderr=True)))
-        confusion = evaluate(parser, samples, folder.label_set)
+        confusion, structure = evaluate(parser, samples, folder.label_set)
     except ValueError as error:
         return complain(str(error), FAILED)
-    measured = numbers(confusion, folder.label_set)
+    measured = numbers(confusion, folder.label_set) | {"structure": structure.numbers()}
     print(f"{options.model} on {len(folder)} pictures of {options.data} ({options.split})")
     for table in tables(measured, parser.label_set):
         Console().print(table)

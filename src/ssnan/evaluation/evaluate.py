@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from statistics import mean
+from typing import Any, NamedTuple
 
 import numpy as np
 from rich.table import Table
@@ -19,13 +20,21 @@ from ssnan.evaluation.metrics import (
     merged,
     person_groups,
 )
+from ssnan.evaluation.structure import Structure
 from ssnan.labels import LIP, LabelSet
 from ssnan.parsing.card import ModelCard
 from ssnan.parsing.parser import Parser
 
 
-def evaluate(parser: Parser, samples: Iterable[Sample], label_set: LabelSet) -> Confusion:
-    """One confusion matrix over all samples, at the pictures' own sizes.
+class Measured(NamedTuple):
+    """What samples add up to, at the pictures' own sizes."""
+
+    confusion: Confusion
+    structure: Structure
+
+
+def evaluate(parser: Parser, samples: Iterable[Sample], label_set: LabelSet) -> Measured:
+    """Parse every sample and compare.
 
     Args:
         label_set: of the samples; its classes are the parser's, its sets its own.
@@ -40,28 +49,36 @@ def evaluate(parser: Parser, samples: Iterable[Sample], label_set: LabelSet) -> 
             f"{parser.label_set.name!r} with {len(parser.label_set)}"
         )
     total: Confusion = np.zeros((len(label_set) + len(label_set.sets), len(label_set)), dtype=np.int64)
+    structure = Structure(label_set)
     for sample in samples:
+        result = parser(sample.image)
         try:
-            total += confusion_matrix(sample.labels, parser(sample.image).labels, label_set)
+            total += confusion_matrix(sample.labels, result.labels, label_set)
         except ValueError as error:
             raise ValueError(f"{sample.id}: {error}") from None
-    return total
+        structure.add(sample.labels, result.labels, result.confidence)
+    return Measured(total, structure)
 
 
 def numbers(confusion: Confusion, label_set: LabelSet) -> dict[str, Any]:
     """All numbers of a confusion matrix as plain values, for JSON.
 
     ``present`` averages over the classes that the ground truth holds; ``all`` counts a class that
-    was only predicted as 0. ``person`` knows two classes; ``merged`` is background / hair / skin /
-    clothes, for LIP alone. ``sets`` is the share of each set's pixels whose prediction lies in it.
+    was only predicted as 0; ``limb_iou`` is the mean over classes with a side. ``person`` knows two
+    classes; ``merged`` is background / hair / skin / clothes, for LIP alone. ``sets`` is the share
+    of each set's pixels whose prediction lies in it.
     """
     sets = label_set.sets
     person = merged(confusion, person_groups(label_set), sets)
-    values = {
+    values: dict[str, Any] = {
         "present": Score.of_present(confusion, sets).as_dict(label_set),
         "all": Score.of(confusion, sets).as_dict(label_set),
         "person": Score.of_present(person).as_dict(PERSON),
     }
+    if label_set.flip_pairs:
+        limbs = values["present"]["iou"]
+        found = [limbs[label_set.classes[i]] for pair in label_set.flip_pairs for i in pair]
+        values["limb_iou"] = mean(present) if (present := [one for one in found if one is not None]) else None
     if label_set.agrees_with(LIP):
         values["merged"] = Score.of_present(merged(confusion, LIP_GROUPS, sets)).as_dict(LIP_MERGED)
     for one, row in zip(sets, confusion[len(label_set) :], strict=True):
@@ -75,6 +92,8 @@ def record(card: ModelCard, dataset: str, measured: dict[str, Any]) -> None:
     summary = {key: round(measured["present"][key], 4) for key in ("overall_accuracy", "mean_accuracy", "mean_iou")}
     summary["iou"] = {name: None if v is None else round(v, 4) for name, v in measured["present"]["iou"].items()}
     summary["iou_person"] = round(measured["person"]["iou"]["person"], 4)
+    if measured["structure"]["limb_pairs"]:
+        summary |= {name: measured["structure"][name] for name in ("limb_pairs", "limb_pairs_exchanged")}
     if "merged" in measured:
         summary["mean_iou_merged"] = round(measured["merged"]["mean_iou"], 4)
     card.about.setdefault("measured", {})[dataset] = summary
@@ -107,6 +126,7 @@ def tables(measured: dict[str, Any], label_set: LabelSet) -> list[Table]:
         people.add_column(name, justify="right")
     people.add_row(*map(_percent, [*measured["person"]["iou"].values(), measured["person"]["mean_iou"]]))
     result.append(people)
+    result.append(_structure(measured))
     if "sets" in measured:
         sets = Table(title="pixels of sets of classes whose prediction lies in the set")
         sets.add_column("Set")
@@ -115,6 +135,20 @@ def tables(measured: dict[str, Any], label_set: LabelSet) -> list[Table]:
             sets.add_row(name, _percent(share))
         result.append(sets)
     return result
+
+
+def _structure(measured: dict[str, Any]) -> Table:
+    found = measured["structure"]
+    table = Table(title="structure: limbs, joints of the decided map, calibration")
+    for name in ("Limb IoU", "Limb pairs", "exchanged", "Joint offset, %", "Joints missed, %", "Calibration error, %"):
+        table.add_column(name, justify="right")
+    table.add_row(
+        _percent(measured.get("limb_iou")),
+        str(found["limb_pairs"]),
+        str(found["limb_pairs_exchanged"]),
+        *(_percent(found[name]) for name in ("hard_joint_offset", "hard_joints_missed", "calibration_error")),
+    )
+    return table
 
 
 def _percent(value: float | None) -> str:

@@ -86,6 +86,10 @@ def summary(systems: Sequence[System]) -> list[Row]:
     merged = any("merged" in run for system in systems for run in system.runs)
     head += ["Mean IoU, merged"] if merged else []
     head += [
+        "Limb IoU",
+        "Limb pairs, exchanged",
+        "Offset of decided joints, %",
+        "Calibration error, %",
         "Joint distance × 1000",
         "Joint offset, %",
         "Joints missed, %",
@@ -100,6 +104,9 @@ def summary(systems: Sequence[System]) -> list[Row]:
         row = [system.name, str(len(system.runs))]
         row += [system.percent("present", key) for key in ("overall_accuracy", "mean_accuracy", "mean_iou")]
         row += [system.percent("merged", "mean_iou")] if merged else []
+        limbs = [system.number("structure", name) for name in ("limb_pairs", "limb_pairs_exchanged")]
+        row += [system.percent("limb_iou"), ", ".join(limbs)]
+        row += [system.percent("structure", name) for name in ("hard_joint_offset", "calibration_error")]
         row.append(system.number("joint_distance", factor=1000.0))
         row += [system.percent("joint_offset"), system.percent("joints_missed")]
         row.append(f"{system.runs[0]['parameters'] / 1e6:.1f}")

@@ -107,9 +107,8 @@ def compress(card: ModelCard, precision: str, data: Sequence[Path]) -> tuple[Mod
 
     def mean_iou(engine: str, weights: Path) -> float:
         parser = Parser(ENGINES[engine](weights, None), card.label_set, card.preprocessing)
-        return Score.of_present(
-            evaluate(parser, (check[i] for i in range(len(check))), check.label_set), check.label_set.sets
-        ).mean_iou
+        measured = evaluate(parser, (check[i] for i in range(len(check))), check.label_set)
+        return Score.of_present(measured.confusion, check.label_set.sets).mean_iou
 
     full = card.weights()
     best = mean_iou("onnxruntime", full)

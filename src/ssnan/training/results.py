@@ -45,6 +45,7 @@ def write_results(trainer: Trainer, task: ParsingTask, data: ParsingData, best: 
         "threads": torch.get_num_threads(),
         **{name: logged.get(f"val/{name}") for name in ("joint_distance", "joint_offset", "joints_missed")},
         **numbers(task.validated, task.validation_labels),
+        "structure": task.validated_structure,
     }
     path = best.parent.parent / RESULTS
     if trainer.is_global_zero:

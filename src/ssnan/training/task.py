@@ -20,6 +20,7 @@ from ssnan.data.folder import Sample
 from ssnan.data.layouts import label_set_of
 from ssnan.errors import UserError
 from ssnan.evaluation.metrics import LIP_GROUPS, Confusion, Score, merged, person_groups, rows_of
+from ssnan.evaluation.structure import Structure
 from ssnan.labels import LIP
 from ssnan.losses import JointForm, JointMeasure, ParsingLoss, median_frequency_weights
 from ssnan.losses.joints import found, joint_distance, label_centers, soft_centers
@@ -69,10 +70,12 @@ class ParsingTask(LightningModule):
 
     Attributes:
         validated: confusion matrix of the last validation.
+        validated_structure: what :class:`ssnan.evaluation.structure.Structure` says of it.
         validation_labels: the label set, with the sets of the validation pictures.
     """
 
     validated: Confusion
+    validated_structure: dict[str, Any]
     rows: Tensor
 
     def __init__(
@@ -129,6 +132,7 @@ class ParsingTask(LightningModule):
         self.forward_in_training = torch.compile(network.forward) if compiled else network.forward
         self.validation_labels = self.label_set
         self.confusion = self._empty_confusion()
+        self.structure = Structure(self.validation_labels)
 
     def setup(self, stage: str) -> None:
         """Learn which sets of classes the data have, and load initial weights. A resumed run overwrites
@@ -136,6 +140,7 @@ class ParsingTask(LightningModule):
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         self.validation_labels = replace(self.label_set, sets=data.val_folder.label_set.sets)
         self.confusion = self._empty_confusion().to(self.device)
+        self.structure = Structure(self.validation_labels)
         if stage != "fit":
             return
         self.criterion.label_set = replace(self.label_set, sets=data.label_set.sets)
@@ -178,10 +183,15 @@ class ParsingTask(LightningModule):
     def validation_step(self, sample: Sample, batch_idx: int) -> None:
         scores = self.scores_at_own_size(sample)
         labels = torch.as_tensor(sample.labels, device=self.device).long()[None]
-        self.confusion.update(scores.argmax(dim=1), self.rows[labels])
+        probabilities = scores.softmax(dim=1)
+        confidence, predicted_labels = probabilities[0].max(dim=0)
+        self.confusion.update(predicted_labels[None], self.rows[labels])
+        self.structure.add(
+            sample.labels, predicted_labels.to(torch.uint8).cpu().numpy(), confidence.float().cpu().numpy()
+        )
         if self.label_set.regions:
             truth, known = label_centers(labels, self.validation_labels)
-            predicted = soft_centers(scores.softmax(dim=1), known, self.label_set.regions)
+            predicted = soft_centers(probabilities, known, self.label_set.regions)
             hit = truth.present & found(predicted, truth)
             offsets = (predicted.position - truth.position).norm(dim=2)
             self.log("val/joint_distance", joint_distance(predicted, truth).mean(), batch_size=1, sync_dist=True)
@@ -195,6 +205,11 @@ class ParsingTask(LightningModule):
         confusion = self.confusion.compute().cpu().numpy()[:, : len(self.label_set)]
         self.validated = confusion
         self.confusion.reset()
+        self.validated_structure = self.structure.numbers()
+        self.structure = Structure(self.validation_labels)
+        for name, value in self.validated_structure.items():
+            if value is not None:
+                self.log(f"val/{name}", float(value), sync_dist=True)
         score = Score.of_present(confusion, sets)
         self.log("val/mean_iou", score.mean_iou, prog_bar=True)
         self.log("val/mean_accuracy", score.mean_accuracy)

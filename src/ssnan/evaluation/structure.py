@@ -1,0 +1,109 @@
+"""What a mean IoU does not show: limbs that carry the other side's name, the joints of the decided map, and whether
+the model is right as often as it says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssnan.labels import LabelSet
+
+FOUND_SHARE = 0.1
+"""Share of a true region's pixels that a prediction must give it to have found its joint, as the joint loss has it."""
+
+BINS = 15
+"""Of confidence, equally wide (Guo et al., On Calibration of Modern Neural Networks, ICML 2017)."""
+
+
+@dataclass
+class Structure:
+    """Sums over pictures; :meth:`numbers` is what they say.
+
+    Attributes:
+        label_set: of the true maps.
+        pairs: pairs of limbs (classes that trade places in a mirror) of which the truth has one at least.
+        exchanged: pairs of which most of a true limb carries the other side's name.
+        offsets: distance of every joint found from the true one, in shares of the picture's sides.
+        missed: true joints that the prediction has not.
+        bins: pixels, sum of their confidence, and how many are right, by confidence, (BINS, 3).
+    """
+
+    label_set: LabelSet
+    pairs: int = 0
+    exchanged: int = 0
+    offsets: list[float] = field(default_factory=list)
+    missed: int = 0
+    bins: NDArray[np.float64] = field(default_factory=lambda: np.zeros((BINS, 3)))
+
+    def add(
+        self, truth: NDArray[np.uint8], predicted: NDArray[np.uint8], confidence: NDArray[np.float32] | None = None
+    ) -> None:
+        """Count one picture.
+
+        Args:
+            truth: mask values of the label set, (H, W).
+            predicted: class ids, (H, W).
+            confidence: probability of each, if it is known, (H, W).
+        """
+        self._count_limbs(truth, predicted)
+        self._measure_joints(truth, predicted)
+        if confidence is not None:
+            judged = truth < len(self.label_set)
+            bins = np.minimum((confidence[judged] * BINS).astype(np.int64), BINS - 1)
+            right = truth[judged] == predicted[judged]
+            for column, weights in enumerate((np.ones(len(bins)), confidence[judged], right)):
+                self.bins[:, column] += np.bincount(bins, weights, minlength=BINS)
+
+    def _count_limbs(self, truth: NDArray[np.uint8], predicted: NDArray[np.uint8]) -> None:
+        for pair in self.label_set.flip_pairs:
+            wrong = []
+            for own, other in (pair, pair[::-1]):
+                limb = truth == own
+                if limb.any():
+                    wrong.append(np.count_nonzero(predicted[limb] == other) > limb.sum() / 2)
+            self.pairs += bool(wrong)
+            self.exchanged += any(wrong)
+
+    def _measure_joints(self, truth: NDArray[np.uint8], predicted: NDArray[np.uint8]) -> None:
+        regions = np.zeros((len(self.label_set), len(self.label_set.regions)), dtype=np.int64)
+        for index, region in enumerate(self.label_set.regions):
+            regions[list(region.class_ids), index] = 1
+        member = self.label_set.membership.astype(np.int64)
+        inside, size = member @ regions, member.sum(axis=1, keepdims=True)
+        wholly = (inside == size) & (size > 0)
+        known = ((inside == 0) | wholly).all(axis=1) & (size[:, 0] > 0)
+        counts = known[truth]
+        for index in range(regions.shape[1]):
+            true = (wholly & known[:, None])[truth, index]
+            if true.any():
+                given = (regions[predicted, index] > 0) & counts
+                if given.sum() >= FOUND_SHARE * true.sum():
+                    self.offsets.append(float(np.hypot(*(_center(given) - _center(true)))))
+                else:
+                    self.missed += 1
+
+    def numbers(self) -> dict[str, Any]:
+        """Plain values for JSON; None where there is nothing to tell.
+
+        ``limb_pairs`` and how many of them are ``limb_pairs_exchanged``; ``hard_joint_offset``, the mean over joints
+        found, and ``hard_joints_missed``, a share of all; ``calibration_error``, the mean gap between confidence and
+        accuracy, weighted by pixels.
+        """
+        pixels, confidence, right = self.bins.T
+        joints = len(self.offsets) + self.missed
+        return {
+            "limb_pairs": self.pairs,
+            "limb_pairs_exchanged": self.exchanged,
+            "hard_joint_offset": float(np.mean(self.offsets)) if self.offsets else None,
+            "hard_joints_missed": self.missed / joints if joints else None,
+            "calibration_error": float(np.abs(right - confidence).sum() / pixels.sum()) if pixels.any() else None,
+        }
+
+
+def _center(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Mean (y, x) of the pixels, 0 at the first row or column and 1 at the last, as Eq. 4's joints."""
+    sides = np.maximum(np.array(mask.shape) - 1, 1)
+    return np.array([places.mean() for places in np.nonzero(mask)]) / sides
