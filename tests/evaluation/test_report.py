@@ -7,7 +7,7 @@ import pytest
 from ssnan.commands import main
 from ssnan.evaluation import paper
 from ssnan.evaluation.evaluate import numbers
-from ssnan.evaluation.report import ReportError, markdown, per_class, read_systems, summary
+from ssnan.evaluation.report import ReportError, markdown, paired, per_class, read_systems, summary
 from ssnan.labels import LIP, PASCAL_PERSON_PART
 
 
@@ -99,3 +99,43 @@ def test_the_paper_s_rows_average_to_its_printed_means():
 
 def test_markdown():
     assert markdown([["a", "b"], ["1", "2"]]) == "| a | b |\n| --- | ---: |\n| 1 | 2 |"
+
+
+def test_paired_differences_by_hand(tmp_path):
+    """Three seeds of two systems, hits of hair seed by seed; the second system gains 0.1, 0.2 and 0.3 of its IoU."""
+    for seed, hits in enumerate((4, 5, 6)):
+        write_run(tmp_path / "base" / f"seed{seed}", hits, seed=seed)
+        write_run(tmp_path / "other" / f"seed{seed}", hits + seed + 1, seed=seed)
+    write_run(tmp_path / "other" / "seed7", 9, seed=7)  # of which the base has none
+    head, row = paired(read_systems([tmp_path / "base", tmp_path / "other"]))
+    gains = [
+        100 * (after - before)
+        for before, after in (
+            [(h / 10 + 100 / (110 - h)) / 2 for h in (hits, hits + seed + 1)] for seed, hits in enumerate((4, 5, 6))
+        )
+    ]
+    assert row[:2] == ["other", "3"]
+    assert row[head.index("Mean IoU")] == f"{np.mean(gains):+.2f} ± {np.std(gains, ddof=1) / np.sqrt(3):.2f}"
+    assert row[head.index("over pictures")] == "–"  # nobody wrote pictures.json
+    assert row[head.index("Limb pairs exchanged")] == "+2.00 ± 0.58"
+
+
+def test_the_bootstrap_over_pictures(tmp_path):
+    """The base finds 5 of 10 pixels in every picture; another one more in each, or two in every second."""
+
+    def pictures(gain):
+        return {str(i): [[5 + gain(i), 50], [10, 50], [5 + gain(i), 55 - gain(i)]] for i in range(40)}
+
+    for name, gain in (("base", lambda i: 0), ("each", lambda i: 1), ("some", lambda i: 2 * (i % 2))):
+        folder = write_run(tmp_path / name / "seed0", 5, seed=0)
+        (folder / "pictures.json").write_text(json.dumps(pictures(gain)))
+    head, each, some = paired(read_systems([tmp_path / "base", tmp_path / "each", tmp_path / "some"]))
+    low, high = map(float, each[head.index("over pictures")].split(" … "))
+    iou = [(hits / 10 + 50 / (60 - hits)) / 2 for hits in (5, 6)]
+    assert low == high == pytest.approx(100 * (iou[1] - iou[0]), abs=0.005)
+    low, high = map(float, some[head.index("over pictures")].split(" … "))
+    assert 0 < low < 100 * (iou[1] - iou[0]) < high
+
+
+def test_one_system_is_beside_nobody(runs):
+    assert paired(read_systems([runs / "neural"])) == []

@@ -46,6 +46,25 @@ def confusion_matrix(truth: NDArray[np.uint8], predicted: NDArray[np.uint8], lab
     return np.bincount(rows * count + predicted[valid], minlength=total * count).reshape(total, count)
 
 
+def class_counts(confusion: Confusion, sets: Sequence[ClassSet] = ()) -> NDArray[np.int64]:
+    """Pixels of each class that are hit, true, and predicted, (3, C): all that its IoU takes.
+
+    A pixel of a set counts as predicted where the prediction is not in the set, since that is surely wrong;
+    otherwise nobody knows, and it does not count.
+    """
+    count = confusion.shape[1]
+    classes, unsure = confusion[:count], confusion[count:]
+    inside = _inside(unsure, sets)
+    predicted = classes.sum(axis=0) + unsure.sum(axis=0, where=~inside)
+    return np.stack([np.diag(classes), classes.sum(axis=1), predicted])
+
+
+def iou_of(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """IoU of every class, (…, C), from :func:`class_counts`, (…, 3, C); NaN where the truth has none."""
+    hits, true, predicted = np.moveaxis(counts, -2, 0)
+    return np.where(true > 0, _ratio(hits, true + predicted - hits), np.nan)
+
+
 @dataclass(frozen=True)
 class Score:
     """What the paper's tables report, as fractions; classes that never occur, neither in the truth
@@ -68,15 +87,9 @@ class Score:
         accuracy. In a class's IoU it is a false positive if that class was predicted and is not in
         the set; otherwise nobody knows, and it does not count.
         """
-        count = confusion.shape[1]
-        classes, unsure = confusion[:count], confusion[count:]
-        hits = np.diag(classes).astype(float)
-        inside = np.zeros(unsure.shape, dtype=np.bool_)
-        for row, one in zip(inside, sets, strict=True):
-            row[list(one.class_ids)] = True
-        true = classes.sum(axis=1)
-        predicted = classes.sum(axis=0) + unsure.sum(axis=0, where=~inside)
-        right = hits.sum() + unsure.sum(where=inside)
+        hits, true, predicted = class_counts(confusion, sets)
+        unsure = confusion[confusion.shape[1] :]
+        right = hits.sum() + unsure.sum(where=_inside(unsure, sets))
         iou = _ratio(hits, true + predicted - hits)
         accuracy = _ratio(hits, true)
         return cls(
@@ -131,6 +144,14 @@ def merged(confusion: Confusion, groups: NDArray[np.int64], sets: Sequence[Class
     of_sets = [member[one.class_ids[0]] * sure for one, sure in zip(sets, certain, strict=True)]
     rows = np.concatenate([member, np.reshape(of_sets, (-1, member.shape[1]))]).astype(np.int64)
     return rows.T @ confusion @ member
+
+
+def _inside(unsure: Confusion, sets: Sequence[ClassSet]) -> NDArray[np.bool_]:
+    """Whether each class is in each set, (S, C)."""
+    inside = np.zeros(unsure.shape, dtype=np.bool_)
+    for row, one in zip(inside, sets, strict=True):
+        row[list(one.class_ids)] = True
+    return inside
 
 
 def _ratio(part: NDArray[Any], whole: NDArray[Any]) -> NDArray[np.float64]:

@@ -11,11 +11,17 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+import numpy as np
+
 from ssnan.errors import UserError
 from ssnan.evaluation import paper
+from ssnan.evaluation.metrics import iou_of
 from ssnan.labels import LIP, PASCAL_PERSON_PART, LabelSet
 
-RESULTS = "results.json"
+RESULTS, PICTURES = "results.json", "pictures.json"
+
+DRAWS = 1000
+"""Of the pictures, with replacement, for an interval."""
 
 Row = list[str]
 
@@ -129,6 +135,64 @@ def per_class(systems: Sequence[System]) -> list[Row]:
     return rows
 
 
+def paired(systems: Sequence[System]) -> list[Row]:
+    """Each system beside the first, seed by seed, under a head: the mean difference, its standard error over the seeds,
+    and the interval of 95 % that a bootstrap over the pictures gives. Empty where no seed is shared."""
+    base = systems[0]
+    rows = [["System", f"beside {base.name}: seeds", "Mean IoU", "over pictures", "Limb IoU", "Limb pairs exchanged"]]
+    for system in systems[1:]:
+        pairs = _pairs(base, system)
+        if not pairs:
+            continue
+        cells = [
+            _difference(base, system, pairs, keys, factor)
+            for keys, factor in (
+                (("present", "mean_iou"), 100.0),
+                (("limb_iou",), 100.0),
+                (("structure", "limb_pairs_exchanged"), 1.0),
+            )
+        ]
+        rows.append([system.name, str(len(pairs)), cells[0], _interval(base, system, pairs), *cells[1:]])
+    return rows if len(rows) > 1 else []
+
+
+def _pairs(base: System, other: System) -> list[tuple[int, int]]:
+    """Runs of one seed, by their positions in both systems."""
+    by_seed = {run.get("seed"): index for index, run in enumerate(base.runs)}
+    return [(by_seed[run.get("seed")], i) for i, run in enumerate(other.runs) if run.get("seed") in by_seed]
+
+
+def _difference(
+    base: System, other: System, pairs: Sequence[tuple[int, int]], keys: Sequence[str], factor: float
+) -> str:
+    both = [(_at(base.runs[i], keys), _at(other.runs[j], keys)) for i, j in pairs]
+    found = [factor * (after - before) for before, after in both if before is not None and after is not None]
+    if not found:
+        return "–"
+    return f"{mean(found):+.2f}" + (f" ± {stdev(found) / len(found) ** 0.5:.2f}" if len(found) > 1 else "")
+
+
+def _interval(base: System, other: System, pairs: Sequence[tuple[int, int]]) -> str:
+    counts = [[_pictures(folder) for folder in (base.folders[i], other.folders[j])] for i, j in pairs]
+    if any(one is None for pair in counts for one in pair):
+        return "–"
+    names = sorted(set.intersection(*(set(one) for pair in counts for one in pair)))  # type: ignore[arg-type]
+    stacked = np.array([[[one[name] for name in names] for one in pair] for pair in counts])  # type: ignore[index]
+    random = np.random.default_rng(0)
+    drawn = random.integers(len(names), size=(DRAWS, len(names)))
+    differences = []
+    for pictures in drawn:
+        mean_iou = np.nanmean(iou_of(stacked[:, :, pictures].sum(axis=2)), axis=-1)
+        differences.append(100 * (mean_iou[:, 1] - mean_iou[:, 0]).mean())
+    low, high = np.percentile(differences, (2.5, 97.5))
+    return f"{low:+.2f} … {high:+.2f}"
+
+
+def _pictures(folder: Path) -> dict[str, Any] | None:
+    path = folder / PICTURES
+    return json.loads(path.read_text()) if path.is_file() else None
+
+
 def published(label_set: LabelSet) -> dict[str, list[Row]]:
     """The paper's own tables for a label set, title to rows; empty where it has none."""
     if label_set == LIP:
@@ -155,11 +219,14 @@ def published(label_set: LabelSet) -> dict[str, list[Row]]:
 
 
 def write(systems: Sequence[System], output: Path) -> Path:
-    """Write ``report.md``, ``summary.csv`` and ``per_class.csv`` into ``output``; returns the first."""
+    """Write ``report.md``, ``summary.csv``, ``per_class.csv`` and, of runs that share seeds, ``paired.csv`` into
+    ``output``; returns the first."""
     output.mkdir(parents=True, exist_ok=True)
     first = systems[0].runs[0]
     label_set = LabelSet.from_dict(first["label_set"])
     measured = {"summary": summary(systems), "per_class": per_class(systems)}
+    if differences := paired(systems):
+        measured["paired"] = differences
     for name, rows in measured.items():
         with (output / f"{name}.csv").open("w", newline="") as file:
             csv.writer(file).writerows(rows)
@@ -170,6 +237,11 @@ def write(systems: Sequence[System], output: Path) -> Path:
         "IoU of each class:",
         markdown(measured["per_class"]),
     ]
+    if differences:
+        parts += [
+            "Seed by seed: mean difference ± its standard error over the seeds; 95 % of a bootstrap over the pictures:",
+            markdown(differences),
+        ]
     for title, rows in published(label_set).items():
         parts += [f"{title}:", markdown(rows)]
     report = output / "report.md"

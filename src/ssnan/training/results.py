@@ -1,4 +1,4 @@
-"""``results.json``: what a finished run reached and what it cost."""
+"""``results.json``: what a finished run reached and what it cost; ``pictures.json``, the counts of each picture."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ssnan.data.datamodule import ParsingData
 from ssnan.evaluation.evaluate import numbers
-from ssnan.evaluation.report import RESULTS
+from ssnan.evaluation.report import PICTURES, RESULTS
 from ssnan.models import ParsingNetwork
 from ssnan.training.task import ParsingTask, pictures_per_step
 
@@ -50,6 +50,7 @@ def write_results(trainer: Trainer, task: ParsingTask, data: ParsingData, best: 
     path = best.parent.parent / RESULTS
     if trainer.is_global_zero:
         path.write_text(json.dumps(results, indent=2) + "\n")
+        path.with_name(PICTURES).write_text(json.dumps(task.validated_pictures) + "\n")
     return path
 
 

@@ -19,7 +19,16 @@ from torchmetrics.classification import MulticlassConfusionMatrix
 from ssnan.data.folder import Sample
 from ssnan.data.layouts import label_set_of
 from ssnan.errors import UserError
-from ssnan.evaluation.metrics import LIP_GROUPS, Confusion, Score, merged, person_groups, rows_of
+from ssnan.evaluation.metrics import (
+    LIP_GROUPS,
+    Confusion,
+    Score,
+    class_counts,
+    confusion_matrix,
+    merged,
+    person_groups,
+    rows_of,
+)
 from ssnan.evaluation.structure import Structure
 from ssnan.labels import LIP
 from ssnan.losses import JointForm, JointMeasure, ParsingLoss, median_frequency_weights
@@ -71,11 +80,14 @@ class ParsingTask(LightningModule):
     Attributes:
         validated: confusion matrix of the last validation.
         validated_structure: what :class:`ssnan.evaluation.structure.Structure` says of it.
+        validated_pictures: :func:`ssnan.evaluation.metrics.class_counts` of each of its pictures, by name; of one
+            process where there are several.
         validation_labels: the label set, with the sets of the validation pictures.
     """
 
     validated: Confusion
     validated_structure: dict[str, Any]
+    validated_pictures: dict[str, list[list[int]]]
     rows: Tensor
 
     def __init__(
@@ -133,6 +145,7 @@ class ParsingTask(LightningModule):
         self.validation_labels = self.label_set
         self.confusion = self._empty_confusion()
         self.structure = Structure(self.validation_labels)
+        self.pictures: dict[str, list[list[int]]] = {}
 
     def setup(self, stage: str) -> None:
         """Learn which sets of classes the data have, and load initial weights. A resumed run overwrites
@@ -186,9 +199,12 @@ class ParsingTask(LightningModule):
         probabilities = scores.softmax(dim=1)
         confidence, predicted_labels = probabilities[0].max(dim=0)
         self.confusion.update(predicted_labels[None], self.rows[labels])
-        self.structure.add(
-            sample.labels, predicted_labels.to(torch.uint8).cpu().numpy(), confidence.float().cpu().numpy()
+        decided = predicted_labels.to(torch.uint8).cpu().numpy()
+        self.structure.add(sample.labels, decided, confidence.float().cpu().numpy())
+        counts = class_counts(
+            confusion_matrix(sample.labels, decided, self.validation_labels), self.validation_labels.sets
         )
+        self.pictures[sample.id] = counts.tolist()
         if self.label_set.regions:
             truth, known = label_centers(labels, self.validation_labels)
             predicted = soft_centers(probabilities, known, self.label_set.regions)
@@ -207,6 +223,7 @@ class ParsingTask(LightningModule):
         self.confusion.reset()
         self.validated_structure = self.structure.numbers()
         self.structure = Structure(self.validation_labels)
+        self.validated_pictures, self.pictures = self.pictures, {}
         for name, value in self.validated_structure.items():
             if value is not None:
                 self.log(f"val/{name}", float(value), sync_dist=True)
