@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ssnan.models.aggregation import weighted_sum
 from ssnan.models.backbone import Backbone
-from ssnan.models.heads import LargeFOV, classifier
+from ssnan.models.heads import LargeFOV, classifier, load_fc67, untrained
 from ssnan.models.output import ParsingNetwork, ParsingOutput
 from ssnan.models.pyramid import at_finest, in_order, resized
 
@@ -60,7 +60,7 @@ class Attention(ParsingNetwork):
         return ParsingOutput(weighted_sum(weights, maps), tuple(maps), weights)
 
     def classifier_parameters(self) -> list[nn.Parameter]:
-        return [p for part in (self.head, self.classifier, self.attention) for p in part.parameters()]
+        return untrained(self.head, self.classifier, self.attention)
 
     def load_backbone(self, weights: str) -> None:
-        self.backbone.load(weights)
+        load_fc67(self, self.backbone.load(weights))

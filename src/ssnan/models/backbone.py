@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from ssnan.models.vgg import VGG
-from ssnan.models.weights import downloaded, grown, in_feature_names, read_weights
+from ssnan.models.weights import State, downloaded, grown, in_feature_names, read_weights
 
 
 class _TimmFeatures(nn.Module):
@@ -37,10 +37,13 @@ class _TimmFeatures(nn.Module):
         maps: list[Tensor] = self.features(images)
         return [one.permute(0, 3, 1, 2) for one in maps] if self.channels_last else maps
 
-    def load(self, weights: str) -> None:
+    def load(self, weights: str) -> State:
         """Start from ``weights``: ``timm`` for timm's own (a download), or a file that
         :func:`ssnan.models.weights.read_weights` reads. Stages that were cut off are left out; blocks
         that a shallower network's file lacks are grown, see :func:`ssnan.models.weights.grown`.
+
+        Returns:
+            All of their tensors, for what stands on the backbone.
 
         Raises:
             ValueError: no such file, a tensor is missing or has another shape, or the download fails.
@@ -57,6 +60,7 @@ class _TimmFeatures(nn.Module):
                     f"{weights}: {key} has shape {tuple(state[key].shape)}, {self.name} has {tuple(tensor.shape)}"
                 )
         self.features.load_state_dict({key: state[key] for key in own if key in state}, strict=False)
+        return state
 
 
 class Backbone(_TimmFeatures):

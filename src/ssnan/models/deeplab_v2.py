@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ssnan.models.aggregation import MaximumAggregation
 from ssnan.models.backbone import Backbone
-from ssnan.models.heads import ASPP, ASPPClassifier, LargeFOV, classifier
+from ssnan.models.heads import ASPP, ASPPClassifier, LargeFOV, classifier, load_fc67, untrained
 from ssnan.models.output import ParsingNetwork, ParsingOutput
 from ssnan.models.pyramid import at_finest, in_order, resized
 
@@ -57,7 +57,7 @@ class DeepLabV2(ParsingNetwork):
         return ParsingOutput(merged, tuple(maps))
 
     def classifier_parameters(self) -> list[nn.Parameter]:
-        return list(self.head.parameters())
+        return untrained(self.head)
 
     def load_backbone(self, weights: str) -> None:
-        self.backbone.load(weights)
+        load_fc67(self, self.backbone.load(weights))

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ssnan.models.backbone import Pyramid
-from ssnan.models.heads import FC67, classifier
+from ssnan.models.heads import FC67, classifier, load_fc67, untrained
 from ssnan.models.output import ParsingNetwork, ParsingOutput
 
 
@@ -42,11 +42,10 @@ class FCN8s(ParsingNetwork):
         return ParsingOutput(self.score_8(eighth) + _like(self.double_8(scores), eighth))
 
     def classifier_parameters(self) -> list[nn.Parameter]:
-        new = (self.head, self.score_8, self.score_16, self.double_8, self.double_16)
-        return [parameter for part in new for parameter in part.parameters()]
+        return untrained(self.head, self.score_8, self.score_16, self.double_8, self.double_16)
 
     def load_backbone(self, weights: str) -> None:
-        self.backbone.load(weights)
+        load_fc67(self, self.backbone.load(weights))
 
 
 def _doubling(channels: int) -> nn.ConvTranspose2d:

@@ -16,7 +16,7 @@ from torch.nn.functional import affine_grid, binary_cross_entropy_with_logits, g
 
 from ssnan.labels import LabelSet
 from ssnan.models.backbone import Backbone
-from ssnan.models.heads import LargeFOV, classifier
+from ssnan.models.heads import LargeFOV, classifier, load_fc67, untrained
 from ssnan.models.output import ParsingNetwork, ParsingOutput
 
 Boxes = Float[Tensor, "b n 4"]
@@ -135,11 +135,11 @@ class HAZN(ParsingNetwork):
         backbones = {
             id(p) for net in (self.image_net, self.object_net, self.part_net) for p in net.backbone.parameters()
         }
-        return [parameter for parameter in self.parameters() if id(parameter) not in backbones]
+        return [parameter for parameter in untrained(self) if id(parameter) not in backbones]
 
     def load_backbone(self, weights: str) -> None:
         for net in (self.image_net, self.object_net, self.part_net):
-            net.backbone.load(weights)
+            load_fc67(net, net.backbone.load(weights))
 
     def _zoomed(self, images: Tensor, boxes: Boxes) -> Tensor:
         return zoomed(images, boxes, self.zoom, "bilinear")

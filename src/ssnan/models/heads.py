@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -12,14 +13,19 @@ class FC67(nn.Sequential):
     """VGG's fully connected layers fc6 and fc7 as convolutions, each with ReLU and dropout.
 
     They start as He et al. advise for rectified layers: where no trained fc6 exists, PyTorch's own
-    start makes what comes out six times smaller, and learns as much more slowly.
+    start makes what comes out six times smaller, and learns as much more slowly. :func:`load_fc67` takes VGG's own.
 
     Args:
         channels: of the features read.
         hidden: channels of fc6 and fc7, and so of the result.
         kernel: height and width of fc6; fc7 is 1 × 1.
         dilation: of fc6.
+
+    Attributes:
+        trained: it has begun as a trained network's.
     """
+
+    trained = False
 
     def __init__(self, channels: int, hidden: int, kernel: int, dilation: int = 1) -> None:
         super().__init__(
@@ -34,6 +40,19 @@ class FC67(nn.Sequential):
             if isinstance(layer, nn.Conv2d):
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
                 nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+
+    @torch.no_grad()
+    def load(self, fc6: tuple[Tensor, Tensor], fc7: tuple[Tensor, Tensor]) -> None:
+        """Begin as the layers of these weights and biases, decimated as DeepLab does where they are larger: every
+        n-th channel, and of a kernel evenly spread positions."""
+        first, second = (layer for layer in self if isinstance(layer, nn.Conv2d))
+        channels = _spread(len(fc6[1]), first.out_channels)
+        rows = _spread(fc6[0].shape[-1], first.kernel_size[0])
+        first.weight.copy_(fc6[0][channels][:, :, rows][:, :, :, rows])
+        second.weight.copy_(fc7[0][channels][:, channels])
+        first.bias.copy_(fc6[1][channels])  # type: ignore[union-attr]
+        second.bias.copy_(fc7[1][channels])  # type: ignore[union-attr]
+        self.trained = True
 
 
 class LargeFOV(FC67):
@@ -84,3 +103,33 @@ def sum_of(branches: nn.ModuleList, features: Tensor) -> Tensor:
     for branch in rest:
         total = total + branch(features)
     return total
+
+
+def load_fc67(network: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Let every fc6 and fc7 in ``network`` begin as VGG's, where ``state``, in timm's names, holds those."""
+    names = ("pre_logits.fc1", "pre_logits.fc2")
+    if all(f"{name}.weight" in state for name in names):
+        fc6, fc7 = ((state[f"{name}.weight"], state[f"{name}.bias"]) for name in names)
+        for module in network.modules():
+            if isinstance(module, FC67) and module[0].in_channels == fc6[0].shape[1]:
+                module.load(fc6, fc7)
+
+
+def untrained(*parts: nn.Module) -> list[nn.Parameter]:
+    """Parameters of ``parts`` but those of a trained fc6 and fc7."""
+    trained = {
+        id(parameter)
+        for part in parts
+        for module in part.modules()
+        if isinstance(module, FC67) and module.trained
+        for parameter in module.parameters()
+    }
+    return [parameter for part in parts for parameter in part.parameters() if id(parameter) not in trained]
+
+
+def _spread(count: int, wanted: int) -> Tensor:
+    """``wanted`` positions of ``count``, the first and then evenly spread ones."""
+    if wanted > count:
+        raise ValueError(f"fc6 and fc7: the weights have {count} channels or rows, the network wants {wanted}")
+    step = count // wanted if count % wanted == 0 else (count - 1) // max(1, wanted - 1)
+    return torch.arange(wanted) * step
