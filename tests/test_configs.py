@@ -14,7 +14,7 @@ OVERLAYS = {
     "wild_step2": "wild",
     "small": "skip",
 }
-PARTS = ("step1", "data", "trainer", "trainer_step1", "trainer_step2", "backbone")
+PARTS = ("step1", "data", "trainer", "trainer_step1", "trainer_step2", "backbone", "letter", "letter_step2")
 RECIPES = sorted(
     path for folder in ("bundled", "small", "lip", "pascal_person_part") for path in (CONFIGS / folder).glob("*.yaml")
     if path.stem not in PARTS
@@ -102,3 +102,21 @@ def test_the_paper_s_numbers(dataset, capsys):
     assert (model["momentum"], model["weight_decay"]) == (0.9, 0.0005)
     assert (first["trainer"]["max_epochs"], second["trainer"]["max_epochs"]) == (40, 30)
     assert data["label_set"] == dataset
+
+
+@pytest.mark.parametrize("dataset", ["lip", "pascal_person_part"])
+def test_the_letter_of_the_paper(dataset, capsys):
+    """Section 4.1 and Eq. 4, where the recipes beside it read them otherwise."""
+    folder = CONFIGS / dataset
+    ours = [folder / "ss_nan.yaml"]
+    first = printed([*ours, folder / "letter.yaml"], capsys)
+    second = printed([*ours, *(folder / f"{name}.yaml" for name in ("ss_nan_step2", "letter", "letter_step2"))], capsys)
+    for values in (first, second):
+        assert (values["data"]["batch_size"], values["trainer"]["accumulate_grad_batches"]) == (30, 1)
+        backbone = values["model"]["network"]["init_args"]["backbone"]["init_args"]
+        assert (backbone["name"], backbone["resnet"], backbone["frozen_batch_norm"]) == ("resnet101", "pspnet", False)
+        assert backbone["output_stride"] == 8
+    assert (first["model"]["joint_form"], second["model"]["joint_form"]) == ("none", "product")
+    assert second["model"]["start_from"] == f"{first['output']}/checkpoints/best.ckpt"
+    assert (first["trainer"]["max_epochs"], second["trainer"]["max_epochs"]) == (40, 30)
+    assert second["model"]["backbone_weights"] is None
