@@ -120,13 +120,21 @@ def main() -> None:
         address = server.stdout.readline().split()[0]
         asyncio.run(load(address, images, 2, 3))  # warm
         before = memory(server.pid)
-        print("| clients | answers a second | of ssnan parse | p50 ms | p95 ms | p99 ms | sent away |")
-        print("|---|---|---|---|---|---|---|")
+        print("| clients | answers a second | of ssnan parse | p50 ms | p95 ms | p99 ms | sent away | memory, MB |")
+        print("|---|---|---|---|---|---|---|---|")
         for clients in options.clients:
             rate, times, away = asyncio.run(load(address, images, clients, options.seconds))
             p50, p95, p99 = (1000 * np.percentile(times, share) for share in (50, 95, 99))
             share = f"{100 * rate / plain:.0f} %"
-            print(f"| {clients} | {rate:.1f} | {share} | {p50:.0f} | {p95:.0f} | {p99:.0f} | {away} |", flush=True)
+            cells = [
+                clients,
+                f"{rate:.1f}",
+                share,
+                *(f"{p:.0f}" for p in (p50, p95, p99)),
+                away,
+                f"{memory(server.pid):.0f}",
+            ]
+            print("|", " | ".join(map(str, cells)), "|", flush=True)
         print(f"\nflood of 400 at once: {asyncio.run(flood(address, images[0], 400))}", flush=True)
         print(
             "24 slow clients, and the quick one's seconds among them:",
