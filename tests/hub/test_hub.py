@@ -106,3 +106,11 @@ def test_one_folder_holds_one_model(published, tmp_path, capsys):
     (tmp_path / "other.onnx").write_bytes(b"")
     assert main(["publish", "small", "-o", str(tmp_path)]) == 1
     assert "holds other.onnx already" in capsys.readouterr().err
+
+
+def test_what_cannot_be_read_or_written_is_a_line(tmp_path, capsys):
+    (tmp_path / "file").write_bytes(b"")
+    assert main(["publish", "small", "-o", str(tmp_path / "file" / "x")]) == 1
+    assert main(["publish", "small", "-o", str(tmp_path / "x"), "--about", str(tmp_path / "none.json")]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 2
+    assert not (tmp_path / "x").exists()

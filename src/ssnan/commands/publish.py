@@ -22,9 +22,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     from ssnan.errors import UserError, quoted
 
+    about: dict[str, Any] = {}
+    if options.about is not None:
+        try:
+            about = json.loads(options.about.read_text())
+        except (OSError, ValueError) as error:
+            return complain(f"--about {quoted(options.about)}: {error}", MISUSED)
     try:
         if Path(options.model).suffix == ".ckpt":
-            _checkpoint(options)
+            _checkpoint(options, about)
         else:
             _exported(options)
         print(f"wrote {quoted(options.output)}")
@@ -34,8 +40,8 @@ def run(options: argparse.Namespace) -> int:
             print(f"uploaded to {push(options.output, options.to)}")
     except UserError as error:
         return complain(str(error), FAILED)
-    except (OSError, json.JSONDecodeError) as error:
-        return complain(f"--about {quoted(options.about)}: {error}", MISUSED)
+    except OSError as error:
+        return complain(f"{quoted(options.output)}: {error.strerror}", FAILED)
     except ModuleNotFoundError as error:
         return complain(f"publish needs {error.name}; pip install 'ssnan[hub]'", FAILED)
     return 0
@@ -48,11 +54,10 @@ def _exported(options: argparse.Namespace) -> None:
     save_pretrained(find_card(options.model), options.output, options.to)
 
 
-def _checkpoint(options: argparse.Namespace) -> None:
+def _checkpoint(options: argparse.Namespace, about: dict[str, Any]) -> None:
     from ssnan.training.checkpoint import read_task
     from ssnan.training.pretrained import PretrainedNetwork
 
-    about: dict[str, Any] = {} if options.about is None else json.loads(options.about.read_text())
     name = options.to or options.output.as_posix()
     PretrainedNetwork(read_task(Path(options.model)), about).save_pretrained(
         options.output, model_card_kwargs={"name": name}

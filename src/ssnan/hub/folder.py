@@ -8,6 +8,7 @@ from pathlib import Path
 from ssnan.errors import quoted
 from ssnan.hub.readme import readme
 from ssnan.parsing.card import ModelCard, ModelError
+from ssnan.parsing.writing import appearing_together
 
 README = "README.md"
 
@@ -33,15 +34,13 @@ def save_pretrained(card: ModelCard, folder: Path, name: str | None = None) -> N
     others = [path.name for path in folder.glob("*.onnx") if path.name != card.weights().name]
     if others:
         raise ModelError(f"{quoted(folder)}: holds {others[0]} already; a folder is for one model")
+    use = USE.format(name=name or folder.as_posix(), part=card.label_set.classes[-1])
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        placed = {engine: folder / file.name for engine, file in card.files.items()}
-        for file in card.all_files():
-            shutil.copyfile(file, folder / file.name)
-        where = folder / card.weights().with_suffix(".json").name
-        ModelCard(card.name, card.label_set, card.preprocessing, placed, card.about).write(where)
-        use = USE.format(name=name or folder.as_posix(), part=card.label_set.classes[-1])
-        (folder / README).write_text(readme(name or card.name, card.label_set, card.about, use))
+        with appearing_together() as written_at:
+            for file in card.all_files():
+                shutil.copyfile(file, written_at(folder / file.name))
+            written_at(folder / README).write_text(readme(name or card.name, card.label_set, card.about, use))
+        card.write(folder / card.weights().with_suffix(".json").name)
     except OSError as error:
         raise ModelError(f"{quoted(folder)}: {error.strerror}") from None
 

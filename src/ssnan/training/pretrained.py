@@ -27,7 +27,7 @@ USE = """
 from ssnan.training.pretrained import PretrainedNetwork
 
 pretrained = PretrainedNetwork.from_pretrained("{name}")
-pretrained.task.network        # to train on, or model.start_from: {name}
+pretrained.task.network        # to train on; its file is what model.start_from takes, too
 pretrained.parser()("photo.jpg")
 """
 
