@@ -55,6 +55,14 @@ def test_mean_and_spread_over_seeds_by_hand(runs):
     assert first[head.index("Calibration error, %")] == "–"
 
 
+def test_the_last_epoch_stands_beside_the_best_where_it_is_known(runs):
+    assert "Mean IoU, last epoch" not in summary(read_systems([runs]))[0]
+    write_run(runs / "newer", 5, mean_iou_last=0.4321)
+    head, *rows = summary(read_systems([runs]))
+    column = head.index("Mean IoU, last epoch")
+    assert {row[0]: row[column] for row in rows} == {"average": "–", "neural": "–", "newer": "43.21"}
+
+
 def test_per_class_is_in_the_order_of_the_paper_and_absent_classes_are_dashes(runs):
     head, row, _ = per_class(read_systems([runs / "average", runs / "neural"]))
     assert head[1:3] == ["hat", "hair"]

@@ -5,7 +5,15 @@ import torch
 
 from fakes.lip import person
 from ssnan.labels import LIP, ClassSet, LabelSet, Region
-from ssnan.losses.joints import Centers, found, heatmap_distance, joint_distance, label_centers, soft_centers
+from ssnan.losses.joints import (
+    Centers,
+    found,
+    heatmap_distance,
+    joint_distance,
+    label_centers,
+    region_beliefs,
+    soft_centers,
+)
 
 REGIONS = (Region("a", (1,)), Region("b", (2, 3)))
 LABELS = LabelSet("four", ("none", "one", "two", "three"), ((0, 0, 0),) * 4, regions=REGIONS)
@@ -68,6 +76,44 @@ def test_distance_by_hand():
                     torch.tensor([[0.2, 0.2, 0.0, 0.0]]))  # fmt: skip
     # first: 0.25; second missing: 0.5; third only predicted, fourth absent: left out. N = 2.
     torch.testing.assert_close(joint_distance(predicted, truth), torch.tensor([(0.25 + 0.5) / 4]))
+
+
+def test_a_region_that_fades_costs_more_and_more():
+    """From its squared distance at a tenth of the true mass to the penalty at none, in a straight line."""
+    truth = Centers(torch.tensor([[[0.0, 0.0]]]), torch.tensor([[0.2]]))
+    distances = []
+    for mass in (0.1, 0.02, 0.005, 0.0):
+        predicted = Centers(torch.tensor([[[0.3, 0.4]]]), torch.tensor([[mass]]))
+        distances.append(2 * joint_distance(predicted, truth).item())
+    np.testing.assert_allclose(distances, [0.25, 0.25, 0.25 * 0.25 + 0.75 * 0.5, 0.5], rtol=1e-6)
+
+
+def test_a_region_that_is_nearly_lost_is_pulled_back():
+    scores = torch.zeros(1, 4, 6, 6)
+    scores[:, 0] = 9
+    scores.requires_grad_()
+    labels = torch.zeros(1, 6, 6, dtype=torch.long)
+    labels[0, 2:4, 2:4] = 1
+    truth, known = label_centers(labels, LABELS)
+    predicted = soft_centers(scores.softmax(dim=1), known, LABELS.regions)
+    assert not found(predicted, truth)[0, 0]
+    [gradient] = torch.autograd.grad(joint_distance(predicted, truth).sum(), scores)
+    assert gradient[0, 1, 2, 2] < 0 < gradient[0, 0, 2, 2]
+
+
+def test_what_centres_are_of():
+    """Decided pixels are all or nothing, sharp ones nearly; the decided centre's gradient is the soft one's form."""
+    scores = torch.randn(2, 4, 5, 6, generator=torch.Generator().manual_seed(7)).requires_grad_()
+    soft, sharp, decided = (region_beliefs(scores, kind) for kind in ("soft", "sharp", "decided"))
+    torch.testing.assert_close(soft, scores.softmax(dim=1))
+    torch.testing.assert_close(sharp, (4 * scores).softmax(dim=1))
+    torch.testing.assert_close(decided.detach().round(), decided.detach(), atol=1e-6, rtol=0)
+    assert torch.equal(decided.argmax(dim=1), scores.argmax(dim=1))
+    weights = torch.randn(decided.shape, generator=torch.Generator().manual_seed(8))
+    torch.testing.assert_close(
+        torch.autograd.grad((decided * weights).sum(), scores)[0],
+        torch.autograd.grad((soft * weights).sum(), scores)[0],
+    )
 
 
 def test_found_asks_less_of_a_small_region():

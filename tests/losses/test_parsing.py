@@ -126,6 +126,55 @@ def test_heatmaps_may_measure_the_joints():
     assert losses["fused/joint"] != ParsingLoss(TWO, "product")(output(scores), labels)["fused/joint"]
 
 
+def of_unit(unit, form="product", **options):
+    scores = torch.randn(4, 2, 5, 9, generator=torch.Generator().manual_seed(3)).requires_grad_()
+    labels = torch.randint(0, 2, (4, 9, 17), generator=torch.Generator().manual_seed(4))
+    losses = ParsingLoss(TWO, form, joint_unit=unit, **options)(output(scores), labels)
+    return torch.autograd.grad(losses["loss"], scores)[0], losses
+
+
+def test_units_are_one_loss_times_a_number():
+    (own, of_own), (cells, of_cells), (mean, of_mean) = (of_unit(unit) for unit in ("own", "cells", "mean"))
+    torch.testing.assert_close(cells, 4 * 8 * own)
+    torch.testing.assert_close(of_cells["fused/joint"], 4 * 8 * of_own["fused/joint"])
+    torch.testing.assert_close(mean, own / of_own["fused/joint"])
+    torch.testing.assert_close(of_mean["fused/joint"], torch.tensor(1.0))
+
+
+def test_in_units_of_its_mean_the_product_keeps_the_step_of_the_cross_entropy():
+    """Only the weights of the pictures move, and they average to one; own units shrink the whole step."""
+    plain, _ = of_unit("own", "none")
+    weighing, _ = of_unit("mean", "product_detached")
+    shrunk, _ = of_unit("own", "product_detached")
+    assert 0.5 < weighing.norm() / plain.norm() < 2
+    assert shrunk.norm() / plain.norm() < 0.05
+
+
+def test_heatmaps_have_their_own_cells():
+    with pytest.raises(ValueError, match="in cells already"):
+        ParsingLoss(TWO, "product", joint_measure="heatmap", joint_unit="cells")
+
+
+@pytest.mark.parametrize("weights", [None, [0.5, 2.0]])
+def test_the_hardest_pixels_against_numpy(weights):
+    generator = torch.Generator().manual_seed(5)
+    scores = torch.randn(1, 2, 4, 5, generator=generator)
+    labels = torch.tensor([0, 1, 255])[torch.randint(0, 3, (1, 4, 5), generator=generator)]
+    truth, p = labels[0].numpy(), scores[0].softmax(dim=0).numpy()
+    costs = [(-np.log(p[truth[y, x], y, x]), truth[y, x]) for y, x in np.argwhere(truth < 255)]
+    hardest = sorted(costs, reverse=True)[: int(np.ceil(0.3 * len(costs)))]
+    weigh = [1.0, 1.0] if weights is None else weights
+    expected = sum(weigh[c] * cost for cost, c in hardest) / sum(weigh[c] for _, c in hardest)
+    given = None if weights is None else torch.tensor(weights)
+    loss = ParsingLoss(TWO, class_weights=given, hardest=0.3)(output(scores), labels)["loss"]
+    assert loss.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_share_of_no_pixels_is_refused():
+    with pytest.raises(ValueError, match="above 0 and at most 1"):
+        ParsingLoss(TWO, hardest=0.0)
+
+
 THREE = LabelSet("three", ("out", "left", "right"), ((0, 0, 0),) * 3, sets=(ClassSet(100, (1, 2)),))
 
 

@@ -48,6 +48,30 @@ def test_groups_hold_every_trainable_parameter_once():
     assert set(classifier) == {id(p) for p in module.network.classifier.parameters()}
 
 
+def test_biases_may_learn_faster_and_are_not_decayed_then():
+    module = task(bias_factor=2.0)
+    optimizer, [rate_of_groups] = rates(module, 1)
+    names = {id(parameter): name for name, parameter in module.network.named_parameters()}
+    groups = [{names[id(p)] for p in group["params"]} for group in optimizer.param_groups]
+    assert sorted(set.union(*groups)) == sorted(names.values())
+    assert sum(map(len, groups)) == len(names)
+    assert [{name.endswith("bias") for name in group} for group in groups] == [{False}, {False}, {True}, {True}]
+    assert rate_of_groups == pytest.approx([0.001, 0.01, 0.002, 0.02])
+    assert [group["weight_decay"] for group in optimizer.param_groups] == [5e-4, 5e-4, 0, 0]
+
+
+def test_lambda_rises_over_the_ramp():
+    module = task(joint_form="weighted", joint_weight=10.0, joint_ramp=4)
+    module.log = lambda *arguments, **options: None
+    batch = {"images": torch.zeros(1, 3, 32, 32), "labels": torch.zeros(1, 32, 32, dtype=torch.long)}
+    weights = []
+    for step in (0, 1, 4, 9):
+        module.trainer = SimpleNamespace(global_step=step, current_epoch=0)
+        module.training_step(batch, 0)
+        weights.append(module.criterion.joint_weight)
+    assert weights == [0, 2.5, 10, 10]
+
+
 def test_warmup_rises_linearly():
     _, seen = rates(task(warmup=5), 20)
     assert [base / (0.001 * (1 - i / 20) ** 0.9) for i, (base, _) in enumerate(seen[:6])] == pytest.approx(

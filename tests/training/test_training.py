@@ -114,6 +114,11 @@ def test_another_label_set_than_the_run_s_is_refused(config, tmp_path, capsys):
         ["--model.joint_form", "product"],
         ["--model.joint_form", "product_detached"],
         ["--model.joint_measure", "heatmap"],
+        ["--model.joint_unit", "mean"],
+        ["--model.joint_centers", "decided"],
+        ["--model.side_weight", "1"],
+        ["--model.hardest", "0.25"],
+        ["--model.bias_factor", "2"],
         ["--model.detach_centers", "true"],
         ["--model.deep_supervision", "false"],
         ["--model.class_balancing", "0.5"],
@@ -147,6 +152,7 @@ def test_report_of_a_run_with_figures(config, plain_run, lip_root, tmp_path, cap
     assert 0 < results["minutes"] < 5
     assert 0 <= results["joints_missed"] <= 1
     assert 0 < results["joint_offset"] < 1
+    assert results["mean_iou_last"] == results["present"]["mean_iou"]  # of one epoch, the best is the last
     capsys.readouterr()
     assert main(["report", str(plain_run), "-o", str(tmp_path / "r"), "--photos", str(lip_root), "--count", "2"]) == 0
     assert f"{100 * results['present']['mean_iou']:.2f}" in capsys.readouterr().out

@@ -90,6 +90,8 @@ def summary(systems: Sequence[System]) -> list[Row]:
     """Table 1's columns and what each system costs, a row a system, under a head."""
     head = ["System", "Runs", "Overall accuracy", "Mean accuracy", "Mean IoU"]
     merged = any("merged" in run for system in systems for run in system.runs)
+    last = any("mean_iou_last" in run for system in systems for run in system.runs)
+    head += ["Mean IoU, last epoch"] if last else []
     head += ["Mean IoU, merged"] if merged else []
     head += [
         "Limb IoU",
@@ -109,6 +111,7 @@ def summary(systems: Sequence[System]) -> list[Row]:
     for system in systems:
         row = [system.name, str(len(system.runs))]
         row += [system.percent("present", key) for key in ("overall_accuracy", "mean_accuracy", "mean_iou")]
+        row += [system.percent("mean_iou_last")] if last else []
         row += [system.percent("merged", "mean_iou")] if merged else []
         limbs = [system.number("structure", name) for name in ("limb_pairs", "limb_pairs_exchanged")]
         row += [system.percent("limb_iou"), ", ".join(limbs)]

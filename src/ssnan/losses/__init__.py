@@ -1,15 +1,19 @@
 """Losses: pixel cross-entropy, joint structure, and how they meet (Section 3.3)."""
 
 from ssnan.losses.balancing import median_frequency_weights
-from ssnan.losses.joints import heatmap_distance, joint_distance, soft_centers
-from ssnan.losses.parsing import JointForm, JointMeasure, ParsingLoss
+from ssnan.losses.joints import JointCenters, heatmap_distance, joint_distance, soft_centers
+from ssnan.losses.parsing import JointForm, JointMeasure, JointUnit, ParsingLoss
+from ssnan.losses.sides import side_loss
 
 __all__ = [
+    "JointCenters",
     "JointForm",
     "JointMeasure",
+    "JointUnit",
     "ParsingLoss",
     "heatmap_distance",
     "joint_distance",
     "median_frequency_weights",
+    "side_loss",
     "soft_centers",
 ]

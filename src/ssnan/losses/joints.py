@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 from ssnan.labels import LabelSet, Region
 
@@ -16,6 +17,17 @@ FOUND_SHARE = 0.1
 
 PRESENT_MASS = 1e-3
 """Share of the picture a predicted region must cover to be there where the ground truth has none."""
+
+SHARPNESS = 4.0
+"""What ``sharp`` centres multiply the scores by."""
+
+JointCenters = Literal["soft", "sharp", "decided"]
+"""What a predicted joint is the centre of.
+
+- ``soft``: a region's probability. A little of it everywhere else moves the centre as a wrong limb does.
+- ``sharp``: the same with the scores times four, which leaves next to nothing where something else is surer.
+- ``decided``: the pixels whose likeliest class is in the region, with the gradient of ``soft`` (straight through).
+"""
 
 
 class Centers(NamedTuple):
@@ -43,6 +55,17 @@ def soft_centers(
     """
     mass = torch.stack([probabilities[:, list(region.class_ids)].sum(dim=1) for region in regions], dim=1)
     return centers_of(mass * valid.unsqueeze(1))
+
+
+def region_beliefs(scores: Float[Tensor, "b c h w"], centers: JointCenters) -> Float[Tensor, "b c h w"]:
+    """Of scores, how much of every pixel counts for each class when centres are taken, 0..1; sums to one over c."""
+    if centers == "sharp":
+        return (SHARPNESS * scores).softmax(dim=1)
+    probabilities = scores.softmax(dim=1)
+    if centers == "soft":
+        return probabilities
+    decided = one_hot(scores.argmax(dim=1), scores.shape[1]).movedim(3, 1)
+    return decided + probabilities - probabilities.detach()
 
 
 def centers_of(mass: Float[Tensor, "b j h w"]) -> Centers:
@@ -81,12 +104,15 @@ def found(predicted: Centers, truth: Centers) -> Bool[Tensor, "b j"]:
 def joint_distance(predicted: Centers, truth: Centers, missing_penalty: float = 0.5) -> Float[Tensor, " b"]:
     """L_joint of Eq. 4, one value an image: 1 / (2 N) Σ ‖J^p − J^gt‖².
 
-    N counts the regions that the ground truth has. One of them that the prediction has not
-    :func:`found` costs ``missing_penalty`` in place of its squared distance; one that only the
-    prediction has is left out; an image without any region costs 0.
+    N counts the regions that the ground truth has. One of which the prediction has no mass costs
+    ``missing_penalty`` in place of its squared distance; one that it has :func:`found` its distance; in
+    between the cost goes from the one to the other in a straight line, so that a region which is being
+    lost is pulled back. One that only the prediction has is left out; an image without any region costs 0.
     """
     squared = (predicted.position - truth.position).square().sum(dim=2)
-    error = torch.where(found(predicted, truth), squared, torch.full_like(squared, missing_penalty))
+    enough = torch.where(truth.present, FOUND_SHARE * truth.mass, PRESENT_MASS)
+    there = (predicted.mass / enough).clamp(max=1)
+    error = there * squared + (1 - there) * missing_penalty
     error = error.where(truth.present, torch.zeros_like(error))
     return error.sum(dim=1) / (2 * truth.present.sum(dim=1).clamp_min(1))
 

@@ -16,6 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ssnan.data.datamodule import ParsingData
 from ssnan.evaluation.evaluate import numbers
+from ssnan.evaluation.metrics import Score
 from ssnan.evaluation.report import PICTURES, RESULTS
 from ssnan.models import ParsingNetwork
 from ssnan.training.task import ParsingTask, pictures_per_step
@@ -28,6 +29,7 @@ def write_results(trainer: Trainer, task: ParsingTask, data: ParsingData, best: 
     """Validate the best checkpoint and write what it reached into the run's folder, for ``ssnan report``."""
     epochs, minutes = trainer.current_epoch, _minutes(trainer)
     steps = trainer.global_step
+    last = getattr(task, "validated", None)  # the best is picked on the pictures it is reported on; the last is not
     [logged] = trainer.validate(task, datamodule=data, ckpt_path=str(best), verbose=False, weights_only=True)
     results: dict[str, Any] = {
         "system": type(task.network).__name__,
@@ -46,6 +48,7 @@ def write_results(trainer: Trainer, task: ParsingTask, data: ParsingData, best: 
         **{name: logged.get(f"val/{name}") for name in ("joint_distance", "joint_offset", "joints_missed")},
         **numbers(task.validated, task.validation_labels),
         "structure": task.validated_structure,
+        "mean_iou_last": None if last is None else Score.of_present(last, task.validation_labels.sets).mean_iou,
     }
     path = best.parent.parent / RESULTS
     if trainer.is_global_zero:

@@ -31,7 +31,7 @@ from ssnan.evaluation.metrics import (
 )
 from ssnan.evaluation.structure import Structure
 from ssnan.labels import LIP
-from ssnan.losses import JointForm, JointMeasure, ParsingLoss, median_frequency_weights
+from ssnan.losses import JointCenters, JointForm, JointMeasure, JointUnit, ParsingLoss, median_frequency_weights
 from ssnan.losses.joints import found, joint_distance, label_centers, soft_centers
 from ssnan.models import ParsingNetwork
 from ssnan.models.weights import read_network, take_over
@@ -62,16 +62,23 @@ class ParsingTask(LightningModule):
         joint_form: how the joint loss enters, see :data:`ssnan.losses.JointForm`; ``none`` is the
             first step.
         joint_weight: λ of the ``weighted`` form.
+        joint_ramp: steps over which λ rises linearly from 0.
         joint_measure: ``distance`` (Eq. 4) or ``heatmap``.
+        joint_unit: what it is counted in, see :data:`ssnan.losses.JointUnit`.
+        joint_centers: ``soft`` (of probabilities), ``sharp`` or ``decided``, see :data:`ssnan.losses.JointCenters`.
         detach_centers: no gradient through the predicted joints.
         class_balancing: lets rare classes count, by the power to which median-frequency weights are
             taken: 0 not at all, 1 as SegNet does.
         deep_supervision: supervise every scale.
         iou_weight: of the Lovász-Softmax loss of the fused map; 0 in the paper.
+        side_weight: of a loss that asks whole limbs for their side, see :mod:`ssnan.losses.sides`; 0 in the paper.
+        hardest: share of each picture's pixels that the cross-entropy learns from, the hardest ones.
         loss_stride: compare every n-th pixel, see :class:`ParsingLoss`.
         learning_rate: base rate; if None the paper's 0.001 for 30 pictures a step, and in proportion for
             fewer or more.
         classifier_factor: how much faster classifier and aggregation learn; 10 in the paper.
+        bias_factor: how much faster biases learn than the weights beside them. Other than 1 they are not decayed,
+            as in the Caffe models of DeepLab and Attention, which have 2.
         momentum, weight_decay, power: 0.9, 5e-4 and 0.9 in the paper.
         warmup: iterations over which the rate rises linearly; 0 in the paper. If None a tenth of all, at
             most 100.
@@ -99,14 +106,20 @@ class ParsingTask(LightningModule):
         start_from: str | Path | None = None,
         joint_form: JointForm = "none",
         joint_weight: float = 10.0,
+        joint_ramp: int = 0,
         joint_measure: JointMeasure = "distance",
+        joint_unit: JointUnit = "own",
+        joint_centers: JointCenters = "soft",
         detach_centers: bool = False,
         class_balancing: float = 0.0,
         deep_supervision: bool = True,
         iou_weight: float = 0.0,
+        side_weight: float = 0.0,
+        hardest: float = 1.0,
         loss_stride: int = 1,
         learning_rate: float | None = None,
         classifier_factor: float = 10.0,
+        bias_factor: float = 1.0,
         momentum: float = 0.9,
         weight_decay: float = 5e-4,
         power: float = 0.9,
@@ -124,18 +137,25 @@ class ParsingTask(LightningModule):
         self.backbone_weights = backbone_weights
         self.start_from = start_from
         self.class_balancing = class_balancing
+        self.joint_weight = joint_weight
+        self.joint_ramp = joint_ramp
         self.criterion = ParsingLoss(
             self.label_set,
             joint_form,
             joint_weight,
             joint_measure,
+            joint_unit,
+            joint_centers,
             detach_centers,
             deep_supervision=deep_supervision,
             iou_weight=iou_weight,
+            side_weight=side_weight,
+            hardest=hardest,
             stride=loss_stride,
         )
         self.learning_rate = learning_rate
         self.classifier_factor = classifier_factor
+        self.bias_factor = bias_factor
         self.momentum = momentum
         self.weight_decay = weight_decay
         self.power = power
@@ -181,6 +201,8 @@ class ParsingTask(LightningModule):
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         images = batch["images"].contiguous(memory_format=torch.channels_last)
         output = self.forward_in_training(images)
+        if self.joint_ramp:
+            self.criterion.joint_weight = self.joint_weight * min(1.0, self.global_step / self.joint_ramp)
         losses = self.criterion(output, batch["labels"])
         own = self.network.auxiliary_losses(output, batch["labels"], self.label_set)
         losses |= own | {"loss": sum(own.values(), start=losses["loss"])}
@@ -254,11 +276,20 @@ class ParsingTask(LightningModule):
             data = self.trainer.datamodule  # type: ignore[attr-defined]
             rate = PAPER_RATE / PAPER_BATCH * pictures_per_step(self.trainer, data.batch_size)
         fast = {id(parameter) for parameter in self.network.classifier_parameters()}
-        trainable = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
+        weights, biases = [], []
+        for name, parameter in self.network.named_parameters():
+            if parameter.requires_grad:
+                (biases if self.bias_factor != 1 and name.endswith("bias") else weights).append(parameter)
         groups = [
-            {"params": [p for p in trainable if id(p) not in fast], "lr": rate},
-            {"params": [p for p in trainable if id(p) in fast], "lr": rate * self.classifier_factor},
+            {"params": [p for p in weights if id(p) not in fast], "lr": rate},
+            {"params": [p for p in weights if id(p) in fast], "lr": rate * self.classifier_factor},
         ]
+        for params, factor in (
+            ([p for p in biases if id(p) not in fast], self.bias_factor),
+            ([p for p in biases if id(p) in fast], self.bias_factor * self.classifier_factor),
+        ):
+            if params:
+                groups.append({"params": params, "lr": rate * factor, "weight_decay": 0.0})
         optimizer = torch.optim.SGD(groups, momentum=self.momentum, weight_decay=self.weight_decay)
         total = int(self.trainer.estimated_stepping_batches)
         poly = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self._factor(step, total))
