@@ -276,7 +276,8 @@ class ParsingTask(LightningModule):
             data = self.trainer.datamodule  # type: ignore[attr-defined]
             rate = PAPER_RATE / PAPER_BATCH * pictures_per_step(self.trainer, data.batch_size)
         fast = {id(parameter) for parameter in self.network.classifier_parameters()}
-        weights, biases = [], []
+        weights: list[torch.nn.Parameter] = []
+        biases: list[torch.nn.Parameter] = []
         for name, parameter in self.network.named_parameters():
             if parameter.requires_grad:
                 (biases if self.bias_factor != 1 and name.endswith("bias") else weights).append(parameter)
