@@ -13,6 +13,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ssnan.commands import catalogs
 from ssnan.commands.options import (
     FAILED,
     MISUSED,
@@ -40,7 +41,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "inputs", nargs="+", metavar="INPUT", help="photos, films, folders of them, patterns like '*.jpg', or -"
     )
-    parser.add_argument("-o", "--output", type=Path, default=Path("parsed"), help="folder of the results (parsed)")
+    parser.add_argument(
+        "-o", "--output", type=_folder, default=Path("parsed"), help="folder of the results, or - (parsed)"
+    )
     kinds = "; ".join(f"{kind}: {meaning}" for kind, meaning in KINDS.items())
     parser.add_argument(
         "--save",
@@ -67,7 +70,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--recursive", action="store_true", help="look into folders of folders")
     parser.add_argument("--skip-existing", action="store_true", help="leave out photos that have a map already")
+    catalogs.add_options(parser)
     add_model_options(parser)
+
+
+def _folder(text: str) -> Path | str:
+    """A folder, or the address of one elsewhere."""
+    return text if "://" in text else Path(text)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -76,6 +85,10 @@ def run(options: argparse.Namespace) -> int:
     from ssnan.parsing.inputs import STANDARD_INPUT, find_inputs, is_film
     from ssnan.parsing.remapping import RemapError
 
+    if catalogs.asked_for(options):
+        return catalogs.run(options)
+    if isinstance(options.output, str):
+        return complain(f"{quoted(options.output)}: results go elsewhere with --workers or --ray only", MISUSED)
     to_standard_output = options.output == Path("-")
     if "" in options.inputs:
         return complain("'' is no file; is there an empty variable on the command line?", MISUSED)

@@ -40,7 +40,7 @@ def find_inputs(inputs: Sequence[str], recursive: bool) -> dict[Path, Path]:
                     found.setdefault(Path(match), Path(Path(match).name))
         else:
             found.setdefault(path, Path(path.name))
-    return _named(found)
+    return result_names(found)
 
 
 def pictures_below(folder: Path) -> bool:
@@ -75,7 +75,7 @@ def _is_picture(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES | video.SUFFIXES and os.path.isfile(path)  # noqa: PTH113
 
 
-def _named(found: dict[Path, Path]) -> dict[Path, Path]:
+def result_names(found: dict[Path, Path]) -> dict[Path, Path]:
     """A name for the results of every input, from its own name: short where it can be."""
     names = {path: own if path == STANDARD_INPUT else own.with_suffix("") for path, own in found.items()}
     alone = Counter((is_film(path), own) for path, own in found.items())

@@ -1,0 +1,236 @@
+"""The folder of a catalogue's results: what is done, and how more comes to it.
+
+    settings.json        what all of it was parsed with
+    maps/                a PNG for each picture, or a tar for each shard, or nothing where the tables hold them
+    results/*.parquet    a row for each picture
+    pending/             what workers have written and the driver has not taken yet
+
+A shard is done when its table stands in ``results``: workers write into ``pending``, and the driver alone moves what is
+whole. A worker, a node or the driver may be killed at any moment: what it left in ``pending`` is thrown away, and the
+next run parses what no table names.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import posixpath
+import tarfile
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from fsspec.core import url_to_fs
+
+from ssnan.cluster.isolation import Parsed
+from ssnan.cluster.items import Item
+from ssnan.errors import UserError, quoted
+from ssnan.parsing.writing import appearing_together
+
+Into = Literal["files", "parquet", "webdataset"]
+"""Where maps go: a file each, a column of the tables, or tars as WebDataset reads them."""
+
+_PART = pa.struct(
+    [("name", pa.string()), ("area", pa.int64()), ("confidence", pa.float32()), ("box", pa.list_(pa.int32(), 4))]
+)
+_JOINT = pa.struct([("name", pa.string()), ("x", pa.float32()), ("y", pa.float32())])
+SCHEMA = pa.schema(
+    [
+        ("key", pa.string()),
+        ("name", pa.string()),
+        ("sha256", pa.string()),
+        ("status", pa.string()),
+        ("reason", pa.string()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("parts", pa.list_(_PART)),
+        ("joints", pa.list_(_JOINT)),
+        ("model", pa.string()),
+        ("checksum", pa.string()),
+        ("seconds", pa.float32()),
+    ]
+)
+"""Columns of a row. ``status`` is parsed, failed (the picture cannot be used, for the ``reason``) or quarantined (its
+process died or did not end, twice). ``box`` is left, top, right and bottom of a part's largest piece, in pixels, right
+and bottom exclusive; joints are in pixels; ``checksum`` is the model's."""
+
+
+class CatalogError(UserError):
+    """Results cannot go where they were asked to; the message says why."""
+
+
+class Shard(NamedTuple):
+    """Pictures that are parsed and taken together; ``id`` tells them from every other choice of pictures."""
+
+    id: str
+    items: tuple[Item, ...]
+
+
+class Written(NamedTuple):
+    """A shard that a worker has finished: its files in ``pending`` and where each belongs, its table last."""
+
+    shard: str
+    moves: tuple[tuple[str, str], ...]
+    counts: dict[str, int]
+    problems: tuple[tuple[str, str], ...]
+
+
+def shards(items: Sequence[Item], size: int) -> list[Shard]:
+    """``items`` by ``size``, in their order."""
+    chunks = [tuple(items[first : first + size]) for first in range(0, len(items), size)]
+    return [Shard(hashlib.sha256("\n".join(i.key for i in chunk).encode()).hexdigest()[:16], chunk) for chunk in chunks]
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """Results under ``root``, a folder or an address that fsspec writes.
+
+    Attributes:
+        root: the folder.
+        into: where maps go.
+        settings: what the pictures are parsed with; ``model`` and ``checksum`` stand in every row.
+    """
+
+    root: str
+    into: Into
+    settings: dict[str, Any]
+
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[None]:
+        """For one driver at a time: on a local disk a second one is refused, elsewhere that is the user's care.
+
+        Raises:
+            CatalogError: another driver is at work, or the folder holds results of other settings.
+        """
+        with self._locked():
+            path = self._path("settings.json")
+            mine = {**self.settings, "into": self.into}
+            if self._fs.exists(path):
+                theirs = json.loads(self._fs.cat_file(path))
+                for name in sorted(theirs.keys() | mine.keys()):
+                    if theirs.get(name) != mine.get(name):
+                        raise CatalogError(
+                            f"{quoted(self.root)}: holds results with {name} {theirs.get(name)!r}, asked for are some "
+                            f"with {mine.get(name)!r}; choose another folder"
+                        )
+            else:
+                self._put_together({"settings.json": (json.dumps(mine, indent=2) + "\n").encode()})
+            self._discard()
+            yield
+            self._discard()
+
+    def done(self) -> set[str]:
+        """Keys of the pictures that have a row."""
+        keys: set[str] = set()
+        for path in self._tables():
+            with self._fs.open(path, "rb") as file:
+                keys.update(pq.read_table(file, columns=["key"]).column(0).to_pylist())
+        return keys
+
+    def write(self, shard: Shard, parsed: Iterator[tuple[Item, Parsed]]) -> Written:
+        """A worker's part: maps, then the table, into ``pending``. Maps that are files take their places at once,
+        where the same picture would write the same."""
+        attempt, rows, problems = f"{shard.id}.{uuid.uuid4().hex[:8]}", [], []
+        tar, counts, schema = io.BytesIO(), {"parsed": 0, "failed": 0, "quarantined": 0}, SCHEMA
+        with tarfile.open(fileobj=tar, mode="w") as members:
+            for item, one in parsed:
+                row: dict[str, Any] = {"key": item.key, "name": item.name, **one.row, **self._stamp()}
+                counts[one.row["status"]] += 1
+                if one.row["reason"] is not None:
+                    problems.append((item.key, one.row["reason"]))
+                match self.into:
+                    case "files":
+                        self._put_together({f"maps/{item.name}{ending}": file for ending, file in one.files.items()})
+                    case "parquet":
+                        row["map"] = one.files.get(".png")
+                    case "webdataset":
+                        for ending, file in one.files.items():
+                            _add(members, f"{item.name}{ending}", file)
+                rows.append(row)
+        moves = []
+        if self.into == "webdataset":
+            moves.append((f"pending/{attempt}.tar", f"maps/{shard.id}.tar"))
+            self._put(self._path(moves[0][0]), tar.getvalue())
+        if self.into == "parquet":
+            schema = SCHEMA.append(pa.field("map", pa.binary()))
+        moves.append((f"pending/{attempt}.parquet", f"results/{shard.id}.parquet"))
+        table = pa.BufferOutputStream()
+        pq.write_table(pa.Table.from_pylist(rows, schema), table)
+        self._put(self._path(moves[-1][0]), table.getvalue().to_pybytes())
+        return Written(shard.id, tuple(moves), counts, tuple(problems))
+
+    def take(self, written: Written) -> None:
+        """The driver's part: what is whole takes its place, the table last."""
+        for source, target in written.moves:
+            self._fs.makedirs(posixpath.dirname(self._path(target)), exist_ok=True)
+            if self._local:
+                Path(self._path(source)).replace(self._path(target))
+            else:
+                self._fs.copy(self._path(source), self._path(target))
+                self._fs.rm(self._path(source))
+
+    def _stamp(self) -> dict[str, str]:
+        return {name: self.settings[name] for name in ("model", "checksum")}
+
+    def _tables(self) -> list[str]:
+        self._fs.invalidate_cache()  # others write here
+        folder = self._path("results")
+        return sorted(self._fs.glob(f"{folder}/*.parquet")) if self._fs.exists(folder) else []
+
+    def _discard(self) -> None:
+        self._fs.invalidate_cache()
+        if self._fs.exists(self._path("pending")):
+            self._fs.rm(self._path("pending"), recursive=True)
+
+    def _put_together(self, files: dict[str, bytes]) -> None:
+        if not self._local:
+            for name, content in files.items():
+                self._fs.pipe_file(self._path(name), content)
+            return
+        with appearing_together() as written_at:
+            for name, content in files.items():
+                written_at(Path(self._path(name))).write_bytes(content)
+
+    def _put(self, path: str, content: bytes) -> None:
+        self._fs.makedirs(posixpath.dirname(path), exist_ok=True)
+        self._fs.pipe_file(path, content)
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        if not self._local:
+            yield
+            return
+        import fcntl
+
+        Path(self._path("")).mkdir(parents=True, exist_ok=True)
+        with Path(self._path(".lock")).open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise CatalogError(
+                    f"{quoted(self.root)}: another run is writing there; wait for it or stop it"
+                ) from None
+            yield
+
+    @property
+    def _fs(self) -> Any:
+        return url_to_fs(self.root)[0]
+
+    @property
+    def _local(self) -> bool:
+        return "file" in self._fs.protocol
+
+    def _path(self, name: str) -> str:
+        return posixpath.join(url_to_fs(self.root)[1], name)
+
+
+def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
+    member = tarfile.TarInfo(name)
+    member.size = len(content)
+    tar.addfile(member, io.BytesIO(content))

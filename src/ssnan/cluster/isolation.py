@@ -1,0 +1,219 @@
+"""Parsing in a process of its own, so that a picture which kills or never ends it costs itself alone."""
+
+from __future__ import annotations
+
+import hashlib
+import multiprocessing
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from typing import Any, Literal, NamedTuple
+
+from ssnan.cluster.items import Item, contents
+from ssnan.errors import printable
+from ssnan.loading import load
+from ssnan.parsing.images import ImageError
+from ssnan.parsing.outputs import files
+from ssnan.parsing.parser import ONE_VIEW, Parser, Scored
+from ssnan.parsing.pipeline import ahead
+from ssnan.parsing.views import Views
+
+IN_FLIGHT = 7
+"""Pictures that may be on their way when the process dies: read ahead, in the network, being written."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How pictures are parsed and what is kept of each; plain values, for another process or machine.
+
+    Attributes:
+        model, engine, threads, views: of :func:`ssnan.load`.
+        max_pixels: of :class:`ssnan.Parser`.
+        labels, colors: of :meth:`ssnan.Parser.say_in`.
+        kinds, parts: of :func:`ssnan.parsing.outputs.files`.
+    """
+
+    model: str = "small"
+    engine: str = "auto"
+    threads: int | None = 1
+    views: Views = ONE_VIEW
+    max_pixels: int = 150_000_000
+    labels: str | None = None
+    colors: Literal["labels", "clear"] = "labels"
+    kinds: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
+
+    def parser(self) -> Parser:
+        """Load it.
+
+        Raises:
+            ModelError, RemapError: as :func:`ssnan.load` and :meth:`ssnan.Parser.say_in`.
+        """
+        parser = load(self.model, self.engine, self.threads, self.views)
+        parser.max_pixels = self.max_pixels
+        parser.say_in(self.labels, self.colors)
+        return parser
+
+
+class Parsed(NamedTuple):
+    """What became of a picture: the columns that its row gets from it, and its files by their endings."""
+
+    row: dict[str, Any]
+    files: dict[str, bytes]
+
+
+def without_result(status: str, reason: str, content: bytes | None = None) -> Parsed:
+    digest = None if content is None else hashlib.sha256(content).hexdigest()
+    nothing = dict.fromkeys(("width", "height", "parts", "joints", "seconds"))
+    return Parsed({"sha256": digest, "status": status, "reason": printable(reason), **nothing}, {})
+
+
+class Isolation:
+    """Parses shards in a child process, which is started anew when it has died or been killed.
+
+    Args:
+        recipe: what the child loads.
+        patience: seconds for which the child may say nothing.
+    """
+
+    def __init__(self, recipe: Recipe, patience: float = 120.0) -> None:
+        self.recipe = recipe
+        self.patience = patience
+        self._process: BaseProcess | None = None
+        self._connection: Connection | None = None
+
+    def parse(self, items: Sequence[Item]) -> Iterator[tuple[Item, Parsed]]:
+        """What became of every picture, in order.
+
+        When the child ends early, the pictures that were on their way are tried once more, one at a time in a new
+        process, and one that takes that process with it is quarantined.
+
+        Raises:
+            RuntimeError: the child does not get as far as to load the model.
+        """
+        waiting = list(items)
+        while waiting:
+            answered = 0
+            for answer in self._answers(waiting):
+                if isinstance(answer, str):
+                    break
+                yield waiting[answered], answer
+                answered += 1
+            suspects, waiting = waiting[answered : answered + IN_FLIGHT], waiting[answered + IN_FLIGHT :]
+            for item in suspects:
+                [answer] = self._answers([item])
+                yield item, without_result("quarantined", answer) if isinstance(answer, str) else answer
+
+    def close(self) -> None:
+        """End the child."""
+        if self._process is not None and self._connection is not None:
+            self._process.kill()
+            self._process.join()
+            self._connection.close()
+        self._process = self._connection = None
+
+    def _answers(self, items: Sequence[Item]) -> Iterator[Parsed | str]:
+        """The child's answers, and if it ends before the last of them, why."""
+        if self._process is None:
+            self._begin()
+        assert self._process is not None
+        assert self._connection is not None
+        try:
+            self._connection.send(list(items))
+            for _ in items:
+                if not self._connection.poll(self.patience):
+                    self.close()
+                    yield f"no result within {self.patience:g} seconds, twice"
+                    return
+                yield self._connection.recv()
+        except (EOFError, OSError):
+            self._process.join()
+            code = self._process.exitcode or 0
+            how = f"by signal {-code} ({signal.Signals(-code).name})" if code < 0 else f"with status {code}"
+            self.close()
+            yield f"the process that parsed it ended {how}, twice"
+
+    def _begin(self) -> None:
+        # Started from nothing: a forked engine has lost its threads.
+        context = multiprocessing.get_context("spawn")
+        self._connection, childs = context.Pipe()
+        self._process = context.Process(target=_child, args=(childs, self.recipe), daemon=True)
+        self._process.start()
+        childs.close()
+        try:
+            problem = self._connection.recv()
+        except EOFError:
+            self._process.join()
+            problem = f"its process ended with status {self._process.exitcode} while it was loaded"
+        if problem is not None:
+            self.close()
+            raise RuntimeError(f"model {self.recipe.model}: {problem}")
+
+
+def _child(connection: Connection, recipe: Recipe) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the parent decides
+    try:
+        parser = recipe.parser()
+    except ValueError as error:
+        connection.send(str(error))
+        return
+    connection.send(None)
+    while True:
+        try:
+            items = connection.recv()
+        except EOFError:  # the parent is no more
+            return
+        try:
+            for parsed in parse_each(parser, items, recipe):
+                connection.send(parsed)
+        except BrokenPipeError:
+            return
+
+
+def parse_each(parser: Parser, items: Sequence[Item], recipe: Recipe) -> Iterator[Parsed]:
+    """What became of every picture; one is read and decoded and one written while a third is in the network."""
+
+    def decoded(given: tuple[Item, bytes | OSError]) -> tuple[Any, bytes | None, float]:
+        started, (_, content) = time.perf_counter(), given
+        if isinstance(content, OSError):
+            return f"cannot be read: {content.strerror or content}", None, started
+        try:
+            return parser.decode(content), content, started
+        except (ImageError, MemoryError) as error:
+            reason = str(error).removeprefix("image bytes: ")
+            return reason or "not enough memory for a picture of this size", content, started
+
+    def scored(given: tuple[Any, bytes | None, float]) -> tuple[Any, bytes | None, float]:
+        state, content, started = given
+        return (state if isinstance(state, str) else parser.score(state)), content, started
+
+    def written(given: tuple[Item, tuple[Any, bytes | None, float]]) -> Parsed:
+        item, (state, content, started) = given
+        if not isinstance(state, Scored) or content is None:
+            return without_result("failed", state, content)
+        try:
+            result = parser.finish(state, content)
+            made = {ending: make() for ending, make in files(result, item.name, recipe.kinds, recipe.parts).items()}
+            found = result.as_dict()
+        except MemoryError:
+            return without_result("failed", "not enough memory for a picture of this size", content)
+        row = {
+            "sha256": hashlib.sha256(content).hexdigest(),
+            "status": "parsed",
+            "reason": None,
+            "width": found["width"],
+            "height": found["height"],
+            "parts": [
+                {"name": name, "area": part["area"], "confidence": part["confidence"], "box": list(part["box"])}
+                for name, part in found["parts"].items()
+            ],
+            "joints": [{"name": n, "x": at[0], "y": at[1]} for n, at in found["joints"].items() if at is not None],
+            "seconds": time.perf_counter() - started,
+        }
+        return Parsed(row, made)
+
+    states = (scored(one) for one in ahead(decoded, contents(items)))
+    return ahead(written, zip(items, states, strict=True))

@@ -1,0 +1,210 @@
+"""Where pictures are: files anywhere, members of tars, rows of tables."""
+
+from __future__ import annotations
+
+import csv
+import io
+import posixpath
+import tarfile
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+from fsspec.core import url_to_fs
+
+from ssnan.errors import UserError, did_you_mean, quoted
+from ssnan.parsing.images import SUFFIXES, refuse_unless_regular
+from ssnan.parsing.inputs import result_names
+
+MOST_BYTES = 1 << 30
+"""Bytes of one picture's file; longer ones are refused before they fill the memory."""
+
+COLUMNS = ("image", "path", "uri", "url", "file", "filename", "key")
+"""Columns that are looked for in a table, the first that it has."""
+
+
+class ItemsError(UserError):
+    """Pictures cannot be listed; the message says why."""
+
+
+class Item(NamedTuple):
+    """One picture.
+
+    Attributes:
+        name: of its results, a relative path without ending.
+        uri: a file's path, or an address that fsspec reads.
+        place: offset of a tar's member, or row of a table; None for a file.
+        size: bytes of a tar's member.
+        column: of the table.
+    """
+
+    name: str
+    uri: str
+    place: int | None = None
+    size: int | None = None
+    column: str | None = None
+
+    @property
+    def key(self) -> str:
+        """What tells it from every other picture."""
+        return self.uri if self.place is None else f"{self.uri}#{self.place}"
+
+
+def find_items(inputs: Sequence[str], recursive: bool = False, column: str | None = None) -> list[Item]:
+    """Every picture of folders, patterns, files, lists (``.txt``, a path or address a line), tables (``.csv`` and
+    ``.parquet``, with a column of paths, addresses or the pictures' bytes) and WebDataset's tars, all of them on any
+    file system that fsspec knows. Each once, in the order of the inputs; paths in lists and tables are relative to
+    the list.
+
+    Args:
+        inputs: what a user named.
+        recursive: look into folders of folders.
+        column: of tables; one of :data:`COLUMNS` if None.
+
+    Raises:
+        ItemsError: something cannot be listed.
+    """
+    found: dict[str, Item] = {}
+    for given in inputs:
+        try:
+            for item in _items_of(given, recursive, column):
+                found.setdefault(item.key, item)
+        except (OSError, ImportError, tarfile.TarError, pa.ArrowException, UnicodeDecodeError, csv.Error) as error:
+            problem = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            raise ItemsError(f"{quoted(given)}: cannot be listed: {problem}") from None
+    # Paths, since the names of files' results are made of paths; a key is only a key here.
+    names = result_names({Path(key): Path(item.name) for key, item in found.items()})
+    return [item._replace(name=names[Path(key)].as_posix()) for key, item in found.items()]
+
+
+def _items_of(given: str, recursive: bool, column: str | None) -> Iterator[Item]:
+    fs, path = url_to_fs(given)
+    ending = posixpath.splitext(path)[1].lower()
+    if ending == ".tar" and not fs.isdir(path):
+        yield from _in_tar(given)
+    elif ending == ".parquet" and not fs.isdir(path):
+        yield from _in_parquet(given, column)
+    elif ending in (".csv", ".txt") and not fs.isdir(path):
+        with fsspec.open(given, "rt", encoding="utf-8", newline="") as file:
+            lines = [line.strip() for line in file] if ending == ".txt" else _in_csv(given, file, column)
+        for line in filter(None, lines):
+            yield _file(_beside(given, line))
+    elif fs.isdir(path):
+        depth = None if recursive else 1
+        for child in sorted(fs.find(path, maxdepth=depth)):
+            if posixpath.splitext(child)[1].lower() in SUFFIXES:
+                yield Item(posixpath.relpath(child, path), _address(fs, child, given))
+    elif any(sign in path for sign in "*?["):
+        for child in sorted(fs.glob(path)):
+            if not fs.isdir(child):
+                yield _file(_address(fs, child, given))
+    else:
+        yield _file(given)
+
+
+def _file(uri: str) -> Item:
+    return Item(posixpath.basename(uri.rstrip("/")), uri)
+
+
+def _address(fs: Any, child: str, given: str) -> str:
+    """A child's address, as the input was given: a path stays a path."""
+    return str(fs.unstrip_protocol(child)) if "://" in given else child
+
+
+def _beside(given: str, line: str) -> str:
+    if "://" in line or posixpath.isabs(line):
+        return line
+    return posixpath.join(posixpath.dirname(given), line)
+
+
+def _in_tar(given: str) -> Iterator[Item]:
+    stem = posixpath.splitext(posixpath.basename(given))[0]
+    with fsspec.open(given, "rb") as file, tarfile.open(fileobj=file) as tar:
+        for member in tar:
+            if member.isfile() and posixpath.splitext(member.name)[1].lower() in SUFFIXES:
+                inside = posixpath.normpath(posixpath.join("/", member.name))[1:]
+                yield Item(f"{stem}/{inside}", given, member.offset_data, member.size)
+
+
+def _in_parquet(given: str, column: str | None) -> Iterator[Item]:
+    with fsspec.open(given, "rb") as file:
+        table = pq.ParquetFile(file)
+        name = _column(given, table.schema_arrow.names, column)
+        if pa.types.is_string(kind := table.schema_arrow.field(name).type) or pa.types.is_large_string(kind):
+            for batch in table.iter_batches(columns=[name]):
+                yield from (_file(_beside(given, line)) for line in batch.column(0).to_pylist() if line)
+            return
+        stem = posixpath.splitext(posixpath.basename(given))[0]
+        for row in range(table.metadata.num_rows):
+            yield Item(f"{stem}/{row:08d}", given, row, None, name)
+
+
+def _in_csv(given: str, file: io.TextIOBase, column: str | None) -> list[str]:
+    reader = csv.DictReader(file)
+    name = _column(given, list(reader.fieldnames or ()), column)
+    return [row[name] or "" for row in reader]
+
+
+def _column(given: str, names: Sequence[str], wanted: str | None) -> str:
+    for name in [wanted] if wanted is not None else COLUMNS:
+        if name in names:
+            return name
+    hint = "" if wanted is None else did_you_mean(wanted, names)
+    expected = repr(wanted) if wanted is not None else "one of " + ", ".join(COLUMNS)
+    raise ItemsError(
+        f"{quoted(given)}: expected a column {expected}{hint}; it has {', '.join(names)}; --column names it"
+    )
+
+
+def contents(items: Sequence[Item]) -> Iterator[tuple[Item, bytes | OSError]]:
+    """The bytes of every picture, in order, or why there are none. Tars and tables are opened once a stretch."""
+    for _, several in groupby(items, key=lambda item: (item.uri, item.column)):
+        stretch, answered = list(several), 0
+        problem = OSError("is no longer there")
+        try:
+            for content in _of_one_place(stretch):
+                yield stretch[answered], content
+                answered += 1
+        except (OSError, ImportError, pa.ArrowException, UserError) as error:
+            problem = error if isinstance(error, OSError) else OSError(str(error))
+        yield from ((item, problem) for item in stretch[answered:])
+
+
+def _of_one_place(items: Sequence[Item]) -> Iterator[bytes | OSError]:
+    uri, column = items[0].uri, items[0].column
+    if column is not None:
+        yield from _rows(uri, column, [item.place or 0 for item in items])
+        return
+    if "://" not in uri:
+        refuse_unless_regular(uri)
+    with fsspec.open(uri, "rb") as file:
+        yield from (_read(file, item) for item in items)
+
+
+def _read(file: Any, item: Item) -> bytes | OSError:
+    size = MOST_BYTES + 1 if item.size is None else item.size
+    if item.place is not None:
+        file.seek(item.place)
+    if size > MOST_BYTES and item.size is not None:
+        return OSError(f"has {size} bytes, more than {MOST_BYTES}")
+    read = file.read(size)
+    return read if len(read) <= MOST_BYTES else OSError(f"has more than {MOST_BYTES} bytes")
+
+
+def _rows(uri: str, column: str, rows: Sequence[int]) -> Iterator[bytes | OSError]:
+    with fsspec.open(uri, "rb") as file:
+        table, first = pq.ParquetFile(file), 0
+        for group in range(table.num_row_groups):
+            count = table.metadata.row_group(group).num_rows
+            inside = [row for row in rows if first <= row < first + count]
+            if inside:
+                values = table.read_row_group(group, columns=[column]).column(0)
+                for row in inside:
+                    value = values[row - first].as_py()
+                    value = value.get("bytes") if isinstance(value, dict) else value
+                    yield value if isinstance(value, bytes) else OSError(f"row {row} of {column!r} holds no bytes")
+            first += count

@@ -1,0 +1,153 @@
+"""``ssnan parse --workers`` and ``--ray``: catalogues of pictures, see :mod:`ssnan.cluster`."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ssnan.commands.options import FAILED, MISUSED, Stopped, complain, positive
+from ssnan.errors import printable, quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ssnan.cluster.catalog import Catalog, Shard
+    from ssnan.cluster.isolation import Recipe
+
+SHOWN = 20
+"""Problems that are said one by one; the tables have all."""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("catalogues", "many pictures, each once, whatever is killed meanwhile")
+    group.add_argument("--workers", type=positive, metavar="N", help="parse with N processes; with --ray, N actors")
+    group.add_argument(
+        "--ray", nargs="?", const="", metavar="ADDRESS",
+        help="parse on a Ray cluster: HOST:PORT, ray://HOST:PORT, or the one on this machine, or else a new one here",
+    )  # fmt: skip
+    group.add_argument(
+        "--into", choices=("files", "parquet", "webdataset"), default="files",
+        help="maps as files, in the tables of results, or in tars, one a shard (files)",
+    )  # fmt: skip
+    group.add_argument("--column", metavar="NAME", help="column of tables with paths, addresses or image bytes")
+    group.add_argument(
+        "--shard", type=positive, default=256, metavar="N", help="pictures that are taken together (256)"
+    )
+    group.add_argument(
+        "--patience", type=positive, default=120, metavar="S",
+        help="seconds without a result after which a picture is tried alone, and then given up (120)",
+    )  # fmt: skip
+
+
+def asked_for(options: argparse.Namespace) -> bool:
+    return options.workers is not None or options.ray is not None
+
+
+def run(options: argparse.Namespace) -> int:
+    try:
+        import pyarrow  # noqa: F401
+
+        if options.ray is not None:
+            import ray  # noqa: F401
+        from ssnan.cluster.catalog import Catalog, CatalogError, shards
+        from ssnan.cluster.items import ItemsError, find_items
+    except ModuleNotFoundError as error:
+        return complain(f"catalogues need {error.name}; pip install 'ssnan[cluster]'", MISUSED)
+    from ssnan.parsing.card import ModelError
+    from ssnan.parsing.remapping import RemapError
+
+    if options.ray and "/" not in options.ray and ":" not in options.ray:
+        return complain(
+            f"--ray {options.ray}: expected HOST:PORT or ray://HOST:PORT; inputs stand before --ray", MISUSED
+        )
+    if options.into == "parquet" and options.save:
+        return complain("--into parquet holds maps alone; --save goes with --into files or webdataset", MISUSED)
+    recipe = _recipe(options)
+    try:
+        recipe.parser()  # here rather than in every worker
+        settings = _settings(options)
+        items = find_items(options.inputs, options.recursive, options.column)
+        if not items:
+            return complain(f"no picture in {' '.join(map(quoted, options.inputs))}", MISUSED)
+        catalog = Catalog(str(options.output), options.into, settings)
+        with catalog.opened():
+            done = catalog.done()
+            missing = [item for item in items if item.key not in done]
+            return _parse(options, catalog, recipe, shards(missing, options.shard), len(items) - len(missing))
+    except (ModelError, RemapError, ItemsError, CatalogError) as error:
+        return complain(str(error), MISUSED)
+
+
+def _parse(options: argparse.Namespace, catalog: Catalog, recipe: Recipe, todo: Sequence[Shard], already: int) -> int:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from ssnan.cluster.workers import in_processes, on_ray
+
+    console, counts, shown = Console(stderr=True), {"parsed": 0, "failed": 0, "quarantined": 0}, 0
+    if options.ray is None:
+        written = in_processes(todo, recipe, catalog, options.workers, float(options.patience))
+    else:
+        written = on_ray(todo, recipe, catalog, options.workers, float(options.patience), options.ray)
+    try:
+        with Progress(console=console) as progress, closing(written):
+            bar = progress.add_task("parsing", total=sum(len(shard.items) for shard in todo))
+            for shard in written:
+                catalog.take(shard)
+                progress.advance(bar, sum(shard.counts.values()))
+                for status, count in shard.counts.items():
+                    counts[status] += count
+                for key, reason in shard.problems:
+                    shown += 1
+                    if shown <= SHOWN:
+                        problem = f"ssnan: {quoted(key)}: {printable(reason)}"
+                        console.print(problem, style="red", markup=False, highlight=False, soft_wrap=True)
+    except Stopped:
+        console.print(
+            f"ssnan: stopped; the same command goes on with {quoted(catalog.root)}", style="red", markup=False
+        )
+        raise
+    problems = counts["failed"] + counts["quarantined"]
+    if shown > SHOWN:
+        console.print(f"ssnan: {shown - SHOWN} more are in the tables", style="red", markup=False, highlight=False)
+    told = [f"{counts['parsed']} parsed into {quoted(catalog.root)}"]
+    told += [f"{count} {status}" for status, count in counts.items() if count and status != "parsed"]
+    told += [f"{already} were there"] if already else []
+    print(", ".join(told))
+    return FAILED if problems else 0
+
+
+def _recipe(options: argparse.Namespace) -> Recipe:
+    from ssnan.cluster.isolation import Recipe
+    from ssnan.parsing.engines import available_cores
+    from ssnan.parsing.views import Views
+
+    alone = max(1, available_cores() // options.workers) if options.ray is None else 1
+    return Recipe(
+        options.model,
+        options.engine,
+        options.threads or alone,
+        Views(tuple(options.scales), options.mirror),
+        options.max_megapixels * 1_000_000,
+        options.labels,
+        options.colors,
+        tuple(options.save),
+        tuple(options.parts),
+    )
+
+
+def _settings(options: argparse.Namespace) -> dict[str, object]:
+    """What all results of a folder have in common."""
+    from ssnan.hub.download import download, is_hub_name
+    from ssnan.parsing.card import find_card
+
+    if Path(options.model).suffix == ".ckpt":
+        checksum = hashlib.sha256(Path(options.model).read_bytes()).hexdigest()
+    else:
+        card = find_card(download(options.model) if is_hub_name(options.model) else options.model)
+        checksum = hashlib.sha256("".join(map("".join, sorted(card.sha256.items()))).encode()).hexdigest()
+    names = ("model", "labels", "colors", "scales", "mirror", "save", "parts")
+    return {"checksum": checksum, **{name: getattr(options, name) for name in names}}

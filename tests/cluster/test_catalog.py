@@ -1,0 +1,130 @@
+import io
+import itertools
+import json
+import tarfile
+
+import pyarrow.parquet as pq
+import pytest
+
+from ssnan.cluster.catalog import Catalog, CatalogError, shards
+from ssnan.cluster.isolation import Parsed, without_result
+from ssnan.cluster.items import Item
+
+SETTINGS = {"model": "small", "checksum": "abc", "labels": None}
+places = itertools.count()
+
+
+@pytest.fixture(params=["disk", "memory"])
+def root(request, tmp_path):
+    return str(tmp_path / "out") if request.param == "disk" else f"memory://catalog{next(places)}"
+
+
+def items(count):
+    return [Item(f"n{index}", f"/in/n{index}.jpg") for index in range(count)]
+
+
+def parsed(item):
+    row = without_result("parsed", "", item.uri.encode()).row | {
+        "reason": None,
+        "width": 3,
+        "height": 2,
+        "seconds": 0.5,
+    }
+    return Parsed(row | {"parts": [{"name": "hair", "area": 6, "confidence": 0.5, "box": [0, 0, 3, 2]}], "joints": []},
+                  {".png": f"map of {item.name}".encode()})  # fmt: skip
+
+
+def written(catalog, shard):
+    return catalog.write(shard, ((item, parsed(item)) for item in shard.items))
+
+
+def rows(catalog):
+    return [row for path in catalog._tables() for row in pq.read_table(catalog._fs.open(path)).to_pylist()]
+
+
+def test_shards_are_named_by_their_pictures():
+    first, second = shards(items(5), 3)
+    assert [len(shard.items) for shard in (first, second)] == [3, 2]
+    assert shards(items(5)[:3], 3)[0].id == first.id != second.id
+
+
+def test_what_is_taken_is_done_and_what_is_not_is_thrown_away(root):
+    catalog = Catalog(root, "files", SETTINGS)
+    first, second = shards(items(4), 2)
+    with catalog.opened():
+        taken, left = written(catalog, first), written(catalog, second)
+        assert catalog.done() == set()
+        catalog.take(taken)
+        assert catalog.done() == {"/in/n0.jpg", "/in/n1.jpg"}
+        assert catalog._fs.exists(catalog._path(left.moves[0][0]))
+    assert not catalog._fs.exists(catalog._path("pending"))
+    with catalog.opened():
+        assert catalog.done() == {"/in/n0.jpg", "/in/n1.jpg"}
+        catalog.take(written(catalog, second))
+    assert sorted(row["key"] for row in rows(catalog)) == [item.key for item in items(4)]
+
+
+def test_a_shard_that_two_workers_wrote_is_there_once(root):
+    catalog = Catalog(root, "parquet", SETTINGS)
+    [shard] = shards(items(2), 2)
+    with catalog.opened():
+        for one in (written(catalog, shard), written(catalog, shard)):
+            catalog.take(one)
+    assert [row["map"] for row in rows(catalog)] == [b"map of n0", b"map of n1"]
+    assert {(row["model"], row["checksum"]) for row in rows(catalog)} == {("small", "abc")}
+
+
+def test_maps_in_tars(root):
+    catalog = Catalog(root, "webdataset", SETTINGS)
+    [shard] = shards(items(2), 2)
+    with catalog.opened():
+        catalog.take(written(catalog, shard))
+    content = catalog._fs.cat_file(catalog._path(f"maps/{shard.id}.tar"))
+    with tarfile.open(fileobj=io.BytesIO(content)) as tar:
+        assert {name: tar.extractfile(name).read() for name in tar.getnames()} == {
+            "n0.png": b"map of n0", "n1.png": b"map of n1",
+        }  # fmt: skip
+    [first, _] = rows(catalog)
+    assert first["parts"] == [{"name": "hair", "area": 6, "confidence": 0.5, "box": [0, 0, 3, 2]}]
+
+
+def test_maps_as_files(root):
+    catalog = Catalog(root, "files", SETTINGS)
+    [shard] = shards(items(1), 1)
+    with catalog.opened():
+        catalog.take(written(catalog, shard))
+    assert catalog._fs.cat_file(catalog._path("maps/n0.png")) == b"map of n0"
+
+
+def test_counts_and_problems(root):
+    catalog = Catalog(root, "files", SETTINGS)
+    [shard] = shards(items(3), 3)
+    good, bad, worse = shard.items
+    answers = [(good, parsed(good)), (bad, without_result("failed", "no picture")),
+               (worse, without_result("quarantined", "died"))]  # fmt: skip
+    with catalog.opened():
+        result = catalog.write(shard, iter(answers))
+        catalog.take(result)
+    assert result.counts == {"parsed": 1, "failed": 1, "quarantined": 1}
+    assert result.problems == (("/in/n1.jpg", "no picture"), ("/in/n2.jpg", "died"))
+    assert [row["status"] for row in rows(catalog)] == ["parsed", "failed", "quarantined"]
+
+
+def test_other_settings_are_refused(root):
+    with Catalog(root, "files", SETTINGS).opened():
+        pass
+    with (
+        pytest.raises(CatalogError, match="holds results with checksum 'abc', asked for are some with 'def'"),
+        Catalog(root, "files", SETTINGS | {"checksum": "def"}).opened(),
+    ):
+        pass
+    with pytest.raises(CatalogError, match="into"), Catalog(root, "parquet", SETTINGS).opened():
+        pass
+
+
+def test_a_second_driver_is_refused(tmp_path):
+    catalog = Catalog(str(tmp_path / "out"), "files", SETTINGS)
+    with catalog.opened(), pytest.raises(CatalogError, match="another run is writing there"), catalog.opened():
+        pass
+    with catalog.opened():
+        assert json.loads((tmp_path / "out" / "settings.json").read_text()) == SETTINGS | {"into": "files"}

@@ -1,0 +1,103 @@
+import hashlib
+import json
+import os
+import signal
+
+import numpy as np
+import pytest
+
+from fakes.parsers import WordRecipe
+from ssnan.cluster.isolation import Isolation, Recipe
+from ssnan.cluster.items import Item
+from ssnan.parsing.result import ParsingResult
+
+
+@pytest.fixture
+def isolation():
+    one = Isolation(WordRecipe(), patience=5.0)
+    yield one
+    one.close()
+
+
+def items(folder, *words):
+    made = []
+    for index, word in enumerate(words):
+        path = folder / f"{index}.jpg"
+        path.write_bytes(word if isinstance(word, bytes) else word.encode())
+        made.append(Item(path.stem, str(path)))
+    return made
+
+
+def test_rows_and_maps(isolation, tmp_path):
+    [(item, parsed)] = isolation.parse(items(tmp_path, "fine"))
+    assert item.name == "0"
+    row = parsed.row
+    assert (row["status"], row["reason"], row["width"], row["height"]) == ("parsed", None, 6, 4)
+    assert row["sha256"] == hashlib.sha256(b"fine").hexdigest()
+    [part] = row["parts"]
+    assert (part["name"], part["area"], part["box"]) == ("hair", 24, [0, 0, 6, 4])
+    assert [joint["name"] for joint in row["joints"]] == ["head"]
+    assert row["seconds"] > 0
+    (tmp_path / "map.png").write_bytes(parsed.files[".png"])
+    assert (ParsingResult.load(tmp_path / "map.png").labels == 2).all()
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("dies", "ended by signal 9 (SIGKILL), twice"),
+        ("exits", "ended with status 3, twice"),
+        ("hangs", "no result within 5 seconds, twice"),
+    ],
+)
+def test_a_poisoned_picture_costs_itself_alone(isolation, tmp_path, word, told):
+    given = items(tmp_path, *["fine"] * 4, word, *["fine"] * 12)
+    answers = list(isolation.parse(given))
+    assert [item.name for item, _ in answers] == [item.name for item in given]
+    statuses = [parsed.row["status"] for _, parsed in answers]
+    assert statuses == ["parsed"] * 4 + ["quarantined"] + ["parsed"] * 12
+    assert told in answers[4][1].row["reason"]
+    assert answers[4][1].files == {}
+
+
+def test_a_picture_that_kills_once_is_parsed(isolation, tmp_path):
+    given = items(tmp_path, "fine", f"dies once:{tmp_path / 'been here'}", "fine")
+    assert [parsed.row["status"] for _, parsed in isolation.parse(given)] == ["parsed"] * 3
+
+
+def test_what_is_no_picture_is_told_and_kills_nobody(isolation, tmp_path):
+    given = [*items(tmp_path, "broken"), Item("gone", str(tmp_path / "gone.jpg"))]
+    broken, gone = (parsed.row for _, parsed in isolation.parse(given))
+    assert (broken["status"], gone["status"]) == ("failed", "failed")
+    assert broken["reason"].startswith("not a picture")
+    assert broken["sha256"] == hashlib.sha256(b"broken").hexdigest()
+    assert "No such file" in gone["reason"]
+
+
+def test_a_child_that_is_killed_between_pictures_is_started_anew(isolation, tmp_path):
+    given = items(tmp_path, *["fine"] * 12)
+    answers = []
+    for number, answer in enumerate(isolation.parse(given)):
+        if number == 3:
+            os.kill(isolation._process.pid, signal.SIGKILL)
+        answers.append(answer)
+    assert [item.name for item, _ in answers] == [item.name for item in given]
+    assert {parsed.row["status"] for _, parsed in answers} == {"parsed"}
+
+
+def test_a_model_that_is_not_there_is_said():
+    with pytest.raises(RuntimeError, match="model nowhere"):
+        list(Isolation(Recipe(model="nowhere")).parse([Item("a", "a.jpg")]))
+
+
+def test_recipes_ask_for_what_parse_asks_for(tmp_path):
+    from PIL import Image
+
+    Image.fromarray(np.zeros((40, 30, 3), dtype=np.uint8)).save(tmp_path / "a.png")
+    isolation = Isolation(Recipe(labels="merged", kinds=("json",)))
+    try:
+        [(_, parsed)] = isolation.parse([Item("a", str(tmp_path / "a.png"))])
+    finally:
+        isolation.close()
+    assert set(parsed.files) == {".png", ".json"}
+    assert json.loads(parsed.files[".json"])["label_set"] != "lip"

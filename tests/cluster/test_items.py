@@ -1,0 +1,117 @@
+import io
+import tarfile
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from ssnan.cluster.items import Item, ItemsError, contents, find_items
+
+
+def write(path, content=b"one"):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
+def names(items):
+    return [item.name for item in items]
+
+
+def test_folders_patterns_and_files(tmp_path):
+    for name in ("b.jpg", "a.png", "notes.md", "deep/c.jpg"):
+        write(tmp_path / "in" / name)
+    assert names(find_items([str(tmp_path / "in")])) == ["a", "b"]
+    assert names(find_items([str(tmp_path / "in")], recursive=True)) == ["a", "b", "deep/c"]
+    assert names(find_items([str(tmp_path / "in" / "*.jpg"), str(tmp_path / "in" / "a.png")])) == ["b", "a"]
+
+
+def test_each_once_and_names_that_would_clash_keep_their_endings(tmp_path):
+    for name in ("x.jpg", "x.png"):
+        write(tmp_path / name)
+    items = find_items([str(tmp_path), str(tmp_path / "x.jpg")])
+    assert names(items) == ["x.jpg", "x.png"]
+
+
+@pytest.mark.parametrize("kind", ["list.txt", "table.csv", "table.parquet"])
+def test_lists_and_tables_of_paths(tmp_path, kind):
+    """Relative to the list; addresses as they are."""
+    write(tmp_path / "photos" / "a.jpg", b"content of a")
+    lines = ["photos/a.jpg", str(tmp_path / "photos" / "a.jpg"), "memory://b/c.jpg"]
+    given = tmp_path / kind
+    if kind.endswith("txt"):
+        given.write_text("\n".join([*lines, ""]))
+    elif kind.endswith("csv"):
+        given.write_text("id,path\n" + "".join(f"{i},{line}\n" for i, line in enumerate(lines)))
+    else:
+        pq.write_table(pa.table({"id": [0, 1, 2], "path": lines}), given)
+    items = find_items([str(given)])
+    assert [item.uri for item in items] == [str(tmp_path / "photos" / "a.jpg"), "memory://b/c.jpg"]
+    assert next(contents(items))[1] == b"content of a"
+
+
+def test_tars_are_read_where_their_members_lie(tmp_path):
+    with tarfile.open(tmp_path / "shard.tar", "w") as tar:
+        for name, content in (("a.jpg", b"first"), ("a.json", b"{}"), ("../up/b.png", b"second")):
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    items = find_items([str(tmp_path / "shard.tar")])
+    assert names(items) == ["shard/a", "shard/up/b"]
+    assert [content for _, content in contents(items)] == [b"first", b"second"]
+    assert [content for _, content in contents(items[1:])] == [b"second"]
+
+
+def test_tables_of_pictures_are_read_by_their_rows(tmp_path):
+    """Bytes, or what the datasets library writes; over several row groups."""
+    for name, column in (
+        ("plain", [f"picture {row}".encode() for row in range(5)]),
+        ("struct", [{"bytes": f"picture {row}".encode(), "path": None} for row in range(5)]),
+    ):
+        pq.write_table(pa.table({"image": column}), tmp_path / f"{name}.parquet", row_group_size=2)
+        items = find_items([str(tmp_path / f"{name}.parquet")])
+        assert names(items)[4] == f"{name}/00000004"
+        assert [content for _, content in contents(items[1:4])] == [b"picture 1", b"picture 2", b"picture 3"]
+
+
+def test_what_cannot_be_read_costs_itself_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr("ssnan.cluster.items.MOST_BYTES", 10)
+    write(tmp_path / "good.jpg", b"good")
+    write(tmp_path / "long.jpg", b"longer than ten")
+    pq.write_table(pa.table({"image": [b"row", None]}), tmp_path / "t.parquet")
+    gone = Item("gone", str(tmp_path / "gone.jpg"))
+    items = [gone, *find_items([str(tmp_path / name) for name in ("long.jpg", "good.jpg", "t.parquet")])]
+    gone_, long, good, row, nothing = (content for _, content in contents(items))
+    assert (good, row) == (b"good", b"row")
+    assert "No such file" in str(gone_)
+    assert "more than 10 bytes" in str(long)
+    assert "row 1 of 'image' holds no bytes" in str(nothing)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    import os
+
+    os.mkfifo(tmp_path / "pipe.jpg")
+    [(_, content)] = contents([Item("pipe", str(tmp_path / "pipe.jpg"))])
+    assert "regular file" in str(content)
+
+
+@pytest.mark.parametrize(
+    ("content", "column", "told"),
+    [
+        ("id,address\n1,a.jpg\n", None, "expected a column one of image, path"),
+        ("id,address\n1,a.jpg\n", "adress", "expected a column 'adress'; did you mean 'address'?"),
+    ],
+)
+def test_a_table_without_the_column_is_one_clear_line(tmp_path, content, column, told):
+    (tmp_path / "t.csv").write_text(content)
+    with pytest.raises(ItemsError, match="it has id, address") as raised:
+        find_items([str(tmp_path / "t.csv")], column=column)
+    assert told in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["t.parquet", "t.tar"])
+def test_a_damaged_file_is_one_clear_line(tmp_path, name):
+    (tmp_path / name).write_bytes(b"nothing of the kind")
+    with pytest.raises(ItemsError, match="cannot be listed"):
+        find_items([str(tmp_path / name)])
