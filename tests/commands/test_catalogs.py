@@ -1,0 +1,184 @@
+import io
+import os
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from ssnan.commands import main
+from ssnan.parsing.result import ParsingResult
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """Small photos of people, one of them in a folder below, and what is no picture."""
+    folder = tmp_path_factory.mktemp("photos")
+    (folder / "deep").mkdir()
+    for index, name in enumerate(("astronaut", "grace_hopper", "camera")):
+        [path] = EXAMPLES.glob(f"{name}.*")
+        photo = Image.open(path).convert("RGB")
+        photo.thumbnail((120, 120))
+        photo.save(folder / ("deep" if index == 2 else "") / f"{name}.jpg", quality=95)
+    (folder / "broken.jpg").write_text("no picture")
+    return folder
+
+
+def rows(folder):
+    found = [
+        row for path in sorted(Path(folder, "results").glob("*.parquet")) for row in pq.read_table(path).to_pylist()
+    ]
+    return {row["name"]: row for row in found}, len(found)
+
+
+def test_the_same_maps_as_without_workers_and_a_row_for_each(photos, tmp_path, capsys):
+    catalog, plain = tmp_path / "catalog", tmp_path / "plain"
+    arguments = ["parse", str(photos), "--recursive", "--engine", "onnxruntime", "--threads", "1"]
+    assert main([*arguments, "-o", str(plain)]) == 1
+    capsys.readouterr()
+    assert main([*arguments, "-o", str(catalog), "--workers", "2", "--shard", "2"]) == 1
+    out, err = capsys.readouterr()
+    assert "3 parsed into" in out
+    assert "1 failed" in out
+    assert "broken.jpg: not a picture" in " ".join(err.split())
+    found, count = rows(catalog)
+    assert set(found) == {"astronaut", "grace_hopper", "broken", "deep/camera"}
+    assert count == 4
+    assert (found["broken"]["status"], found["broken"]["parts"]) == ("failed", None)
+    for name in ("astronaut", "grace_hopper", "deep/camera"):
+        mine, theirs = (ParsingResult.load(folder / f"{name}.png") for folder in (catalog / "maps", plain))
+        assert np.array_equal(mine.labels, theirs.labels)
+        assert {part["name"]: part["area"] for part in found[name]["parts"]} == mine.areas
+        assert (found[name]["model"], len(found[name]["checksum"])) == ("small", 64)
+    before = {path: path.stat().st_mtime_ns for path in catalog.rglob("*.p*") if path.is_file()}
+    assert main([*arguments, "-o", str(catalog), "--workers", "2", "--shard", "2"]) == 0
+    assert "0 parsed into" in (out := capsys.readouterr().out)
+    assert "4 were there" in out
+    assert before == {path: path.stat().st_mtime_ns for path in catalog.rglob("*.p*") if path.is_file()}
+
+
+def test_only_what_is_new_is_parsed(photos, tmp_path, capsys):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    command = ["parse", str(folder), "--workers", "1", "-o", str(tmp_path / "out"), "--into", "parquet"]
+    for name, told in (("astronaut", "1 parsed into"), ("grace_hopper", "1 parsed into")):
+        (folder / f"{name}.jpg").write_bytes((photos / f"{name}.jpg").read_bytes())
+        assert main(command) == 0
+        assert told in capsys.readouterr().out
+    found, count = rows(tmp_path / "out")
+    assert count == 2
+    labels = np.array(Image.open(io.BytesIO(found["astronaut"]["map"])))
+    assert labels.shape == (found["astronaut"]["height"], found["astronaut"]["width"])
+
+
+@pytest.fixture
+def bucket(monkeypatch):
+    """An S3 server on the loopback with a bucket ``shop``."""
+    import s3fs
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    s3fs.S3FileSystem.clear_instance_cache()
+    fs = s3fs.S3FileSystem()
+    fs.mkdir("shop")
+    yield fs
+    server.stop()
+    s3fs.S3FileSystem.clear_instance_cache()
+
+
+def test_from_one_bucket_into_another_folder_of_it(bucket, photos, capsys):
+    for name in ("astronaut.jpg", "grace_hopper.jpg"):
+        bucket.pipe_file(f"shop/in/{name}", (photos / name).read_bytes())
+    command = ["parse", "s3://shop/in", "--workers", "1", "-o", "s3://shop/out", "--into", "webdataset"]
+    assert main(command) == 0
+    assert "2 parsed into s3://shop/out" in capsys.readouterr().out
+    [table], [tar] = bucket.glob("shop/out/results/*.parquet"), bucket.glob("shop/out/maps/*.tar")
+    with bucket.open(table) as file:
+        assert pq.read_table(file).column("key").to_pylist() == [
+            "s3://shop/in/astronaut.jpg",
+            "s3://shop/in/grace_hopper.jpg",
+        ]
+    with tarfile.open(fileobj=io.BytesIO(bucket.cat_file(tar))) as members:
+        assert members.getnames() == ["astronaut.png", "grace_hopper.png"]
+    assert bucket.glob("shop/out/pending/*") == []
+    assert main(command) == 0
+    assert "2 were there" in capsys.readouterr().out
+
+
+def test_a_killed_driver_loses_and_doubles_nothing(photos, tmp_path):
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    for number in range(16):
+        (folder / f"{number:02d}.jpg").write_bytes((photos / "astronaut.jpg").read_bytes())
+    command = [sys.executable, "-m", "ssnan", "parse", str(folder), "--workers", "2", "--shard", "1", "-o", str(out)]
+    driver = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    until = time.monotonic() + 60
+    while len(list(out.glob("results/*.parquet"))) < 3 and time.monotonic() < until:
+        time.sleep(0.01)
+    driver.send_signal(signal.SIGKILL)
+    driver.communicate()
+    done = len(list(out.glob("results/*.parquet")))
+    assert 3 <= done < 16
+    again = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert f"{16 - done} parsed" in again.stdout
+    assert f"{done} were there" in again.stdout
+    found, count = rows(out)
+    assert count == len(found) == 16
+    assert {path.name for path in out.glob("maps/*")} == {f"{number:02d}.png" for number in range(16)}
+
+
+def test_on_ray(photos, tmp_path):
+    command = ["parse", str(photos), "--ray", "--workers", "1", "--shard", "2", "-o", str(tmp_path / "out")]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    done = subprocess.run([sys.executable, "-m", "ssnan", *command], capture_output=True, text=True, env=environment)
+    assert done.returncode == 1, done.stderr
+    assert "2 parsed into" in done.stdout
+    found, count = rows(tmp_path / "out")
+    assert {name: row["status"] for name, row in found.items()} == {
+        "astronaut": "parsed", "grace_hopper": "parsed", "broken": "failed",
+    }  # fmt: skip
+    assert count == 3
+    assert "WARNING" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["{in}", "-o", "s3://shop/out"], "results go elsewhere with --workers or --ray only"),
+        (["{in}", "--ray", "photos"], "expected HOST:PORT or ray://HOST:PORT; inputs stand before --ray"),
+        (["{in}", "--workers", "1", "--into", "parquet", "--save", "json"], "--save goes with --into files"),
+        (["{in}", "--workers", "1", "--model", "smal"], "smal"),
+        (["{in}", "--workers", "1", "--labels", "nothing"], "nothing"),
+        (["{empty}", "--workers", "1"], "no picture in"),
+        (["{empty}/list.csv", "--workers", "1"], "cannot be listed"),
+    ],
+)
+def test_mistakes_are_one_clear_line_and_leave_nothing(photos, tmp_path, capsys, monkeypatch, arguments, told):
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path)
+    given = [one.format(**{"in": photos, "empty": tmp_path / "empty"}) for one in arguments]
+    assert main(["parse", *given]) == 2
+    err = capsys.readouterr().err
+    assert told in " ".join(err.split())
+    assert len(err.splitlines()) == 1
+    assert not (tmp_path / "parsed").exists()
+
+
+def test_without_the_extra_it_says_what_to_install(photos, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    assert main(["parse", str(photos), "--workers", "1", "-o", str(tmp_path / "out")]) == 2
+    assert "catalogues need pyarrow; pip install 'ssnan[cluster]'" in capsys.readouterr().err
