@@ -69,7 +69,7 @@ def test_a_shrunken_view_is_a_mean_not_a_choice(folder, pictures):
 def test_views_are_drawn_as_workers_draw_them(pictures):
     random = torch.Generator().manual_seed(0)
     index = torch.zeros(4000, dtype=torch.long)
-    origin, step, box = pictures.draw(index, (64, 48), (0.5, 1.5), 0.0, random)
+    origin, step, box = pictures.draw(index, (64, 48), (0.5, 1.5), 0.0, torch.rand(len(index), 8, generator=random))
     assert (box == torch.tensor([0.0, 0.0, 96.0, 64.0])).all()
     resized = 96 / step[:, 0]
     assert resized.min() >= 48
@@ -86,7 +86,7 @@ def test_views_are_drawn_as_workers_draw_them(pictures):
 
 def test_around_the_person(folder, pictures):
     random = torch.Generator().manual_seed(0)
-    _, _, box = pictures.draw(torch.full((500,), 3), (64, 48), (1.0, 1.0), 1.0, random)
+    _, _, box = pictures.draw(torch.full((500,), 3), (64, 48), (1.0, 1.0), 1.0, torch.rand(500, 8, generator=random))
     rows, columns = np.nonzero(folder[3].labels)
     person = torch.tensor([rows.min(), columns.min(), rows.max() + 1, columns.max() + 1])
     assert (box[:, :2] <= person[:2]).all()

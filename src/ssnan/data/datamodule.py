@@ -11,9 +11,10 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from lightning import LightningDataModule
+from lightning.pytorch.overrides.distributed import UnrepeatedDistributedSampler
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, TensorDataset
+from torch.utils.data import DataLoader, Dataset, DistributedSampler, Subset, TensorDataset
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
@@ -62,7 +63,7 @@ class ParsingData(LightningDataModule):
         rotation: share of the training pictures that are turned, by up to 30° or by a quarter.
         photometric: share of the training pictures whose look is changed.
         pasting: people of some datasets put on scenes without any, as one more source.
-        batch_size: pictures a batch.
+        batch_size: pictures a batch, of all processes together.
         samples_per_epoch: pictures drawn an epoch, with replacement, when sources have shares.
         validation_limit: at most this many validation pictures; all if None.
         num_workers: processes that read and augment.
@@ -167,7 +168,7 @@ class ParsingData(LightningDataModule):
     def train_dataloader(self, device: torch.device | None = None) -> DataLoader[Any]:
         """Batches of an epoch; of pictures kept on ``device`` (None: where the trainer is) its numbers."""
         epoch = self.trainer.current_epoch if self.trainer else 0
-        order = self._draw(epoch)
+        order = self._whole_steps(self._draw(epoch))
         if self.resident_side is not None:
             home = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
             return self._numbers(order, self.resident_side, device or home)
@@ -190,9 +191,7 @@ class ParsingData(LightningDataModule):
             hash((self.seed, epoch)),
             self.damaged,
         )
-        return DataLoader(
-            dataset, batch_size=self.batch_size, num_workers=self.num_workers, drop_last=len(dataset) > self.batch_size
-        )
+        return self._shared(dataset, self.num_workers)
 
     def _numbers(self, order: list[tuple[int, int]], side: int, device: torch.device) -> DataLoader[Any]:
         """Positions of an epoch and pictures to be seen there: all that travels to the accelerator."""
@@ -200,7 +199,27 @@ class ParsingData(LightningDataModule):
             self.resident = ResidentPictures(self.train_folders, self.label_set, self.preprocessing, side, device)
         index = torch.tensor([self.resident.index(folder, picture) for folder, picture in order])
         numbers = TensorDataset(torch.arange(len(order)), index)
-        return DataLoader(numbers, batch_size=self.batch_size, drop_last=len(order) > self.batch_size)
+        return self._shared(numbers)
+
+    def _whole_steps(self, order: list[tuple[int, int]]) -> list[tuple[int, int]]:
+        """What is seen of an epoch's order: whole steps, or the whole of it where that is less than one."""
+        processes = self.trainer.world_size if self.trainer else 1
+        if self.batch_size % processes:
+            raise DatasetError(
+                f"data.batch_size: {self.batch_size} pictures cannot be shared evenly by {processes} processes; it is "
+                "that of all together"
+            )
+        step = self.batch_size if len(order) > self.batch_size else processes
+        if len(order) < step:
+            raise DatasetError(f"data: {len(order)} pictures an epoch are too few for {processes} processes")
+        return order[: len(order) // step * step]
+
+    def _shared(self, dataset: Dataset[Any], num_workers: int = 0) -> DataLoader[Any]:
+        """Batches of a dataset in its order, of which every process takes an equal share: together they see in each
+        step what one process would."""
+        processes, own = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
+        sampler: DistributedSampler[Any] = DistributedSampler(dataset, processes, own, shuffle=False)
+        return DataLoader(dataset, self.batch_size // processes, sampler=sampler, num_workers=num_workers)
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """A batch of numbers becomes one of crops; any other stays as it is."""
@@ -208,16 +227,21 @@ class ParsingData(LightningDataModule):
             return batch
         position, index = (numbers.cpu() for numbers in batch)
         epoch = self.trainer.current_epoch if self.trainer else 0
-        random = torch.Generator().manual_seed(hash((self.seed, epoch, int(position[0]))))
-        view = self.resident.draw(index, self.crop, self.scale, self.crop_around_person, random)
-        return self.resident.crops(index, view, torch.rand(len(index), generator=random) < 0.5, self.crop)
+        random = torch.Generator().manual_seed(hash((self.seed, epoch, int(position[0]) // self.batch_size)))
+        # Those of all processes' pictures of this step, of which this one takes its own.
+        chances = torch.rand(self.batch_size, 9, generator=random)[position % self.batch_size]
+        view = self.resident.draw(index, self.crop, self.scale, self.crop_around_person, chances[:, :8])
+        return self.resident.crops(index, view, chances[:, 8] < 0.5, self.crop)
 
     def val_dataloader(self) -> DataLoader[Sample]:
         """Pictures at their own size, one at a time: the task resizes and measures them there."""
         count = min(len(self.val_folder), self.validation_limit or len(self.val_folder))
+        subset: Subset[Sample] = Subset(self.val_folder, range(count))  # type: ignore[arg-type]
+        processes, own = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
         return DataLoader(
-            torch.utils.data.Subset(self.val_folder, range(count)),  # type: ignore[arg-type]
+            subset,
             batch_size=None,
+            sampler=UnrepeatedDistributedSampler(subset, num_replicas=processes, rank=own, shuffle=False),
             collate_fn=_as_it_is,  # type: ignore[arg-type]  # a single sample without batch_size
         )
 

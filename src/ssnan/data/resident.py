@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from PIL import Image
-from torch import Generator, Tensor
+from torch import Tensor
 from torch.nn.functional import avg_pool2d, grid_sample
 
 from ssnan.data.folder import ParsingFolder
@@ -112,24 +112,24 @@ class ResidentPictures:
         crop: tuple[int, int],
         scale: tuple[float, float],
         around_person: float,
-        random: Generator,
+        chances: Float[Tensor, "b 8"],
         margin: float = 0.15,
     ) -> View:
-        """A random view of each picture, unmirrored; ``random`` is a generator on the processor."""
+        """A random view of each picture, unmirrored; ``chances`` are random numbers in 0..1, on the processor."""
         size, person = self.sizes[index], self.people[index]
         extent = (person[:, 2:] - person[:, :2]).amax(dim=1, keepdim=True)
-        room = torch.rand(len(index), 4, generator=random) * margin * extent
+        room = chances[:, :4] * margin * extent
         near = torch.cat(
             [(person[:, :2] - room[:, :2]).clamp_min(0), torch.minimum(person[:, 2:] + room[:, 2:], size)], 1
         )
         whole = torch.cat([torch.zeros_like(size), size], dim=1)
-        box = torch.where(torch.rand(len(index), 1, generator=random) < around_person, near.round(), whole)
+        box = torch.where(chances[:, 4:5] < around_person, near.round(), whole)
         shape = box[:, 2:] - box[:, :2]
 
-        factor = scale[0] + (scale[1] - scale[0]) * torch.rand(len(index), 1, generator=random)
+        factor = scale[0] + (scale[1] - scale[0]) * chances[:, 5:6]
         resized = (shape * factor * self.longest_side / shape.amax(dim=1, keepdim=True)).round().clamp_min(1)
         free = resized - torch.tensor(crop)
-        offset = free.clamp_max(0) + ((free.abs() + 1) * torch.rand(len(index), 2, generator=random)).floor()
+        offset = free.clamp_max(0) + ((free.abs() + 1) * chances[:, 6:8]).floor()
         step = shape / resized
         # Pixel centres lie at i + ½ in every picture; positions are those of grid_sample, 0 at the first centre.
         return View(box[:, :2] + (offset + 0.5) * step - 0.5, step, box)

@@ -38,6 +38,17 @@ class Structure:
     missed: int = 0
     bins: NDArray[np.float64] = field(default_factory=lambda: np.zeros((BINS, 3)))
 
+    def __add__(self, other: Structure) -> Structure:
+        """The sums over the pictures of both."""
+        return Structure(
+            self.label_set,
+            self.pairs + other.pairs,
+            self.exchanged + other.exchanged,
+            self.offsets + other.offsets,
+            self.missed + other.missed,
+            self.bins + other.bins,
+        )
+
     def add(
         self, truth: NDArray[np.uint8], predicted: NDArray[np.uint8], confidence: NDArray[np.float32] | None = None
     ) -> None:

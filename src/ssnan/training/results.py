@@ -35,7 +35,7 @@ def write_results(trainer: Trainer, task: ParsingTask, data: ParsingData, best: 
         "system": type(task.network).__name__,
         "label_set": task.label_set.as_dict(),
         "validation": f"{data.validation.name} val",
-        "pictures": len(data.val_dataloader()),
+        "pictures": len(task.validated_pictures),
         "sources": [source.root.name for source in data.sources],
         "seed": seed,
         "epochs": epochs,

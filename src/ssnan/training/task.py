@@ -6,7 +6,7 @@ import logging
 import warnings
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -38,6 +38,8 @@ from ssnan.models.weights import read_network, take_over
 from ssnan.parsing.preprocessing import Preprocessing
 
 log = logging.getLogger("ssnan")
+
+Gathered = TypeVar("Gathered")
 
 PAPER_RATE, PAPER_BATCH = 1e-3, 30
 """Section 4.1: base rate, and the pictures of one step that it is for."""
@@ -87,8 +89,7 @@ class ParsingTask(LightningModule):
     Attributes:
         validated: confusion matrix of the last validation.
         validated_structure: what :class:`ssnan.evaluation.structure.Structure` says of it.
-        validated_pictures: :func:`ssnan.evaluation.metrics.class_counts` of each of its pictures, by name; of one
-            process where there are several.
+        validated_pictures: :func:`ssnan.evaluation.metrics.class_counts` of each of its pictures, by name.
         validation_labels: the label set, with the sets of the validation pictures.
     """
 
@@ -243,12 +244,13 @@ class ParsingTask(LightningModule):
         confusion = self.confusion.compute().cpu().numpy()[:, : len(self.label_set)]
         self.validated = confusion
         self.confusion.reset()
-        self.validated_structure = self.structure.numbers()
-        self.structure = Structure(self.validation_labels)
-        self.validated_pictures, self.pictures = self.pictures, {}
+        everywhere = self._of_all_processes((self.structure, self.pictures))
+        self.validated_structure = sum((one for one, _ in everywhere), Structure(self.validation_labels)).numbers()
+        self.validated_pictures = {name: counts for _, pictures in everywhere for name, counts in pictures.items()}
+        self.structure, self.pictures = Structure(self.validation_labels), {}
         for name, value in self.validated_structure.items():
             if value is not None:
-                self.log(f"val/{name}", float(value), sync_dist=True)
+                self.log(f"val/{name}", float(value))
         score = Score.of_present(confusion, sets)
         self.log("val/mean_iou", score.mean_iou, prog_bar=True)
         self.log("val/mean_accuracy", score.mean_accuracy)
@@ -257,6 +259,13 @@ class ParsingTask(LightningModule):
         self.log("val/iou_person", float(person.iou[1]))
         if self.label_set.agrees_with(LIP):
             self.log("val/mean_iou_merged", Score.of_present(merged(confusion, LIP_GROUPS, sets)).mean_iou)
+
+    def _of_all_processes(self, own: Gathered) -> list[Gathered]:
+        if self.trainer.world_size == 1:
+            return [own]
+        gathered: list[Any] = [None] * self.trainer.world_size
+        torch.distributed.all_gather_object(gathered, own)
+        return gathered
 
     def _empty_confusion(self) -> MulticlassConfusionMatrix:
         """A matrix with rows for the validation pictures' sets, square as torchmetrics has it."""
@@ -303,5 +312,5 @@ class ParsingTask(LightningModule):
 
 
 def pictures_per_step(trainer: Trainer, batch_size: int) -> int:
-    """Pictures that one step of the optimizer learns from, on all devices together."""
-    return batch_size * trainer.accumulate_grad_batches * trainer.world_size
+    """Pictures that one step of the optimizer learns from; the batch is that of all processes together."""
+    return batch_size * trainer.accumulate_grad_batches
