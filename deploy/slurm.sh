@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# A training on two nodes of four GPUs: sbatch deploy/slurm.sh lip/ss_nan
+# One task a GPU; Lightning reads the rest from SLURM. A job that is cut off and put back into the queue goes on with
+# the last epoch that was finished. The batch in the recipe is that of all GPUs together.
+#SBATCH --job-name=ssnan
+#SBATCH --nodes=2
+#SBATCH --ntasks-per-node=4
+#SBATCH --gpus-per-node=4
+#SBATCH --cpus-per-task=8
+#SBATCH --time=24:00:00
+#SBATCH --requeue
+set -euo pipefail
+recipe=${1:?the name of a recipe, such as lip/ss_nan}
+srun ssnan train --config "$recipe" \
+  --trainer.num_nodes "$SLURM_JOB_NUM_NODES" --trainer.devices "$SLURM_NTASKS_PER_NODE" --trainer.strategy ddp \
+  --trainer.sync_batchnorm true --trainer.enable_progress_bar false
