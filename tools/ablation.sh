@@ -32,6 +32,10 @@ for seed in "$@"; do
   for option in no_deep_supervision shared probabilities; do
     train $option "$seed" "" small/ss_nan ablation/$option
   done
+  # The sum of four losses has four times a single one's gradient at the start: what of the gain is that?
+  train skip_net_faster "$seed" "" small/skip_net ablation/faster
+  train no_deep_supervision_faster "$seed" "" small/ss_nan ablation/no_deep_supervision ablation/faster
+  train ss_nan_slower "$seed" "" small/ss_nan ablation/slower
   step2 "$seed" weighted_detached product product_detached
   for change in faster finer; do
     for form in none weighted_10; do

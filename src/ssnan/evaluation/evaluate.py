@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from statistics import mean
 from typing import Any, NamedTuple
 
@@ -60,6 +60,13 @@ def evaluate(parser: Parser, samples: Iterable[Sample], label_set: LabelSet) -> 
     return Measured(total, structure)
 
 
+def limb_iou(iou: Mapping[str, float | None], label_set: LabelSet) -> float | None:
+    """Mean over the classes with a side, of an IoU by class name; None where there are none."""
+    found = [iou[label_set.classes[i]] for pair in label_set.flip_pairs for i in pair]
+    present = [one for one in found if one is not None]
+    return mean(present) if present else None
+
+
 def numbers(confusion: Confusion, label_set: LabelSet) -> dict[str, Any]:
     """All numbers of a confusion matrix as plain values, for JSON.
 
@@ -76,9 +83,7 @@ def numbers(confusion: Confusion, label_set: LabelSet) -> dict[str, Any]:
         "person": Score.of_present(person).as_dict(PERSON),
     }
     if label_set.flip_pairs:
-        limbs = values["present"]["iou"]
-        found = [limbs[label_set.classes[i]] for pair in label_set.flip_pairs for i in pair]
-        values["limb_iou"] = mean(present) if (present := [one for one in found if one is not None]) else None
+        values["limb_iou"] = limb_iou(values["present"]["iou"], label_set)
     if label_set.agrees_with(LIP):
         values["merged"] = Score.of_present(merged(confusion, LIP_GROUPS, sets)).as_dict(LIP_MERGED)
     for one, row in zip(sets, confusion[len(label_set) :], strict=True):

@@ -15,6 +15,7 @@ import numpy as np
 
 from ssnan.errors import UserError
 from ssnan.evaluation import paper
+from ssnan.evaluation.evaluate import limb_iou
 from ssnan.evaluation.metrics import iou_of
 from ssnan.labels import LIP, PASCAL_PERSON_PART, LabelSet
 
@@ -75,6 +76,8 @@ def read_systems(folders: Sequence[Path]) -> list[System]:
                 values["present"]["mean_iou"], values["label_set"]["name"], values["validation"]
             except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
                 raise ReportError(f"{path}: not the results of 'ssnan train' ({error})") from None
+            if "limb_iou" not in values:  # of a run before it was written
+                values["limb_iou"] = limb_iou(values["present"]["iou"], LabelSet.from_dict(values["label_set"]))
             system = systems.setdefault(home, System(home.name, [], []))
             system.runs.append(values)
             system.folders.append(path.parent)
