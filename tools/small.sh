@@ -24,6 +24,8 @@ for seed in "$@"; do
   done
   train attention_ssl "$seed" --config small/attention_ssl \
     --model.start_from $runs/attention_step1/seed"$seed"/checkpoints/best.ckpt
+  train ss_nan_step2_none "$seed" --config small/ss_nan --config small/ss_nan_step2 --model.joint_form none \
+    --model.start_from $runs/ss_nan_step1/seed"$seed"/checkpoints/best.ckpt
   train ss_nan_step2 "$seed" --config small/ss_nan --config small/ss_nan_step2 \
     --model.start_from $runs/ss_nan_step1/seed"$seed"/checkpoints/best.ckpt
 done
