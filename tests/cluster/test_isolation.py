@@ -9,6 +9,7 @@ import pytest
 from fakes.parsers import WordRecipe
 from ssnan.cluster.isolation import Isolation, Recipe
 from ssnan.cluster.items import Item
+from ssnan.parsing.card import ModelError
 from ssnan.parsing.result import ParsingResult
 
 
@@ -86,7 +87,7 @@ def test_a_child_that_is_killed_between_pictures_is_started_anew(isolation, tmp_
 
 
 def test_a_model_that_is_not_there_is_said():
-    with pytest.raises(RuntimeError, match="model nowhere"):
+    with pytest.raises(ModelError, match="model nowhere"):
         list(Isolation(Recipe(model="nowhere")).parse([Item("a", "a.jpg")]))
 
 

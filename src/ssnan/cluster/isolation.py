@@ -15,6 +15,7 @@ from typing import Any, Literal, NamedTuple
 from ssnan.cluster.items import Item, contents
 from ssnan.errors import printable
 from ssnan.loading import load
+from ssnan.parsing.card import ModelError
 from ssnan.parsing.images import ImageError
 from ssnan.parsing.outputs import files
 from ssnan.parsing.parser import ONE_VIEW, Parser, Scored
@@ -92,7 +93,7 @@ class Isolation:
         process, and one that takes that process with it is quarantined.
 
         Raises:
-            RuntimeError: the child does not get as far as to load the model.
+            ModelError: the child does not get as far as to load the model.
         """
         waiting = list(items)
         while waiting:
@@ -150,7 +151,7 @@ class Isolation:
             problem = f"its process ended with status {self._process.exitcode} while it was loaded"
         if problem is not None:
             self.close()
-            raise RuntimeError(f"model {self.recipe.model}: {problem}")
+            raise ModelError(f"model {self.recipe.model}, in a process of its own: {problem}")
 
 
 def _child(connection: Connection, recipe: Recipe) -> None:

@@ -73,7 +73,12 @@ def find_items(inputs: Sequence[str], recursive: bool = False, column: str | Non
         try:
             for item in _items_of(given, recursive, column):
                 found.setdefault(item.key, item)
-        except (OSError, ImportError, tarfile.TarError, pa.ArrowException, UnicodeDecodeError, csv.Error) as error:
+        except ItemsError:
+            raise
+        except Exception as error:
+            known = (OSError, ImportError, tarfile.TarError, pa.ArrowException, UnicodeDecodeError, csv.Error)
+            if not isinstance(error, known) and "://" not in given:  # stores have errors of their own
+                raise
             problem = getattr(error, "strerror", None) or str(error) or type(error).__name__
             raise ItemsError(f"{quoted(given)}: cannot be listed: {problem}") from None
     # Paths, since the names of files' results are made of paths; a key is only a key here.

@@ -74,12 +74,13 @@ def on_ray(
         address: of the cluster; empty for one that runs on this machine, or else begins here.
 
     Raises:
-        CatalogError: there is no such cluster.
+        CatalogError: there is no such cluster, or it cannot do this.
     """
     if not shards:
         return
     import ray
     import ray.data
+    import ray.exceptions
 
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
@@ -101,6 +102,8 @@ def on_ray(
         parsed = data.map(ShardParser, fn_constructor_args=arguments, compute=actors, num_cpus=cores)
         for row in parsed.iter_rows():
             yield pickle.loads(row["written"])
+    except ray.exceptions.RayError as error:
+        raise CatalogError(f"Ray gave up: {str(error).strip().splitlines()[-1]}") from None
     finally:
         if begun:
             ray.shutdown()

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ssnan.commands.options import FAILED, MISUSED, Stopped, complain, positive
-from ssnan.errors import printable, quoted
+from ssnan.errors import did_you_mean, printable, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ssnan.cluster.catalog import Catalog, Shard
+    from ssnan.cluster.catalog import Catalog, Into, Shard
     from ssnan.cluster.isolation import Recipe
 
 SHOWN = 20
@@ -29,7 +29,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="parse on a Ray cluster: HOST:PORT, ray://HOST:PORT, or the one on this machine, or else a new one here",
     )  # fmt: skip
     group.add_argument(
-        "--into", choices=("files", "parquet", "webdataset"), default="files",
+        "--into", choices=("files", "parquet", "webdataset"),
         help="maps as files, in the tables of results, or in tars, one a shard (files)",
     )  # fmt: skip
     group.add_argument("--column", metavar="NAME", help="column of tables with paths, addresses or image bytes")
@@ -47,6 +47,9 @@ def asked_for(options: argparse.Namespace) -> bool:
 
 
 def run(options: argparse.Namespace) -> int:
+    if options.output == Path("-") or "-" in options.inputs:
+        return complain("standard input and output go without --workers and --ray", MISUSED)
+    into: Into = options.into or "files"
     try:
         import pyarrow  # noqa: F401
 
@@ -63,22 +66,28 @@ def run(options: argparse.Namespace) -> int:
         return complain(
             f"--ray {options.ray}: expected HOST:PORT or ray://HOST:PORT; inputs stand before --ray", MISUSED
         )
-    if options.into == "parquet" and options.save:
+    if into == "parquet" and options.save:
         return complain("--into parquet holds maps alone; --save goes with --into files or webdataset", MISUSED)
     recipe = _recipe(options)
     try:
-        recipe.parser()  # here rather than in every worker
+        known = recipe.parser().result_labels.classes  # what is wrong is said here rather than in every worker
+        for part in options.parts:
+            if part not in known:
+                hint = did_you_mean(part, known)
+                return complain(f"no part {part!r}{hint}; there are {', '.join(known[1:])}", MISUSED)
         settings = _settings(options)
         items = find_items(options.inputs, options.recursive, options.column)
         if not items:
             return complain(f"no picture in {' '.join(map(quoted, options.inputs))}", MISUSED)
-        catalog = Catalog(str(options.output), options.into, settings)
+        catalog = Catalog(str(options.output), into, settings)
         with catalog.opened():
             done = catalog.done()
             missing = [item for item in items if item.key not in done]
             return _parse(options, catalog, recipe, shards(missing, options.shard), len(items) - len(missing))
     except (ModelError, RemapError, ItemsError, CatalogError) as error:
         return complain(str(error), MISUSED)
+    except OSError as error:
+        return complain(f"{quoted(error.filename or options.output)}: {error.strerror or error}", FAILED)
 
 
 def _parse(options: argparse.Namespace, catalog: Catalog, recipe: Recipe, todo: Sequence[Shard], already: int) -> int:

@@ -87,6 +87,8 @@ def run(options: argparse.Namespace) -> int:
 
     if catalogs.asked_for(options):
         return catalogs.run(options)
+    if options.into is not None or options.column is not None:
+        return complain("--into and --column are for catalogues; say --workers N or --ray too", MISUSED)
     if isinstance(options.output, str):
         return complain(f"{quoted(options.output)}: results go elsewhere with --workers or --ray only", MISUSED)
     to_standard_output = options.output == Path("-")
