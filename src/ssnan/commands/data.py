@@ -1,24 +1,65 @@
 """Look at a dataset before you train on it. 'check' reads every picture and mask: counts, sizes, ids out of
-range, missing pairs, class shares, pictures that both splits hold. Exit status 1 if anything is wrong."""
+range, missing pairs, class shares, pictures that both splits hold. Exit status 1 if anything is wrong.
+'pack' writes it into a few large files, tars as WebDataset reads them or Parquet, which every command takes as it
+takes the folder."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-from ssnan.commands.options import FAILED, complain
+from ssnan.commands.options import FAILED, MISUSED, complain, positive
+from ssnan.errors import quoted
 
-HELP = "look at a dataset: ssnan data check DIR"
+HELP = "look at a dataset, or pack it: ssnan data check DIR"
 LISTED = 20
 """Problems that are printed one by one."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("action", choices=("check",), help="what to do")
+    parser.add_argument("action", choices=("check", "pack"), help="what to do")
     parser.add_argument("root", type=Path, metavar="DIR", help="the dataset's folder")
+    group = parser.add_argument_group("pack")
+    group.add_argument("-o", "--output", type=Path, help="folder of the packed dataset")
+    group.add_argument("--into", choices=("webdataset", "parquet"), default="webdataset", help="(webdataset)")
+    group.add_argument("--shard", type=positive, default=1000, metavar="N", help="samples a file (1000)")
 
 
 def run(options: argparse.Namespace) -> int:
+    return _check(options) if options.action == "check" else _pack(options)
+
+
+def _pack(options: argparse.Namespace) -> int:
+    from rich.console import Console
+    from rich.progress import track
+
+    from ssnan.data.check import SPLITS
+    from ssnan.data.folder import DatasetError
+    from ssnan.data.layouts import open_split
+    from ssnan.data.packed import INDEX, pack
+    from ssnan.parsing.images import ImageError
+
+    if options.output is None:
+        return complain("pack: expected -o FOLDER for what is packed", MISUSED)
+    if (options.output / INDEX).exists():
+        return complain(f"{quoted(options.output)}: holds a packed dataset; choose another folder", MISUSED)
+    try:
+        splits = {split: open_split(options.root, split) for split in SPLITS}
+        total = sum(map(len, splits.values()))
+        shards = pack(splits, options.output, options.into, options.shard)
+        for _ in track(shards, "packing", total=-(-total // options.shard), console=Console(stderr=True)):
+            pass
+    except (DatasetError, ImageError) as error:
+        return complain(str(error), FAILED)
+    except OSError as error:
+        return complain(f"{quoted(error.filename or options.output)}: {error.strerror or error}", FAILED)
+    except ModuleNotFoundError as error:
+        return complain(f"pack: Parquet needs {error.name}; pip install 'ssnan[cluster]'", FAILED)
+    print(f"{total} samples packed into {quoted(options.output)}")
+    return 0
+
+
+def _check(options: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.progress import track
 

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from rich.table import Table
 
-from ssnan.data.folder import DatasetError, Pair, ParsingFolder, foreign_ids
+from ssnan.data.folder import DatasetError, Pair, ParsingFolder, foreign_ids, read_picture
 from ssnan.data.layouts import find_split
 from ssnan.labels import LabelSet
-from ssnan.parsing.images import ImageError, read_rgb
+from ssnan.parsing.images import ImageError
 
 SPLITS = ("train", "val")
 ALIKE_BITS = 8
@@ -136,7 +136,7 @@ def tables(checks: dict[str, SplitCheck]) -> list[Table]:
 
 
 def _add(found: SplitCheck, folder: ParsingFolder, pair: Pair) -> None:
-    image, labels = read_rgb(pair.image), folder.read_mask(pair.mask)
+    image, labels = read_picture(pair.image), folder.read_mask(pair.mask)
     found.sizes.append((image.shape[0], image.shape[1]))
     checksum = hashlib.sha1(pair.image.read_bytes()).hexdigest()
     if checksum in found.files:

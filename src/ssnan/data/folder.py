@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ssnan.errors import UserError
 from ssnan.labels import LabelSet
-from ssnan.parsing.images import SUFFIXES, read_labels, read_rgb
+from ssnan.parsing.images import SUFFIXES, ImageError, read_labels, read_rgb
 
 
 class DatasetError(UserError):
@@ -27,12 +27,19 @@ class Sample(NamedTuple):
     labels: NDArray[np.uint8]
 
 
+@runtime_checkable
+class Place(Protocol):
+    """Where a picture or mask lies: a path, or a stretch of a larger file that ``str`` names."""
+
+    def read_bytes(self) -> bytes: ...
+
+
 class Pair(NamedTuple):
     """Where a sample lies."""
 
     id: str
-    image: Path
-    mask: Path
+    image: Place
+    mask: Place
 
 
 @dataclass(frozen=True)
@@ -44,13 +51,13 @@ class ParsingFolder:
         pairs: the samples in the order of the split's list.
         missing: what the list names and the folders lack, a line each; :func:`open_split
             <ssnan.data.layouts.open_split>` hands out no folder that has any.
-        read_mask: mask file to label ids, uint8 (H, W).
+        read_mask: a mask's place to label ids, uint8 (H, W).
     """
 
     label_set: LabelSet
     pairs: tuple[Pair, ...]
     missing: tuple[str, ...] = ()
-    read_mask: Callable[[Path], NDArray[np.uint8]] = read_labels
+    read_mask: Callable[[Any], NDArray[np.uint8]] = read_labels
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -63,7 +70,7 @@ class ParsingFolder:
             DatasetError: picture and mask differ in size, or the mask holds an id that is no class.
         """
         sample_id, image_path, mask_path = self.pairs[index]
-        image, labels = read_rgb(image_path), self.read_mask(mask_path)
+        image, labels = read_picture(image_path), self.read_mask(mask_path)
         if image.shape[:2] != labels.shape:
             raise DatasetError(f"{mask_path}: is {labels.shape} (rows, columns), its picture is {image.shape[:2]}")
         wrong = foreign_ids(labels, self.label_set)
@@ -73,6 +80,16 @@ class ParsingFolder:
                 f"(0..{len(self.label_set) - 1}), none of its sets, nor the ignored value {self.label_set.ignore_index}"
             )
         return Sample(sample_id, image, labels)
+
+
+def read_picture(place: Place) -> NDArray[np.uint8]:
+    """Pixels of a picture wherever it lies; see :func:`ssnan.parsing.images.read_rgb`."""
+    if isinstance(place, Path):
+        return read_rgb(place)
+    try:
+        return read_rgb(place.read_bytes())
+    except ImageError as error:
+        raise type(error)(str(error).replace("image bytes", str(place))) from None
 
 
 def foreign_ids(labels: NDArray[np.uint8], label_set: LabelSet) -> list[int]:

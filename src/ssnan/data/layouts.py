@@ -8,6 +8,7 @@ from typing import Any
 from ssnan.data.custom import DESCRIPTION, open_custom, read_label_set
 from ssnan.data.folder import DatasetError, ParsingFolder
 from ssnan.data.lip import open_lip
+from ssnan.data.packed import INDEX, open_packed
 from ssnan.data.pascal_person_part import PLACES, open_pascal_person_part
 from ssnan.errors import quoted
 from ssnan.labels import LabelSet, label_set_by_name
@@ -30,8 +31,8 @@ def open_split(root: str | Path, split: str) -> ParsingFolder:
 
 
 def find_split(root: str | Path, split: str) -> ParsingFolder:
-    """One split of the dataset in ``root``, with what it lacks: your own layout if there is a
-    ``dataset.yaml``, PASCAL-Person-Part's if there is a ``JPEGImages``, LIP's otherwise.
+    """One split of the dataset in ``root``, with what it lacks: packed if there is a ``packed.json``, your own
+    layout if there is a ``dataset.yaml``, PASCAL-Person-Part's if there is a ``JPEGImages``, LIP's otherwise.
 
     Raises:
         DatasetError: the folder does not hold what its layout asks for.
@@ -40,6 +41,8 @@ def find_split(root: str | Path, split: str) -> ParsingFolder:
     try:
         if not root.is_dir():
             raise DatasetError(f"{quoted(root)}: no such folder; expected a dataset")
+        if (root / INDEX).is_file():
+            return open_packed(root, split)
         if (root / DESCRIPTION).is_file():
             return open_custom(root, split)
         if any((root / place / "JPEGImages").is_dir() for place in PLACES):

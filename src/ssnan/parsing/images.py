@@ -115,7 +115,7 @@ def read_reduced(
     return _explained(name, read)
 
 
-def read_labels(path: Path) -> NDArray[np.uint8]:
+def read_labels(mask: Path | bytes) -> NDArray[np.uint8]:
     """Label ids of a mask PNG, (H, W): palette indices or grey levels, never colours.
 
     Raises:
@@ -123,16 +123,18 @@ def read_labels(path: Path) -> NDArray[np.uint8]:
     """
 
     def read() -> NDArray[np.uint8]:
-        refuse_unless_regular(path)
-        with Image.open(path, formats=FORMATS) as mask:
-            _refuse_if_huge(*mask.size)
-            if mask.mode not in ("P", "L"):
+        if not isinstance(mask, bytes):
+            refuse_unless_regular(mask)
+        with Image.open(io.BytesIO(mask) if isinstance(mask, bytes) else mask, formats=FORMATS) as opened:
+            _refuse_if_huge(*opened.size)
+            if opened.mode not in ("P", "L"):
                 raise ImageError(
-                    f"expected a mask of one channel (palette or grey) whose values are label ids, got mode {mask.mode}"
+                    "expected a mask of one channel (palette or grey) whose values are label ids, got mode "
+                    f"{opened.mode}"
                 )
-            return np.array(mask)
+            return np.array(opened)
 
-    return _explained(quoted(path), read)
+    return _explained("image bytes" if isinstance(mask, bytes) else quoted(mask), read)
 
 
 def read_colors(path: Path) -> NDArray[np.uint8] | None:

@@ -1,0 +1,163 @@
+"""A dataset in few large files, for disks and networks that like no small ones: tars as WebDataset reads them, or
+Parquet. Pictures keep their bytes, masks become PNGs of label ids, and ``packed.json`` says where each lies, so that
+any sample is read at once, in any order."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from numpy.typing import NDArray
+from PIL import Image
+
+from ssnan.data.folder import DatasetError, Pair, ParsingFolder
+from ssnan.errors import quoted
+from ssnan.labels import LabelSet
+from ssnan.parsing.images import ImageError, palette_image, read_labels
+from ssnan.parsing.writing import appearing_together
+
+INDEX = "packed.json"
+
+Into = Literal["webdataset", "parquet"]
+
+ROWS = 8
+"""Of a row group, which is read as a whole for one picture of it."""
+
+
+class Member(NamedTuple):
+    """A stretch of a tar."""
+
+    file: Path
+    name: str
+    offset: int
+    size: int
+
+    def read_bytes(self) -> bytes:
+        with self.file.open("rb") as file:
+            file.seek(self.offset)
+            return file.read(self.size)
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.name}"
+
+
+class Cell(NamedTuple):
+    """A row of a Parquet file, and the column."""
+
+    file: Path
+    row: int
+    column: str
+
+    def read_bytes(self) -> bytes:
+        table = _opened(self.file).read_row_group(self.row // ROWS, columns=[self.column], use_threads=False)
+        return bytes(table.column(0)[self.row % ROWS].as_py())
+
+    def __str__(self) -> str:
+        return f"{self.file}: row {self.row}, {self.column}"
+
+
+@lru_cache(maxsize=64)
+def _opened(file: Path) -> Any:
+    import pyarrow.parquet as pq
+
+    return pq.ParquetFile(file)
+
+
+def open_packed(root: Path, split: str) -> ParsingFolder:
+    """One split of a dataset that :func:`pack` has written.
+
+    Raises:
+        DatasetError: the index cannot be read, or names files that are not there.
+    """
+    index = root / INDEX
+    try:
+        values = json.loads(index.read_text())
+        label_set, into, files = LabelSet.from_dict(values["label_set"]), values["into"], values["splits"][split]
+        pairs = tuple(pair for file in files for pair in _pairs(root / file["file"], into, file["samples"]))
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise DatasetError(f"{quoted(index)}: not an index of 'ssnan data pack' ({error!r})") from None
+    missing = tuple(
+        f"{index}: there is no {root / file['file']}" for file in files if not (root / file["file"]).is_file()
+    )
+    return ParsingFolder(label_set, pairs, missing, read_member)
+
+
+def _pairs(file: Path, into: Into, samples: list[Any]) -> Iterator[Pair]:
+    for row, sample in enumerate(samples):
+        if into == "parquet":
+            yield Pair(sample, Cell(file, row, "image"), Cell(file, row, "mask"))
+        else:
+            name, (image, *place), (mask, *mask_place) = sample
+            yield Pair(name, Member(file, image, *place), Member(file, mask, *mask_place))
+
+
+def read_member(place: Any) -> NDArray[Any]:
+    """Label ids of a mask; see :func:`ssnan.parsing.images.read_labels`."""
+    try:
+        return read_labels(place.read_bytes())
+    except ImageError as error:
+        raise type(error)(str(error).replace("image bytes", str(place))) from None
+
+
+def pack(splits: dict[str, ParsingFolder], output: Path, into: Into, size: int) -> Iterator[int]:
+    """Write every split into files of ``size`` samples under ``output``, and yield the number of samples done. The
+    index comes last; without it the folder is no dataset.
+
+    Raises:
+        DatasetError, ImageError: a sample cannot be read.
+        OSError: of the file system.
+    """
+    index: dict[str, Any] = {"into": into, "splits": {}}
+    done = 0
+    with appearing_together() as written_at:
+        for split, folder in splits.items():
+            index["label_set"] = folder.label_set.as_dict()
+            index["splits"][split] = []
+            for number, first in enumerate(range(0, len(folder), size)):
+                file = f"{split}-{number:06d}.{'parquet' if into == 'parquet' else 'tar'}"
+                chosen = range(first, min(first + size, len(folder)))
+                samples = (_sample(folder, position) for position in chosen)
+                write = _write_parquet if into == "parquet" else _write_tar
+                index["splits"][split].append({"file": file, "samples": write(written_at(output / file), samples)})
+                done += len(chosen)
+                yield done
+        written_at(output / INDEX).write_text(json.dumps(index) + "\n")
+
+
+def _sample(folder: ParsingFolder, position: int) -> tuple[str, str, bytes, bytes]:
+    """Name, the picture's ending and bytes, and the mask's, checked."""
+    pair, sample = folder.pairs[position], folder[position]
+    content = pair.image.read_bytes()
+    ending = (Image.open(io.BytesIO(content)).format or "png").lower().replace("jpeg", "jpg").replace("mpo", "jpg")
+    mask = io.BytesIO()
+    palette_image(sample.labels, folder.label_set).save(mask, format="PNG")
+    return pair.id, ending, content, mask.getvalue()
+
+
+def _write_tar(path: Path, samples: Iterator[tuple[str, str, bytes, bytes]]) -> list[Any]:
+    places = []
+    with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as tar:
+        for name, ending, *contents in samples:
+            row: list[Any] = [name]
+            for suffix, content in zip((ending, "mask.png"), contents, strict=True):
+                member = tarfile.TarInfo(f"{name}.{suffix}")
+                member.size = len(content)
+                tar.addfile(member, io.BytesIO(content))
+                row.append([member.name, tar.offset - -(-len(content) // 512) * 512, len(content)])
+            places.append(row)
+    return places
+
+
+def _write_parquet(path: Path, samples: Iterator[tuple[str, str, bytes, bytes]]) -> list[Any]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = [{"id": name, "image": image, "mask": mask} for name, _, image, mask in samples]
+    # Pictures are compressed already.
+    pq.write_table(pa.Table.from_pylist(rows), path, row_group_size=ROWS, compression="none")
+    return [row["id"] for row in rows]
