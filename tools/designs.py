@@ -2,10 +2,10 @@
 
     designs.py DILATED [--rows skip_half,dilated_3] [--output runs/designs]
 
-A row is one file of configs/designs and a longest side, which becomes the nearest of 64 k + 1 (three scales ask for that). Each network begins as what DILATED, weights of
-dilated_3.yaml's network, has become, but those that say ImageNet; it is measured in fp32 on four val splits, in
-percent, and timed in 8 bits by ``ssnan bench`` on one photo, network alone, in milliseconds. Rows that are done are
-not done again; times are taken at the end, in one go.
+A row is one file of configs/designs and a longest side, which becomes the nearest of 64 k + 1 (three scales ask for
+that). Each network begins as what DILATED, weights of dilated_3.yaml's network, has become, but those that say
+ImageNet; it is measured in fp32 on four val splits, in percent, and timed in 8 bits by ``ssnan bench`` on one photo,
+network alone, in milliseconds. Rows that are done are not done again; times are taken at the end, in one go.
 """
 
 from __future__ import annotations
