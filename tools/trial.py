@@ -24,14 +24,15 @@ from PIL import Image
 
 from ssnan import load
 from ssnan.data.layouts import open_split
+from ssnan.evaluation import bootstrap
+from ssnan.evaluation.bootstrap import Counts
 from ssnan.evaluation.metrics import iou_of
-from ssnan.evaluation.report import DRAWS, PICTURES, RESULTS
+from ssnan.evaluation.report import PICTURES, RESULTS
 from ssnan.labels import LIP
 from ssnan.parsing.images import palette_image
 
 ARMS = ("none", "product", "weighted", "decided", "sides")
 VERSIONS = ("plain", "turned", "part")
-Counts = NDArray[np.int64]
 Measure = Callable[[Counts], NDArray[np.float64]]
 LIMBS = [class_id for pair in LIP.flip_pairs for class_id in pair]
 
@@ -110,10 +111,7 @@ def limb_iou(counts: Counts) -> NDArray[np.float64]:
 def difference(arm: Counts, base: Counts, measure: Measure) -> str:
     """Of counts (seeds, pictures, 3, C)."""
     by_seed = measure(arm.sum(axis=1)) - measure(base.sum(axis=1))
-    pictures = arm.shape[1]
-    times = np.random.default_rng(0).multinomial(pictures, np.full(pictures, 1 / pictures), size=DRAWS)
-    of_arm, of_base = (measure(np.einsum("dp,spkc->dskc", times, one)) for one in (arm, base))
-    low, high = np.percentile((of_arm - of_base).mean(axis=1), (2.5, 97.5))
+    low, high = bootstrap.interval(base, arm, measure)
     error = f" ± {by_seed.std(ddof=1) / len(by_seed) ** 0.5:.2f}" if len(by_seed) > 1 else ""
     return f"{by_seed.mean():+.2f}{error} ({low:+.2f} … {high:+.2f})"
 

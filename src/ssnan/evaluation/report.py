@@ -14,15 +14,12 @@ from typing import Any
 import numpy as np
 
 from ssnan.errors import UserError
-from ssnan.evaluation import paper
+from ssnan.evaluation import bootstrap, paper
 from ssnan.evaluation.evaluate import limb_iou
 from ssnan.evaluation.metrics import iou_of
 from ssnan.labels import LIP, PASCAL_PERSON_PART, LabelSet
 
 RESULTS, PICTURES = "results.json", "pictures.json"
-
-DRAWS = 1000
-"""Of the pictures, with replacement, for an interval."""
 
 Row = list[str]
 
@@ -76,8 +73,9 @@ def read_systems(folders: Sequence[Path]) -> list[System]:
                 values["present"]["mean_iou"], values["label_set"]["name"], values["validation"]
             except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
                 raise ReportError(f"{path}: not the results of 'ssnan train' ({error})") from None
-            if "limb_iou" not in values:  # of a run before it was written
-                values["limb_iou"] = limb_iou(values["present"]["iou"], LabelSet.from_dict(values["label_set"]))
+            # Of a run before they were written:
+            values["label_set"] = (labels := LabelSet.from_dict(values["label_set"])).as_dict()
+            values.setdefault("limb_iou", limb_iou(values["present"]["iou"], labels))
             system = systems.setdefault(home, System(home.name, [], []))
             system.runs.append(values)
             system.folders.append(path.parent)
@@ -183,14 +181,8 @@ def _interval(base: System, other: System, pairs: Sequence[tuple[int, int]]) -> 
     if any(one is None for pair in counts for one in pair):
         return "–"
     names = sorted(set.intersection(*(set(one) for pair in counts for one in pair)))  # type: ignore[arg-type]
-    stacked = np.array([[[one[name] for name in names] for one in pair] for pair in counts])  # type: ignore[index]
-    random = np.random.default_rng(0)
-    drawn = random.integers(len(names), size=(DRAWS, len(names)))
-    differences = []
-    for pictures in drawn:
-        mean_iou = np.nanmean(iou_of(stacked[:, :, pictures].sum(axis=2)), axis=-1)
-        differences.append(100 * (mean_iou[:, 1] - mean_iou[:, 0]).mean())
-    low, high = np.percentile(differences, (2.5, 97.5))
+    both = np.array([[[one[name] for name in names] for one in pair] for pair in counts])  # type: ignore[index]
+    low, high = bootstrap.interval(both[:, 0], both[:, 1], lambda some: 100 * np.nanmean(iou_of(some), axis=-1))
     return f"{low:+.2f} … {high:+.2f}"
 
 

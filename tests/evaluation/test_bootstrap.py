@@ -1,0 +1,34 @@
+import numpy as np
+import pytest
+
+from ssnan.evaluation.bootstrap import interval
+
+
+def counts(hits):
+    """Of (S, N) hits of one class, ten pixels a picture."""
+    hits = np.asarray(hits)
+    return np.stack([hits, np.full_like(hits, 10), np.full_like(hits, 10)], axis=-1)[..., None]
+
+
+def share(total):
+    return total[..., 0, 0] / total[..., 1, 0]
+
+
+def test_a_gain_in_every_picture_has_no_width():
+    assert interval(counts([[4, 4, 4]]), counts([[6, 6, 6]]), share) == pytest.approx((0.2, 0.2))
+
+
+def test_pairs_are_averaged():
+    assert interval(counts([[4] * 5, [5] * 5]), counts([[6] * 5, [5] * 5]), share) == pytest.approx((0.1, 0.1))
+
+
+def test_as_wide_as_the_binomial():
+    """One picture in two gains 0.4: the mean gain of 100 drawn ones is 0.2 with a deviation of 0.02."""
+    low, high = interval(counts([[4] * 100]), counts([[4, 8] * 50]), share)
+    assert (low, high) == pytest.approx((0.2 - 1.96 * 0.02, 0.2 + 1.96 * 0.02), abs=0.006)
+
+
+def test_both_are_drawn_together():
+    """A difference between pictures that both systems share is no difference between the systems."""
+    hits = np.random.default_rng(0).integers(1, 9, size=(1, 50))
+    assert interval(counts(hits), counts(hits + 1), share) == pytest.approx((0.1, 0.1))
