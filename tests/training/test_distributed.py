@@ -44,6 +44,18 @@ def one(config, tmp_path_factory):
     return run(config, tmp_path_factory.mktemp("one") / "run", 1)
 
 
+def largest(state):
+    return max(value.abs().max().item() for value in state.values() if value.is_floating_point())
+
+
+def test_losses_of_whole_batches_are_of_the_whole_batch(config, one, tmp_path):
+    loss = ["--model.joint_form", "weighted", "--model.joint_unit", "mean", "--model.side_weight", "1"]
+    alone, shared = (weights(run(config, tmp_path / str(processes), processes, *loss)) for processes in (1, 2))
+    assert largest({name: shared[name] - alone[name] for name in alone}) <= TOLERANCE * largest(alone)
+    plain = weights(one)
+    assert largest({name: plain[name] - alone[name] for name in alone}) > 100 * TOLERANCE * largest(alone)
+
+
 @pytest.mark.parametrize("plan", [(2,), (1, 2, 1)], ids=str)
 def test_two_processes_learn_what_one_does(config, one, tmp_path, plan):
     """In one go, or stopped after an epoch and gone on with another number of processes."""
@@ -52,9 +64,7 @@ def test_two_processes_learn_what_one_does(config, one, tmp_path, plan):
         last = number == len(plan) - 1
         run(config, folder, processes, *([] if last else ["--stop_after", "0.0001"]))
     mine, theirs = weights(folder), weights(one)
-    apart = max((mine[name] - theirs[name]).abs().max().item() for name in theirs if theirs[name].is_floating_point())
-    start = max(theirs[name].abs().max().item() for name in theirs if theirs[name].is_floating_point())
-    assert apart <= TOLERANCE * start
+    assert largest({name: mine[name] - theirs[name] for name in theirs}) <= TOLERANCE * largest(theirs)
     ours, alone = (json.loads((run / "results.json").read_text()) for run in (folder, one))
     assert (ours["images_seen"], ours["pictures"]) == (alone["images_seen"], alone["pictures"])
     assert ours["present"] == alone["present"]

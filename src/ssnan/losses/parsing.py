@@ -19,6 +19,7 @@ from ssnan.losses.joints import (
     soft_centers,
 )
 from ssnan.losses.lovasz import lovasz_softmax
+from ssnan.losses.processes import mean_over_processes, whole_batch
 from ssnan.losses.sides import side_loss
 from ssnan.models.output import ParsingOutput
 
@@ -41,7 +42,7 @@ JointUnit = Literal["own", "cells", "mean"]
 - ``own``: the measure's. A distance is in sides of the picture, about 0.002 once a network has learned to parse, so
   that ``product`` goes 500 times slower than the cross-entropy alone.
 - ``cells``: cells of the score map, some 1,000 times more.
-- ``mean``: the mean of the batch on this process, a constant to the gradient. ``product`` then only weighs the
+- ``mean``: the mean of the batch, a constant to the gradient. ``product`` then only weighs the
   pictures against each other, and λ is the share that the joints have.
 """
 
@@ -137,15 +138,16 @@ class ParsingLoss:
         if self.joint_unit == "cells":
             joint = joint * cells
         elif self.joint_unit == "mean":
-            joint = joint / joint.detach().mean().clamp_min(torch.finfo(joint.dtype).tiny)
+            joint = joint / mean_over_processes(joint.mean()).clamp_min(torch.finfo(joint.dtype).tiny)
         if self.detach_centers or self.joint_form == "product_detached":
             joint = joint.detach()
         weight = 1 + self.joint_weight * joint if self.joint_form == "weighted" else joint
         return {"parsing": parsing.mean(), "joint": joint.mean(), "loss": (parsing * weight).mean()}
 
     def _iou(self, scores: Tensor, labels: Tensor) -> Float[Tensor, ""]:
-        judged = labels < len(self.label_set)
-        return lovasz_softmax(_at_labels(scores, labels).softmax(dim=1), labels, judged)
+        probabilities = whole_batch(_at_labels(scores, labels).softmax(dim=1))
+        labels = whole_batch(labels)
+        return lovasz_softmax(probabilities, labels, labels < len(self.label_set))
 
     def _cross_entropy(self, scores: Tensor, labels: Tensor) -> Float[Tensor, " b"]:
         """L_parsing of each image: the mean over its pixels that are not ignored, weighted by class.

@@ -10,6 +10,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import softplus
 
+from ssnan.losses.processes import mean_over_processes
+
 
 def side_loss(
     scores: Float[Tensor, "b c H W"], labels: Int[Tensor, "b H W"], pairs: Sequence[tuple[int, int]]
@@ -32,5 +34,7 @@ def side_loss(
             limb = labels == own
             odds = ((scores[:, own] - scores[:, other]) * limb).sum(dim=(1, 2)) / limb.sum(dim=(1, 2)).clamp_min(1)
             losses.append(softplus(-odds)[limb.any(dim=(1, 2))])
-    together = torch.cat(losses) if losses else scores.new_zeros(0)
-    return together.mean() if len(together) else scores.sum() * 0
+    together = torch.cat([scores[:0].flatten(), *losses])
+    # Of processes with one limb and three, the mean over processes is to be the mean over four limbs.
+    count = mean_over_processes(scores.new_tensor(len(together)))
+    return together.sum() / count.clamp_min(torch.finfo(count.dtype).tiny)
