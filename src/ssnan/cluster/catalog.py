@@ -137,26 +137,25 @@ class Catalog:
         """A worker's part: maps, then the table, into ``pending``. Maps that are files take their places at once,
         where the same picture would write the same."""
         attempt, rows, problems = f"{shard.id}.{uuid.uuid4().hex[:8]}", [], []
-        tar, counts, schema = io.BytesIO(), {"parsed": 0, "failed": 0, "quarantined": 0}, SCHEMA
-        with tarfile.open(fileobj=tar, mode="w") as members:
-            for item, one in parsed:
-                row: dict[str, Any] = {"key": item.key, "name": item.name, **one.row, **self._stamp()}
-                counts[one.row["status"]] += 1
-                if one.row["reason"] is not None:
-                    problems.append((item.key, one.row["reason"]))
-                match self.into:
-                    case "files":
-                        self._put_together({f"maps/{item.name}{ending}": file for ending, file in one.files.items()})
-                    case "parquet":
-                        row["map"] = one.files.get(".png")
-                    case "webdataset":
-                        for ending, file in one.files.items():
-                            _add(members, f"{item.name}{ending}", file)
-                rows.append(row)
+        counts, schema = {"parsed": 0, "failed": 0, "quarantined": 0}, SCHEMA
+        members: dict[str, bytes] = {}
+        for item, one in parsed:
+            row: dict[str, Any] = {"key": item.key, "name": item.name, **one.row, **self._stamp()}
+            counts[one.row["status"]] += 1
+            if one.row["reason"] is not None:
+                problems.append((item.key, one.row["reason"]))
+            match self.into:
+                case "files":
+                    self._put_together({f"maps/{item.name}{ending}": file for ending, file in one.files.items()})
+                case "parquet":
+                    row["map"] = one.files.get(".png")
+                case "webdataset":
+                    members |= {f"{item.name}{ending}": file for ending, file in one.files.items()}
+            rows.append(row)
         moves = []
         if self.into == "webdataset":
             moves.append((f"pending/{attempt}.tar", f"maps/{shard.id}.tar"))
-            self._put(self._path(moves[0][0]), tar.getvalue())
+            self._put(self._path(moves[0][0]), _tar(members))
         if self.into == "parquet":
             schema = SCHEMA.append(pa.field("map", pa.binary()))
         moves.append((f"pending/{attempt}.parquet", f"results/{shard.id}.parquet"))
@@ -230,7 +229,11 @@ class Catalog:
         return posixpath.join(url_to_fs(self.root)[1], name)
 
 
-def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
-    member = tarfile.TarInfo(name)
-    member.size = len(content)
-    tar.addfile(member, io.BytesIO(content))
+def _tar(members: dict[str, bytes]) -> bytes:
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as tar:
+        for name, content in members.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    return file.getvalue()

@@ -8,8 +8,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ssnan.commands.options import FAILED, MISUSED, Stopped, complain, positive
-from ssnan.errors import did_you_mean, printable, quoted
+from ssnan.commands.options import FAILED, MISUSED, Stopped, complain, positive, unknown_part
+from ssnan.errors import printable, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,11 +70,9 @@ def run(options: argparse.Namespace) -> int:
         return complain("--into parquet holds maps alone; --save goes with --into files or webdataset", MISUSED)
     recipe = _recipe(options)
     try:
-        known = recipe.parser().result_labels.classes  # what is wrong is said here rather than in every worker
-        for part in options.parts:
-            if part not in known:
-                hint = did_you_mean(part, known)
-                return complain(f"no part {part!r}{hint}; there are {', '.join(known[1:])}", MISUSED)
+        # What is wrong is said here rather than in every worker.
+        if unknown := unknown_part(options.parts, recipe.parser()):
+            return complain(unknown, MISUSED)
         settings = _settings(options)
         items = find_items(options.inputs, options.recursive, options.column)
         if not items:

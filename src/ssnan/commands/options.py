@@ -141,6 +141,15 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("-v", "--verbose", action="store_true", help="say which engine was picked, and why")
 
 
+def unknown_part(parts: Sequence[str], parser: Parser) -> str | None:
+    """What to say of the first of ``parts`` that the parser's results do not have, if there is one."""
+    known = parser.result_labels.classes
+    for part in parts:
+        if part not in known:
+            return f"no part {part!r}{did_you_mean(part, known)}; there are {', '.join(known[1:])}"
+    return None
+
+
 def load_parser(options: argparse.Namespace, pictures: int | None = None) -> Parser:
     """The parser that the model options ask for.
 

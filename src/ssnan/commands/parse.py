@@ -23,8 +23,9 @@ from ssnan.commands.options import (
     load_parser,
     names,
     names_of,
+    unknown_part,
 )
-from ssnan.errors import did_you_mean, printable, quoted
+from ssnan.errors import printable, quoted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -107,10 +108,8 @@ def run(options: argparse.Namespace) -> int:
         parser.say_in(options.labels, options.colors)
     except (ModelError, RemapError) as error:
         return complain(str(error), MISUSED)
-    for part in options.parts:
-        if part not in parser.result_labels.classes:
-            known = parser.result_labels.classes[1:]
-            return complain(f"no part {part!r}{did_you_mean(part, known)}; there are {', '.join(known)}", MISUSED)
+    if unknown := unknown_part(options.parts, parser):
+        return complain(unknown, MISUSED)
     contents = {STANDARD_INPUT: sys.stdin.buffer.read()} if STANDARD_INPUT in inputs else {}
     saving = Saving(options.output, tuple(options.save), tuple(options.parts), options.skip_existing)
     if to_standard_output:

@@ -201,9 +201,14 @@ class ParsingData(LightningDataModule):
         numbers = TensorDataset(torch.arange(len(order)), index)
         return self._shared(numbers)
 
+    @property
+    def _processes(self) -> tuple[int, int]:
+        """How many train together, and which of them this is."""
+        return (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
+
     def _whole_steps(self, order: list[tuple[int, int]]) -> list[tuple[int, int]]:
         """What is seen of an epoch's order: whole steps, or the whole of it where that is less than one."""
-        processes = self.trainer.world_size if self.trainer else 1
+        processes, _ = self._processes
         if self.batch_size % processes:
             raise DatasetError(
                 f"data.batch_size: {self.batch_size} pictures cannot be shared evenly by {processes} processes; it is "
@@ -217,7 +222,7 @@ class ParsingData(LightningDataModule):
     def _shared(self, dataset: Dataset[Any], num_workers: int = 0) -> DataLoader[Any]:
         """Batches of a dataset in its order, of which every process takes an equal share: together they see in each
         step what one process would."""
-        processes, own = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
+        processes, own = self._processes
         sampler: DistributedSampler[Any] = DistributedSampler(dataset, processes, own, shuffle=False)
         return DataLoader(dataset, self.batch_size // processes, sampler=sampler, num_workers=num_workers)
 
@@ -237,7 +242,7 @@ class ParsingData(LightningDataModule):
         """Pictures at their own size, one at a time: the task resizes and measures them there."""
         count = min(len(self.val_folder), self.validation_limit or len(self.val_folder))
         subset: Subset[Sample] = Subset(self.val_folder, range(count))  # type: ignore[arg-type]
-        processes, own = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
+        processes, own = self._processes
         return DataLoader(
             subset,
             batch_size=None,
