@@ -5,8 +5,6 @@ import pytest
 import torch
 import yaml
 
-from fakes.lip import write_lip
-from ssnan.data.layouts import open_split
 from ssnan.training.main import train
 
 ROOT = Path(__file__).parent.parent
@@ -18,22 +16,6 @@ def full_size():
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
     return module
-
-
-def test_a_dataset_in_archives_is_the_same_dataset(full_size, tmp_path):
-    root = write_lip(tmp_path / "people", train=9)
-    full_size.pack([root], tmp_path / "parts", megabytes=0.52)
-    parts = list((tmp_path / "parts").glob("*.tar"))
-    assert len(parts) > 2
-    assert all(path.stat().st_size < 520_000 for path in parts)
-    full_size.unpack(tmp_path / "parts", tmp_path / "back")
-    for split in ("train", "val"):
-        before, after = open_split(root, split), open_split(tmp_path / "back" / "people", split)
-        assert sorted(pair.id for pair in after.pairs) == sorted(pair.id for pair in before.pairs)
-        for pair in after.pairs:
-            original = next(one for one in before.pairs if one.id == pair.id)
-            assert pair.image.read_bytes() == original.image.read_bytes()
-            assert pair.mask.read_bytes() == original.mask.read_bytes()
 
 
 def test_weights_travel_in_small_files(full_size, tmp_path):
@@ -57,16 +39,40 @@ def test_weights_travel_in_small_files(full_size, tmp_path):
 @pytest.mark.parametrize("tiny", [False, True])
 def test_every_run_of_the_full_size_is_accepted(full_size, tiny, capsys):
     also = ["full/tiny"] if tiny else []
-    budgets = {}
-    for name, seed in full_size.ORDER:
-        if seed == 0:
-            with pytest.raises(SystemExit):
-                train([*full_size.arguments_of(name, seed, also), "--print_config"])
-            values = yaml.safe_load(capsys.readouterr().out)
-            budgets[name] = values["data"] | {"epochs": values["trainer"]["max_epochs"]}
-            assert values["model"]["compiled"] is not tiny
-            assert (values["model"]["joint_form"] == "weighted") == name.endswith("_step2")
-            assert (values["model"]["start_from"] is None) == ("_step2" not in name)
-    first = {name: budget for name, budget in budgets.items() if "_step2" not in name}
-    assert all(budget == first["ss_nan"] for budget in first.values())
-    assert set(full_size.STEP1) | set(full_size.STEP2) == set(budgets)
+    values = {}
+    for name in {name: None for name, _ in full_size.ORDER}:
+        with pytest.raises(SystemExit):
+            train([*full_size.arguments_of(name, 0, also), "--print_config"])
+        values[name] = yaml.safe_load(capsys.readouterr().out)
+        assert values[name]["model"]["compiled"] is not tiny
+        assert (values[name]["model"]["start_from"] is None) == (name in full_size.STEP1 and name != "small")
+    assert set(full_size.STEP1) | set(full_size.STEP2) == set(values)
+    budgets = {name: one["data"] | {"epochs": one["trainer"]["max_epochs"]} for name, one in values.items()}
+    assert budgets["small"] == budgets["base"]
+    for step in (full_size.STEP1, full_size.STEP2):
+        same = [budget for name, budget in budgets.items() if name in step and name not in ("small", "base")]
+        assert len(same) > 5
+        assert all(budget == same[0] for budget in same)
+    if not tiny:
+        crops = values["small"]["data"]["samples_per_epoch"] * values["small"]["trainer"]["max_epochs"]
+        assert crops >= 500_000
+
+
+def test_arms_differ_in_the_loss_alone(full_size, capsys):
+    seen = []
+    for arm in full_size.ARMS:
+        with pytest.raises(SystemExit):
+            train([*full_size.arguments_of(f"ss_nan_{arm}", 0, []), "--print_config"])
+        values = yaml.safe_load(capsys.readouterr().out)
+        values.pop("output")
+        loss = {key: values["model"].pop(key) for key in list(values["model"]) if key.startswith(("joint", "side"))}
+        seen.append((values, loss))
+    assert all(values == seen[0][0] for values, _ in seen)
+    assert all(loss not in [other for _, other in seen[:index]] for index, (_, loss) in enumerate(seen))
+
+
+def test_a_run_that_is_not_there(full_size, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["full_size.py", "train", "--minutes", "1", "ss_nann"])
+    with pytest.raises(SystemExit):
+        full_size.main()
+    assert "no run ss_nann; there are small, base, ss_nan" in capsys.readouterr().err

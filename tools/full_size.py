@@ -1,21 +1,21 @@
-"""The paper's network at full size, on an accelerator, in pieces of minutes.
+"""What is worth an accelerator, in pieces of minutes: the bundled models and the paper's systems at full size.
 
-    full_size.py pack data/ccp-lip data/viton-lip -o parts     datasets as archives of at most 60 MB
-    full_size.py unpack parts -o data                          and back
-    full_size.py measure                                       images/s, memory, share of the chip's peak
-    full_size.py train --minutes 9                             the next piece of the runs below, in their order
-    full_size.py split runs/full/ss_nan/checkpoints/best.ckpt -o pieces     weights in 8 bits, 15 MB a file
-    full_size.py join pieces -o base.ckpt                                   and back
+    ssnan data pack data/ccp-lip -o packed/ccp-lip --shard 200   what must travel, in files of a few megabytes
+    full_size.py measure                                         images/s, memory, share of the chip's peak
+    full_size.py train --minutes 9 [RUN...]                      the next piece of these runs, in their order
+    full_size.py split runs/full/ss_nan/seed0/checkpoints/best.ckpt -o pieces     weights in 8 bits, 15 MB a file
+    full_size.py join pieces -o base.ckpt                                         and back
 
-``train`` and ``measure`` take ``--also full/tiny`` to go the same way on a processor.
+Runs are ``small`` and ``base``, the bundled model's recipe at half a million crops; the paper's network ``ss_nan``, its
+poolings and single scale, and its rivals, all on ResNet-101 at one budget; and second steps from ``ss_nan``, with each
+arm of the trial in docs/results.md. ``train`` and ``measure`` take ``--also full/tiny`` to go the same way on a
+processor.
 """
 
 from __future__ import annotations
 
 import argparse
-import io
 import statistics
-import tarfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -24,67 +24,53 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ssnan.data.folder import Pair
-from ssnan.data.layouts import open_split
-
 RUNS = Path("runs/full")
-IMAGES, LABELS = "TrainVal_images", "TrainVal_parsing_annotations"
 KEPT = ("hyper_parameters", "datamodule_hyper_parameters", "pytorch-lightning_version", "epoch", "global_step")
 """Of a checkpoint beside its weights, what building the network again takes."""
-RESNET101, RESNET50 = "full/resnet101", "full/resnet50"
+BUNDLED = ["bundled/skip", "bundled/small", "full/bundled"]
+BUDGET, RESNET101 = "full/budget", "full/resnet101"
+ARMS = ("none", "product", "weighted", "decided", "sides")
 STEP1 = {
-    "ss_nan": ["lip/ss_nan", "full/budget", RESNET101],
-    "ss_nan_resnet50": ["lip/ss_nan", "full/budget", RESNET50],
-    "deeplab_v2_resnet101": ["lip/deeplab_v2_resnet101", "full/budget", RESNET101],
-    **{
-        name: [f"lip/{name}", "full/budget"]
-        for name in ("attention", "deeplab_v2", "fcn_8s", "hazn", "lg_lstm", "segnet")
-    },
+    "small": BUNDLED,
+    "base": [*BUNDLED, "full/base"],
+    "ss_nan": ["lip/ss_nan", BUDGET, RESNET101],
+    **{name: ["lip/ss_nan", BUDGET, RESNET101, f"full/{name}"] for name in ("skip_net", "average", "maximum")},
+    "deeplab_v2": ["lip/deeplab_v2_resnet101", BUDGET, RESNET101],
+    **{name: [f"lip/{name}", BUDGET, RESNET101] for name in ("attention", "hazn", "lg_lstm")},
+    **{name: [f"lip/{name}", BUDGET, f"full/{name}"] for name in ("fcn_8s", "segnet")},
 }
 STEP2 = {
-    "ss_nan_step2": ("ss_nan", []),
-    "ss_nan_step2_none": ("ss_nan", ["ablation/step2_none"]),
-    "ss_nan_resnet50_step2": ("ss_nan_resnet50", []),
-    "ss_nan_resnet50_step2_none": ("ss_nan_resnet50", ["ablation/step2_none"]),
+    "ss_nan_step2": ("ss_nan", ["lip/ss_nan_step2", "full/step2"]),
+    "attention_ssl": ("attention", ["lip/attention_ssl", "full/step2"]),
+    **{f"ss_nan_{arm}": ("ss_nan", ["lip/ss_nan_step2", "full/step2", f"trial/{arm}"]) for arm in ARMS},
 }
 ORDER = (
-    ("ss_nan", 0), ("ss_nan_step2", 0), ("ss_nan_resnet50", 0), ("ss_nan_resnet50_step2", 0),
-    *((name, 0) for name in STEP1 if not name.startswith("ss_nan")),
-    ("ss_nan_step2_none", 0), ("ss_nan_resnet50_step2_none", 0),
-    *((name, seed) for seed in (1, 2) for name in ("ss_nan", "ss_nan_step2", "ss_nan_step2_none")),
-)  # fmt: skip
+    *((name, 0) for name in ("small", "ss_nan", "ss_nan_step2", "ss_nan_none", "base")),
+    *((name, 0) for name in STEP1 if name not in ("small", "ss_nan", "base")),
+    ("attention_ssl", 0),
+    *((f"ss_nan_{arm}", 0) for arm in ARMS[1:]),
+    *(
+        (name, seed)
+        for seed in (1, 2)
+        for name in ("ss_nan", *(f"ss_nan_{arm}" for arm in ARMS), "maximum", "skip_net")
+    ),
+)
 """Runs and seeds, what matters most first."""
 
 
 def arguments_of(name: str, seed: int, also: list[str]) -> list[str]:
     """What ``ssnan train`` is told for one run."""
-    if name in STEP1:
-        configs, start = STEP1[name], []
-    else:
-        first, extra = STEP2[name]
-        configs = [*STEP1[first][:1], "lip/ss_nan_step2", *STEP1[first][1:], "full/step2", *extra]
-        start = [
-            "--model.backbone_weights",
-            "null",
-            "--model.start_from",
-            str(RUNS / first / f"seed{seed}/checkpoints/best.ckpt"),
-        ]
-    files = [*configs, *also]
-    flags = [flag for file in files for flag in ("--config", str(file))]
-    return [
-        *flags,
-        *start,
-        "--output",
-        str(RUNS / name / f"seed{seed}"),
-        "--seed_everything",
-        str(seed),
-        "--data.seed",
-        str(seed),
-    ]
+    first, extra = STEP2.get(name, (name, []))
+    files = [*STEP1[first], *extra, *also]
+    told = [flag for file in files for flag in ("--config", file)]
+    if name in STEP2:
+        told += ["--model.start_from", str(RUNS / first / f"seed{seed}/checkpoints/best.ckpt")]
+    told += ["--output", str(RUNS / name / f"seed{seed}")]
+    return [*told, "--seed_everything", str(seed), "--data.seed", str(seed)]
 
 
-def train(minutes: float, also: list[str]) -> None:
-    """Continue with the first unfinished run, then the next, until ``minutes`` are over."""
+def train(minutes: float, also: list[str], names: list[str]) -> None:
+    """Continue with the first unfinished run (of ``names``, if there are any), then the next, for ``minutes``."""
     from ssnan.training.main import train as run
 
     end = time.monotonic() + 60 * minutes
@@ -92,13 +78,15 @@ def train(minutes: float, also: list[str]) -> None:
         left = (end - time.monotonic()) / 60
         if left <= 0:
             return
+        if names and name not in names:
+            continue
         if not (RUNS / name / f"seed{seed}" / "results.json").is_file():
             print(f"{name}, seed {seed}: {left:.1f} minutes left", flush=True)
             run([*arguments_of(name, seed, also), "--stop_after", str(left)])
 
 
 def measure(also: list[str], batches: list[int]) -> None:
-    """Speed of the first run's network on its own data: forward, in training, and of the data alone."""
+    """Speed of the paper's network on its own data: forward, in training, and of the data alone."""
     from torch.utils.flop_counter import FlopCounterMode
 
     from ssnan.training.main import command_line
@@ -161,48 +149,6 @@ def seconds(run: Callable[[], object], device: torch.device, warm: int = 2, runs
     return statistics.median(times[warm:])
 
 
-def pack(roots: list[Path], output: Path, megabytes: float) -> None:
-    """Archives of datasets in LIP's layout; each holds whole pictures and the lists that name them."""
-    output.mkdir(parents=True, exist_ok=True)
-    for root in roots:
-        pairs = [(split, pair) for split in ("val", "train") for pair in open_split(root, split).pairs]
-        parts: list[list[tuple[str, Pair]]] = [[]]
-        filled = 0.0
-        for split, pair in pairs:
-            # An archive adds a header of 512 bytes to each file and fills it up to as many.
-            size = sum(path.stat().st_size + 1024 for path in (pair.image, pair.mask)) / 1e6
-            if filled + size > megabytes - 0.5:
-                parts.append([])
-                filled = 0.0
-            parts[-1].append((split, pair))
-            filled += size
-        for number, part in enumerate(parts):
-            with tarfile.open(output / f"{root.name}-{number}.tar", "w") as archive:
-                for split, pair in part:
-                    archive.add(pair.image.resolve(), f"{root.name}/{IMAGES}/{split}_images/{pair.image.name}")
-                    archive.add(pair.mask.resolve(), f"{root.name}/{LABELS}/{split}_segmentations/{pair.mask.name}")
-                for split in ("val", "train"):
-                    ids = "".join(f"{pair.id}\n" for its, pair in part if its == split).encode()
-                    entry = tarfile.TarInfo(f"{root.name}/{IMAGES}/{split}_id.txt")
-                    entry.size = len(ids)
-                    archive.addfile(entry, io.BytesIO(ids))
-
-
-def unpack(parts: Path, output: Path) -> None:
-    """What ``pack`` put together; the lists of a dataset's archives are joined."""
-    for path in sorted(parts.glob("*.tar")):
-        with tarfile.open(path) as archive:
-            lists = [entry for entry in archive if entry.name.endswith("_id.txt")]
-            # Before 3.11.4 there is no filter, nor a word for it; these archives are of our own making.
-            archive.extraction_filter = getattr(tarfile, "data_filter", None)
-            archive.extractall(output, [e for e in archive if e not in lists])
-            for entry in lists:
-                content = archive.extractfile(entry)
-                (output / entry.name).parent.mkdir(parents=True, exist_ok=True)
-                with (output / entry.name).open("ab") as ids:
-                    ids.write(content.read() if content else b"")
-
-
 def split(checkpoint: Path, output: Path, megabytes: float = 15.0) -> None:
     """A checkpoint without its optimiser, in files small enough to travel: convolutions in 8 bits, a
     scale for each channel that comes out; all else as it is."""
@@ -242,11 +188,7 @@ def join(pieces: Path, checkpoint: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
-    packing = commands.add_parser("pack")
-    packing.add_argument("roots", type=Path, nargs="+")
-    packing.add_argument("-o", "--output", type=Path, required=True)
-    packing.add_argument("--megabytes", type=float, default=60.0)
-    for name in ("unpack", "split", "join"):
+    for name in ("split", "join"):
         moving = commands.add_parser(name)
         moving.add_argument("source", type=Path)
         moving.add_argument("-o", "--output", type=Path, required=True)
@@ -254,19 +196,18 @@ def main() -> None:
         running = commands.add_parser(name)
         running.add_argument("--also", action="append", default=[])
     commands.choices["train"].add_argument("--minutes", type=float, required=True)
+    commands.choices["train"].add_argument("runs", nargs="*", metavar="RUN")
     commands.choices["measure"].add_argument("--batches", type=int, nargs="+", default=[10, 30, 60])
     told = parser.parse_args()
     match told.command:
-        case "pack":
-            pack(told.roots, told.output, told.megabytes)
-        case "unpack":
-            unpack(told.source, told.output)
         case "split":
             split(told.source, told.output)
         case "join":
             join(told.source, told.output)
         case "train":
-            train(told.minutes, told.also)
+            if unknown := set(told.runs) - {name for name, _ in ORDER}:
+                parser.error(f"no run {', '.join(sorted(unknown))}; there are {', '.join([*STEP1, *STEP2])}")
+            train(told.minutes, told.also, told.runs)
         case "measure":
             measure(told.also, told.batches)
 
