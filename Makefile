@@ -1,6 +1,6 @@
 PYTHON ?= python3
 
-.PHONY: demo test site floor audit clean python
+.PHONY: demo catalogue test site floor audit clean python
 
 # Install what parsing needs, parse the example photos, say where to look.
 demo: python
@@ -9,6 +9,14 @@ demo: python
 	.venv/bin/ssnan parse examples --output demo --save overlay,json,confidence
 	@echo "Open demo/astronaut.overlay.png, demo/grace_hopper.overlay.png and demo/camera.overlay.png."
 
+# A thousand pictures, cut out of the example photos, through two processes into tables and tars.
+catalogue: python
+	$(PYTHON) -m venv .venv
+	.venv/bin/pip install --quiet --constraint constraints.txt '.[cluster]'
+	.venv/bin/python examples/thousand.py build/thousand.tar
+	.venv/bin/ssnan parse build/thousand.tar --workers 2 --into webdataset --output catalogue
+	@echo "Open catalogue/results/ with whatever reads Parquet; the maps are in catalogue/maps/."
+
 # Install everything, a browser too where that is possible, then lint, types, the contract between the floors, the site,
 # tests.
 test: python
@@ -16,8 +24,8 @@ test: python
 	.venv-test/bin/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@command -v chromium >/dev/null || (apt-get update -qq && apt-get install -qq -y chromium) >/dev/null 2>&1 \
 	  || echo "No Chromium: the tests of the page are skipped."
-	.venv-test/bin/ruff check src tests benchmarks tools integrations
-	.venv-test/bin/ruff format --check src tests benchmarks tools integrations
+	.venv-test/bin/ruff check src tests benchmarks tools examples integrations
+	.venv-test/bin/ruff format --check src tests benchmarks tools examples integrations
 	.venv-test/bin/mypy
 	.venv-test/bin/lint-imports
 	.venv-test/bin/hadolint deploy/Dockerfile
@@ -52,4 +60,4 @@ python:
 	@$(PYTHON) -c 'import venv, ensurepip' || (echo "$(PYTHON) has no venv; on Debian: apt install python3-venv"; exit 1)
 
 clean:
-	rm -rf .venv .venv-test .venv-floor .venv-site .venv-audit demo build src/*.egg-info
+	rm -rf .venv .venv-test .venv-floor .venv-site .venv-audit demo catalogue build src/*.egg-info
