@@ -93,11 +93,9 @@ def ambiguity(root: Path) -> dict[str, float]:
 
 
 def train(arm: str, seed: int, output: Path) -> None:
-    folder = output / arm / f"seed{seed}"
-    if not (folder / RESULTS).exists():
-        command = ["ssnan", "train", "--config", "trial/base", "--config", f"trial/{arm}", "--output", str(folder)]
-        seeds = ["--seed_everything", str(seed), "--data.seed", str(seed), "--trainer.enable_progress_bar", "false"]
-        subprocess.run([*command, *seeds], check=True)
+    command = ["ssnan", "train", "--config", "trial/base", "--config", f"trial/{arm}"]
+    command += ["--output", str(output / arm / f"seed{seed}"), "--seed_everything", str(seed), "--data.seed", str(seed)]
+    subprocess.run([*command, "--trainer.enable_progress_bar", "false"], check=True)
 
 
 def mean_iou(counts: Counts) -> NDArray[np.float64]:
@@ -167,12 +165,12 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, default=Path("runs/trial"))
     options = parser.parse_args()
     started, done = time.monotonic(), []
-    write_pictures(Path("data/ccp-lip"), options.output / "pictures")
     for seed in options.seeds:
         for arm in ARMS:
             if not (options.output / arm / f"seed{seed}" / RESULTS).exists():
                 if time.monotonic() - started > 60 * options.minutes:
                     break
+                write_pictures(Path("data/ccp-lip"), options.output / "pictures")
                 train(arm, seed, options.output)
         else:
             done.append(seed)
