@@ -1,6 +1,7 @@
 """What a catalogue costs, each run from its command to its end.
 
-    scale.py rates [--pictures 50,450]                   pictures a second, seconds to start: plain, processes, Ray
+    scale.py rates [--pictures 50,450]                   pictures a second, seconds to start: plain, with what rows of
+                                                         a table hold, processes, Ray
     scale.py growth [--pictures 1000,10000,100000]       time and memory over the number of pictures
     scale.py driver [--pictures 10000,100000,1000000]    the driver alone: listing, sharing out, reading what is done
 
@@ -36,6 +37,7 @@ from ssnan.parsing.card import find_card
 
 WAYS = {
     "plain": [],
+    "--save json": ["--save", "json"],
     "--workers 1": ["--workers", "1"],
     "--workers 2": ["--workers", "2"],
     "--ray --workers 1": ["--ray", "--workers", "1"],
@@ -85,7 +87,9 @@ def rates(counts: list[int], rounds: int, price: float) -> None:
     with tempfile.TemporaryDirectory() as name:
         home = Path(name)
         (home / "photos").mkdir()
-        originals = [Path(shutil.copy(photo, home / "photos")) for photo in sorted(Path("examples").glob("*.[jp][pn]g"))]
+        originals = [
+            Path(shutil.copy(photo, home / "photos")) for photo in sorted(Path("examples").glob("*.[jp][pn]g"))
+        ]
         folders = {count: repeat(originals, count, home / str(count)) for count in counts}
         for _, (way, options), count in itertools.product(range(rounds), WAYS.items(), counts):
             shutil.rmtree(home / "out", ignore_errors=True)

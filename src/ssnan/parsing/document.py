@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NotRequired, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from ssnan.parsing.result import center_of, extent_of
+from ssnan.parsing.result import center_of
 
 if TYPE_CHECKING:
     from ssnan.parsing.result import ParsingResult
@@ -68,25 +68,31 @@ class Document(TypedDict):
 
 def document(result: ParsingResult) -> Document:
     """A result as plain values."""
+    from scipy import ndimage
+
     height, width = result.labels.shape
+    windows = ndimage.find_objects(result.labels.astype(np.int32) + 1)  # 0 would be none's
     return {
         "version": VERSION,
         "label_set": result.label_set.name,
         "classes": list(result.label_set.classes),
         "width": width,
         "height": height,
-        "parts": {name: _part(result, name) for name in result.areas},
+        "parts": {name: _part(result, name, windows[result.label_set.classes.index(name)]) for name in result.areas},
         "joints": dict(result.joints),
     }
 
 
-def _part(result: ParsingResult, name: str) -> Part:
+def _part(result: ParsingResult, name: str, window: tuple[slice, slice]) -> Part:
     class_id = result.label_set.classes.index(name)
-    mask = result.labels == class_id
-    extent, center = extent_of(mask), center_of(mask)
-    assert extent is not None
+    rows, columns = window
+    mask = result.labels[window] == class_id
+    center = center_of(mask)
     assert center is not None
-    confidence = None if result.scores is None else round(float(result.confidence[mask].mean(dtype=np.float64)), 4)
+    confidence = None
+    if result.scores is not None:
+        confidence = round(float(result.confidence[window][mask].mean(dtype=np.float64)), 4)
+    extent = (columns.start, rows.start, columns.stop, rows.stop)
     return {
         "id": class_id,
         "color": result.label_set.palette[class_id],
@@ -94,15 +100,16 @@ def _part(result: ParsingResult, name: str) -> Part:
         "confidence": confidence,
         "extent": extent,
         "box": _box_of_largest_piece(mask, extent),
-        "center": center,
+        "center": (columns.start + center[0], rows.start + center[1]),
     }
 
 
 def _box_of_largest_piece(mask: NDArray[np.bool_], extent: Box) -> Box:
+    """In the picture, of a mask (H, W) of its ``extent``."""
     from scipy import ndimage
 
-    left, top, right, bottom = extent
-    pieces, count = ndimage.label(mask[top:bottom, left:right], structure=np.ones((3, 3)))
+    left, top, *_ = extent
+    pieces, count = ndimage.label(mask, structure=np.ones((3, 3)))
     if count == 1:
         return extent
     rows, columns = ndimage.find_objects(pieces)[np.bincount(pieces.ravel())[1:].argmax()]

@@ -64,7 +64,7 @@ def _pixels(cells: NDArray[np.intp], width: int, count: int) -> tuple[int, int]:
 
 def confidence_at(scores: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
     """Softmax probability of the winning class at every pixel, 0..1, (height, width), for scores (C, h, w)."""
-    return _in_strips(lambda strip: 1 / np.exp(strip - strip.max(axis=0)).sum(axis=0), scores, height, width)
+    return _in_strips(lambda strip: 1 / _shares(strip).sum(axis=0), scores, height, width)
 
 
 def probability_at(
@@ -73,10 +73,16 @@ def probability_at(
     """Softmax probability of all of ``class_ids`` together at every pixel, 0..1, (height, width)."""
 
     def share(strip: NDArray[np.float32]) -> NDArray[np.float32]:
-        shares = np.exp(strip - strip.max(axis=0))
+        shares = _shares(strip)
         return shares[list(class_ids)].sum(axis=0) / shares.sum(axis=0)
 
     return _in_strips(share, scores, height, width)
+
+
+def _shares(strip: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Probabilities over that of the winning class, written over the scores: new memory costs more than the sums."""
+    strip -= strip.max(axis=0)
+    return np.exp(strip, out=strip)
 
 
 def _in_strips(
@@ -85,7 +91,7 @@ def _in_strips(
     height: int,
     width: int,
 ) -> NDArray[np.float32]:
-    """``function`` of the scores (C, rows, width) of every strip of rows, one below the other."""
+    """``function`` of the scores (C, rows, width) of every strip of rows; it may write over them."""
     result = np.empty((height, width), dtype=np.float32)
     for top, bottom in _strips(height, width):
         maps = [_window(channel, (top, bottom), (0, width), height, width) for channel in scores]
