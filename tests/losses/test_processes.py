@@ -1,8 +1,11 @@
 """A batch in two shares, each with a process of its own, and its gradient, averaged as DDP does."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
-from torch import distributed, multiprocessing
+from torch import distributed
 
 from ssnan.labels import LIP
 from ssnan.losses import ParsingLoss
@@ -44,7 +47,8 @@ def share(rank, rendezvous):
 @pytest.fixture(scope="module")
 def shares(tmp_path_factory):
     rendezvous = tmp_path_factory.mktemp("processes") / "rendezvous"
-    multiprocessing.spawn(share, (rendezvous,), nprocs=2)
+    processes = [subprocess.Popen([sys.executable, __file__, str(rank), str(rendezvous)]) for rank in range(2)]
+    assert [process.wait(timeout=120) for process in processes] == [0, 0]
     return [torch.load(f"{rendezvous}.{rank}") for rank in range(2)]
 
 
@@ -62,3 +66,7 @@ def test_a_share_alone_is_not_the_batch(name):
     loss, _ = loss_and_gradient(scores, labels, LOSSES[name])
     alone = [loss_and_gradient(scores[one], labels[one], LOSSES[name])[0] for one in (slice(2), slice(2, 4))]
     assert torch.stack(alone).mean().item() != pytest.approx(loss.item(), rel=1e-4)
+
+
+if __name__ == "__main__":
+    share(int(sys.argv[1]), sys.argv[2])
