@@ -15,6 +15,7 @@ processor.
 from __future__ import annotations
 
 import argparse
+import gc
 import statistics
 import time
 from collections.abc import Callable
@@ -83,6 +84,7 @@ def train(minutes: float, also: list[str], names: list[str]) -> None:
         if not (RUNS / name / f"seed{seed}" / "results.json").is_file():
             print(f"{name}, seed {seed}: {left:.1f} minutes left", flush=True)
             run([*arguments_of(name, seed, also), "--stop_after", str(left)])
+            gc.collect()  # trainer and data know each other, and the pictures in an accelerator's memory with them
 
 
 def measure(also: list[str], batches: list[int]) -> None:
