@@ -76,3 +76,11 @@ def test_a_run_that_is_not_there(full_size, monkeypatch, capsys):
     with pytest.raises(SystemExit):
         full_size.main()
     assert "no run ss_nann; there are small, base, ss_nan" in capsys.readouterr().err
+
+
+def test_a_second_step_waits_for_its_first(full_size, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(full_size, "RUNS", tmp_path)
+    full_size.train(1, [], ["ss_nan_sides", "attention_ssl"])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "attention_ssl, seed 0: waits for attention"
+    assert lines[1:] == [f"ss_nan_sides, seed {seed}: waits for ss_nan" for seed in range(3)]

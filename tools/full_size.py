@@ -79,12 +79,19 @@ def train(minutes: float, also: list[str], names: list[str]) -> None:
         left = (end - time.monotonic()) / 60
         if left <= 0:
             return
-        if names and name not in names:
+        if (names and name not in names) or _finished(name, seed):
             continue
-        if not (RUNS / name / f"seed{seed}" / "results.json").is_file():
-            print(f"{name}, seed {seed}: {left:.1f} minutes left", flush=True)
-            run([*arguments_of(name, seed, also), "--stop_after", str(left)])
-            gc.collect()  # trainer and data know each other, and the pictures in an accelerator's memory with them
+        first, _ = STEP2.get(name, (name, []))
+        if first != name and not _finished(first, seed):
+            print(f"{name}, seed {seed}: waits for {first}")
+            continue
+        print(f"{name}, seed {seed}: {left:.1f} minutes left", flush=True)
+        run([*arguments_of(name, seed, also), "--stop_after", str(left)])
+        gc.collect()  # trainer and data know each other, and the pictures in an accelerator's memory with them
+
+
+def _finished(name: str, seed: int) -> bool:
+    return (RUNS / name / f"seed{seed}" / "results.json").is_file()
 
 
 def measure(also: list[str], batches: list[int]) -> None:
