@@ -8,8 +8,8 @@
 
 Runs are ``small`` and ``base``, the bundled model's recipe at half a million crops; the paper's network ``ss_nan``, its
 poolings and single scale, and its rivals, all but SegNet on ResNet-101 and at one budget; and second steps from
-``ss_nan``, with each arm of the trial in docs/results.md. ``train`` and ``measure`` take ``--also full/tiny`` to go the same way on a
-processor.
+``ss_nan``, with each arm of the trial in docs/results.md. ``train`` and ``measure`` take ``--also full/tiny`` to go
+the same way on a processor.
 """
 
 from __future__ import annotations
