@@ -108,6 +108,7 @@ def rates(counts: list[int], rounds: int, price: float) -> None:
 
 
 def growth(counts: list[int]) -> None:
+    print("| pictures | seconds | driver, MB | workers, MB | once more, seconds | driver, MB |\n" + "|---" * 6 + "|")
     rows = []
     with tempfile.TemporaryDirectory() as name:
         home = Path(name)
@@ -152,11 +153,8 @@ def write_small_model(folder: Path) -> Path:
 
 
 def driver(counts: list[int]) -> None:
-    print(
-        "| pictures | listed, s | in shards, s | tables | read again, s | memory, MB | at most, MB |\n"
-        + "|---" * 7
-        + "|"
-    )
+    head = ("pictures", "listed, s", "in shards, s", "tables", "read again, s", "memory, MB", "at most, MB")
+    print("|", " | ".join(head), "|\n" + "|---" * len(head) + "|")
     rows = []
     for count in [1, *counts]:
         with tempfile.TemporaryDirectory() as folder, multiprocessing.get_context("spawn").Pool(1) as alone:
@@ -165,7 +163,7 @@ def driver(counts: list[int]) -> None:
         listed, shared, tables, read, held, most = rows[-1]
         cells = f"{listed:.2f} | {shared:.2f} | {tables:,} | {read:.2f} | {held:.0f} | {most:.0f}"
         print(f"| {count:,} | {cells} |", flush=True)
-    columns = [[row[index] for row in rows] for index in (0, 1, 2, 3, 4, 5)]
+    columns = [list(values) for values in zip(*rows, strict=True)]
     powers = [exponent(counts, values[1:], values[0]) for values in columns]
     print("| exponent |", " | ".join(f"{power:.2f}" for power in powers), "|")
     billion = [
@@ -223,11 +221,6 @@ def main() -> None:
         case "rates":
             rates(options.pictures, options.rounds, options.price)
         case "growth":
-            print(
-                "| pictures | seconds | driver, MB | workers, MB | once more, seconds | driver, MB |\n"
-                + "|---" * 6
-                + "|"
-            )
             growth(options.pictures)
         case "driver":
             driver(options.pictures)

@@ -84,10 +84,15 @@ class ParsingFolder:
 
 def read_picture(place: Place) -> NDArray[np.uint8]:
     """Pixels of a picture wherever it lies; see :func:`ssnan.parsing.images.read_rgb`."""
+    return read_place(read_rgb, place)
+
+
+def read_place(read: Callable[[Any], NDArray[np.uint8]], place: Place) -> NDArray[np.uint8]:
+    """What ``read`` makes of a path, or of the bytes of another place, which its errors then name."""
     if isinstance(place, Path):
-        return read_rgb(place)
+        return read(place)
     try:
-        return read_rgb(place.read_bytes())
+        return read(place.read_bytes())
     except ImageError as error:
         raise type(error)(str(error).replace("image bytes", str(place))) from None
 

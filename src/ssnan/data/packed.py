@@ -8,17 +8,16 @@ import io
 import json
 import tarfile
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from numpy.typing import NDArray
 from PIL import Image
 
-from ssnan.data.folder import DatasetError, Pair, ParsingFolder
+from ssnan.data.folder import DatasetError, Pair, ParsingFolder, read_place
 from ssnan.errors import quoted
 from ssnan.labels import LabelSet
-from ssnan.parsing.images import ImageError, palette_image, read_labels
+from ssnan.parsing.images import palette_image, read_labels
 from ssnan.parsing.writing import appearing_together
 
 INDEX = "packed.json"
@@ -84,7 +83,7 @@ def open_packed(root: Path, split: str) -> ParsingFolder:
     missing = tuple(
         f"{index}: there is no {root / file['file']}" for file in files if not (root / file["file"]).is_file()
     )
-    return ParsingFolder(label_set, pairs, missing, read_member)
+    return ParsingFolder(label_set, pairs, missing, partial(read_place, read_labels))
 
 
 def _pairs(file: Path, into: Into, samples: list[Any]) -> Iterator[Pair]:
@@ -94,14 +93,6 @@ def _pairs(file: Path, into: Into, samples: list[Any]) -> Iterator[Pair]:
         else:
             name, (image, *place), (mask, *mask_place) = sample
             yield Pair(name, Member(file, image, *place), Member(file, mask, *mask_place))
-
-
-def read_member(place: Any) -> NDArray[Any]:
-    """Label ids of a mask; see :func:`ssnan.parsing.images.read_labels`."""
-    try:
-        return read_labels(place.read_bytes())
-    except ImageError as error:
-        raise type(error)(str(error).replace("image bytes", str(place))) from None
 
 
 def pack(splits: dict[str, ParsingFolder], output: Path, into: Into, size: int) -> Iterator[int]:
