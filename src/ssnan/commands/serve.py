@@ -4,15 +4,29 @@ alone, unless --host says otherwise; nothing that is sent is kept."""
 from __future__ import annotations
 
 import argparse
+import ipaddress
+import os
+import re
 from pathlib import Path
 
 from ssnan.commands.options import FAILED, MISUSED, add_engine_options, complain, megapixels, positive
+from ssnan.errors import printable
 
 HELP = "a page to drop a photograph on, and an HTTP service"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1, this machine alone)")
+    parser.add_argument(
+        "--host", type=host, default="127.0.0.1", help="address to listen on (127.0.0.1, this machine alone)"
+    )
+    parser.add_argument(
+        "--allow-host",
+        type=host,
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="another name by which the service may be asked, such as a proxy's; may be given several times",
+    )
     parser.add_argument("--port", type=port, default=7860, help="port to listen on (7860)")
     parser.add_argument(
         "--model",
@@ -30,14 +44,27 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def host(text: str) -> str:
+    """A machine's name, or an address."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        if not re.fullmatch(r"(?=.*[a-z])[a-z0-9_.-]{1,253}", text, re.IGNORECASE | re.ASCII):
+            raise argparse.ArgumentTypeError(
+                f"expected a name or an address, without a port, got {printable(text[:40])!r}"
+            ) from None
+    return text
+
+
 def port(text: str) -> int:
     """A TCP port, 0 for a free one."""
-    if not text.isdecimal() or len(text) > 5 or int(text) > 65535:
+    if not (text.isascii() and text.isdecimal()) or len(text) > 5 or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"expected a port, 0 to 65535, got {text[:20]!r}")
     return int(text)
 
 
 def run(options: argparse.Namespace) -> int:
+    _open_standard_streams()
     try:
         from ssnan.serving.serve import serve
     except ModuleNotFoundError as error:
@@ -64,4 +91,14 @@ def run(options: argparse.Namespace) -> int:
         seconds=options.max_seconds,
         waiting=options.max_waiting,
     )
-    return serve(parsers, cards, limits, options.host, options.port)
+    return serve(parsers, cards, limits, options.host, options.port, options.allow_host)
+
+
+def _open_standard_streams() -> None:
+    """A stream that was closed leads nowhere from now on; else a connection would get its number, and what
+    was meant for a log would go to a stranger."""
+    for stream in range(3):
+        try:
+            os.fstat(stream)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)

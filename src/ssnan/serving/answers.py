@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from ssnan.parsing.outputs import files
+from ssnan.parsing.outputs import Content, files
 from ssnan.parsing.render import OVERLAY_SIDE, for_a_screen, map_over
 from ssnan.parsing.result import ParsingResult
 from ssnan.serving.limits import RefusedError
@@ -48,10 +49,21 @@ def as_overlay(result: ParsingResult, parts: Sequence[str]) -> bytes:
 
 def as_masks(result: ParsingResult, parts: Sequence[str]) -> bytes:
     """A zip of a mask for every part that is there, or for each of ``parts``, and of the map."""
+    made = files(result, "", ("masks",), parts)
+    return _zip({"map.png" if ending == ".png" else ending.removeprefix(".mask."): made[ending] for ending in made})
+
+
+def as_files(result: ParsingResult, parts: Sequence[str], kinds: Sequence[str]) -> bytes:
+    """A zip of what ``ssnan parse photo --save kinds`` writes, all of it of ``parts`` alone if some are named."""
+    made = files(only(result, parts), "photo", kinds, parts)
+    return _zip({f"photo{ending}": made[ending] for ending in made})
+
+
+def _zip(contents: Mapping[str, Content]) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:  # PNGs are compressed already
-        for ending, content in files(result, "", ("masks",), parts).items():
-            archive.writestr("map.png" if ending == ".png" else ending.removeprefix(".mask."), content())
+        for name, content in contents.items():
+            archive.writestr(name, content())
     return buffer.getvalue()
 
 
@@ -63,28 +75,32 @@ ANSWERS: dict[str, Made] = {
 }
 """What may be asked for, by its media type; the first is what anybody gets who asks for nothing."""
 
+QUALITY = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?")
+
 
 def chosen(accept: str) -> str:
-    """The media type that an Accept header prefers among ``ANSWERS``.
+    """The media type that an Accept header prefers among ``ANSWERS``: of each the most specific entry counts, a
+    quality of 0 refuses it, and among equals the first that is named wins.
 
     Raises:
         RefusedError: 406, none of them is accepted.
     """
-    best, kind = 0.0, None
-    for number, entry in enumerate(accept.split(",") if accept.strip() else ["*/*"]):
-        media, *parameters = (word.strip().lower() for word in entry.split(";"))
-        quality = 1.0
-        for parameter in parameters:
-            if parameter.startswith("q="):
-                try:
-                    quality = float(parameter[2:])
-                except ValueError:
-                    quality = 0.0
-        family = media.removesuffix("*") if media.endswith("/*") else None
-        for name in ANSWERS:
-            fits = media in (name, "*/*") or (family is not None and name.startswith(family))
-            if fits and quality - 1e-6 * number > best:
-                best, kind = quality - 1e-6 * number, name
-    if kind is None:
+    entries = [_entry(text) for text in (accept if accept.strip() else "*/*").split(",")]
+    wanted: list[tuple[float, int, str]] = []
+    for kind in ANSWERS:
+        for pattern in (kind, f"{kind.partition('/')[0]}/*", "*/*"):
+            fitting = [(quality, -place) for place, (media, quality) in enumerate(entries) if media == pattern]
+            if fitting:
+                wanted.append((*max(fitting), kind))
+                break
+    quality, _, kind = max(wanted, key=lambda one: one[:2], default=(0.0, 0, ""))
+    if not quality:
         raise RefusedError(406, f"expected Accept to name one of {', '.join(ANSWERS)}")
     return kind
+
+
+def _entry(text: str) -> tuple[str, float]:
+    """Media type and quality, 0 where that is no number of 0..1."""
+    media, *parameters = (word.strip().lower() for word in text.split(";"))
+    quality = next((one[2:] for one in parameters if one.startswith("q=")), "1")
+    return media, float(quality) if QUALITY.fullmatch(quality) else 0.0

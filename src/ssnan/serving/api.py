@@ -3,40 +3,39 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from functools import partial
-from typing import Annotated, Any
+from collections.abc import Collection, Mapping, Sequence
+from typing import Annotated, Any, Literal
 
 from fastapi import FastAPI, Query, Request
-from fastapi.responses import JSONResponse, PlainTextResponse, Response
-from fastapi_offline import FastAPIOffline
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import PlainTextResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from starlette.datastructures import UploadFile
+from pydantic import BaseModel
+from python_multipart.multipart import parse_options_header
+from starlette.datastructures import Headers, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp
 
 import ssnan
 from ssnan.errors import did_you_mean
 from ssnan.labels import LabelSet
 from ssnan.parsing.card import ModelCard
+from ssnan.parsing.outputs import KINDS
 from ssnan.parsing.remapping import TARGETS, RemapError, Remapping, remapping
-from ssnan.serving.answers import ANSWERS, chosen
+from ssnan.parsing.result import ParsingResult
+from ssnan.serving.answers import ANSWERS, as_files, chosen
+from ssnan.serving.guard import Guard, refusal
 from ssnan.serving.limits import Limits, RefusedError
+from ssnan.serving.page import add_page
 from ssnan.serving.service import Service
 
-NO_OTHER_HOST = (
-    "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; connect-src 'self' data: blob:; "
-    "frame-ancestors 'self'; object-src 'none'; base-uri 'self'"
-)
-"""What a browser may load for a page of ours: what we serve, from nowhere else."""
 
-HEADERS = (
-    (b"content-security-policy", NO_OTHER_HOST.encode()),
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
-)
-"""Of every answer."""
+class Problem(BaseModel):
+    """What every request gets that is refused: one line that says why."""
+
+    error: str
 
 
 class _InMemory(MultiPartParser):
@@ -45,47 +44,44 @@ class _InMemory(MultiPartParser):
     spool_max_size = 1 << 62
 
 
-class _Guard:
-    """Tells browsers what they may load, and counts what the service answers."""
-
-    def __init__(self, app: ASGIApp, service: Service) -> None:
-        self.app = app
-        self.service = service
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def guarded(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                if scope["path"].startswith("/api/"):
-                    self.service.answered.labels(str(message["status"])).inc()
-                message["headers"] = [*message["headers"], *HEADERS]
-            await send(message)
-
-        await self.app(scope, receive, guarded if scope["type"] == "http" else send)
-
-
-def application(service: Service, cards: Mapping[str, ModelCard | None]) -> FastAPI:
-    """The service as an ASGI application.
+def application(service: Service, cards: Mapping[str, ModelCard | None], hosts: Collection[str] = ()) -> ASGIApp:
+    """The page and the service as an ASGI application.
 
     Args:
         service: what parses.
         cards: of its models, by name; None for a checkpoint, which has none.
+        hosts: names by which it may be asked, beside those of the loopback.
     """
-    app: FastAPI = FastAPIOffline(
+    app = FastAPI(
         title="ssnan",
         version=ssnan.__version__,
         description="Human parsing: a photograph in, the map of its parts out.",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        responses={status: {"model": Problem, "description": text} for status, text in _REFUSED_ANYWHERE.items()},
     )
+    add_page(app)
 
     @app.exception_handler(RefusedError)
     async def refused(request: Request, error: RefusedError) -> Response:
-        headers = {"Retry-After": "1"} if error.status in (429, 503) else {}
-        return JSONResponse({"error": str(error)}, error.status, headers)
+        return refusal(error.status, str(error))
+
+    @app.exception_handler(RequestValidationError)
+    async def misunderstood(request: Request, error: RequestValidationError) -> Response:
+        first = error.errors()[0]
+        return refusal(422, f"{first['loc'][-1]}: {first['msg']}")
 
     @app.exception_handler(HTTPException)
     async def unknown(request: Request, error: HTTPException) -> Response:
-        return JSONResponse({"error": error.detail}, error.status_code, error.headers)
+        headers = dict(error.headers or {})
+        if headers.get("Allow") == "GET":
+            headers["Allow"] = "GET, HEAD"
+        return refusal(error.status_code, _SAID.get(error.status_code, error.detail), headers)
 
-    app.add_middleware(_Guard, service=service)
+    @app.exception_handler(Exception)
+    async def failed(request: Request, error: Exception) -> Response:
+        return refusal(500, "something went wrong here; the log says what")
 
     @app.post("/api/parse", responses=_DOCUMENTED, openapi_extra=_BODY)
     async def parse(
@@ -93,16 +89,30 @@ def application(service: Service, cards: Mapping[str, ModelCard | None]) -> Fast
         parts: Annotated[str, Query(description="parts alone, joined by commas")] = "",
         model: Annotated[str | None, Query(description="one of /api/models")] = None,
         labels: Annotated[str | None, Query(description=f"other labels: {', '.join(TARGETS)}")] = None,
+        colors: Annotated[
+            Literal["labels", "clear"], Query(description="those of the labels, or ones that stay apart for all eyes")
+        ] = "labels",
+        save: Annotated[
+            str, Query(description=f"what a zip holds beside the map, joined by commas: {', '.join(KINDS)}")
+        ] = "",
     ) -> Response:
         """Parse a picture: multipart field `image`, or the picture as the body. `Accept` says what comes back: JSON,
-        the map (PNG), the photo under it (JPEG), or a zip of a mask a part."""
+        the map (PNG), the photo under it (JPEG), or a zip: of a mask a part, or of what `save` names."""
         kind = chosen(request.headers.get("accept", ""))
         parser = service.parser(model)
         how = _remapping(parser.result_labels, labels)
-        wanted = _parts(parts, parser.result_labels if how is None else how.target)
+        wanted = _named(parts, (parser.result_labels if how is None else how.target).classes, "part")
+        kinds = _named(save, tuple(KINDS), "file to save")
+        if kinds and kind != "application/zip":
+            raise RefusedError(422, "save= says what is in a zip; expected Accept: application/zip")
+
+        def answer(result: ParsingResult) -> bytes:
+            result = result.in_clear_colors() if colors == "clear" else result
+            return as_files(result, wanted, kinds) if kinds else ANSWERS[kind](result, wanted)
+
         with service.place():
             image = await _image(request, service.limits)
-            made = await service.parse(image, parser, partial(_made, kind, wanted), how)
+            made = await service.parse(image, parser, answer, how)
         return Response(made, media_type=kind, headers={"Cache-Control": "no-store"})
 
     @app.get("/api/labels")
@@ -130,7 +140,7 @@ def application(service: Service, cards: Mapping[str, ModelCard | None]) -> Fast
         """Numbers for Prometheus."""
         return Response(generate_latest(service.registry), media_type=CONTENT_TYPE_LATEST)
 
-    return app
+    return Guard(app, service, hosts)
 
 
 _BODY = {
@@ -148,29 +158,42 @@ _BODY = {
         },
     }
 }
-_DOCUMENTED: dict[int | str, dict[str, Any]] = {
-    200: {"content": {kind: {} for kind in ANSWERS}},
-    406: {"description": "none of what can come back is accepted"},
-    408: {"description": "the upload took too long"},
-    413: {"description": "the file or the picture is too large"},
-    415: {"description": "not a picture in a format that can be read"},
-    422: {"description": "a damaged picture, or no such part, model or label set"},
-    429: {"description": "too many requests are waiting"},
-    503: {"description": "it took too long"},
+_DOCUMENTED: dict[int | str, dict[str, Any]] = {200: {"content": {kind: {} for kind in ANSWERS}}} | {
+    status: {"model": Problem, "description": text}
+    for status, text in {
+        400: "the upload broke off",
+        406: "none of what can come back is accepted",
+        408: "the upload took too long",
+        415: "not a picture in a format that can be read",
+        422: "a damaged picture, or no such part, model or label set",
+        429: "too many requests are waiting",
+    }.items()
+}
+_REFUSED_ANYWHERE = {
+    403: "asked by a page of another site",
+    413: "the file or the picture is too large",
+    421: "asked by a name that is not the service's",
+    422: "no such model",
+    503: "it took too long, or the service is being stopped",
+}
+_SAID = {
+    404: "nothing is here; /docs lists what can be asked",
+    405: "this cannot be asked with that method; Allow names those that can",
 }
 
 
-def _made(kind: str, parts: tuple[str, ...], result: ssnan.ParsingResult) -> bytes:
-    return ANSWERS[kind](result, parts)
+def _named(text: str, known: Sequence[str], what: str) -> tuple[str, ...]:
+    """Names joined by commas, each once.
 
-
-def _parts(text: str, label_set: LabelSet) -> tuple[str, ...]:
-    parts = tuple(name.strip() for name in text.split(",") if name.strip())
-    for name in parts:
-        if name not in label_set.classes:
-            known = label_set.classes[1:]
-            raise RefusedError(422, f"no part {name[:40]!r}{did_you_mean(name, known)}; there are {', '.join(known)}")
-    return parts
+    Raises:
+        RefusedError: 422, one is not known.
+    """
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    for name in names:
+        if name not in known:
+            near = did_you_mean(name[:40], known)
+            raise RefusedError(422, f"no {what} {name[:40]!r}{near}; there are {', '.join(known)}")
+    return names
 
 
 def _remapping(source: LabelSet, target: str | None) -> Remapping | None:
@@ -185,36 +208,28 @@ def _remapping(source: LabelSet, target: str | None) -> Remapping | None:
 
 
 async def _image(request: Request, limits: Limits) -> bytes:
-    """The picture in a request, never more of it than is allowed."""
-    too_large = RefusedError(413, f"the upload is larger than the {limits.upload_bytes / 1e6:g} MB that are allowed")
-    length = request.headers.get("content-length", "")
-    if length.isdecimal() and int(length) > limits.upload_bytes:
-        raise too_large
-
-    async def body() -> AsyncIterator[bytes]:
-        seen = 0
-        async for chunk in request.stream():
-            seen += len(chunk)
-            if seen > limits.upload_bytes:
-                raise too_large
-            yield chunk
-
+    """The picture in a request."""
+    kind, options = parse_options_header(request.headers.get("content-type"))
     try:
         async with asyncio.timeout(limits.seconds):
-            if request.headers.get("content-type", "").startswith("multipart/form-data"):
-                image = await _of_form(request, body())
+            if kind.lower() == b"multipart/form-data":
+                image = await _of_form(request, options.get(b"boundary", b""))
             else:
-                image = b"".join([chunk async for chunk in body()])
+                image = await request.body()
     except TimeoutError:
         raise RefusedError(408, f"the upload was not complete within {limits.seconds:g} seconds") from None
+    except ClientDisconnect:
+        raise RefusedError(400, "the upload broke off") from None
     if not image:
         raise RefusedError(422, "expected a picture as the body, or as the field 'image' of a form; got nothing")
     return image
 
 
-async def _of_form(request: Request, body: AsyncIterator[bytes]) -> bytes:
+async def _of_form(request: Request, boundary: bytes) -> bytes:
+    # What else its header says, a charset say, is of no use for a picture.
+    headers = Headers(raw=[(b"content-type", b'multipart/form-data; boundary="' + boundary + b'"')])
     try:
-        form = await _InMemory(request.headers, body, max_files=1, max_fields=10).parse()  # type: ignore[arg-type]
+        form = await _InMemory(headers, request.stream(), max_files=1, max_fields=10).parse()
     except MultiPartException as error:
         raise RefusedError(422, f"the form cannot be read ({error.message})") from None
     try:

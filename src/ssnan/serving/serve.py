@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import socket
-import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from functools import partial
 
 import uvicorn
 
@@ -12,41 +13,54 @@ from ssnan.errors import UserError
 from ssnan.parsing.card import ModelCard
 from ssnan.parsing.parser import Parser
 from ssnan.serving.api import application
+from ssnan.serving.connection import Connection
 from ssnan.serving.limits import Limits
-from ssnan.serving.page import with_page
 from ssnan.serving.service import Service
-
-CONNECTIONS = 256
-"""Open connections beside the requests that may wait; beyond them uvicorn answers 503."""
 
 
 def serve(
-    parsers: Mapping[str, Parser], cards: Mapping[str, ModelCard | None], limits: Limits, host: str, port: int
+    parsers: Mapping[str, Parser],
+    cards: Mapping[str, ModelCard | None],
+    limits: Limits,
+    host: str,
+    port: int,
+    hosts: Collection[str] = (),
 ) -> int:
     """Answer until a signal comes; returns the exit status.
+
+    Args:
+        parsers: by model's name, the usual one first.
+        cards: of the models; None for a checkpoint.
+        limits: what callers may ask for.
+        host: address or name to listen on, by which the service may be asked.
+        port: to listen on, 0 for a free one.
+        hosts: other names by which it may be asked.
 
     Raises:
         UserError: the address cannot be listened on.
     """
-    service = Service(parsers, limits)
-    app = with_page(application(service, cards), service)
+    app = application(Service(parsers, limits), cards, [host, *hosts])
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         listening = socket.create_server((host, port), family=family)
-    except OSError as error:
-        raise UserError(f"cannot listen on {host}:{port}: {error.strerror or error}; choose another --port") from None
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"cannot listen on {host}:{port}: {reason}; choose another --host or --port") from None
     address = f"[{host}]" if ":" in host else host
-    print(f"http://{address}:{listening.getsockname()[1]}   the page, and /docs for the service; Ctrl+C ends it")
-    sys.stdout.flush()
-    server = uvicorn.Server(
-        uvicorn.Config(
-            app,
-            log_level="warning",
-            timeout_keep_alive=5,
-            limit_concurrency=CONNECTIONS + limits.waiting,
-            timeout_graceful_shutdown=int(limits.seconds),
-            server_header=False,
-        )
+    line = f"http://{address}:{listening.getsockname()[1]}   the page, and /docs for the service; Ctrl+C ends it"
+    print(line, flush=True)
+    # What strangers send wrongly is told to them, not to the log.
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)
+    config = uvicorn.Config(
+        app,
+        http=partial(Connection, limits=limits),  # type: ignore[arg-type]
+        ws="none",
+        log_config=None,
+        log_level="error",
+        access_log=False,
+        timeout_keep_alive=5,
+        timeout_graceful_shutdown=int(limits.seconds),
+        server_header=False,
     )
-    server.run(sockets=[listening])
+    uvicorn.Server(config).run(sockets=[listening])
     return 0

@@ -10,8 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from ssnan.parsing.card import ModelError
@@ -81,7 +79,7 @@ class Service:
         """
         name = next(iter(self.parsers)) if model is None else model
         if name not in self.parsers:
-            raise RefusedError(422, f"no model {name!r}; there are {', '.join(self.parsers)}")
+            raise RefusedError(422, f"no model {name[:40]!r}; there are {', '.join(self.parsers)}")
         return self.parsers[name]
 
     async def parse(
@@ -112,23 +110,6 @@ class Service:
                 result = parser.finish(scored, image)
                 return answer(result if remapping is None else result.remapped(remapping))
 
-        return await self._done(work)
-
-    async def scale_weights(self, image: bytes, parser: Parser) -> NDArray[np.float32] | None:
-        """Weights of the scales at every place, (S, h, w); None where a model gives none.
-
-        Raises:
-            RefusedError: as :meth:`parse`.
-        """
-
-        def work(given_up: threading.Event) -> NDArray[np.float32] | None:
-            decoded = parser.decode(image)
-            with self._network, self._step("network", given_up):
-                return parser.scale_weights(decoded)
-
-        return await self._done(work)
-
-    async def _done(self, work: Callable[[threading.Event], Answer]) -> Answer:
         given_up = threading.Event()
         try:
             async with asyncio.timeout(self.limits.seconds):

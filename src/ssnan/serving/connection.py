@@ -1,0 +1,103 @@
+"""A connection that waits for nobody longer than the limits say; all else about HTTP is uvicorn's."""
+
+from __future__ import annotations
+
+import asyncio
+import http
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from ssnan.serving.guard import HEADERS, refusal
+from ssnan.serving.limits import Limits
+
+CONNECTIONS = 256
+"""Open connections beside the requests that may wait. Those beyond get 503; beyond twice as many, nothing."""
+
+HEAD_BYTES = 65536
+"""Of a request before its body; what one read brings more is let pass."""
+
+
+class Connection(HttpToolsProtocol):
+    """uvicorn's, with ``limits.seconds`` for every step that is the client's: to send a request's head, to send the
+    rest of a body that nobody wants any more, to take an answer."""
+
+    def __init__(self, *arguments: Any, limits: Limits, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self._limits = limits
+        self._timer: asyncio.TimerHandle | None = None
+        self._in_head = False
+        self._head_bytes = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)  # type: ignore[arg-type]
+        self._wait()
+        if len(self.connections) > 2 * self._most():
+            self.transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > HEAD_BYTES:
+                self._refuse(431, f"the request's head is larger than the {HEAD_BYTES // 1024} KiB that are allowed")
+                return
+        super().data_received(data)
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._in_head, self._head_bytes = True, 0
+        if self.cycle is None or self.cycle.response_complete:
+            self._wait()
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        self._stop_waiting()
+        if len(self.connections) > self._most():
+            message = "busy: too many connections are open; try again in a moment"
+            self.app = refusal(503, message, HEADERS | {"connection": "close"})
+        super().on_headers_complete()
+
+    def on_response_complete(self) -> None:
+        self._wait()
+        super().on_response_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        self._refuse(400, "expected a request in HTTP/1.1, got something else")
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        if self.cycle is not None and self.cycle.more_body and not self.cycle.response_started:
+            self._refuse(503, "the service is being stopped")
+
+    def _most(self) -> int:
+        return CONNECTIONS + self._limits.waiting
+
+    def _wait(self) -> None:
+        self._stop_waiting()
+        self._timer = self.loop.call_later(self._limits.seconds, self._waited)
+
+    def _stop_waiting(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _waited(self) -> None:
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()  # an answer that nobody takes
+        elif self._in_head:
+            self._refuse(408, f"the request's head was not complete within {self._limits.seconds:g} seconds")
+        elif self.cycle is None or self.cycle.response_complete:
+            self.transport.close()
+
+    def _refuse(self, status: int, message: str) -> None:
+        """Answer and close, unless an answer is under way; what was asked is forgotten."""
+        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
+            answer = refusal(status, message, HEADERS | {"connection": "close"})
+            lines = [f"HTTP/1.1 {status} {http.HTTPStatus(status).phrase}".encode()]
+            lines += [name + b": " + value for name, value in answer.raw_headers]
+            self.transport.write(b"\r\n".join([*lines, b"", bytes(answer.body)]))
+        self.transport.close()
+        self._wait()

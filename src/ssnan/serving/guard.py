@@ -1,0 +1,137 @@
+"""What stands before every address: who may ask, how much may be sent, and what every answer carries."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import re
+from collections.abc import Collection, Mapping
+
+from starlette.datastructures import Headers
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ssnan.serving.limits import RefusedError
+from ssnan.serving.service import Service
+
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+"""Names of this machine for itself."""
+
+HEADERS = {
+    "content-security-policy": "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+}
+"""Of every answer. The first says what a browser may load for a page of ours: what we serve, from nowhere else."""
+
+_AUTHORITY = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+))(?::[0-9]{0,5})?", re.ASCII)
+_ORIGIN = re.compile(r"https?://(.+)", re.ASCII)
+
+
+def refusal(status: int, message: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    """The one form in which something is refused. 429 and 503 say when to come again."""
+    again = {"retry-after": "1"} if status in (429, 503) else {}
+    return JSONResponse({"error": message}, status, again | dict(headers or {}))
+
+
+def host_name(authority: str) -> str | None:
+    """The name in ``name:port`` in one spelling, or None where there is none."""
+    found = _AUTHORITY.fullmatch(authority.lower())
+    if found is None:
+        return None
+    name: str = found[1] or found[2].removesuffix(".")
+    try:
+        return str(ipaddress.ip_address(name))
+    except ValueError:
+        return name or None
+
+
+class Guard:
+    """An application that only those may use who came by a name of ours.
+
+    Another site's page may send a visitor's browser here under a name of its own (DNS rebinding), or send requests in
+    the visitor's name: the first shows in Host, the second in Origin.
+
+    Args:
+        app: what is guarded.
+        service: whose limits hold, and which counts the answers.
+        hosts: names beside those of the loopback. The address that a request arrived at is always one: a
+            name can be bent to it, an address cannot.
+    """
+
+    def __init__(self, app: ASGIApp, service: Service, hosts: Collection[str]) -> None:
+        self.app = app
+        self.service = service
+        self.hosts = {*LOOPBACK, *(host_name(f"[{host}]" if ":" in host else host) for host in hosts)}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        head = scope["method"] == "HEAD"
+        started = False
+        size = 0
+
+        async def answer(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                if scope["path"].startswith("/api/"):
+                    self.service.answered.labels(str(message["status"])).inc()
+                more = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
+                message = message | {"headers": [*message["headers"], *more]}
+            elif head:
+                message = message | {"body": b""}
+            await send(message)
+
+        async def counted() -> Message:
+            nonlocal size
+            message = await receive()
+            size += len(message.get("body", b""))
+            if size > self.service.limits.upload_bytes:
+                raise self._too_large()
+            return message
+
+        try:
+            self._check(scope)
+            await self.app({**scope, "method": "GET"} if head else scope, counted, answer)
+        except RefusedError as error:
+            await refusal(error.status, str(error))(scope, receive, answer)
+        except asyncio.CancelledError:  # the service ends, and waits for nobody any more
+            if not started:
+                await refusal(503, "the service is being stopped")(scope, receive, answer)
+
+    def _check(self, scope: Scope) -> None:
+        headers = Headers(scope=scope)
+        hosts, origins = headers.getlist("host"), headers.getlist("origin")
+        if len(hosts) != 1 or not self._ours(scope, hosts[0]):
+            raise RefusedError(421, "this service does not go by that Host; its owner can add it with --allow-host")
+        for origin in origins:
+            found = _ORIGIN.fullmatch(origin.lower())
+            if found is None or not self._ours(scope, found[1]):
+                raise RefusedError(
+                    403, "a page of another site may not ask here; the owner can allow it with --allow-host"
+                )
+        length = headers.get("content-length", "0")
+        if not length.isdecimal() or len(length) > 15 or int(length) > self.service.limits.upload_bytes:
+            raise self._too_large()
+
+    def _ours(self, scope: Scope, authority: str) -> bool:
+        name = host_name(authority)
+        arrived_at = (scope.get("server") or ("",))[0]
+        return name is not None and (name in self.hosts or (_is_address(name) and name == arrived_at))
+
+    def _too_large(self) -> RefusedError:
+        megabytes = self.service.limits.upload_bytes / 1e6
+        return RefusedError(413, f"the upload is larger than the {megabytes:g} MB that are allowed")
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
