@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import PlainTextResponse, Response
+from fastapi.responses import Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
 from python_multipart.multipart import parse_options_header
@@ -59,7 +59,7 @@ def application(service: Service, cards: Mapping[str, ModelCard | None], hosts: 
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        responses={status: {"model": Problem, "description": text} for status, text in _REFUSED_ANYWHERE.items()},
+        responses=_REFUSED_ANYWHERE,
     )
     add_page(app)
 
@@ -135,12 +135,16 @@ def application(service: Service, cards: Mapping[str, ModelCard | None], hosts: 
         """Whether requests are answered."""
         return {"status": "ok"}
 
-    @app.get("/metrics", response_class=PlainTextResponse)
+    @app.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
     async def metrics() -> Response:
         """Numbers for Prometheus."""
         return Response(generate_latest(service.registry), media_type=CONTENT_TYPE_LATEST)
 
     return Guard(app, service, hosts)
+
+
+def _refusals(texts: Mapping[int, str]) -> dict[int | str, dict[str, Any]]:
+    return {status: {"model": Problem, "description": text} for status, text in texts.items()}
 
 
 _BODY = {
@@ -158,24 +162,28 @@ _BODY = {
         },
     }
 }
-_DOCUMENTED: dict[int | str, dict[str, Any]] = {200: {"content": {kind: {} for kind in ANSWERS}}} | {
-    status: {"model": Problem, "description": text}
-    for status, text in {
-        400: "the upload broke off",
-        406: "none of what can come back is accepted",
-        408: "the upload took too long",
-        415: "not a picture in a format that can be read",
-        422: "a damaged picture, or no such part, model or label set",
-        429: "too many requests are waiting",
-    }.items()
+_DOCUMENTED: dict[int | str, dict[str, Any]] = {
+    200: {"content": {kind: {} for kind in ANSWERS}},
+    **_refusals(
+        {
+            400: "the upload broke off",
+            406: "none of what can come back is accepted",
+            408: "the upload took too long",
+            415: "not a picture in a format that can be read",
+            422: "a damaged picture, or no such part, model or label set",
+            429: "too many requests are waiting",
+        }
+    ),
 }
-_REFUSED_ANYWHERE = {
-    403: "asked by a page of another site",
-    413: "the file or the picture is too large",
-    421: "asked by a name that is not the service's",
-    422: "no such model",
-    503: "it took too long, or the service is being stopped",
-}
+_REFUSED_ANYWHERE = _refusals(
+    {
+        403: "asked by a page of another site",
+        413: "the file or the picture is too large",
+        421: "asked by a name that is not the service's",
+        422: "no such model",
+        503: "it took too long, or the service is being stopped",
+    }
+)
 _SAID = {
     404: "nothing is here; /docs lists what can be asked",
     405: "this cannot be asked with that method; Allow names those that can",

@@ -82,9 +82,9 @@ class Guard:
                 if scope["path"].startswith("/api/"):
                     self.service.answered.labels(str(message["status"])).inc()
                 more = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
-                message = message | {"headers": [*message["headers"], *more]}
+                message = {**message, "headers": [*message["headers"], *more]}
             elif head:
-                message = message | {"body": b""}
+                message = {**message, "body": b""}
             await send(message)
 
         async def counted() -> Message:
