@@ -88,7 +88,7 @@ def run(options: argparse.Namespace) -> int:
     limits = Limits(
         upload_bytes=options.max_upload_mb * 1_000_000,
         pixels=options.max_megapixels * 1_000_000,
-        seconds=options.max_seconds,
+        seconds=float(options.max_seconds),
         waiting=options.max_waiting,
     )
     return serve(parsers, cards, limits, options.host, options.port, options.allow_host)

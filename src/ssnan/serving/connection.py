@@ -6,7 +6,7 @@ import asyncio
 import http
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from ssnan.serving.guard import HEADERS, refusal
 from ssnan.serving.limits import Limits
@@ -25,6 +25,7 @@ class Connection(HttpToolsProtocol):
     def __init__(self, *arguments: Any, limits: Limits, **more: Any) -> None:
         super().__init__(*arguments, **more)
         self._limits = limits
+        self._answered: RequestResponseCycle | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._in_head = False
         self._head_bytes = 0
@@ -37,7 +38,14 @@ class Connection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
+        if self._answered is not None:
+            self._answered.disconnected = True
         super().connection_lost(exc)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        # Of several requests that came at once uvicorn tells the last one alone that the connection is lost.
+        self._answered = cycle
+        super()._start_asgi_task(cycle, app)
 
     def data_received(self, data: bytes) -> None:
         if self._in_head:

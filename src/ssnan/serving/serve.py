@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import signal
 import socket
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 
 import uvicorn
@@ -16,6 +18,19 @@ from ssnan.serving.api import application
 from ssnan.serving.connection import Connection
 from ssnan.serving.limits import Limits
 from ssnan.serving.service import Service
+
+
+class Server(uvicorn.Server):
+    """uvicorn's, which ends in order for a terminal that goes away too."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        with super().capture_signals():
+            before = signal.signal(signal.SIGHUP, self.handle_exit)
+            try:
+                yield
+            finally:
+                signal.signal(signal.SIGHUP, before)
 
 
 def serve(
@@ -58,9 +73,10 @@ def serve(
         log_config=None,
         log_level="error",
         access_log=False,
+        proxy_headers=False,
         timeout_keep_alive=5,
         timeout_graceful_shutdown=int(limits.seconds),
         server_header=False,
     )
-    uvicorn.Server(config).run(sockets=[listening])
+    Server(config).run(sockets=[listening])
     return 0
