@@ -1,9 +1,11 @@
 """The page in a real browser. Screenshots are left in build/screenshots."""
 
+import base64
 import io
 import json
 import shutil
-from contextlib import contextmanager
+import struct
+import zlib
 from urllib.parse import urlparse
 
 import numpy as np
@@ -39,47 +41,32 @@ def browser():
 
 @pytest.fixture
 def visit(browser, address):
-    """Opens the page in a window of its own; every request is noted."""
-    contexts = []
+    """Opens the page in a window of its own; every request is noted, and nothing may go wrong in the page."""
+    contexts, wrong = [], []
 
-    def visit(width=1280, height=1000, **options):
+    def visit(width=1280, height=1000, path="/", **options):
         context = browser.new_context(viewport={"width": width, "height": height}, **options)
         contexts.append(context)
         page = context.new_page()
         page.asked = []
         page.on("request", lambda request: page.asked.append(request.url))
-        page.goto(address)
-        page.wait_for_selector("#photo input[type=file]", state="attached", timeout=30_000)
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("console", lambda said: wrong.append(said.text) if "Content Security Policy" in said.text else None)
+        page.goto(address + path)
         return page
 
     yield visit
     for context in contexts:
         context.close()
+    assert wrong == []
 
 
-def send(page, photo=PHOTO):
-    page.set_input_files("#photo input[type=file]", photo)
+def send(page, *photos):
+    page.set_input_files("#file", photos or PHOTO)
 
 
 def see(page):
-    page.wait_for_selector("#parts table", timeout=30_000)
-    page.wait_for_function("document.querySelectorAll('#downloads button:not([disabled])').length == 4", timeout=20_000)
-
-
-@contextmanager
-def rewritten(page):
-    """What is done inside takes the files behind the buttons away; waits until there are new ones."""
-    page.evaluate(
-        """() => {
-            window.taken = false
-            const buttons = document.querySelector('#downloads')
-            new MutationObserver(() => { window.taken ||= !!buttons.querySelector('button[disabled]') })
-                .observe(buttons, {subtree: true, childList: true, attributes: true})
-        }"""
-    )
-    yield
-    page.wait_for_function("window.taken", timeout=20_000)
-    see(page)
+    page.wait_for_selector("#parts button", timeout=30_000)
 
 
 def shot(page, name):
@@ -89,9 +76,13 @@ def shot(page, name):
 
 
 def names(page):
-    return [
-        one.strip() for one in page.locator("#parsed button, #parsed .legend-item").all_inner_texts() if one.strip()
-    ]
+    return page.locator("#parts span").all_inner_texts()
+
+
+def seen(page):
+    """Pixels of the picture, uint8 (H, W, 3)."""
+    address = page.evaluate("document.querySelector('#view').toDataURL()")
+    return np.array(Image.open(io.BytesIO(base64.b64decode(address.partition(",")[2]))).convert("RGB"))
 
 
 def downloaded(page, label, path):
@@ -106,17 +97,23 @@ def test_a_photo_is_parsed_and_taken_away(visit, address, tmp_path):
     send(page)
     see(page)
     assert {"hat", "face"} <= set(names(page))
+    assert "hat" in page.get_attribute("#view", "aria-label")
+    page.uncheck("#names")
+    plain = read_rgb(PHOTO).astype(int)
+    apart = np.abs(seen(page) - plain).sum(axis=2)
+    page.check("#names")
     shot(page, "desktop")
+    with page.expect_download() as waiting:
+        page.click("#downloads >> text=Map")
+    assert waiting.value.suggested_filename == "grace_hopper.png"
     found = ParsingResult.load(downloaded(page, "Map", tmp_path / "map.png"))
     assert found.labels.shape == (600, 512)
     assert found.mask("face")[230, 260]
+    assert np.median(apart[found.labels == 0]) < 20 < np.median(apart[found.mask("face")])
     document = json.loads(downloaded(page, "JSON", tmp_path / "x.json").read_text())
-    assert document["image"] == "grace_hopper"
+    assert document["image"] == "grace_hopper.jpg"
     assert {"hat", "face"} <= document["parts"].keys()
     assert read_rgb(downloaded(page, "Overlay", tmp_path / "o.png")).shape[1] > 1024
-    for tab in ("Joints", "Confidence"):
-        page.click(f"#views >> role=tab[name='{tab}']")
-        page.wait_for_selector(f"#{tab.lower()} img", timeout=10_000)
     assert {urlparse(url).netloc for url in page.asked if url.startswith("http")} == {urlparse(address).netloc}
 
 
@@ -125,30 +122,96 @@ def test_a_part_is_seen_and_cut_out_alone(visit, tmp_path):
     send(page)
     see(page)
     before = downloaded(page, "Cut-out", tmp_path / "all.png")
-    with rewritten(page):
-        page.click("#parsed >> text=face")
-    page.wait_for_selector("#chosen >> text=face", timeout=10_000)
+    page.click("#parts button[value=face]")
+    assert page.get_attribute("#parts button[value=face]", "aria-pressed") == "true"
     shot(page, "isolated")
     alone = downloaded(page, "Cut-out", tmp_path / "face.png")
     alpha = [np.array(Image.open(io.BytesIO(path.read_bytes())))[..., 3] > 127 for path in (before, alone)]
     assert alpha[1][230, 260]
     assert 0 < alpha[1].sum() < 0.5 * alpha[0].sum()
+    labels = ParsingResult.load(downloaded(page, "Map", tmp_path / "map.png")).labels
+    assert set(np.unique(labels)) == {0, 13}
 
 
-def test_a_part_stands_out_while_the_pointer_is_on_its_name(visit):
+def test_a_part_says_its_name_and_size_under_the_pointer(visit):
     page = visit()
     send(page)
     see(page)
-    masks = page.locator("#parsed img.mask")
+    box = page.locator("#view").bounding_box()
+    whole = seen(page)
+    page.mouse.move(box["x"] + box["width"] * 260 / 512, box["y"] + box["height"] * 230 / 600)
+    assert page.inner_text("#here").startswith("face: 14.")
+    assert "pixels" in page.inner_text("#here")
+    alone = seen(page)
+    assert (alone[550, 100] != whole[550, 100]).any()  # her uniform
+    page.mouse.click(box["x"] + box["width"] * 260 / 512, box["y"] + box["height"] * 230 / 600)
+    page.mouse.move(0, 0)
+    assert page.inner_text("#here").startswith("face: ")
+    assert (seen(page)[550, 100] == alone[550, 100]).all()
+    page.click("#parts button[value=face]")
+    page.mouse.move(0, 0)
+    page.evaluate("document.activeElement.blur()")
+    assert page.inner_text("#here") == ""
+    assert (seen(page) == whole).all()
+    page.check("#joints")
+    assert (seen(page) != whole).any()
 
-    def seen():
-        return sum(float(masks.nth(i).evaluate("one => getComputedStyle(one).opacity")) > 0.5 for i in range(count))
 
-    count = masks.count()
-    assert seen() == count > 2
-    page.hover("#parsed >> text=face")
-    page.wait_for_timeout(500)  # it fades
-    assert seen() == 1
+def test_the_keyboard_alone(visit):
+    page = visit()
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.id") == "file"
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")  # the first example
+    see(page)
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.value") == "face":
+            break
+    assert page.inner_text("#here").startswith("face: ")
+    page.keyboard.press("Space")
+    assert page.get_attribute("#parts button[value=face]", "aria-pressed") == "true"
+    with page.expect_download():
+        page.focus("#downloads button[value=cutout]")
+        page.keyboard.press("Enter")
+
+
+def test_everything_has_a_name(visit):
+    """For those who hear the page: pictures, fields and buttons."""
+    page = visit()
+    send(page)
+    see(page)
+    nameless = page.evaluate(
+        """[...document.querySelectorAll('img, button, input, select, canvas, ul')].filter((one) => !(
+            one.alt || one.ariaLabel || one.textContent.trim() || one.labels?.length
+            || one.getAttribute('aria-labelledby') || one.querySelector('img')?.alt)).map((one) => one.outerHTML)"""
+    )
+    assert nameless == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_words_stand_out(visit, scheme):
+    """WCAG's contrast of 4.5 for every text, computed from the colours that the browser uses."""
+    page = visit(color_scheme=scheme)
+    send(page)
+    see(page)
+    weak = page.evaluate(
+        """() => {
+            const levels = (color) => color.match(/[\\d.]+/g).map(Number)
+            const light = (color) => levels(color).slice(0, 3).map((one) => one / 255)
+                .map((one) => one <= 0.04045 ? one / 12.92 : ((one + 0.055) / 1.055) ** 2.4)
+                .reduce((sum, one, i) => sum + one * [0.2126, 0.7152, 0.0722][i], 0)
+            const ground = (one) => !one ? 'rgb(255, 255, 255)'
+                : levels(getComputedStyle(one).backgroundColor)[3] === 0 ? ground(one.parentElement)
+                : getComputedStyle(one).backgroundColor
+            return [...document.querySelectorAll('body *')].filter((one) => one.offsetParent
+                && [...one.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim())).map((one) => {
+                const [dark, bright] = [light(getComputedStyle(one).color), light(ground(one))].sort((a, b) => a - b)
+                return [one.outerHTML.slice(0, 60), (bright + 0.05) / (dark + 0.05)]
+            }).filter(([, contrast]) => contrast < 4.5)
+        }"""
+    )
+    assert weak == []
 
 
 def test_a_wrong_file_is_called_what_it_is(visit, tmp_path):
@@ -158,37 +221,90 @@ def test_a_wrong_file_is_called_what_it_is(visit, tmp_path):
     page.wait_for_selector("#notice >> text=not a picture in a format that can be read", timeout=30_000)
     assert str(tmp_path) not in page.content()
     shot(page, "wrong")
-    page.click("#photo button[aria-label='Remove Image']")
     send(page)
     see(page)
     assert not page.locator("#notice >> text=not a picture").count()
 
 
+def test_a_name_is_no_part_of_the_page(visit, tmp_path):
+    page = visit()
+    name = "<img src=x onerror=alert(1)>.png"
+    (tmp_path / name).write_bytes(b"nothing")
+    send(page, tmp_path / name)
+    page.wait_for_selector("#notice p", timeout=30_000)
+    assert name in page.inner_text("#notice")
+    assert not page.locator("#notice img").count()
+
+
+def test_nobody_is_found(visit, tmp_path):
+    page = visit()
+    Image.new("RGB", (40, 30), "white").save(tmp_path / "white.png")
+    send(page, tmp_path / "white.png")
+    page.wait_for_selector("#which >> text=Nobody was found", timeout=30_000)
+
+
+def test_a_photo_that_the_browser_cannot_show(visit, tmp_path):
+    page = visit()
+    Image.open(PHOTO).save(tmp_path / "photo.tif")
+    send(page, tmp_path / "photo.tif")
+    see(page)
+    assert "photo.tif: this browser cannot show it" in page.inner_text("#notice")
+
+
 def test_an_example_is_a_click_away(visit):
     page = visit()
-    page.click("#examples img >> nth=0")
+    page.click("#examples img >> nth=1")
     see(page)
     assert "hair" in names(page)
+
+
+def transfer(page, event, target):
+    """A photo that is dropped or pasted."""
+    content = base64.b64encode(PHOTO.read_bytes()).decode()
+    page.evaluate(
+        """([event, target, content]) => {
+            const data = new DataTransfer()
+            data.items.add(new File([Uint8Array.from(atob(content), (one) => one.charCodeAt(0))], 'x.jpg'))
+            const made = event === 'paste' ? new ClipboardEvent('paste', {clipboardData: data, bubbles: true})
+                : new DragEvent(event, {dataTransfer: data, bubbles: true, cancelable: true})
+            document.querySelector(target).dispatchEvent(made)
+        }""",
+        [event, target, content],
+    )
+
+
+@pytest.mark.parametrize("event", ["drop", "paste"])
+def test_a_photo_is_dropped_or_pasted_anywhere(visit, event):
+    page = visit()
+    transfer(page, event, "h1")
+    see(page)
+    assert "face" in names(page)
 
 
 def test_several_photos_and_one_that_is_none(visit, tmp_path):
     page = visit()
     (tmp_path / "none.jpg").write_bytes(b"nothing")
-    page.click("#several button")
-    page.set_input_files("#several input[type=file]", [PHOTO, tmp_path / "none.jpg", ROOT / "examples" / "camera.png"])
-    page.wait_for_selector("#several >> text=none.jpg: the file: not a picture", timeout=30_000)
-    page.wait_for_function("document.querySelectorAll('#several img').length >= 2", timeout=30_000)
+    send(page, PHOTO, tmp_path / "none.jpg", ROOT / "examples" / "camera.png")
+    page.wait_for_selector("#notice >> text=none.jpg: the file: not a picture", timeout=30_000)
+    page.wait_for_function("document.querySelectorAll('#photos img').length === 2", timeout=30_000)
+    assert "hat" in names(page)
+    page.click("#photos img[alt='camera.png']")
+    assert page.get_attribute("#photos button[aria-current=true] img", "alt") == "camera.png"
+    assert page.get_attribute("#view", "aria-label").startswith("camera.png")
     shot(page, "several")
 
 
 def test_a_phone_s_width_and_the_dark(visit):
-    page = visit(390, 844)
+    page = visit(390, 844, has_touch=True)
     send(page)
     see(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    photo, parsed = (page.locator(place).bounding_box() for place in ("#photo", "#parsed"))
-    assert parsed["y"] > photo["y"] + photo["height"]
-    assert min(photo["width"], parsed["width"]) > 300
+    drop, view = (page.locator(place).bounding_box() for place in ("#drop", "#view"))
+    assert view["y"] > drop["y"] + drop["height"]
+    assert min(drop["width"], view["width"]) > 300
+    assert 0 <= view["y"] <= 844 - view["height"] + 1  # it has been scrolled to
+    page.tap("#view", position={"x": view["width"] / 2, "y": view["height"] * 230 / 600})
+    assert page.inner_text("#here").startswith("face: ")
     shot(page, "phone")
     page = visit(color_scheme="dark")
     send(page)
@@ -198,11 +314,38 @@ def test_a_phone_s_width_and_the_dark(visit):
     shot(page, "dark")
 
 
-def test_a_word_from_elsewhere_reads_no_file():
-    """What a browser never sends: the path of a file of this machine."""
-    from ssnan.serving.limits import RefusedError
-    from ssnan.serving.page import _sent
+def test_a_map_is_read_whichever_way_it_is_packed(visit):
+    """PNG's five filters, one a row in turn, against the labels that went in."""
+    labels = np.random.default_rng(0).integers(0, 20, (23, 37), dtype=np.uint8)
+    rows = b""
+    for y, row in enumerate(labels.astype(int)):
+        up = labels[y - 1].astype(int) if y else np.zeros(37, int)
+        left, corner = np.append(0, row[:-1]), np.append(0, up[:-1])
+        base = left + up - corner
+        a, b, c = abs(base - left), abs(base - up), abs(base - corner)
+        paeth = np.where((a <= b) & (a <= c), left, np.where(b <= c, up, corner))
+        guess = (0 * row, left, up, (left + up) // 2, paeth)[y % 5]
+        rows += bytes([y % 5]) + ((row - guess) % 256).astype(np.uint8).tobytes()
 
-    for path in (str(PHOTO), "/etc/passwd", "../x", "", None):
-        with pytest.raises(RefusedError, match="did not arrive"):
-            _sent({"path": path})
+    def chunk(kind, content):
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    packed = zlib.compress(rows)
+    header = struct.pack(">IIBBBBB", 37, 23, 8, 3, 0, 0, 0)
+    png = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"PLTE", bytes(768))
+    png += chunk(b"IDAT", packed[:50]) + chunk(b"IDAT", packed[50:]) + chunk(b"IEND", b"")
+    assert (np.array(Image.open(io.BytesIO(png))) == labels).all()
+    page = visit()
+    for width, height in ((37, 23), (12, 9)):
+        read = page.evaluate(
+            "async ([png, ...size]) => [...await labels(new Uint8Array(png), ...size)]", [list(png), width, height]
+        )
+        sampled = [((np.arange(new) + 0.5) * old / new).astype(int) for new, old in ((height, 23), (width, 37))]
+        np.testing.assert_array_equal(np.reshape(read, (height, width)), labels[np.ix_(*sampled)])
+
+
+def test_the_service_s_own_page(visit, address):
+    page = visit(path="/docs")
+    page.wait_for_selector("#service >> text='/api/parse'", timeout=30_000)
+    shot(page, "docs")
+    assert {urlparse(url).netloc for url in page.asked if url.startswith("http")} == {urlparse(address).netloc}
