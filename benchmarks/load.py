@@ -82,7 +82,7 @@ async def flood(address: str, image: bytes, requests: int) -> dict[int, int]:
 async def slow_client(host: str, port: int) -> int:
     """The status that a client gets which sends a byte a second."""
     reader, writer = await asyncio.open_connection(host, port)
-    writer.write(b"POST /api/parse HTTP/1.1\r\nHost: here\r\nContent-Length: 100000\r\n\r\n")
+    writer.write(b"POST /api/parse HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n")
     answer = asyncio.ensure_future(reader.readline())
     while not answer.done():
         writer.write(b"x")

@@ -346,6 +346,6 @@ def test_a_map_is_read_whichever_way_it_is_packed(visit):
 
 def test_the_service_s_own_page(visit, address):
     page = visit(path="/docs")
-    page.wait_for_selector("#service >> text='/api/parse'", timeout=30_000)
+    page.wait_for_selector("#service .opblock-post", timeout=30_000)
     shot(page, "docs")
     assert {urlparse(url).netloc for url in page.asked if url.startswith("http")} == {urlparse(address).netloc}

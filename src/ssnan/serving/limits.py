@@ -12,7 +12,8 @@ class Limits:
     Attributes:
         upload_bytes: of one request's body.
         pixels: of one picture.
-        seconds: from a complete request to its answer; an upload may take as long again.
+        seconds: from a complete request to its answer; its head, its body and the taking of the answer may each
+            take as long again.
         waiting: requests that are read, wait or are worked on at once; further ones are sent away.
     """
 

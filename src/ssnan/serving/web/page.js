@@ -11,7 +11,7 @@ const SAVED = { // what the buttons ask the service for
 
 const $ = (id) => document.getElementById(id)
 const made = (tag, values = {}) => Object.assign(document.createElement(tag), values)
-const percent = (share) => share < 0.001 ? "<0.1 %" : `${(100 * share).toFixed(1)} %`
+const percent = (share) => share < 0.001 ? "<0.1\u00a0%" : `${(100 * share).toFixed(1)}\u00a0%`
 
 let shown = null // what somebody is looking at: {file, document, parts, ids, places, canvas}
 let chosen = new Set() // names of parts
@@ -174,7 +174,7 @@ function choose(name) {
 function point(name) {
   pointed = name
   const part = shown.parts.find((one) => one.name === (name ?? [...chosen].at(-1)))
-  const sure = part?.confidence == null ? "" : `, ${Math.round(100 * part.confidence)} % sure`
+  const sure = part?.confidence == null ? "" : `, ${Math.round(100 * part.confidence)}\u00a0% sure`
   $("here").textContent = part ? `${part.name}: ${percent(part.share)} of the photo, ${part.area.toLocaleString("en")} pixels${sure}` : ""
   draw()
 }
