@@ -286,12 +286,23 @@ def test_several_photos_and_one_that_is_none(visit, tmp_path):
     (tmp_path / "none.jpg").write_bytes(b"nothing")
     send(page, PHOTO, tmp_path / "none.jpg", ROOT / "examples" / "camera.png")
     page.wait_for_selector("#notice >> text=none.jpg: the file: not a picture", timeout=30_000)
-    page.wait_for_function("document.querySelectorAll('#photos img').length === 2", timeout=30_000)
+    page.wait_for_selector("#photos li:nth-child(2) img", timeout=30_000)
     assert "hat" in names(page)
     page.click("#photos img[alt='camera.png']")
     assert page.get_attribute("#photos button[aria-current=true] img", "alt") == "camera.png"
     assert page.get_attribute("#view", "aria-label").startswith("camera.png")
     shot(page, "several")
+
+
+def test_a_model_is_chosen_where_there_are_several(visit):
+    page = visit()
+    assert not page.is_visible("#model")
+    two = json.dumps([{"name": "small"}, {"name": "large & slow"}])
+    page.route("**/api/models", lambda route: route.fulfill(body=two, content_type="application/json"))
+    page.reload()
+    page.select_option("#model", "large & slow")
+    send(page)
+    page.wait_for_selector("#notice >> text=no model 'large & slow'; there are small", timeout=30_000)
 
 
 def test_a_phone_s_width_and_the_dark(visit):
