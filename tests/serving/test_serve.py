@@ -11,7 +11,10 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from ssnan.commands import main, parsers
+from ssnan.commands import parsers
+from ssnan.errors import UserError
+from ssnan.serving.limits import Limits
+from ssnan.serving.serve import serve
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -85,8 +88,8 @@ def test_plain_hosts():
 
 
 @pytest.mark.parametrize("host", ["a..b", ".a", "a" * 64, "192.0.2.1", "2001:db8::1"])
-def test_hosts_that_are_not_here(host, capsys):
-    assert main(["serve", "--host", host, "--port", "0", "--threads", "1"]) == 1
-    [line] = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"ssnan: cannot listen on {host}:0: ")
-    assert line.endswith("choose another --host or --port")
+def test_hosts_that_are_not_here(host):
+    with pytest.raises(UserError) as refused:
+        serve({}, {}, Limits(), host, 0)
+    assert str(refused.value).startswith(f"cannot listen on {host}:0: ")
+    assert str(refused.value).endswith("; choose another --host or --port")
