@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import http
+import math
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -20,7 +21,7 @@ HEAD_BYTES = 65536
 
 class Connection(HttpToolsProtocol):
     """uvicorn's, with ``limits.seconds`` for every step that is the client's: to send a request's head, to send the
-    rest of a body that nobody wants any more, to take an answer."""
+    rest of a body that nobody wants any more, to take some of an answer."""
 
     def __init__(self, *arguments: Any, limits: Limits, **more: Any) -> None:
         super().__init__(*arguments, **more)
@@ -84,17 +85,20 @@ class Connection(HttpToolsProtocol):
     def _most(self) -> int:
         return CONNECTIONS + self._limits.waiting
 
-    def _wait(self) -> None:
+    def _wait(self, untaken: float = math.inf) -> None:
         self._stop_waiting()
-        self._timer = self.loop.call_later(self._limits.seconds, self._waited)
+        self._timer = self.loop.call_later(self._limits.seconds, self._waited, untaken)
 
     def _stop_waiting(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
 
-    def _waited(self) -> None:
-        if self.transport.get_write_buffer_size():
-            self.transport.abort()  # an answer that nobody takes
+    def _waited(self, untaken: float) -> None:
+        left = self.transport.get_write_buffer_size()
+        if 0 < left < untaken:
+            self._wait(left)  # an answer that is taken, if slowly
+        elif left:
+            self.transport.abort()
         elif self._in_head:
             self._refuse(408, f"the request's head was not complete within {self._limits.seconds:g} seconds")
         elif self.cycle is None or self.cycle.response_complete:

@@ -12,8 +12,8 @@ class Limits:
     Attributes:
         upload_bytes: of one request's body.
         pixels: of one picture.
-        seconds: from a complete request to its answer; its head, its body and the taking of the answer may each
-            take as long again.
+        seconds: from a complete request to its answer; its head and its body may take as long
+            each, and no longer may an answer lie untaken.
         waiting: requests that are read, wait or are worked on at once; further ones are sent away.
     """
 

@@ -16,6 +16,7 @@ const percent = (share) => share < 0.001 ? "<0.1\u00a0%" : `${(100 * share).toFi
 let shown = null // what somebody is looking at: {file, document, parts, ids, places, canvas}
 let chosen = new Set() // names of parts
 let pointed = null // the name of one
+let taken = [] // files of photos
 let running = new AbortController() // ends what is asked for photos that nobody waits for any more
 
 async function ask(file, {accept, save = "", colors = "labels"}, parts = [], signal = undefined) {
@@ -107,6 +108,7 @@ async function parsed(file, signal) {
 /** Photos that are dropped, pasted or chosen take the place of those before. */
 async function take(files) {
   running.abort()
+  taken = files
   const {signal} = running = new AbortController()
   $("notice").replaceChildren()
   for (const image of $("photos").querySelectorAll("img")) URL.revokeObjectURL(image.src)
@@ -267,7 +269,7 @@ $("view").onpointerleave = () => point(null)
 $("view").onclick = (event) => { const name = under(event); if (name) choose(name) }
 $("downloads").onclick = ({target}) => target.value && save(target)
 for (const id of ["opacity", "names", "joints"]) $(id).oninput = draw
-$("model").onchange = () => shown && take([shown.file])
+$("model").onchange = () => take(taken)
 
 fetch("api/models").then((answer) => answer.json()).then((models) => {
   $("model").append(...models.map(({name}) => made("option", {value: name, textContent: name})))
