@@ -24,8 +24,8 @@ test: python
 	.venv-test/bin/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@command -v chromium >/dev/null || (apt-get update -qq && apt-get install -qq -y chromium) >/dev/null 2>&1 \
 	  || echo "No Chromium: the tests of the page are skipped."
-	.venv-test/bin/ruff check src tests benchmarks tools examples integrations
-	.venv-test/bin/ruff format --check src tests benchmarks tools examples integrations
+	.venv-test/bin/ruff check src tests benchmarks tools examples integrations experiments
+	.venv-test/bin/ruff format --check src tests benchmarks tools examples integrations experiments
 	.venv-test/bin/mypy
 	.venv-test/bin/lint-imports
 	.venv-test/bin/hadolint deploy/Dockerfile

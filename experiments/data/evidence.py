@@ -1,5 +1,5 @@
-"""What is known of each pixel of a photo before anybody marks it: what the bundled model and MediaPipe say, and where the
-keypoints lie. ``grow.py`` and ``teach.py`` weigh it.
+"""What is known of each pixel of a photo before anybody marks it: what the bundled model and MediaPipe say, and where
+the keypoints lie. ``grow.py`` and ``teach.py`` weigh it.
 
     evidence.py selfie_multiclass_256x256.tflite PHOTOS -o EVIDENCE [--model small] [--part 0/2]
 
@@ -23,9 +23,6 @@ from ssnan.data.keypoints import BONES, JOINTS
 from ssnan.labels import LIP
 from ssnan.parsing.images import read_rgb
 from ssnan.parsing.upsampling import resized
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
-from mediapipe_teacher import teacher
 
 ID = {name: number for number, name in enumerate(LIP.classes)}
 SIDES = LIP.flip_pairs
@@ -74,7 +71,9 @@ def bone_distances(people: NDArray[np.float32], size: tuple[int, int]) -> dict[s
     person's extent, (h, w) each: the four limbs, ``left-shoe``, ``right-shoe`` (ankles and beyond), ``face`` and
     ``torso``. Infinite where nobody has one."""
     rows, columns = np.mgrid[: size[0], : size[1]].astype(np.float32) + 0.5
-    far = {name: np.full(size, np.inf, dtype=np.float32) for name in (*BONES, "left-shoe", "right-shoe", "face", "torso")}
+    far = {
+        name: np.full(size, np.inf, dtype=np.float32) for name in (*BONES, "left-shoe", "right-shoe", "face", "torso")
+    }
     for person in people:
         points = person[:, :2] * (size[1], size[0])
         known = person[:, 2] > 0
@@ -82,7 +81,9 @@ def bone_distances(people: NDArray[np.float32], size: tuple[int, int]) -> dict[s
             continue
         extent = max(float(np.ptp(points[known], axis=0).max()), 1.0)
         segments = [(name, a, b) for name, bones in BONES.items() for a, b in bones]
-        segments += [(f"{side}-shoe", JOINTS.index(f"{side}-ankle"), JOINTS.index(f"{side}-ankle")) for side in ("left", "right")]
+        segments += [
+            (f"{side}-shoe", JOINTS.index(f"{side}-ankle"), JOINTS.index(f"{side}-ankle")) for side in ("left", "right")
+        ]
         segments += [("face", joint, 0) for joint in range(5)]
         segments += [("torso", a, b) for a, b in ((5, 11), (6, 12), (5, 6), (11, 12), (5, 12), (6, 11))]
         for name, a, b in segments:
@@ -116,6 +117,9 @@ def main() -> None:
     parser.add_argument("--model", default="small")
     parser.add_argument("--part", default="0/1", help="which part of how many, for several processes (0/1)")
     options = parser.parse_args()
+    sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
+    from mediapipe_teacher import teacher  # needs LiteRT, which reading evidence does not
+
     part, parts = map(int, options.part.split("/"))
     own = ssnan.load(options.model, threads=1)
     groups_of = teacher(options.mediapipe, 1)

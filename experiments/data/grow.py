@@ -51,7 +51,9 @@ def grown(
     likelihood, own_sides = group_likelihood(groups), one_side(own)
     marks = drawn(strokes, size)
     lab = cv2.GaussianBlur(cv2.cvtColor(small, cv2.COLOR_RGB2LAB).astype(np.float32), (0, 0), 0.7)
-    slope = sum(cv2.Sobel(lab[..., c], cv2.CV_32F, 1, 0) ** 2 + cv2.Sobel(lab[..., c], cv2.CV_32F, 0, 1) ** 2 for c in range(3))
+    slope = sum(
+        cv2.Sobel(lab[..., c], cv2.CV_32F, 1, 0) ** 2 + cv2.Sobel(lab[..., c], cv2.CV_32F, 0, 1) ** 2 for c in range(3)
+    )
     cost = (1 + 0.35 * np.sqrt(slope) / 8) / np.hypot(*size)
     far = bone_distances(people[:1], size)
     sure_background = (groups[0] > 0.85) & (own[0] > 0.9) & (marks == 254)
@@ -101,7 +103,9 @@ def guided(guide: NDArray[np.float32], maps: NDArray[np.float32], epsilon: float
     return result.clip(0)
 
 
-def write_description(output: Path, photos: Path, names: list[str], sets: dict[int, list[str]], keypoints: Path | None) -> None:
+def write_description(
+    output: Path, photos: Path, names: list[str], sets: dict[int, list[str]], keypoints: Path | None
+) -> None:
     """``dataset.yaml`` and the lists of a dataset whose masks lie in ``output/masks``."""
     held = {name for name in names if zlib.crc32(name.split("_")[0].encode()) % 10 == 0}
     (output / "val.txt").write_text("".join(f"{name}\n" for name in names if name in held))
@@ -142,7 +146,9 @@ def main() -> None:
         assert own.shape[1:] == half_size(rgb.shape[:2])
         strokes, _, _ = with_sides(strokes, people.get(name, NOBODY))
         Image.fromarray(grown(rgb, own, groups, strokes, people.get(name, NOBODY))).save(target, optimize=True)
-    write_description(options.output, options.photos, [one.name for one in marked], {OTHER: list(LIP.classes[1:])}, options.keypoints)
+    write_description(
+        options.output, options.photos, [one.name for one in marked], {OTHER: list(LIP.classes[1:])}, options.keypoints
+    )
 
 
 if __name__ == "__main__":

@@ -28,8 +28,8 @@ VALUES = ID | {"other": OTHER, "skin": SKIN}
 OTHER_SIDE = {one: other for pair in SIDES for one, other in (pair, pair[::-1])}
 
 CLEARLY = 0.04
-"""How much nearer to one side's bones than to the other's a stroke must be, in shares of the person's extent, before the
-keypoints overrule the marker."""
+"""How much nearer to one side's bones than to the other's a stroke must be before the keypoints overrule the marker, in
+shares of the person's extent."""
 
 
 class Stroke(NamedTuple):
@@ -58,7 +58,9 @@ def read_marks(path: Path) -> Iterator[Marked]:
             continue
         try:
             strokes = [
-                Stroke(VALUES[part.strip()], [(float(x), float(y)) for x, y in (one.split(",") for one in chain.split())])
+                Stroke(
+                    VALUES[part.strip()], [(float(x), float(y)) for x, y in (one.split(",") for one in chain.split())]
+                )
                 for part, _, chains in (item.partition(":") for item in body.split(";") if item.strip())
                 for chain in chains.split("/")
                 if chain.strip()

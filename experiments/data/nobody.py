@@ -30,17 +30,24 @@ def canvas(random: np.random.Generator) -> Image.Image:
 
     if kind == 0:
         plain = random.random()
-        return Image.new("RGB", (width, height), (0, 0, 0) if plain < 0.3 else (255, 255, 255) if plain < 0.5 else color())
+        return Image.new(
+            "RGB", (width, height), (0, 0, 0) if plain < 0.3 else (255, 255, 255) if plain < 0.5 else color()
+        )
     start, end = np.array(color(), dtype=np.float32), np.array(color(), dtype=np.float32)
     if kind == 1:
-        share = np.linspace(0, 1, height)[:, None, None] * random.random() + np.linspace(0, 1, width)[None, :, None] * random.random()
+        share = (
+            np.linspace(0, 1, height)[:, None, None] * random.random()
+            + np.linspace(0, 1, width)[None, :, None] * random.random()
+        )
         return picture(start + (end - start) * share.clip(0, 1))
     if kind == 2:
         noise = random.normal(0, 60, size=(height, width, 3 if random.random() < 0.5 else 1))
         return picture(start + noise).filter(ImageFilter.GaussianBlur(float(random.choice([0, 1, 4, 12]))))
     if kind == 3:
         period = random.uniform(4, 60)
-        wave = np.sin(2 * np.pi * (np.arange(width)[None] * random.uniform(-1, 1) + np.arange(height)[:, None]) / period)
+        wave = np.sin(
+            2 * np.pi * (np.arange(width)[None] * random.uniform(-1, 1) + np.arange(height)[:, None]) / period
+        )
         return picture(start + (end - start) * (wave > 0)[..., None])
     result = Image.new("RGB", (width, height), color())
     draw = ImageDraw.Draw(result)

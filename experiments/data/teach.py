@@ -2,10 +2,10 @@
 
     teach.py PHOTOS EVIDENCE -o DATASET [--keypoints JOINTS.json] [--tags TAGS.json] [--without MARKS.txt ...]
 
-A limb gets the side of the bone it is nearest to. Without keypoints for it, and without ``--tags``, a limb pixel is the set
-of both sides. A class whose word is missing cannot win. Where the models are unsure the pixel is the set of a
-group (hats and hair, skin, clothes), and where these are unsure too it is ignored. ``--without`` leaves the photos of
-these marks out.
+A limb gets the side of the bone it is nearest to. Without keypoints for it, and without ``--tags``, a limb pixel is the
+set of both sides. A class whose word is missing cannot win. Where the models are unsure the pixel is the set of a group
+(hats and hair, skin, clothes), and where these are unsure too it is ignored. ``--without`` leaves the photos of these
+marks out.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ WORDS: dict[str, tuple[str, ...]] = {
     "hat": ("hat",),
     "gloves": ("gloves",),
     "sunglasses": ("sunglasses", "glasses"),
-    "upper-clothes": ("blouse", "shirt", "t-shirt", "sweater", "sweatshirt", "hoodie", "top", "vest", "jumper", "cardigan",
-                      "bra", "suit"),
+    "upper-clothes": ("blouse", "shirt", "t-shirt", "sweater", "sweatshirt", "hoodie", "top", "vest", "jumper",
+                      "cardigan", "bra", "suit"),
     "dress": ("dress",),
     "coat": ("blazer", "jacket", "coat", "cape", "suit", "cardigan"),
     "socks": ("socks", "stockings", "tights"),
@@ -85,7 +85,9 @@ def taught(
         for name in (*BONES, "left-shoe", "right-shoe", "face"):
             logs[ID[name]] -= 8 * np.minimum(far[name], 0.5)
         nearest = np.stack([far[name] for name in BONES])
-        by_leg = (nearest[2:].min(axis=0) < 0.8 * np.minimum(nearest[:2].min(axis=0), far["torso"])) & np.isfinite(nearest[2:].min(axis=0))
+        by_leg = (nearest[2:].min(axis=0) < 0.8 * np.minimum(nearest[:2].min(axis=0), far["torso"])) & np.isfinite(
+            nearest[2:].min(axis=0)
+        )
         by_top = (far["torso"] < 0.05) & (nearest[2:].min(axis=0) > 0.12)
         for name in ("hat", "hair", "gloves", "scarf", "upper-clothes"):
             logs[ID[name]] -= 1.0 * by_leg

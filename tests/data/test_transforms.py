@@ -6,6 +6,7 @@ from torchvision.transforms import v2
 
 from fakes.lip import person
 from ssnan.data.transforms import (
+    Bars,
     CropAroundPerson,
     Darken,
     LowResolution,
@@ -122,3 +123,25 @@ def test_sepia_is_brown():
     assert (red >= green).all()
     assert (green >= blue).all()
     assert (red > blue).any()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_bars_are_background_beside_an_untouched_picture(sample, seed):
+    torch.manual_seed(seed)
+    image, mask = sample
+    barred, labels = Bars(1.0)(image, mask)
+    assert barred.shape[-2:] == labels.shape
+    assert isinstance(barred, tv_tensors.Image)
+    top, left = ((after - before) // 2 for after, before in zip(labels.shape, mask.shape, strict=True))
+    inside = slice(top, top + mask.shape[0]), slice(left, left + mask.shape[1])
+    torch.testing.assert_close(labels[inside].as_subclass(torch.Tensor), mask.as_subclass(torch.Tensor))
+    torch.testing.assert_close(barred[(..., *inside)].as_subclass(torch.Tensor), image.as_subclass(torch.Tensor))
+    around = labels.clone()
+    around[inside] = 0
+    assert not around.any()
+    assert labels.numel() > mask.numel()
+
+
+def test_no_bars_by_default(sample):
+    image, mask = sample
+    assert Bars(0.0)(image, mask)[0] is image

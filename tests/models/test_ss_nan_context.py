@@ -1,0 +1,73 @@
+import pytest
+import torch
+
+from models.contract import CLASSES, SystemContract
+from ssnan.labels import LIP
+from ssnan.models import SSNAN, EdgeBackbone, NeuralAggregation, SSNANWithContext
+from ssnan.models.weights import take_over
+
+
+def backbone():
+    return EdgeBackbone("resnet26", [4, 8, 16], width=16, edge_width=8)
+
+
+def network():
+    torch.manual_seed(0)
+    return SSNANWithContext(CLASSES, backbone(), aggregation=NeuralAggregation(CLASSES, 2, hidden=8), context_width=8)
+
+
+def test_a_trained_network_keeps_its_scores_when_it_gets_context():
+    trained = SSNAN(CLASSES, backbone(), (0.5, 1.0), NeuralAggregation(CLASSES, 2, hidden=8)).eval()
+    larger = network().eval()
+    assert take_over(larger, trained.state_dict()) == ["context", "limbs"]
+    images = torch.randn(1, 3, 97, 65)
+    torch.testing.assert_close(larger(images).scores, trained(images).scores)
+
+
+def test_every_score_hears_of_the_whole_picture():
+    larger = network().eval()
+    torch.nn.init.normal_(larger.context.out.weight)
+    images = torch.randn(1, 3, 257, 33)
+    changed = images.clone()
+    changed[:, :, -1:] += 10
+    with torch.no_grad():
+        before, after = larger(images), larger(changed)
+    assert not torch.allclose(before.scores[0, :, 0], after.scores[0, :, 0], atol=1e-6)
+
+
+def test_the_limb_head_is_asked_in_training_alone():
+    images = torch.randn(1, 3, 65, 65)
+    assert "limbs" not in network().eval()(images).extra
+    assert [scores.shape for scores in network().train()(images).extra["limbs"]] == [(1, 5, 5, 5), (1, 5, 9, 9)]
+
+
+def limb_loss(limbs, scores):
+    larger = network().train()
+    output = larger(torch.randn(1, 3, 65, 65))._replace(extra={"limbs": scores})
+    return larger.auxiliary_losses(output, {"labels": limbs, "limbs": limbs}, LIP)["limbs"]
+
+
+def test_its_loss_by_hand():
+    limbs = torch.full((1, 64, 64), 255)
+    scores = [torch.zeros(1, 5, 8, 8), torch.zeros(1, 5, 4, 4)]
+    assert limb_loss(limbs, scores) == 0  # nobody knows anything
+    limbs[:] = LIP.classes.index("right-arm")
+    torch.testing.assert_close(limb_loss(limbs, scores), 0.5 * torch.tensor(5.0).log())
+    for one in scores:
+        one[:, 1 + SSNANWithContext.LIMBS.index("right-arm")] = 100
+    assert limb_loss(limbs, scores) < 1e-6
+
+
+@pytest.mark.parametrize("batch", [{}, {"labels": torch.zeros(1, 65, 65, dtype=torch.long)}])
+def test_data_without_keypoints_ask_nothing(batch):
+    larger = network().train()
+    assert larger.auxiliary_losses(larger(torch.randn(1, 3, 65, 65)), batch, LIP) == {}
+
+
+class TestSSNANWithContext(SystemContract):
+    stride = 4
+
+    def build(self):
+        larger = network()
+        torch.nn.init.normal_(larger.context.out.weight, std=0.01)
+        return larger
