@@ -1,31 +1,18 @@
-import json
-
 import numpy as np
 import pytest
 
 from fakes.custom import write_custom
+from fakes.keypoints import SLEEVED, entry, people, write_joints
 from fakes.lip import person
 from ssnan.data.datamodule import ParsingData, Source
 from ssnan.data.folder import NOBODY, DatasetError
-from ssnan.data.keypoints import JOINTS, limb_map, read_keypoints
+from ssnan.data.keypoints import limb_map, read_keypoints
 from ssnan.data.layouts import open_split
 from ssnan.labels import LIP, PASCAL_PERSON_PART
 
 LEFT_ARM, RIGHT_ARM, LEFT_LEG, RIGHT_LEG, LEFT_SHOE = (
     LIP.classes.index(name) for name in ("left-arm", "right-arm", "left-leg", "right-leg", "left-shoe")
 )
-
-
-def people(**places):
-    """One person with the joints named, as (x, y) or (x, y, v)."""
-    joints = np.zeros((1, len(JOINTS), 3), dtype=np.float32)
-    for name, place in places.items():
-        joints[0, JOINTS.index(name.replace("_", "-"))] = (*place, 2)[:3]
-    return joints
-
-
-SLEEVED = people(left_shoulder=(0.7, 0.2), left_elbow=(0.7, 0.5), left_wrist=(0.7, 0.8), right_hip=(0.2, 0.1),
-                 right_knee=(0.2, 0.9))  # fmt: skip
 
 
 def test_a_limb_in_clothes_gets_the_side_of_its_bones():
@@ -57,16 +44,6 @@ def test_without_keypoints_the_labels_say_what_they_can():
 def test_labels_without_sides_have_no_limbs():
     limbs = limb_map(SLEEVED, np.array([[0, 1]], dtype=np.uint8), PASCAL_PERSON_PART)
     assert limbs.tolist() == [[0, PASCAL_PERSON_PART.ignore_index]]
-
-
-def entry(person):
-    return {"joints": person.tolist(), "others": [person.tolist()]}
-
-
-def write_joints(root, content):
-    (root / "joints.json").write_text(content if isinstance(content, str) else json.dumps(content))
-    with (root / "dataset.yaml").open("a") as file:
-        file.write("keypoints: joints.json\n")
 
 
 def test_samples_carry_their_people_the_main_one_first(tmp_path):

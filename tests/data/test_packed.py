@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from fakes.custom import write_custom
+from fakes.keypoints import SLEEVED, entry, write_joints
 from fakes.lip import write_lip
 from ssnan.commands import main
 from ssnan.data.folder import DatasetError
@@ -96,3 +97,12 @@ def test_mistakes_are_one_clear_line_and_leave_nothing(tmp_path, capsys):
     assert "holds a packed dataset" in capsys.readouterr().err
     assert main(["data", "check", str(tmp_path / "out")]) == 1
     assert "not an index of 'ssnan data pack'" in capsys.readouterr().err
+
+
+def test_keypoints_are_packed_too(tmp_path):
+    root = write_custom(tmp_path / "own")
+    write_joints(root, {"p1": entry(SLEEVED[0])})
+    assert main(["data", "pack", str(root), "-o", str(tmp_path / "packed")]) == 0
+    before, after = (open_split(tmp_path / name, "train").people for name in ("own", "packed"))
+    assert after.keys() == before.keys() == {"p1"}
+    np.testing.assert_allclose(after["p1"], before["p1"], atol=1e-4)

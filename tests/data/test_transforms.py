@@ -139,7 +139,7 @@ def test_bars_are_background_beside_an_untouched_picture(sample, seed):
     around = labels.clone()
     around[inside] = 0
     assert not around.any()
-    assert labels.numel() > mask.numel()
+    assert max(labels.shape) / min(labels.shape) > 1.3
 
 
 def test_no_bars_by_default(sample):

@@ -12,6 +12,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
 from PIL import Image
 
 from ssnan.data.folder import DatasetError, Pair, ParsingFolder, read_place
@@ -78,12 +79,13 @@ def open_packed(root: Path, split: str) -> ParsingFolder:
         values = json.loads(index.read_text())
         label_set, into, files = LabelSet.from_dict(values["label_set"]), values["into"], values["splits"][split]
         pairs = tuple(pair for file in files for pair in _pairs(root / file["file"], into, file["samples"]))
+        people = {name: np.array(found, dtype=np.float32) for name, found in values.get("keypoints", {}).items()}
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise DatasetError(f"{quoted(index)}: not an index of 'ssnan data pack' ({error!r})") from None
     missing = tuple(
         f"{index}: there is no {root / file['file']}" for file in files if not (root / file["file"]).is_file()
     )
-    return ParsingFolder(label_set, pairs, missing, partial(read_place, read_labels))
+    return ParsingFolder(label_set, pairs, missing, partial(read_place, read_labels), people)
 
 
 def _pairs(file: Path, into: Into, samples: list[Any]) -> Iterator[Pair]:
@@ -103,12 +105,14 @@ def pack(splits: dict[str, ParsingFolder], output: Path, into: Into, size: int) 
         DatasetError, ImageError: a sample cannot be read.
         OSError: of the file system.
     """
-    index: dict[str, Any] = {"into": into, "splits": {}}
+    index: dict[str, Any] = {"into": into, "splits": {}, "keypoints": {}}
     done = 0
     with appearing_together() as written_at:
         for split, folder in splits.items():
             index["label_set"] = folder.label_set.as_dict()
             index["splits"][split] = []
+            known = {pair.id: folder.people[pair.id] for pair in folder.pairs if pair.id in folder.people}
+            index["keypoints"] |= {name: people.astype(float).round(4).tolist() for name, people in known.items()}
             for number, first in enumerate(range(0, len(folder), size)):
                 file = f"{split}-{number:06d}.{'parquet' if into == 'parquet' else 'tar'}"
                 chosen = range(first, min(first + size, len(folder)))
