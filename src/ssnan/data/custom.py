@@ -12,17 +12,22 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from ssnan.data.folder import DatasetError, ParsingFolder, paired, pictures_by_stem
+from ssnan.data.folder import DatasetError, ParsingFolder, paired, pictures_by_stem, without_masks
+from ssnan.data.keypoints import read_keypoints
 from ssnan.labels import ClassSet, LabelSet, Region
 from ssnan.parsing.colors import rgb_of
-from ssnan.parsing.images import read_colors, read_labels
+from ssnan.parsing.images import read_colors, read_labels, read_rgb
 
 DESCRIPTION = "dataset.yaml"
+
+BACKGROUND = "background"
+"""In place of a folder of masks: the pictures show nobody."""
 
 KEYS = {
     "name": "short name of the label set",
     "images": "folder of the pictures, beside this file",
-    "masks": "folder of the masks: PNGs with the pictures' names",
+    "masks": "folder of the masks: PNGs with the pictures' names; 'background' where no picture shows anybody",
+    "keypoints": "JSON file with the joints of the pictures' people, as COCO numbers them",
     "classes": "class name: colour, in the order of their ids; the first is the background",
     "pairs": "[[left, right], …], classes that trade places in a mirror",
     "joints": "joint name: [class, …], regions of the joint-structure loss",
@@ -45,7 +50,9 @@ def open_custom(root: Path, split: str) -> ParsingFolder:
     description = root / DESCRIPTION
     values = _read(description)
     label_set = read_label_set(description)
-    images, masks = (root / str(values[key]) for key in ("images", "masks"))
+    empty = values["masks"] == BACKGROUND
+    images = root / str(values["images"])
+    masks = images if empty else root / str(values["masks"])
     for key, folder in (("images", images), ("masks", masks)):
         if not folder.is_dir():
             raise DatasetError(f"{description}: {key}: no such folder {folder}")
@@ -59,8 +66,12 @@ def open_custom(root: Path, split: str) -> ParsingFolder:
         names = [Path(line.strip()).stem for line in listed_in.read_text().splitlines() if line.strip()]
     else:
         raise DatasetError(f"{description}: splits: no {split!r}, only {', '.join(splits)}")
+    people = read_keypoints(root / str(values["keypoints"])) if values.get("keypoints") else {}
+    if empty:
+        pairs, missing = without_masks(names, images, listed_in)
+        return ParsingFolder(label_set, pairs, missing, all_background, people)
     pairs, missing = paired(zip(names, names, strict=True), images, masks, listed_in)
-    return ParsingFolder(label_set, pairs, missing, partial(read_ids_or_colors, label_set=label_set))
+    return ParsingFolder(label_set, pairs, missing, partial(read_ids_or_colors, label_set=label_set), people)
 
 
 def read_label_set(description: Path) -> LabelSet:
@@ -131,6 +142,15 @@ def read_ids_or_colors(path: Path, label_set: LabelSet) -> NDArray[np.uint8]:
             f"masks in colours may only hold the colours of {label_set.name!r}, without blending at the edges"
         )
     return ids.astype(np.uint8)
+
+
+def all_background(picture: Path) -> NDArray[np.uint8]:
+    """The mask of a picture that shows nobody, zeros (H, W).
+
+    Raises:
+        ImageError: the picture cannot be read.
+    """
+    return np.zeros(read_rgb(picture).shape[:2], dtype=np.uint8)
 
 
 def _read(description: Path) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from ssnan.data.folder import DatasetError, ParsingFolder, Sample
+from ssnan.data.keypoints import limb_map
 from ssnan.data.layouts import label_set_of, open_split
 from ssnan.data.pasting import PastedScenes, Pasting
 from ssnan.data.resident import ResidentPictures
@@ -49,7 +50,8 @@ class Source:
 
 
 class ParsingData(LightningDataModule):
-    """Batches of ``{"images": (B, 3, H, W), "labels": (B, H, W)}``.
+    """Batches of ``{"images": (B, 3, H, W), "labels": (B, H, W)}``, and where one of the sources has keypoints
+    ``"limbs": (B, H, W)``, see :func:`ssnan.data.keypoints.limb_map`.
 
     Args:
         sources: datasets to train on together.
@@ -61,6 +63,8 @@ class ParsingData(LightningDataModule):
         scale: random resize, as a range of factors.
         crop_around_person: share of the training pictures that are first cut to the person.
         rotation: share of the training pictures that are turned, by up to 30° or by a quarter.
+        bars: share of the training pictures that get bars on two sides, black, white or blurred, which are
+            background.
         photometric: share of the training pictures whose look is changed.
         pasting: people of some datasets put on scenes without any, as one more source.
         batch_size: pictures a batch, of all processes together.
@@ -84,6 +88,7 @@ class ParsingData(LightningDataModule):
         scale: tuple[float, float] = (0.6, 1.4),
         crop_around_person: float = 0.0,
         rotation: float = 0.0,
+        bars: float = 0.0,
         photometric: float = 0.0,
         pasting: Pasting | None = None,
         batch_size: int = 30,
@@ -102,6 +107,7 @@ class ParsingData(LightningDataModule):
         self.scale = scale
         self.crop_around_person = crop_around_person
         self.rotation = rotation
+        self.bars = bars
         self.photometric = photometric
         self.pasting = pasting
         self.batch_size = batch_size
@@ -121,7 +127,12 @@ class ParsingData(LightningDataModule):
         if None in shares and any(source.rare for source in sources):
             raise ValueError("data.sources: rare: needs shares; without them every picture is seen once an epoch")
         if resident_side is not None:
-            for name, wanted in (("photometric", photometric), ("rotation", rotation), ("pasting", pasting)):
+            for name, wanted in (
+                ("photometric", photometric),
+                ("rotation", rotation),
+                ("bars", bars),
+                ("pasting", pasting),
+            ):
                 if wanted:
                     raise ValueError(f"data.{name}: is done by workers; leave it out with data.resident_side")
 
@@ -185,6 +196,7 @@ class ParsingData(LightningDataModule):
                 self.crop_around_person,
                 pre.mean,
                 self.rotation,
+                self.bars,
             ),
             v2.RandomApply([photometric()], p=self.photometric),
             pre,
@@ -287,6 +299,8 @@ class Augmented(Dataset[dict[str, Tensor]]):
         self.sources = sources
         self.order = order
         self.relabels = [source.label_set.values_in(label_set) for source in sources]
+        self.label_set = label_set
+        self.with_limbs = any(isinstance(source, ParsingFolder) and source.people for source in sources)
         self.geometric = geometric
         self.photometric = photometric
         self.preprocessing = preprocessing
@@ -302,11 +316,15 @@ class Augmented(Dataset[dict[str, Tensor]]):
             torch.manual_seed(hash((self.seed, position)))
             sample = self._sample(self.sources[source], index)
             image = tv_tensors.Image(torch.from_numpy(sample.image.transpose(2, 0, 1).copy()))
-            mask = tv_tensors.Mask(torch.from_numpy(self.relabels[source][sample.labels]))
-            image, mask = self.geometric(image, mask)
+            labels = self.relabels[source][sample.labels]
+            maps = {"labels": labels}
+            if self.with_limbs:
+                maps["limbs"] = limb_map(sample.people, labels, self.label_set)
+            image, *masks = self.geometric(image, *(tv_tensors.Mask(torch.from_numpy(one)) for one in maps.values()))
             image = self.photometric(image)
         pixels = normalize(image, self.preprocessing.mean, self.preprocessing.std)
-        return {"images": pixels.as_subclass(Tensor), "labels": mask.as_subclass(Tensor).long()}
+        targets = {name: mask.as_subclass(Tensor).long() for name, mask in zip(maps, masks, strict=True)}
+        return {"images": pixels.as_subclass(Tensor)} | targets
 
     def _sample(self, source: ParsingFolder | PastedScenes, index: int) -> Sample:
         for step in range(len(source)):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -19,12 +19,22 @@ class DatasetError(UserError):
     """A dataset is not what it should be; the message names the file, what is wrong and what to do."""
 
 
+NOBODY: NDArray[np.float32] = np.zeros((0, 17, 3), dtype=np.float32)
+"""Keypoints of a picture of which none are known."""
+
+
 class Sample(NamedTuple):
-    """One picture (H, W, 3) and its labels (H, W), both uint8."""
+    """One picture (H, W, 3) and its labels (H, W), both uint8.
+
+    Attributes:
+        people: keypoints of its people, (n, 17, 3), see :data:`ssnan.data.keypoints.People`; none where they are not
+            known.
+    """
 
     id: str
     image: NDArray[np.uint8]
     labels: NDArray[np.uint8]
+    people: NDArray[np.float32] = NOBODY
 
 
 @runtime_checkable
@@ -52,12 +62,14 @@ class ParsingFolder:
         missing: what the list names and the folders lack, a line each; :func:`open_split
             <ssnan.data.layouts.open_split>` hands out no folder that has any.
         read_mask: a mask's place to label ids, uint8 (H, W).
+        people: keypoints by a sample's name, where the dataset has them.
     """
 
     label_set: LabelSet
     pairs: tuple[Pair, ...]
     missing: tuple[str, ...] = ()
     read_mask: Callable[[Any], NDArray[np.uint8]] = read_labels
+    people: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -79,7 +91,7 @@ class ParsingFolder:
                 f"{mask_path}: holds label id {wrong[0]}, which is no class of {self.label_set.name!r} "
                 f"(0..{len(self.label_set) - 1}), none of its sets, nor the ignored value {self.label_set.ignore_index}"
             )
-        return Sample(sample_id, image, labels)
+        return Sample(sample_id, image, labels, self.people.get(sample_id, NOBODY))
 
 
 def read_picture(place: Place) -> NDArray[np.uint8]:
@@ -125,3 +137,12 @@ def paired(
         else:
             pairs.append(Pair(stem, by_stem[stem], mask))
     return tuple(pairs), tuple(missing)
+
+
+def without_masks(ids: Iterable[str], images: Path, listed_in: Path) -> tuple[tuple[Pair, ...], tuple[str, ...]]:
+    """Pictures of ``images`` that stand for their own masks; and a line for each that is missing."""
+    by_stem = pictures_by_stem(images)
+    names = list(ids)
+    pairs = tuple(Pair(stem, by_stem[stem], by_stem[stem]) for stem in names if stem in by_stem)
+    missing = tuple(f"{listed_in}: {stem} has no picture in {images}" for stem in names if stem not in by_stem)
+    return pairs, missing

@@ -90,6 +90,44 @@ class Rotate(v2.Transform):
         return F.rotate(inpt, params["angle"], mode, expand=True, fill=self.fill[type(inpt)])
 
 
+class Bars(v2.Transform):
+    """Put the picture between two bars, with probability ``probability``: left and right or above and below, as
+    videos and shop pages do, until the sides are as 4:3 to ``widest``:1. The bars are black, white, of one grey or the
+    blurred picture itself; their labels are background."""
+
+    def __init__(self, probability: float, widest: float = 3.0) -> None:
+        super().__init__()
+        self.probability = probability
+        self.widest = widest
+
+    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
+        height, width = flat_inputs[0].shape[-2:]
+        chance, beside, ratio, kind, grey = torch.rand(5).tolist()
+        if chance >= self.probability:
+            return {"pad": None}
+        wanted = 4 / 3 + (self.widest - 4 / 3) * ratio
+        along, across = (height, width) if beside < 0.7 else (width, height)
+        each = max(0, round((along * wanted - across) / 2))
+        pad = [each, 0, each, 0] if beside < 0.7 else [0, each, 0, each]
+        fill = {0: 0, 1: 255, 2: round(255 * grey)}.get(int(4 * kind))
+        return {"pad": pad, "fill": fill}
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        if params["pad"] is None:
+            return inpt
+        if isinstance(inpt, tv_tensors.Mask):
+            return F.pad(inpt, params["pad"], fill=0)
+        padded = F.pad(inpt, params["pad"], fill=params["fill"] or 0)
+        if params["fill"] is None:
+            left, top, _, _ = params["pad"]
+            height, width = inpt.shape[-2:]
+            small = F.resize(inpt, [max(1, height // 16), max(1, width // 16)], antialias=True)
+            around = F.resize(small, list(padded.shape[-2:]))
+            around[..., top : top + height, left : left + width] = inpt
+            return tv_tensors.Image(around)
+        return padded
+
+
 class RandomScale(v2.Transform):
     """Resize so that the longer side is ``longest_side`` times a factor uniform in ``factors``;
     labels by nearest neighbour. ``longest_side`` None keeps the picture's own size as 1."""
@@ -173,8 +211,9 @@ def geometric(
     crop_around_person: float,
     mean: tuple[float, float, float],
     rotation: float = 0.0,
+    bars: float = 0.0,
 ) -> v2.Transform:
-    """Person crop, rotation, resize, mirror and crop of ``crop`` = (height, width); beyond the edge the
+    """Person crop, rotation, bars, resize, mirror and crop of ``crop`` = (height, width); beyond the edge the
     picture is padded with ``mean`` (0 after normalisation) and the labels with the ignored value."""
     fill: dict[Any, Any] = {
         tv_tensors.Image: [round(255 * channel) for channel in mean],
@@ -184,6 +223,7 @@ def geometric(
         [
             CropAroundPerson(label_set, crop_around_person),
             Rotate(rotation, fill),
+            Bars(bars),
             RandomScale(longest_side, scale),
             v2.RandomCrop(crop, pad_if_needed=True, fill=fill),
             MirrorWithSwap(label_set),

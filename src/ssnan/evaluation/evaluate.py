@@ -56,7 +56,7 @@ def evaluate(parser: Parser, samples: Iterable[Sample], label_set: LabelSet) -> 
             total += confusion_matrix(sample.labels, result.labels, label_set)
         except ValueError as error:
             raise ValueError(f"{sample.id}: {error}") from None
-        structure.add(sample.labels, result.labels, result.confidence)
+        structure.add(sample.labels, result.labels, result.confidence, sample.people)
     return Measured(total, structure)
 
 
@@ -99,6 +99,9 @@ def record(card: ModelCard, dataset: str, measured: dict[str, Any]) -> None:
     summary["iou_person"] = round(measured["person"]["iou"]["person"], 4)
     if measured["structure"]["limb_pairs"]:
         summary |= {name: measured["structure"][name] for name in ("limb_pairs", "limb_pairs_exchanged")}
+    for name in ("sides_right", "joints_on_person", "empty_with_people"):
+        if measured["structure"][name] is not None:
+            summary[name] = round(measured["structure"][name], 4)
     if "merged" in measured:
         summary["mean_iou_merged"] = round(measured["merged"]["mean_iou"], 4)
     card.about.setdefault("measured", {})[dataset] = summary
@@ -132,6 +135,8 @@ def tables(measured: dict[str, Any], label_set: LabelSet) -> list[Table]:
     people.add_row(*map(_percent, [*measured["person"]["iou"].values(), measured["person"]["mean_iou"]]))
     result.append(people)
     result.append(_structure(measured))
+    if _people(measured).row_count:
+        result.append(_people(measured))
     if "sets" in measured:
         sets = Table(title="pixels of sets of classes whose prediction lies in the set")
         sets.add_column("Set")
@@ -153,6 +158,21 @@ def _structure(measured: dict[str, Any]) -> Table:
         str(found["limb_pairs_exchanged"]),
         *(_percent(found[name]) for name in ("hard_joint_offset", "hard_joints_missed", "calibration_error")),
     )
+    return table
+
+
+def _people(measured: dict[str, Any]) -> Table:
+    found = measured["structure"]
+    table = Table(title="people: sides at joints that people marked, pictures of nobody")
+    table.add_column("Question")
+    table.add_column("%", justify="right")
+    for name, question in (
+        ("joints_on_person", "seen limb joints on a person"),
+        ("sides_right", "of those on a limb, on the right side"),
+        ("empty_with_people", f"pictures of nobody ({found['empty_pictures']}) with more than 2 % person"),
+    ):
+        if found[name] is not None:
+            table.add_row(question, _percent(found[name]))
     return table
 
 

@@ -1,5 +1,5 @@
 """What a mean IoU does not show: limbs that carry the other side's name, the joints of the decided map, and whether
-the model is right as often as it says."""
+the model is right as often as it says; sides at joints that people marked, and people seen where nobody is."""
 
 from __future__ import annotations
 
@@ -9,10 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ssnan.data.folder import NOBODY
+from ssnan.data.keypoints import People
+from ssnan.evaluation.sides import SideCounts, count_sides
 from ssnan.labels import LabelSet
 
 FOUND_SHARE = 0.1
 """Share of a true region's pixels that a prediction must give it to have found its joint, as the joint loss has it."""
+
+SOMEBODY = 0.02
+"""Share of a picture without people above which calling it person counts as having seen somebody."""
 
 BINS = 15
 """Of confidence, equally wide (Guo et al., On Calibration of Modern Neural Networks, ICML 2017)."""
@@ -29,6 +35,9 @@ class Structure:
         offsets: distance of every joint found from the true one, in shares of the picture's sides.
         missed: true joints that the prediction has not.
         bins: pixels, sum of their confidence, and how many are right, by confidence, (BINS, 3).
+        sides: at the joints of people, where they are known.
+        empty: pictures that show nobody.
+        false_people: of those, pictures of which more than ``SOMEBODY`` is called person.
     """
 
     label_set: LabelSet
@@ -37,6 +46,9 @@ class Structure:
     offsets: list[float] = field(default_factory=list)
     missed: int = 0
     bins: NDArray[np.float64] = field(default_factory=lambda: np.zeros((BINS, 3)))
+    sides: SideCounts = field(default_factory=SideCounts)
+    empty: int = 0
+    false_people: int = 0
 
     def __add__(self, other: Structure) -> Structure:
         """The sums over the pictures of both."""
@@ -47,10 +59,17 @@ class Structure:
             self.offsets + other.offsets,
             self.missed + other.missed,
             self.bins + other.bins,
+            self.sides.plus(other.sides),
+            self.empty + other.empty,
+            self.false_people + other.false_people,
         )
 
     def add(
-        self, truth: NDArray[np.uint8], predicted: NDArray[np.uint8], confidence: NDArray[np.float32] | None = None
+        self,
+        truth: NDArray[np.uint8],
+        predicted: NDArray[np.uint8],
+        confidence: NDArray[np.float32] | None = None,
+        people: People = NOBODY,
     ) -> None:
         """Count one picture.
 
@@ -58,7 +77,12 @@ class Structure:
             truth: mask values of the label set, (H, W).
             predicted: class ids, (H, W).
             confidence: probability of each, if it is known, (H, W).
+            people: keypoints of the picture's people, if they are known, (n, 17, 3).
         """
+        self.sides = self.sides.plus(count_sides(predicted, people, self.label_set))
+        if not truth.any():
+            self.empty += 1
+            self.false_people += bool(np.count_nonzero(predicted) > SOMEBODY * predicted.size)
         self._count_limbs(truth, predicted)
         self._measure_joints(truth, predicted)
         if confidence is not None:
@@ -101,7 +125,9 @@ class Structure:
 
         ``limb_pairs`` and how many of them are ``limb_pairs_exchanged``; ``hard_joint_offset``, the mean over joints
         found, and ``hard_joints_missed``, a share of all; ``calibration_error``, the mean gap between confidence and
-        accuracy, weighted by pixels.
+        accuracy, weighted by pixels; ``joints_on_person``, the share of seen limb joints whose pixel is no background,
+        and ``sides_right``, of those that carry a side, the share with the right one; ``empty_pictures`` and the share
+        of them in which somebody is seen, ``empty_with_people``.
         """
         pixels, confidence, right = self.bins.T
         joints = len(self.offsets) + self.missed
@@ -110,6 +136,10 @@ class Structure:
             "limb_pairs_exchanged": self.exchanged,
             "hard_joint_offset": float(np.mean(self.offsets)) if self.offsets else None,
             "hard_joints_missed": self.missed / joints if joints else None,
+            "joints_on_person": self.sides.on_person / self.sides.seen if self.sides.seen else None,
+            "sides_right": self.sides.right / self.sides.sided if self.sides.sided else None,
+            "empty_pictures": self.empty,
+            "empty_with_people": self.false_people / self.empty if self.empty else None,
             "calibration_error": float(np.abs(right - confidence).sum() / pixels.sum()) if pixels.any() else None,
         }
 

@@ -16,6 +16,7 @@ from ssnan.models.lg_lstm import LGLSTM
 from ssnan.models.output import ParsingNetwork, ParsingOutput
 from ssnan.models.segnet import SegNet
 from ssnan.models.ss_nan import SSNAN
+from ssnan.models.ss_nan_context import SSNANWithContext
 
 __all__ = [
     "HAZN",
@@ -33,6 +34,7 @@ __all__ = [
     "ParsingNetwork",
     "ParsingOutput",
     "Pyramid",
+    "SSNANWithContext",
     "SegNet",
     "SharedNeuralAggregation",
     "SkipBackbone",

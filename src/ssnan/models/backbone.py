@@ -152,15 +152,19 @@ class SkipBackbone(_TimmFeatures):
         self.fine, self.deep = nn.Conv2d(fine, width, 1), nn.Conv2d(deep, width, 1)
         self.smooth = nn.Conv2d(width, width, 3, padding=1)
         for layer in (self.fine, self.deep, self.smooth):
-            _for_relu(layer)
+            start_for_relu(layer)
 
     def new_layers(self) -> list[nn.Conv2d]:
         """The convolutions beside the network's own."""
         return [self.fine, self.deep, self.smooth]
 
-    def joined(self, fine: Tensor, deep: Tensor) -> Tensor:
-        """Both maps in one, at the finer one's stride."""
-        return self.smooth((self.fine(fine) + _enlarged(self.deep(deep), fine)).relu()).relu()
+    def joined(self, fine: Tensor, deep: Tensor, context: Tensor | None = None) -> Tensor:
+        """Both maps in one, at the finer one's stride; ``context``, (B, ``width``, any height, any width), is added to
+        their sum."""
+        together = self.fine(fine) + enlarged(self.deep(deep), fine)
+        if context is not None:
+            together = together + enlarged(context, fine)
+        return self.smooth(together.relu()).relu()
 
     def forward(self, images: Float[Tensor, "b 3 H W"]) -> Float[Tensor, "b c h w"]:
         fine, deep = self.maps(images)
@@ -209,24 +213,29 @@ class EdgeBackbone(SkipBackbone):
         self.context = nn.Conv2d(width, edge_width, 1)
         self.edges = nn.Conv2d(edge_width, edge_width, 3, padding=1)
         for layer in (self.finest, self.context, self.edges):
-            _for_relu(layer)
+            start_for_relu(layer)
 
     def new_layers(self) -> list[nn.Conv2d]:
         return [*super().new_layers(), self.finest, self.context, self.edges]
 
     def forward(self, images: Float[Tensor, "b 3 H W"]) -> Float[Tensor, "b c h w"]:
         finest, fine, deep = self.maps(images)
-        features = self.joined(fine, deep)
-        edges = self.edges((self.finest(finest) + _enlarged(self.context(features), finest)).relu()).relu()
-        return torch.cat([_enlarged(features, finest), edges], dim=1)
+        return self.with_edges(finest, self.joined(fine, deep))
+
+    def with_edges(self, finest: Tensor, features: Tensor) -> Float[Tensor, "b c h w"]:
+        """What :meth:`joined` gives, enlarged to the finest map's size, and the edges."""
+        edges = self.edges((self.finest(finest) + enlarged(self.context(features), finest)).relu()).relu()
+        return torch.cat([enlarged(features, finest), edges], dim=1)
 
 
-def _for_relu(layer: nn.Conv2d) -> None:
+def start_for_relu(layer: nn.Conv2d) -> None:
+    """Weights as He et al. advise before a ReLU, biases of zero."""
     nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
     nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
 
 
-def _enlarged(features: Tensor, like: Tensor) -> Tensor:
+def enlarged(features: Tensor, like: Tensor) -> Tensor:
+    """``features`` at the height and width of ``like``, corners aligned."""
     return interpolate(features, size=like.shape[-2:], mode="bilinear", align_corners=True)
 
 

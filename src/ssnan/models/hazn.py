@@ -7,6 +7,7 @@ the first at the scale of whole people, the second at that of their parts."""
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
@@ -120,11 +121,11 @@ class HAZN(ParsingNetwork):
         return ParsingOutput(third, (whole.scores, second), extra=extra)
 
     def auxiliary_losses(
-        self, output: ParsingOutput, labels: Int[Tensor, "b H W"], label_set: LabelSet
+        self, output: ParsingOutput, batch: Mapping[str, Int[Tensor, "b H W"]], label_set: LabelSet
     ) -> dict[str, Float[Tensor, ""]]:
         """Boxes and confidence of both zoom stages against those the labels imply: the box of all
         parts for people, the boxes of the joint regions for parts."""
-        people: Tensor = output.extra["people"]
+        labels, people = batch["labels"], output.extra["people"]
         person = ((labels > 0) & (labels != label_set.ignore_index)).unsqueeze(1)
         losses = {"zoom/people": region_loss(output.extra["whole"], person)}
         masks = torch.stack([torch.isin(labels, labels.new_tensor(r.class_ids)) for r in label_set.regions], dim=1)

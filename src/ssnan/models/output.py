@@ -40,9 +40,15 @@ class ParsingNetwork(nn.Module, ABC):
     def forward(self, images: Float[Tensor, "b 3 H W"]) -> ParsingOutput: ...
 
     def auxiliary_losses(
-        self, output: ParsingOutput, labels: Int[Tensor, "b H W"], label_set: LabelSet
+        self, output: ParsingOutput, batch: Mapping[str, Int[Tensor, "b H W"]], label_set: LabelSet
     ) -> dict[str, Float[Tensor, ""]]:
-        """Losses of the network's own, added to the parsing loss with weight 1; most have none."""
+        """Losses of the network's own, added to the parsing loss with weight 1; most have none.
+
+        Args:
+            output: of :meth:`forward`, in training.
+            batch: ``labels``, and ``limbs`` where the data have keypoints.
+            label_set: of both.
+        """
         return {}
 
     @abstractmethod

@@ -205,7 +205,7 @@ class ParsingTask(LightningModule):
         if self.joint_ramp:
             self.criterion.joint_weight = self.joint_weight * min(1.0, self.global_step / self.joint_ramp)
         losses = self.criterion(output, batch["labels"])
-        own = self.network.auxiliary_losses(output, batch["labels"], self.label_set)
+        own = self.network.auxiliary_losses(output, batch, self.label_set)
         losses |= own | {"loss": sum(own.values(), start=losses["loss"])}
         if not losses["loss"].isfinite():
             raise TrainingError(
@@ -223,7 +223,7 @@ class ParsingTask(LightningModule):
         confidence, predicted_labels = probabilities[0].max(dim=0)
         self.confusion.update(predicted_labels[None], self.rows[labels])
         decided = predicted_labels.to(torch.uint8).cpu().numpy()
-        self.structure.add(sample.labels, decided, confidence.float().cpu().numpy())
+        self.structure.add(sample.labels, decided, confidence.float().cpu().numpy(), sample.people)
         counts = class_counts(
             confusion_matrix(sample.labels, decided, self.validation_labels), self.validation_labels.sets
         )

@@ -1,0 +1,128 @@
+"""SS-NAN with context, the network that ships: what the coarsest scale sees of the whole picture reaches every scale.
+
+What a garment is, and which side of the body a limb belongs to, depends on what stands far away from the pixel. The
+paper's scales meet after their classifiers, pixel by pixel. Here the deepest map of the coarsest scale also passes a
+few dilated convolutions and a mean over the picture, and the result is added to the features of all scales. A head
+that exists only in training asks these features for the limbs that keypoints tell of, clothed or bare.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, interpolate
+
+from ssnan.labels import LabelSet
+from ssnan.models.aggregation import Aggregation, NeuralAggregation
+from ssnan.models.backbone import EdgeBackbone, start_for_relu
+from ssnan.models.heads import classifier
+from ssnan.models.output import ParsingNetwork, ParsingOutput
+from ssnan.models.pyramid import at_finest, in_order, resized
+
+
+class Context(nn.Module):
+    """What surrounds each position of a deep map, near and far.
+
+    A 1 × 1 convolution, residual 3 × 3 convolutions with growing dilation, the mean over the picture added, and a
+    1 × 1 convolution that starts at zero: a trained network keeps its scores when it gets one.
+
+    Args:
+        channels: of the map read.
+        width: channels inside.
+        out: channels of the result.
+        dilations: of the 3 × 3 convolutions.
+    """
+
+    def __init__(self, channels: int, width: int, out: int, dilations: Sequence[int] = (1, 3)) -> None:
+        super().__init__()
+        self.reduce = nn.Conv2d(channels, width, 1)
+        self.around = nn.ModuleList(nn.Conv2d(width, width, 3, padding=rate, dilation=rate) for rate in dilations)
+        self.everywhere = nn.Conv2d(width, width, 1)
+        self.out = nn.Conv2d(width, out, 1)
+        for layer in (self.reduce, *self.around, self.everywhere):
+            assert isinstance(layer, nn.Conv2d)
+            start_for_relu(layer)
+        for tensor in self.out.parameters():
+            nn.init.zeros_(tensor)
+
+    def forward(self, deep: Float[Tensor, "b c h w"]) -> Float[Tensor, "b out h w"]:
+        found = self.reduce(deep).relu()
+        for layer in self.around:
+            found = found + layer(found).relu()
+        whole = self.everywhere(found.mean(dim=(2, 3), keepdim=True)).relu()
+        return self.out(found + whole)
+
+
+class SSNANWithContext(ParsingNetwork):
+    """SS-NAN whose scales share what the coarsest one sees of the whole picture.
+
+    Args:
+        num_classes: classes C, background included.
+        backbone: shared by the scales.
+        scales: sizes relative to the input.
+        aggregation: how the scales meet; the paper's :class:`NeuralAggregation` by default.
+        context_width: channels inside :class:`Context`.
+        limb_weight: of the loss on limbs; 0 for none.
+    """
+
+    LIMBS = ("left-arm", "right-arm", "left-leg", "right-leg")
+    """Classes of the limb head, after the background."""
+
+    def __init__(
+        self,
+        num_classes: int,
+        backbone: EdgeBackbone,
+        scales: Sequence[float] = (0.5, 1.0),
+        aggregation: Aggregation | None = None,
+        context_width: int = 256,
+        limb_weight: float = 0.5,
+    ) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        self.scales = in_order(scales)
+        self.backbone = backbone
+        self.context = Context(backbone.deep.in_channels, context_width, backbone.deep.out_channels)
+        self.classifier = classifier(backbone.channels, num_classes, 3)
+        self.aggregation = aggregation or NeuralAggregation(num_classes, len(self.scales))
+        self.limbs = classifier(backbone.deep.out_channels, 1 + len(self.LIMBS), 1)
+        self.limb_weight = limb_weight
+
+    def forward(self, images: Float[Tensor, "b 3 H W"]) -> ParsingOutput:
+        """Parse normalised pictures; scores come at the finest scale's stride. In training, ``extra["limbs"]`` holds
+        the limb head's scores of every scale, (B, 5, h, w) each."""
+        pyramids = [self.backbone.maps(resized(images, scale)) for scale in self.scales]
+        context = self.context(pyramids[0][-1])
+        features = [self.backbone.joined(fine, deep, context) for _, fine, deep in pyramids]
+        edged = [self.backbone.with_edges(maps[0], one) for maps, one in zip(pyramids, features, strict=True)]
+        maps = at_finest([self.classifier(one) for one in edged])
+        fused, weights = self.aggregation(maps)
+        limbs = {"limbs": [self.limbs(one) for one in features]} if self.training else {}
+        return ParsingOutput(fused, tuple(maps), weights, limbs)
+
+    def auxiliary_losses(
+        self, output: ParsingOutput, batch: Mapping[str, Int[Tensor, "b H W"]], label_set: LabelSet
+    ) -> dict[str, Float[Tensor, ""]]:
+        """Where the data have keypoints: ``limb_weight`` times the limb head's cross-entropy, averaged over scales."""
+        if not self.limb_weight or "limbs" not in batch:
+            return {}
+        ids = [0, *(label_set.classes.index(name) for name in self.LIMBS)]
+        rows = torch.full((256,), -1, device=batch["limbs"].device)
+        rows[ids] = torch.arange(len(ids), device=rows.device)
+        losses = []
+        for scores in output.extra["limbs"]:
+            # The head's stride is 8 or more: labels at its own positions are all it can be asked for.
+            own = interpolate(batch["limbs"][:, None].float(), size=scores.shape[-2:], mode="nearest-exact")
+            target = rows[own[:, 0].long()]
+            per_pixel = cross_entropy(scores.float(), target, ignore_index=-1, reduction="none")
+            losses.append(per_pixel.sum() / (target >= 0).sum().clamp_min(1))
+        return {"limbs": self.limb_weight * torch.stack(losses).mean()}
+
+    def classifier_parameters(self) -> list[nn.Parameter]:
+        fast = (self.classifier, self.aggregation, self.context, self.limbs)
+        return [*(p for part in fast for p in part.parameters()), *self.backbone.new_parameters()]
+
+    def load_backbone(self, weights: str) -> None:
+        self.backbone.load(weights)
