@@ -96,7 +96,7 @@ class PastedScenes:
         number = int(random.integers(len(self.folders)))
         folder = self.folders[number]
         while True:
-            _, image, labels = folder[int(random.integers(len(folder)))]
+            _, image, labels, _ = folder[int(random.integers(len(folder)))]
             labels = self.relabels[number][labels]
             if self.label_set.person[labels].any():
                 return cut_out(image, labels, self.label_set)

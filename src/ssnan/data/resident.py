@@ -85,7 +85,7 @@ class ResidentPictures:
 
         def decode(index: int) -> None:
             folder = int(np.searchsorted(self.starts, index, side="right")) - 1
-            _, rgb, mask = folders[folder][index - int(self.starts[folder])]
+            _, rgb, mask, _ = folders[folder][index - int(self.starts[folder])]
             mask = relabels[folder][mask]
             factor = side / max(mask.shape)
             height, width = (max(1, round(length * factor)) for length in mask.shape)
