@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import posixpath
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 import fsspec
@@ -18,7 +20,7 @@ from fsspec.core import url_to_fs
 
 from ssnan.errors import UserError, did_you_mean, quoted
 from ssnan.parsing.images import SUFFIXES, refuse_unless_regular
-from ssnan.parsing.inputs import result_names
+from ssnan.parsing.inputs import result_it_could_be_of, result_names
 
 MOST_BYTES = 1 << 30
 """Bytes of one picture's file; longer ones are refused before they fill the memory."""
@@ -84,6 +86,36 @@ def find_items(inputs: Sequence[str], recursive: bool = False, column: str | Non
     # Paths, since the names of files' results are made of paths; a key is only a key here.
     names = result_names({Path(key): Path(item.name) for key, item in found.items()})
     return [item._replace(name=names[Path(key)].as_posix()) for key, item in found.items()]
+
+
+def named_apart(items: Sequence[Item], done: Mapping[str, str] | None = None, dots: bool = True) -> list[Item]:
+    """The same items, with names of which no two can have a file in common: where two would, of pictures in different
+    folders that are called alike, each gets a checksum of its key, as in ``a-0123456789ab``.
+
+    Args:
+        items: of :func:`find_items`.
+        done: names of results that are there already, by their pictures' keys; no other picture gets one of them.
+        dots: whether file names may hold dots; WebDataset takes what follows the first one for a field of a sample.
+    """
+    if not dots:
+        items = [item._replace(name=_without_dots(item.name)) for item in items]
+    wanted = {item.key: item.name for item in items}
+    before = (name for key, name in (done or {}).items() if wanted.get(key) != name)
+    uses = Counter(PurePosixPath(name) for name in [*wanted.values(), *before])
+    owners = {result_it_could_be_of(name) for name in uses}
+
+    def apart(item: Item) -> Item:
+        name = PurePosixPath(item.name)
+        if uses[name] == 1 and name not in owners and result_it_could_be_of(name) not in uses:
+            return item
+        return item._replace(name=f"{item.name}-{hashlib.sha256(item.key.encode()).hexdigest()[:12]}")
+
+    return [apart(item) for item in items]
+
+
+def _without_dots(name: str) -> str:
+    folder, own = posixpath.split(name)
+    return posixpath.join(folder, own.replace(".", "_"))
 
 
 def _items_of(given: str, recursive: bool, column: str | None) -> Iterator[Item]:
