@@ -19,8 +19,9 @@ import pyarrow.parquet as pq
 from fsspec.core import url_to_fs
 
 from ssnan.errors import UserError, did_you_mean, quoted
-from ssnan.parsing.images import SUFFIXES, refuse_unless_regular
+from ssnan.parsing.images import refuse_unless_regular
 from ssnan.parsing.inputs import result_it_could_be_of, result_names
+from ssnan.parsing.signatures import HEAD, is_picture
 
 MOST_BYTES = 1 << 30
 """Bytes of one picture's file; longer ones are refused before they fill the memory."""
@@ -133,7 +134,7 @@ def _items_of(given: str, recursive: bool, column: str | None) -> Iterator[Item]
     elif fs.isdir(path):
         depth = None if recursive else 1
         for child in sorted(fs.find(path, maxdepth=depth)):
-            if posixpath.splitext(child)[1].lower() in SUFFIXES:
+            if is_picture(child, lambda: fs.cat_file(child, start=0, end=HEAD)):  # noqa: B023 - called at once
                 yield Item(posixpath.relpath(child, path), _address(fs, child, given))
     elif any(sign in path for sign in "*?["):
         for child in sorted(fs.glob(path)):
@@ -158,11 +159,16 @@ def _beside(given: str, line: str) -> str:
     return posixpath.join(posixpath.dirname(given), line)
 
 
+def _head(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    file = tar.extractfile(member)
+    return b"" if file is None else file.read(HEAD)
+
+
 def _in_tar(given: str) -> Iterator[Item]:
     stem = posixpath.splitext(posixpath.basename(given))[0]
     with fsspec.open(given, "rb") as file, tarfile.open(fileobj=file) as tar:
         for member in tar:
-            if member.isfile() and posixpath.splitext(member.name)[1].lower() in SUFFIXES:
+            if member.isfile() and is_picture(member.name, lambda: _head(tar, member)):  # noqa: B023 - called at once
                 inside = posixpath.normpath(posixpath.join("/", member.name))[1:]
                 yield Item(f"{stem}/{inside}", given, member.offset_data, member.size)
 

@@ -18,6 +18,7 @@ from PIL import Image, UnidentifiedImageError
 
 from ssnan.errors import UserError, quoted
 from ssnan.labels import LabelSet
+from ssnan.parsing.signatures import HEAD, RAW, head_of, is_heif
 
 MAX_PIXELS = 150_000_000
 """Pictures above this many pixels are refused before they are decoded, unless a caller says another number."""
@@ -33,11 +34,6 @@ formats start other programs."""
 
 STRIP_PIXELS = 1 << 22
 """Pixels of a huge picture that are converted at a time."""
-
-SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", *((".avif",) if _AVIF else ())}
-)
-"""File endings that count as pictures when a folder is searched."""
 
 ORIENTATION = 0x0112
 """EXIF's tag."""
@@ -109,7 +105,7 @@ def read_reduced(
     def read() -> tuple[NDArray[np.uint8], int, int]:
         if not isinstance(image, bytes):
             refuse_unless_regular(image)
-        with Image.open(io.BytesIO(image) if isinstance(image, bytes) else image, formats=FORMATS) as opened:
+        with opened_image(image) as opened:
             return _rgb_of(opened, longest_side, max_pixels)
 
     return _explained(name, read)
@@ -125,7 +121,7 @@ def read_labels(mask: Path | bytes) -> NDArray[np.uint8]:
     def read() -> NDArray[np.uint8]:
         if not isinstance(mask, bytes):
             refuse_unless_regular(mask)
-        with Image.open(io.BytesIO(mask) if isinstance(mask, bytes) else mask, formats=FORMATS) as opened:
+        with opened_image(mask) as opened:
             _refuse_if_huge(*opened.size)
             if opened.mode not in ("P", "L"):
                 raise ImageError(
@@ -146,12 +142,36 @@ def read_colors(path: Path) -> NDArray[np.uint8] | None:
 
     def read() -> NDArray[np.uint8] | None:
         refuse_unless_regular(path)
-        with Image.open(path, formats=FORMATS) as mask:
+        with opened_image(path) as mask:
             _refuse_if_huge(*mask.size)
             return np.asarray(mask.convert("RGB")) if mask.mode in ("RGB", "RGBA") else None
 
     colors: NDArray[np.uint8] | None = _explained(quoted(path), read)
     return colors
+
+
+def opened_image(source: str | os.PathLike[str] | bytes) -> Image.Image:
+    """Pillow's image of a path or bytes, not yet decoded; HEIC by the extra ``heif``.
+
+    Raises:
+        UnknownFormatError: HEIC without that extra, or a camera's raw file.
+        OSError: as ``Image.open`` with :data:`FORMATS`.
+    """
+    if isinstance(source, bytes):
+        head = source[:HEAD]
+    else:
+        if Path(source).suffix.lower() in RAW:
+            raise UnknownFormatError("is a camera's raw file; develop it into a JPEG or TIFF first")
+        head = head_of(source)
+    formats = FORMATS
+    if is_heif(head):
+        try:
+            import pillow_heif
+        except ModuleNotFoundError:
+            raise UnknownFormatError("is HEIC, which needs pillow-heif: pip install 'ssnan[heif]'") from None
+        pillow_heif.register_heif_opener()
+        formats = ("HEIF",)
+    return Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=formats)
 
 
 def _explained(name: str, read: Callable[[], Any]) -> Any:
@@ -201,7 +221,7 @@ def _refuse_if_huge(width: int, height: int, max_pixels: int = MAX_PIXELS) -> No
 
 
 def _rgb_of(image: Image.Image, longest_side: int | None, max_pixels: int) -> tuple[NDArray[np.uint8], int, int]:
-    if image.format not in (None, "MPO", *FORMATS):
+    if image.format not in (None, "MPO", "HEIF", *FORMATS):
         raise UnknownFormatError(f"{image.format} is none of {', '.join(FORMATS)}; hand over image.convert('RGB')")
     width, height = image.size
     if 0 in image.size:

@@ -10,8 +10,8 @@ from pathlib import Path, PurePath
 from typing import TypeVar
 
 from ssnan.parsing import video
-from ssnan.parsing.images import SUFFIXES
 from ssnan.parsing.outputs import KINDS
+from ssnan.parsing.signatures import head_of, is_picture
 
 AnyPath = TypeVar("AnyPath", bound=PurePath)
 
@@ -75,7 +75,7 @@ def is_film(path: Path) -> bool:
 
 
 def _is_picture(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES | video.SUFFIXES and os.path.isfile(path)  # noqa: PTH113
+    return os.path.isfile(path) and (is_film(path) or is_picture(path, lambda: head_of(path)))  # noqa: PTH113
 
 
 def result_names(found: dict[Path, Path]) -> dict[Path, Path]:
