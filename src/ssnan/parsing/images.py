@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import io
-import math
 import os
 import stat
 import warnings
@@ -31,6 +30,12 @@ _AVIF = importlib.util.find_spec("PIL.AvifImagePlugin") is not None  # from Pill
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", *(("AVIF",) if _AVIF else ()))
 """What is opened, by Pillow's names (MPO, several JPEGs in one, counts as JPEG); nothing else, since some of its
 formats start other programs."""
+
+UNITS = (255, 1023, 4095, 16383, 65535)
+"""White of as many bits as cameras and microscopes have; fewer than 16 are often stored in 16 as they are."""
+
+STRETCHED = {"'L;2'": 85, "'L;4'": 17}
+"""By what Pillow multiplies grey levels of 2 and 4 bits, by how it names them."""
 
 STRIP_PIXELS = 1 << 22
 """Pixels of a huge picture that are converted at a time."""
@@ -85,21 +90,19 @@ def read_rgb(image: ImageLike) -> NDArray[np.uint8]:
 def read_reduced(
     image: ImageLike, longest_side: int | None, max_pixels: int = MAX_PIXELS
 ) -> tuple[NDArray[np.uint8], int, int]:
-    """As :func:`read_rgb`, and the picture's height and width. A JPEG file far larger than needed is decoded
-    at a half, a quarter or an eighth of its size, and any other huge picture is made smaller by a whole factor
-    once it is decoded, the longer side still ``longest_side`` or more.
+    """As :func:`read_rgb`, and the picture's height and width. A huge picture is made smaller by a whole factor once
+    it is decoded, the longer side still ``longest_side`` or more, which saves memory.
 
-    The JPEG decoder skips the work for pixels that the network would never see; the others' memory is
-    what is saved.
+    The same pixels give the same result as a path, bytes, a PIL image or an array. So no decoder makes a file smaller
+    as it reads, which would be quicker, and which nobody could do again with pixels.
 
     Raises:
         ImageError: as :func:`read_rgb`; larger than ``max_pixels``.
     """
     if isinstance(image, np.ndarray):
-        rgb = _rgb_of_array(image, max_pixels)
-        return rgb, rgb.shape[0], rgb.shape[1]
+        return _rgb_of(_image_of_array(image, max_pixels), longest_side, max_pixels)
     if isinstance(image, Image.Image):
-        return _explained("picture", lambda: _rgb_of(image, None, max_pixels))  # the owner's, so never decoded smaller
+        return _explained("picture", lambda: _rgb_of(image, longest_side, max_pixels))
     name = "image bytes" if isinstance(image, bytes) else quoted(image)
 
     def read() -> tuple[NDArray[np.uint8], int, int]:
@@ -123,12 +126,16 @@ def read_labels(mask: Path | bytes) -> NDArray[np.uint8]:
             refuse_unless_regular(mask)
         with opened_image(mask) as opened:
             _refuse_if_huge(*opened.size)
-            if opened.mode not in ("P", "L"):
+            if opened.mode not in ("1", "P", "L") and not opened.mode.startswith("I"):
                 raise ImageError(
                     "expected a mask of one channel (palette or grey) whose values are label ids, got mode "
                     f"{opened.mode}"
                 )
-            return np.array(opened)
+            scale = max((factor for bits, factor in STRETCHED.items() if bits in str(opened.tile)), default=1)
+            values = np.array(opened)
+            if values.max() > 255 or values.min() < 0:
+                raise ImageError(f"expected label ids of 0 to 255, got {values.min()} to {values.max()}")
+            return values.astype(np.uint8) // np.uint8(scale)
 
     return _explained("image bytes" if isinstance(mask, bytes) else quoted(mask), read)
 
@@ -227,10 +234,12 @@ def _rgb_of(image: Image.Image, longest_side: int | None, max_pixels: int) -> tu
     if 0 in image.size:
         raise ImageError("has no pixels")
     _refuse_if_huge(width, height, max_pixels)
-    if longest_side is not None and max(width, height) >= 2 * longest_side and image.format in ("JPEG", "MPO"):
-        factor = longest_side / max(width, height)
-        image.draft("RGB", (math.ceil(width * factor), math.ceil(height * factor)))
+    deep = image.mode in ("RGB", "RGBA") and any(";16" in str(tile) for tile in getattr(image, "tile", ()))
     image.load()
+    if deep and 0 < np.max(image.getextrema()[:3]) < 16:  # of which Pillow keeps the upper 8 bits
+        raise ImageError("has colours of 12 bits or fewer in 16, which would come out black; save it with 8 bits")
+    if image.mode in ("I;16B", "I;16L"):  # of which Pillow can ask little
+        image = image.convert("I")
     turn = None
     if image.format == "TIFF":  # which Pillow turns itself, and only then is its size the upright one's
         width, height = image.size
@@ -238,9 +247,11 @@ def _rgb_of(image: Image.Image, longest_side: int | None, max_pixels: int) -> tu
         turn = TURNS.get(_orientation(image))
         if turn in (TURNS[5], TURNS[6], TURNS[7], TURNS[8]):
             width, height = height, width
+    if turn is not None:
+        image = image.transpose(turn)
     if longest_side is not None and width * height >= REDUCED_FROM:
         image = Image.fromarray(_reduced(image, max(image.size) // longest_side))
-    return _converted(image if turn is None else image.transpose(turn)), height, width
+    return _converted(image), height, width
 
 
 def _orientation(image: Image.Image) -> int:
@@ -274,11 +285,11 @@ def _converted(image: Image.Image, unit: int | None = None) -> NDArray[np.uint8]
 
 
 def _unit(image: Image.Image) -> int:
-    """The largest possible grey level, 1, 255 or 65535: which, a picture's largest tells. 255 for 8 bits."""
+    """The largest possible grey level, 1 or that of 8, 10, 12, 14 or 16 bits: which, a picture's largest tells."""
     if not image.mode.startswith(("I", "F")):
         return 255
     top = np.max(image.getextrema())
-    return 1 if image.mode == "F" and top <= 1 else 255 if top <= 255 else 65535
+    return 1 if image.mode == "F" and top <= 1 else next((unit for unit in UNITS if top <= unit), UNITS[-1])
 
 
 def _eight_bits(values: NDArray[Any], unit: int) -> NDArray[np.uint8]:
@@ -288,7 +299,7 @@ def _eight_bits(values: NDArray[Any], unit: int) -> NDArray[np.uint8]:
     return np.clip(values * (255 / unit), 0, 255).round().astype(np.uint8)
 
 
-def _rgb_of_array(array: NDArray[Any], max_pixels: int) -> NDArray[np.uint8]:
+def _image_of_array(array: NDArray[Any], max_pixels: int) -> Image.Image:
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)) or 0 in array.shape:
         raise ImageError(f"array: expected shape (H, W), (H, W, 3) or (H, W, 4), got {array.shape}")
     _refuse_if_huge(array.shape[1], array.shape[0], max_pixels)
@@ -301,7 +312,7 @@ def _rgb_of_array(array: NDArray[Any], max_pixels: int) -> NDArray[np.uint8]:
         array = (array * 255).round().astype(np.uint8)
     if array.dtype != np.uint8:
         raise ImageError(f"array: expected dtype uint8 or floats between 0 and 1, got {array.dtype}")
-    return _converted(Image.fromarray(np.ascontiguousarray(array)))
+    return Image.fromarray(np.ascontiguousarray(array))
 
 
 def palette_image(labels: NDArray[np.uint8], label_set: LabelSet) -> Image.Image:
