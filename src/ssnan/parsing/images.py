@@ -140,8 +140,9 @@ def read_labels(mask: Path | bytes) -> NDArray[np.uint8]:
     return _explained("image bytes" if isinstance(mask, bytes) else quoted(mask), read)
 
 
-def read_colors(path: Path) -> NDArray[np.uint8] | None:
-    """Colours of a mask that is painted in them, (H, W, 3); None if it holds ids.
+def read_colors(path: Path, label_set: LabelSet) -> NDArray[np.uint8] | None:
+    """Colours of a mask that is painted in them, (H, W, 3); None if it holds ids. A palette counts as painted if its
+    used entries are all colours of ``label_set``.
 
     Raises:
         ImageError: as :func:`read_rgb`.
@@ -151,7 +152,11 @@ def read_colors(path: Path) -> NDArray[np.uint8] | None:
         refuse_unless_regular(path)
         with opened_image(path) as mask:
             _refuse_if_huge(*mask.size)
-            return np.asarray(mask.convert("RGB")) if mask.mode in ("RGB", "RGBA") else None
+            palette = mask.getpalette("RGB") if mask.mode == "P" else None
+            used = [] if palette is None else [i for i, n in enumerate(mask.histogram()) if n]
+            entries = [tuple(palette[3 * i : 3 * i + 3]) for i in used] if palette is not None else []
+            painted = mask.mode in ("RGB", "RGBA") or (bool(entries) and set(entries) <= set(label_set.palette))
+            return np.asarray(mask.convert("RGB")) if painted else None
 
     colors: NDArray[np.uint8] | None = _explained(quoted(path), read)
     return colors
