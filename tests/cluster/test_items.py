@@ -142,3 +142,16 @@ def test_names_in_a_webdataset_hold_no_dots_of_their_own():
     assert found[1] == "v1.2/a_c"
     assert len(set(found)) == 3
     assert not any("." in name.rpartition("/")[2] for name in found)
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_tables_of_excel_and_paths_of_windows(tmp_path, separator):
+    rows = [["id", "file_name"], ["1", "photos\\sub\\ä.jpg"], ["2", "photos/b.jpg"]]
+    text = "\ufeff" + "".join(separator.join(row) + "\r\n" for row in rows)
+    (tmp_path / "t.csv").write_bytes(text.encode())
+    assert [item.uri for item in find_items([str(tmp_path / "t.csv")])] == [
+        str(tmp_path / "photos/sub/ä.jpg"),
+        str(tmp_path / "photos/b.jpg"),
+    ]
+    (tmp_path / "l.txt").write_bytes("\ufeffphotos\\b.jpg\r\n".encode())
+    assert [item.uri for item in find_items([str(tmp_path / "l.txt")])] == [str(tmp_path / "photos/b.jpg")]

@@ -26,7 +26,7 @@ from ssnan.parsing.signatures import HEAD, is_picture
 MOST_BYTES = 1 << 30
 """Bytes of one picture's file; longer ones are refused before they fill the memory."""
 
-COLUMNS = ("image", "path", "uri", "url", "file", "filename", "key")
+COLUMNS = ("image", "path", "uri", "url", "file", "filename", "file_name", "key")
 """Columns that are looked for in a table, the first that it has."""
 
 
@@ -127,7 +127,7 @@ def _items_of(given: str, recursive: bool, column: str | None) -> Iterator[Item]
     elif ending == ".parquet" and not fs.isdir(path):
         yield from _in_parquet(given, column)
     elif ending in (".csv", ".txt") and not fs.isdir(path):
-        with fsspec.open(given, "rt", encoding="utf-8", newline="") as file:
+        with fsspec.open(given, "rt", encoding="utf-8-sig", newline="") as file:
             lines = [line.strip() for line in file] if ending == ".txt" else _in_csv(given, file, column)
         for line in filter(None, lines):
             yield _file(_beside(given, line))
@@ -156,6 +156,8 @@ def _address(fs: Any, child: str, given: str) -> str:
 def _beside(given: str, line: str) -> str:
     if "://" in line or posixpath.isabs(line):
         return line
+    if "\\" in line and "/" not in line:  # a path of Windows
+        line = line.replace("\\", "/")
     return posixpath.join(posixpath.dirname(given), line)
 
 
@@ -187,7 +189,9 @@ def _in_parquet(given: str, column: str | None) -> Iterator[Item]:
 
 
 def _in_csv(given: str, file: io.TextIOBase, column: str | None) -> list[str]:
-    reader = csv.DictReader(file)
+    header = file.readline()
+    separator = max(",;\t", key=header.count)  # a comma if there is none
+    reader = csv.DictReader(file, next(csv.reader([header], delimiter=separator), None), delimiter=separator)
     name = _column(given, list(reader.fieldnames or ()), column)
     return [row[name] or "" for row in reader]
 
