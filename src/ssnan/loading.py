@@ -17,7 +17,6 @@ def load(
     engine: str = "auto",
     threads: int | None = None,
     views: Views = ONE_VIEW,
-    pictures: int | None = None,
 ) -> Parser:
     """Load a model once, to use it many times: ``ssnan.load()("photo.jpg")``.
 
@@ -31,7 +30,6 @@ def load(
             checkpoints, and nothing else does.
         threads: threads of one picture; every available core if None.
         views: versions of each picture to average over, such as ``Views((0.75, 1.0, 1.25), mirror=True)``.
-        pictures: how many there will be, if that is known; ``auto`` spares a few a slow start.
 
     Raises:
         ModelError: there is no such model or engine.
@@ -52,7 +50,7 @@ def load(
     card = find_card(download(str(model)) if is_hub_name(model) else model)
     if engine == "torch":
         raise ModelError(f"model {model}: torch runs .ckpt checkpoints; expected engine auto, {', '.join(ENGINES)}")
-    engine, reason = choose(pictures) if engine == "auto" else (engine, "as asked for")
+    engine, reason = choose() if engine == "auto" else (engine, "as asked for")
     parser = Parser.of_card(card, engine, threads, views)
     cores = threads or available_cores()
     log.info("engine %s on %s, %d threads: %s", engine, card.weights(engine).name, cores, reason)

@@ -79,6 +79,26 @@ def test_only_what_is_new_is_parsed(photos, tmp_path, capsys):
     assert labels.shape == (found["astronaut"]["height"], found["astronaut"]["width"])
 
 
+@pytest.mark.parametrize("into", ["files", "webdataset"])
+def test_pictures_called_alike_all_have_maps(photos, tmp_path, into, capsys):
+    """In two folders of one list, and in a list of a later run."""
+    for place in ("one/a.b.jpg", "two/a.b.jpg", "three/a.b.jpg"):
+        (tmp_path / place).parent.mkdir()
+        (tmp_path / place).write_bytes((photos / "astronaut.jpg").read_bytes())
+    for places in (["one", "two"], ["three"]):
+        (tmp_path / "list.txt").write_text("".join(f"{place}/a.b.jpg\n" for place in places))
+        command = ["parse", str(tmp_path / "list.txt"), "--workers", "1", "-o", str(tmp_path / "out"), "--into", into]
+        assert main(command) == 0
+        assert f"{len(places)} parsed" in capsys.readouterr().out
+    found, count = rows(tmp_path / "out")
+    assert len(found) == count == 3
+    maps = {path.name for path in (tmp_path / "out" / "maps").rglob("*.png")}
+    for path in (tmp_path / "out" / "maps").glob("*.tar"):
+        with tarfile.open(path) as tar:
+            maps |= {name for name in tar.getnames() if name.count(".") == 1}
+    assert maps == {f"{name}.png" for name in found}
+
+
 @pytest.fixture
 def bucket(monkeypatch):
     """An S3 server on the loopback with a bucket ``shop``."""

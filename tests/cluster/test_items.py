@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ssnan.cluster.items import Item, ItemsError, contents, find_items
+from ssnan.cluster.items import Item, ItemsError, contents, find_items, named_apart
 
 
 def write(path, content=b"one"):
@@ -115,3 +115,43 @@ def test_a_damaged_file_is_one_clear_line(tmp_path, name):
     (tmp_path / name).write_bytes(b"nothing of the kind")
     with pytest.raises(ItemsError, match="cannot be listed"):
         find_items([str(tmp_path / name)])
+
+
+def test_pictures_called_alike_in_two_folders_have_two_names(tmp_path):
+    given = write(
+        tmp_path / "list.txt", b"photos/a.jpg\nphotos/sub/a.jpg\nphotos/b.jpg\nb/a.overlay.jpg\nc/a.overlay.jpg"
+    )
+    items = named_apart(find_items([str(given)]))
+    assert len(set(names(items))) == 5
+    assert names(items)[2] == "b"
+    assert names(items) == names(named_apart(find_items([str(given)])))
+
+
+def test_a_name_that_is_taken_stays_its_owner_s():
+    mine = [Item("a", "/new/a.jpg"), Item("b.overlay", "/new/b.overlay.jpg"), Item("c", "/new/c.jpg")]
+    first, second, third = names(named_apart(mine, done={"/a.jpg": "a", "/b.jpg": "b", "/c.json.jpg": "c.json"}))
+    assert first.startswith("a-")
+    assert second.startswith("b.overlay-")
+    assert third.startswith("c-")
+    assert names(named_apart(mine, done={"/new/a.jpg": "a", "/new/c.jpg": "c"})) == ["a", "b.overlay", "c"]
+
+
+def test_names_in_a_webdataset_hold_no_dots_of_their_own():
+    """What follows the first dot is a field there: a.b.png and a.c.png would be one sample."""
+    found = names(named_apart([Item(name, name) for name in ("v1.2/a.b", "v1.2/a.c", "v1.2/a_b")], dots=False))
+    assert found[1] == "v1.2/a_c"
+    assert len(set(found)) == 3
+    assert not any("." in name.rpartition("/")[2] for name in found)
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_tables_of_excel_and_paths_of_windows(tmp_path, separator):
+    rows = [["id", "file_name"], ["1", "photos\\sub\\ä.jpg"], ["2", "photos/b.jpg"]]
+    text = "\ufeff" + "".join(separator.join(row) + "\r\n" for row in rows)
+    (tmp_path / "t.csv").write_bytes(text.encode())
+    assert [item.uri for item in find_items([str(tmp_path / "t.csv")])] == [
+        str(tmp_path / "photos/sub/ä.jpg"),
+        str(tmp_path / "photos/b.jpg"),
+    ]
+    (tmp_path / "l.txt").write_bytes("\ufeffphotos\\b.jpg\r\n".encode())
+    assert [item.uri for item in find_items([str(tmp_path / "l.txt")])] == [str(tmp_path / "photos/b.jpg")]

@@ -24,7 +24,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 @pytest.fixture
 def run(color_parser, tmp_path, capsysbinary, monkeypatch):
     """``ssnan parse`` with a parser that calls red hair; status, standard output, standard error."""
-    monkeypatch.setattr(parse, "load_parser", lambda options, pictures=None: color_parser)
+    monkeypatch.setattr(parse, "load_parser", lambda options: color_parser)
 
     def run(*arguments, stdin=b""):
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(stdin)))

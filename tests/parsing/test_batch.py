@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ from PIL import Image
 from ssnan.parsing.batch import Outcome, Saving, parse_files
 from ssnan.parsing.inputs import find_inputs
 from ssnan.parsing.outputs import KINDS
+from ssnan.parsing.writing import appearing_together
 
 
 def write_photo(path, color="red"):
@@ -107,3 +109,16 @@ def test_nothing_to_crop_leaves_out_the_crop_alone(color_parser, tmp_path):
     saving = Saving(tmp_path / "o", ("crop", "cutout", "masks"))
     assert list(parse_files(color_parser, find_inputs([str(photo)], False), saving)) == [Outcome(photo)]
     assert {path.name for path in (tmp_path / "o").iterdir()} == {"green.png", "green.cutout.png"}
+
+
+def test_the_umask_is_kept_and_never_touched(tmp_path, monkeypatch):
+    """It belongs to the process: another thread's files would get its rights."""
+    before = os.umask(0o027)
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "umask", lambda mask: pytest.fail("set the umask"))
+            with appearing_together() as written_at:
+                written_at(tmp_path / "a.png").write_bytes(b"a")
+        assert (tmp_path / "a.png").stat().st_mode & 0o777 == 0o640
+    finally:
+        os.umask(before)

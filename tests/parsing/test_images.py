@@ -47,6 +47,49 @@ def test_sixteen_bits_are_scaled_not_cut():
     np.testing.assert_array_equal(read_rgb(encoded(sixteen))[0, :, 0], [0, 128, 255])
 
 
+@pytest.mark.parametrize("white", [255, 1023, 4095, 16383, 65535])
+@pytest.mark.parametrize("mode", ["I;16", "I;16B", "I;16L", "I"])
+def test_fewer_bits_in_sixteen_are_as_bright(white, mode):
+    levels = np.array([[0, white // 2, white]], dtype={"I;16B": ">u2", "I": "<i4"}.get(mode, "<u2"))
+    np.testing.assert_allclose(
+        read_rgb(Image.frombytes(mode, (3, 1), levels.tobytes()))[0, :, 0], [0, 127, 255], atol=1
+    )
+
+
+def png(levels, bits, color):
+    """A PNG of a kind that Pillow does not write."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", *levels.shape[1::-1], bits, color, 0, 0, 0)
+    rows = b"".join(
+        b"\0" + (np.packbits(row.ravel()).tobytes() if bits == 1 else row.astype(">u2").tobytes() if bits == 16 else
+        np.packbits(np.unpackbits(row.astype(np.uint8)[:, None], axis=1)[:, -bits:]).tobytes())
+        for row in levels
+    )  # fmt: skip
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+def test_twelve_bits_of_colour_in_sixteen_are_refused():
+    colors = np.random.default_rng(0).integers(0, 4096, (4, 5, 3))
+    with pytest.raises(ImageError, match="12 bits or fewer in 16"):
+        read_rgb(png(colors, 16, 2))
+    assert read_rgb(png(colors * 16, 16, 2)).max() > 200
+    assert read_rgb(png(colors * 0, 16, 2)).max() == 0
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8, 16])
+def test_masks_of_any_depth_hold_ids(bits):
+    ids = np.arange(16).reshape(2, 8) % 2 ** min(bits, 4)
+    np.testing.assert_array_equal(read_labels(png(ids, bits, 0)), ids)
+
+
+def test_a_mask_of_larger_numbers_is_refused():
+    with pytest.raises(ImageError, match="ids of 0 to 255, got 0 to 256"):
+        read_labels(png(np.array([[0, 256]]), 16, 0))
+
+
 def test_transparency_lies_over_white():
     clear = Image.new("RGBA", (2, 2), (10, 20, 30, 0))
     assert (read_rgb(clear) == 255).all()
@@ -134,20 +177,21 @@ def big_jpeg(path, orientation=1):
     return path
 
 
-def test_large_jpegs_are_decoded_smaller(tmp_path):
-    rgb, height, width = read_reduced(big_jpeg(tmp_path / "p.jpg"), 321)
-    assert (height, width) == (800, 1600)
-    assert rgb.shape == (200, 400, 3)  # an eighth would be too small
-    assert rgb[100, 50, 0] > 240
-    assert rgb[100, 350, 2] > 240
-    assert read_reduced((tmp_path / "p.jpg").read_bytes(), 321)[0].shape == (200, 400, 3)
-
-
-def test_reduced_pictures_are_turned_too(tmp_path):
-    rgb, height, width = read_reduced(big_jpeg(tmp_path / "p.jpg", orientation=6), 321)
-    assert (height, width) == (1600, 800)
-    assert rgb.shape == (400, 200, 3)
-    assert rgb[50, 100, 0] > 240  # what was left is on top
+@pytest.mark.parametrize("orientation", [1, 6])
+@pytest.mark.parametrize("huge", [10**9, 1000])
+def test_the_same_pixels_give_the_same_however_they_come(tmp_path, monkeypatch, orientation, huge):
+    monkeypatch.setattr("ssnan.parsing.images.REDUCED_FROM", huge)
+    photo = np.random.default_rng(0).integers(0, 255, (403, 805, 3), dtype=np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(photo).save(tmp_path / "p.jpg", quality=95, exif=exif)
+    path, data = tmp_path / "p.jpg", (tmp_path / "p.jpg").read_bytes()
+    expected, *size = read_reduced(path, 100)
+    assert size == ([403, 805] if orientation == 1 else [805, 403])
+    for same in (data, Image.open(path), read_rgb(path), Image.fromarray(read_rgb(path))):
+        found, *found_size = read_reduced(same, 100)
+        assert found_size == size
+        np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize("side", [None, 801, 5000])
@@ -179,7 +223,7 @@ WHITE_IS = {1: "left", 2: "right", 3: "right", 4: "left", 5: "top", 6: "top", 7:
 @pytest.mark.parametrize("orientation", [*range(10), 60, 65535])
 def test_pixels_and_size_agree_on_every_orientation(format, orientation):
     data = half_white(format, orientation)
-    rgb, height, width = read_reduced(data, 4)  # far smaller than the picture: a JPEG is decoded smaller
+    rgb, height, width = read_reduced(data, 4)
     where = WHITE_IS.get(orientation, "left")
     assert (height, width) == ((8, 16) if where in ("left", "right") else (16, 8))
     assert (rgb.shape[0] > rgb.shape[1]) == (height > width)

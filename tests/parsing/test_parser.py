@@ -48,11 +48,12 @@ def test_missing_models_and_engines():
         ssnan.load("run.ckpt", engine="openvino")
 
 
-@pytest.mark.parametrize(("pictures", "engine"), [(1, OnnxRuntimeEngine), (1000, OpenVINOEngine)])
-def test_auto_says_what_it_picked_and_why(pictures, engine, caplog):
+@pytest.mark.parametrize(("installed", "engine"), [(False, OnnxRuntimeEngine), (True, OpenVINOEngine)])
+def test_auto_says_what_it_picked_and_why(installed, engine, caplog, monkeypatch):
+    monkeypatch.setattr("platform.machine", lambda: "x86_64" if installed else "riscv64")
     with caplog.at_level("INFO", logger="ssnan"):
-        parser = ssnan.load(pictures=pictures, threads=1)
+        parser = ssnan.load(threads=1)
     assert isinstance(parser.engine, engine)
     [message] = caplog.messages
-    assert message.startswith(f"engine {'openvino' if pictures > 1 else 'onnxruntime'} on small.")
-    assert "1 threads: it " in message
+    assert message.startswith(f"engine {'openvino' if installed else 'onnxruntime'} on small.")
+    assert "1 threads: " in message

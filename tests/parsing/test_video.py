@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from ssnan.commands import main
+from ssnan.parsing import video
 from ssnan.parsing.images import ImageError
 from ssnan.parsing.video import parse_video
 
@@ -117,3 +118,37 @@ def test_a_pipe_is_no_film(color_parser, tmp_path):
     os.mkfifo(tmp_path / "film.mp4")
     with pytest.raises(ImageError, match="no regular file"):
         list(parse_video(color_parser, tmp_path / "film.mp4", tmp_path / "out" / "film"))
+
+
+def test_a_film_that_is_cut_off_is_refused(color_parser, tmp_path):
+    """Its index lies before its frames, as phones and servers write it, and promises more than there are."""
+    whole = tmp_path / "whole.mp4"
+    with av.open(str(whole), "w", options={"movflags": "faststart"}) as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        noise = np.random.default_rng(0)
+        for _ in range(40):
+            rgb = noise.integers(0, 255, (48, 64, 3), dtype=np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(rgb, "rgb24")))
+        container.mux(stream.encode())
+    film = tmp_path / "film.mp4"
+    film.write_bytes(whole.read_bytes()[: whole.stat().st_size * 6 // 10])
+    with pytest.raises(ImageError, match="truncated"):
+        list(parse_video(color_parser, film, tmp_path / "out" / "film"))
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_frames_of_another_size_are_refused(color_parser, tmp_path, monkeypatch):
+    film = write_film(tmp_path / "film.mkv")
+    frames_of = video._frames
+
+    def changing(source, path, times):
+        for number, rgb in enumerate(frames_of(source, path, times)):
+            small = rgb if number < 2 else np.ascontiguousarray(rgb[::2, ::2])
+            times[-1] = (*times[-1][:2], small)
+            yield small
+
+    monkeypatch.setattr(video, "_frames", changing)
+    with pytest.raises(ImageError, match=r"frame 3 is 32 × 24, those before it 64 × 48"):
+        list(parse_video(color_parser, film, tmp_path / "out" / "film"))
+    assert not list((tmp_path / "out").iterdir())

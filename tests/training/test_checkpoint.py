@@ -12,7 +12,7 @@ from ssnan.models import ParsingNetwork, ParsingOutput
 from ssnan.models.weights import read_network, read_weights
 from ssnan.parsing.card import ModelError
 from ssnan.training.checkpoint import read_task
-from ssnan.training.last import where_it_stopped
+from ssnan.training.last import refuse_other_rates, where_it_stopped
 from ssnan.training.main import train
 from ssnan.training.task import ParsingTask, TrainingError
 
@@ -164,6 +164,16 @@ def test_a_damaged_last_checkpoint_gives_way_to_the_one_before(plain_run, tmp_pa
     (tmp_path / "previous.ckpt").write_bytes(b"")
     with pytest.raises(TrainingError, match="no checkpoint can be read; --resume false"):
         where_it_stopped(tmp_path)
+
+
+@pytest.mark.parametrize(("name", "value"), [("learning_rate", 0.5), ("momentum", 0.1), ("classifier_factor", 3.0)])
+def test_a_run_does_not_go_on_with_other_rates(plain_run, name, value):
+    best = plain_run / "checkpoints" / "best.ckpt"
+    task = read_task(best)
+    refuse_other_rates(best, task)
+    setattr(task, name, value)
+    with pytest.raises(TrainingError, match=rf"model\.{name} .*, asked for is {value}; .*--resume false"):
+        refuse_other_rates(best, task)
 
 
 def test_last_is_written_every_epoch_though_the_first_was_the_best(config, tmp_path, monkeypatch):

@@ -125,13 +125,14 @@ class Catalog:
             yield
             self._discard()
 
-    def done(self) -> set[str]:
-        """Keys of the pictures that have a row."""
-        keys: set[str] = set()
+    def done(self) -> dict[str, str]:
+        """Keys of the pictures that have a row, each with the name of its results."""
+        names: dict[str, str] = {}
         for path in self._tables():
             with self._fs.open(path, "rb") as file:
-                keys.update(pq.read_table(file, columns=["key"]).column(0).to_pylist())
-        return keys
+                table = pq.read_table(file, columns=["key", "name"])
+                names.update(zip(table["key"].to_pylist(), table["name"].to_pylist(), strict=True))
+        return names
 
     def write(self, shard: Shard, parsed: Iterator[tuple[Item, Parsed]]) -> Written:
         """A worker's part: maps, then the table, into ``pending``. Maps that are files take their places at once,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import posixpath
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 import fsspec
@@ -17,13 +19,14 @@ import pyarrow.parquet as pq
 from fsspec.core import url_to_fs
 
 from ssnan.errors import UserError, did_you_mean, quoted
-from ssnan.parsing.images import SUFFIXES, refuse_unless_regular
-from ssnan.parsing.inputs import result_names
+from ssnan.parsing.images import refuse_unless_regular
+from ssnan.parsing.inputs import result_it_could_be_of, result_names
+from ssnan.parsing.signatures import HEAD, is_picture
 
 MOST_BYTES = 1 << 30
 """Bytes of one picture's file; longer ones are refused before they fill the memory."""
 
-COLUMNS = ("image", "path", "uri", "url", "file", "filename", "key")
+COLUMNS = ("image", "path", "uri", "url", "file", "filename", "file_name", "key")
 """Columns that are looked for in a table, the first that it has."""
 
 
@@ -86,6 +89,36 @@ def find_items(inputs: Sequence[str], recursive: bool = False, column: str | Non
     return [item._replace(name=names[Path(key)].as_posix()) for key, item in found.items()]
 
 
+def named_apart(items: Sequence[Item], done: Mapping[str, str] | None = None, dots: bool = True) -> list[Item]:
+    """The same items, with names of which no two can have a file in common: where two would, of pictures in different
+    folders that are called alike, each gets a checksum of its key, as in ``a-0123456789ab``.
+
+    Args:
+        items: of :func:`find_items`.
+        done: names of results that are there already, by their pictures' keys; no other picture gets one of them.
+        dots: whether file names may hold dots; WebDataset takes what follows the first one for a field of a sample.
+    """
+    if not dots:
+        items = [item._replace(name=_without_dots(item.name)) for item in items]
+    wanted = {item.key: item.name for item in items}
+    before = (name for key, name in (done or {}).items() if wanted.get(key) != name)
+    uses = Counter(PurePosixPath(name) for name in [*wanted.values(), *before])
+    owners = {result_it_could_be_of(name) for name in uses}
+
+    def apart(item: Item) -> Item:
+        name = PurePosixPath(item.name)
+        if uses[name] == 1 and name not in owners and result_it_could_be_of(name) not in uses:
+            return item
+        return item._replace(name=f"{item.name}-{hashlib.sha256(item.key.encode()).hexdigest()[:12]}")
+
+    return [apart(item) for item in items]
+
+
+def _without_dots(name: str) -> str:
+    folder, own = posixpath.split(name)
+    return posixpath.join(folder, own.replace(".", "_"))
+
+
 def _items_of(given: str, recursive: bool, column: str | None) -> Iterator[Item]:
     fs, path = url_to_fs(given)
     ending = posixpath.splitext(path)[1].lower()
@@ -94,14 +127,14 @@ def _items_of(given: str, recursive: bool, column: str | None) -> Iterator[Item]
     elif ending == ".parquet" and not fs.isdir(path):
         yield from _in_parquet(given, column)
     elif ending in (".csv", ".txt") and not fs.isdir(path):
-        with fsspec.open(given, "rt", encoding="utf-8", newline="") as file:
+        with fsspec.open(given, "rt", encoding="utf-8-sig", newline="") as file:
             lines = [line.strip() for line in file] if ending == ".txt" else _in_csv(given, file, column)
         for line in filter(None, lines):
             yield _file(_beside(given, line))
     elif fs.isdir(path):
         depth = None if recursive else 1
         for child in sorted(fs.find(path, maxdepth=depth)):
-            if posixpath.splitext(child)[1].lower() in SUFFIXES:
+            if is_picture(child, lambda: fs.cat_file(child, start=0, end=HEAD)):  # noqa: B023 - called at once
                 yield Item(posixpath.relpath(child, path), _address(fs, child, given))
     elif any(sign in path for sign in "*?["):
         for child in sorted(fs.glob(path)):
@@ -123,14 +156,21 @@ def _address(fs: Any, child: str, given: str) -> str:
 def _beside(given: str, line: str) -> str:
     if "://" in line or posixpath.isabs(line):
         return line
+    if "\\" in line and "/" not in line:  # a path of Windows
+        line = line.replace("\\", "/")
     return posixpath.join(posixpath.dirname(given), line)
+
+
+def _head(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    file = tar.extractfile(member)
+    return b"" if file is None else file.read(HEAD)
 
 
 def _in_tar(given: str) -> Iterator[Item]:
     stem = posixpath.splitext(posixpath.basename(given))[0]
     with fsspec.open(given, "rb") as file, tarfile.open(fileobj=file) as tar:
         for member in tar:
-            if member.isfile() and posixpath.splitext(member.name)[1].lower() in SUFFIXES:
+            if member.isfile() and is_picture(member.name, lambda: _head(tar, member)):  # noqa: B023 - called at once
                 inside = posixpath.normpath(posixpath.join("/", member.name))[1:]
                 yield Item(f"{stem}/{inside}", given, member.offset_data, member.size)
 
@@ -149,7 +189,9 @@ def _in_parquet(given: str, column: str | None) -> Iterator[Item]:
 
 
 def _in_csv(given: str, file: io.TextIOBase, column: str | None) -> list[str]:
-    reader = csv.DictReader(file)
+    header = file.readline()
+    separator = max(",;\t", key=header.count)  # a comma if there is none
+    reader = csv.DictReader(file, next(csv.reader([header], delimiter=separator), None), delimiter=separator)
     name = _column(given, list(reader.fieldnames or ()), column)
     return [row[name] or "" for row in reader]
 

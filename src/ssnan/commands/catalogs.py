@@ -56,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
         if options.ray is not None:
             import ray  # noqa: F401
         from ssnan.cluster.catalog import Catalog, CatalogError, shards
-        from ssnan.cluster.items import ItemsError, find_items
+        from ssnan.cluster.items import ItemsError, find_items, named_apart
     except ModuleNotFoundError as error:
         return complain(f"catalogues need {error.name}; pip install 'ssnan[cluster]'", MISUSED)
     from ssnan.parsing.card import ModelError
@@ -80,7 +80,8 @@ def run(options: argparse.Namespace) -> int:
         catalog = Catalog(str(options.output), into, settings)
         with catalog.opened():
             done = catalog.done()
-            missing = [item for item in items if item.key not in done]
+            named = named_apart(items, done, dots=into != "webdataset")
+            missing = [item for item in named if item.key not in done]
             return _parse(options, catalog, recipe, shards(missing, options.shard), len(items) - len(missing))
     except (ModelError, RemapError, ItemsError, CatalogError) as error:
         return complain(str(error), MISUSED)

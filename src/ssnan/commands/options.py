@@ -150,7 +150,7 @@ def unknown_part(parts: Sequence[str], parser: Parser) -> str | None:
     return None
 
 
-def load_parser(options: argparse.Namespace, pictures: int | None = None) -> Parser:
+def load_parser(options: argparse.Namespace) -> Parser:
     """The parser that the model options ask for.
 
     Raises:
@@ -165,6 +165,6 @@ def load_parser(options: argparse.Namespace, pictures: int | None = None) -> Par
         logging.basicConfig(format="ssnan: %(message)s")
         logging.getLogger("ssnan").setLevel(logging.INFO)
     views = Views(tuple(options.scales), options.mirror)
-    parser = load(options.model, options.engine, options.threads, views, pictures)
+    parser = load(options.model, options.engine, options.threads, views)
     parser.max_pixels = options.max_megapixels * 1_000_000
     return parser

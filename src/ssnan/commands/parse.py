@@ -104,7 +104,7 @@ def run(options: argparse.Namespace) -> int:
     if to_standard_output and (len(inputs) > 1 or films or len(options.save) > 1 or "masks" in options.save):
         return complain("-o - writes one thing of one photo: its map, or what a single --save names", MISUSED)
     try:
-        parser = load_parser(options, None if films else len(inputs))
+        parser = load_parser(options)
         parser.say_in(options.labels, options.colors)
     except (ModelError, RemapError) as error:
         return complain(str(error), MISUSED)

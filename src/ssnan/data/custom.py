@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import zlib
+import hashlib
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -16,9 +16,12 @@ from ssnan.data.folder import DatasetError, ParsingFolder, paired, pictures_by_s
 from ssnan.data.keypoints import read_keypoints
 from ssnan.labels import ClassSet, LabelSet, Region
 from ssnan.parsing.colors import rgb_of
-from ssnan.parsing.images import read_colors, read_labels, read_rgb
+from ssnan.parsing.images import ImageError, read_colors, read_labels, read_rgb
 
 DESCRIPTION = "dataset.yaml"
+
+VAL_SHARE = 0.1
+"""Of the pictures, where no lists say which are ``val``."""
 
 BACKGROUND = "background"
 """In place of a folder of masks: the pictures show nobody."""
@@ -33,7 +36,7 @@ KEYS = {
     "joints": "joint name: [class, …], regions of the joint-structure loss",
     "sets": "mask value of 100 or more: [class, …], for pixels of which it is known that they are one of these",
     "ignore": "mask value that neither trains nor counts (255)",
-    "splits": "split name: text file with one picture name a line; without it every tenth picture is val",
+    "splits": "split name: text file with one picture name a line; without it a tenth of the pictures is val",
 }
 """What may stand in a description, and what it means. ``name``, ``images``, ``masks`` and ``classes`` must."""
 
@@ -63,7 +66,7 @@ def open_custom(root: Path, split: str) -> ParsingFolder:
         listed_in = root / str(splits[split])
         if not listed_in.is_file():
             raise DatasetError(f"{description}: splits: {split}: no such file {listed_in}")
-        names = [Path(line.strip()).stem for line in listed_in.read_text().splitlines() if line.strip()]
+        names = _listed(listed_in, images)
     else:
         raise DatasetError(f"{description}: splits: no {split!r}, only {', '.join(splits)}")
     people = read_keypoints(root / str(values["keypoints"])) if values.get("keypoints") else {}
@@ -71,7 +74,37 @@ def open_custom(root: Path, split: str) -> ParsingFolder:
         pairs, missing = without_masks(names, images, listed_in)
         return ParsingFolder(label_set, pairs, missing, all_background, people)
     pairs, missing = paired(zip(names, names, strict=True), images, masks, listed_in)
-    return ParsingFolder(label_set, pairs, missing, partial(read_ids_or_colors, label_set=label_set), people)
+    folder = ParsingFolder(label_set, pairs, missing, partial(read_ids_or_colors, label_set=label_set), people)
+    _refuse_if_all_ignored(folder, masks)
+    return folder
+
+
+def _listed(listed_in: Path, images: Path) -> list[str]:
+    """Names without endings of a list, whose lines have endings or not; what follows a dot need not be one."""
+    stems = pictures_by_stem(images)
+    lines = [Path(line.strip()).name for line in listed_in.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    return [line if line in stems else Path(line).stem for line in lines]
+
+
+def _refuse_if_all_ignored(folder: ParsingFolder, masks: Path) -> None:
+    """Masks of 0 and 255 look like those of one class, and 255 is what is ignored.
+
+    Raises:
+        DatasetError: every mask holds background and the ignored value alone, and the latter occurs.
+    """
+    found = set[int]()
+    for pair in folder.pairs:
+        try:
+            found |= set(np.unique(folder.read_mask(pair.mask)).tolist())
+        except (DatasetError, ImageError):  # named where the sample is read
+            return
+        if found - {0, folder.label_set.ignore_index}:
+            return
+    if folder.label_set.ignore_index in found:
+        raise DatasetError(
+            f"{masks}: its masks hold 0 and {folder.label_set.ignore_index} alone, and {folder.label_set.ignore_index} "
+            "is ignored; write a class as its id (1, 2, …) or in its colour, or set 'ignore' to another value"
+        )
 
 
 def read_label_set(description: Path) -> LabelSet:
@@ -120,13 +153,14 @@ def read_label_set(description: Path) -> LabelSet:
 
 
 def read_ids_or_colors(path: Path, label_set: LabelSet) -> NDArray[np.uint8]:
-    """Label ids of a mask of one channel, or of one painted in the label set's colours.
+    """Label ids of a mask of one channel, or of one painted in the label set's colours. A palette whose used entries
+    are all colours of classes is read by them, in whatever order it has them.
 
     Raises:
         ImageError: cannot be read.
         DatasetError: a colour is no class's.
     """
-    colors = read_colors(path)
+    colors = read_colors(path, label_set)
     if colors is None:
         return read_labels(path)
     packed = colors.astype(np.int32) @ np.array([1 << 16, 1 << 8, 1])
@@ -185,9 +219,15 @@ def _color(description: Path, name: str, color: Any) -> tuple[int, int, int]:
 def _by_name(images: Path, split: str, description: Path) -> list[str]:
     if split not in ("train", "val"):
         raise DatasetError(f"{description}: without 'splits' there are train and val, no {split!r}")
-    # By a checksum of the name, so that a picture stays in its split when others come and go.
-    stems = sorted(pictures_by_stem(images), key=lambda stem: (zlib.crc32(stem.encode()), stem))
+    # By a checksum of the name and nothing else, so that a picture stays in its split when others come and go.
+    stems = sorted(pictures_by_stem(images), key=_checksum)
     if len(stems) < 2:
         raise DatasetError(f"{images}: expected at least two pictures, found {len(stems)}")
-    count = max(1, len(stems) // 10)
+    count = sum(_checksum(stem) < VAL_SHARE for stem in stems)
+    count = min(max(1, count), len(stems) - 1)  # of a few pictures there may be none on one side
     return sorted(stems[:count] if split == "val" else stems[count:])
+
+
+def _checksum(stem: str) -> float:
+    """Between 0 and 1, evenly, whatever names look like."""
+    return int.from_bytes(hashlib.sha256(stem.encode()).digest()[:6]) / (1 << 48)

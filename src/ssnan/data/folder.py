@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from ssnan.errors import UserError
 from ssnan.labels import LabelSet
-from ssnan.parsing.images import SUFFIXES, ImageError, read_labels, read_rgb
+from ssnan.parsing.images import ImageError, read_labels, read_rgb
+from ssnan.parsing.signatures import head_of, is_picture
 
 
 class DatasetError(UserError):
@@ -118,7 +119,11 @@ def foreign_ids(labels: NDArray[np.uint8], label_set: LabelSet) -> list[int]:
 
 def pictures_by_stem(folder: Path) -> dict[str, Path]:
     """Every picture directly in ``folder``, by its name without ending."""
-    return {path.stem: path for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES}
+    return {path.stem: path for path in sorted(folder.iterdir()) if _is_picture(path)}
+
+
+def _is_picture(path: Path) -> bool:
+    return path.is_file() and is_picture(path, lambda: head_of(path))
 
 
 def paired(

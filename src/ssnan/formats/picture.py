@@ -6,11 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from PIL import Image
-
 from ssnan.errors import UserError, quoted
 from ssnan.labels import LabelSet
-from ssnan.parsing.images import FORMATS
+from ssnan.parsing.images import opened_image
 from ssnan.parsing.inputs import find_inputs
 from ssnan.parsing.result import ParsingResult
 from ssnan.parsing.storing import KEY
@@ -78,7 +76,7 @@ def read_pictures(folder: Path, photos: Path | None = None) -> Iterator[Picture]
 
 def _says_its_labels(path: Path) -> bool:
     try:
-        with Image.open(path, formats=FORMATS) as picture:
+        with opened_image(path) as picture:
             return KEY in getattr(picture, "text", {})
     except (OSError, ValueError, SyntaxError):
         return False

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import io
-import math
 import os
 import stat
 import warnings
@@ -18,6 +17,7 @@ from PIL import Image, UnidentifiedImageError
 
 from ssnan.errors import UserError, quoted
 from ssnan.labels import LabelSet
+from ssnan.parsing.signatures import HEAD, RAW, head_of, is_heif
 
 MAX_PIXELS = 150_000_000
 """Pictures above this many pixels are refused before they are decoded, unless a caller says another number."""
@@ -31,13 +31,14 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", *(("AVIF",) if _A
 """What is opened, by Pillow's names (MPO, several JPEGs in one, counts as JPEG); nothing else, since some of its
 formats start other programs."""
 
+UNITS = (255, 1023, 4095, 16383, 65535)
+"""White of as many bits as cameras and microscopes have; fewer than 16 are often stored in 16 as they are."""
+
+STRETCHED = {"'L;2'": 85, "'L;4'": 17}
+"""By what Pillow multiplies grey levels of 2 and 4 bits, by how it names them."""
+
 STRIP_PIXELS = 1 << 22
 """Pixels of a huge picture that are converted at a time."""
-
-SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", *((".avif",) if _AVIF else ())}
-)
-"""File endings that count as pictures when a folder is searched."""
 
 ORIENTATION = 0x0112
 """EXIF's tag."""
@@ -89,27 +90,25 @@ def read_rgb(image: ImageLike) -> NDArray[np.uint8]:
 def read_reduced(
     image: ImageLike, longest_side: int | None, max_pixels: int = MAX_PIXELS
 ) -> tuple[NDArray[np.uint8], int, int]:
-    """As :func:`read_rgb`, and the picture's height and width. A JPEG file far larger than needed is decoded
-    at a half, a quarter or an eighth of its size, and any other huge picture is made smaller by a whole factor
-    once it is decoded, the longer side still ``longest_side`` or more.
+    """As :func:`read_rgb`, and the picture's height and width. A huge picture is made smaller by a whole factor once
+    it is decoded, the longer side still ``longest_side`` or more, which saves memory.
 
-    The JPEG decoder skips the work for pixels that the network would never see; the others' memory is
-    what is saved.
+    The same pixels give the same result as a path, bytes, a PIL image or an array. So no decoder makes a file smaller
+    as it reads, which would be quicker, and which nobody could do again with pixels.
 
     Raises:
         ImageError: as :func:`read_rgb`; larger than ``max_pixels``.
     """
     if isinstance(image, np.ndarray):
-        rgb = _rgb_of_array(image, max_pixels)
-        return rgb, rgb.shape[0], rgb.shape[1]
+        return _rgb_of(_image_of_array(image, max_pixels), longest_side, max_pixels)
     if isinstance(image, Image.Image):
-        return _explained("picture", lambda: _rgb_of(image, None, max_pixels))  # the owner's, so never decoded smaller
+        return _explained("picture", lambda: _rgb_of(image, longest_side, max_pixels))
     name = "image bytes" if isinstance(image, bytes) else quoted(image)
 
     def read() -> tuple[NDArray[np.uint8], int, int]:
         if not isinstance(image, bytes):
             refuse_unless_regular(image)
-        with Image.open(io.BytesIO(image) if isinstance(image, bytes) else image, formats=FORMATS) as opened:
+        with opened_image(image) as opened:
             return _rgb_of(opened, longest_side, max_pixels)
 
     return _explained(name, read)
@@ -125,20 +124,25 @@ def read_labels(mask: Path | bytes) -> NDArray[np.uint8]:
     def read() -> NDArray[np.uint8]:
         if not isinstance(mask, bytes):
             refuse_unless_regular(mask)
-        with Image.open(io.BytesIO(mask) if isinstance(mask, bytes) else mask, formats=FORMATS) as opened:
+        with opened_image(mask) as opened:
             _refuse_if_huge(*opened.size)
-            if opened.mode not in ("P", "L"):
+            if opened.mode not in ("1", "P", "L") and not opened.mode.startswith("I"):
                 raise ImageError(
                     "expected a mask of one channel (palette or grey) whose values are label ids, got mode "
                     f"{opened.mode}"
                 )
-            return np.array(opened)
+            scale = max((factor for bits, factor in STRETCHED.items() if bits in str(opened.tile)), default=1)
+            values = np.array(opened)
+            if values.max() > 255 or values.min() < 0:
+                raise ImageError(f"expected label ids of 0 to 255, got {values.min()} to {values.max()}")
+            return values.astype(np.uint8) // np.uint8(scale)
 
     return _explained("image bytes" if isinstance(mask, bytes) else quoted(mask), read)
 
 
-def read_colors(path: Path) -> NDArray[np.uint8] | None:
-    """Colours of a mask that is painted in them, (H, W, 3); None if it holds ids.
+def read_colors(path: Path, label_set: LabelSet) -> NDArray[np.uint8] | None:
+    """Colours of a mask that is painted in them, (H, W, 3); None if it holds ids. A palette counts as painted if its
+    used entries are all colours of ``label_set``.
 
     Raises:
         ImageError: as :func:`read_rgb`.
@@ -146,12 +150,40 @@ def read_colors(path: Path) -> NDArray[np.uint8] | None:
 
     def read() -> NDArray[np.uint8] | None:
         refuse_unless_regular(path)
-        with Image.open(path, formats=FORMATS) as mask:
+        with opened_image(path) as mask:
             _refuse_if_huge(*mask.size)
-            return np.asarray(mask.convert("RGB")) if mask.mode in ("RGB", "RGBA") else None
+            palette = mask.getpalette("RGB") if mask.mode == "P" else None
+            used = [] if palette is None else [i for i, n in enumerate(mask.histogram()) if n]
+            entries = [tuple(palette[3 * i : 3 * i + 3]) for i in used] if palette is not None else []
+            painted = mask.mode in ("RGB", "RGBA") or (bool(entries) and set(entries) <= set(label_set.palette))
+            return np.asarray(mask.convert("RGB")) if painted else None
 
     colors: NDArray[np.uint8] | None = _explained(quoted(path), read)
     return colors
+
+
+def opened_image(source: str | os.PathLike[str] | bytes) -> Image.Image:
+    """Pillow's image of a path or bytes, not yet decoded; HEIC by the extra ``heif``.
+
+    Raises:
+        UnknownFormatError: HEIC without that extra, or a camera's raw file.
+        OSError: as ``Image.open`` with :data:`FORMATS`.
+    """
+    if isinstance(source, bytes):
+        head = source[:HEAD]
+    else:
+        if Path(source).suffix.lower() in RAW:
+            raise UnknownFormatError("is a camera's raw file; develop it into a JPEG or TIFF first")
+        head = head_of(source)
+    formats = FORMATS
+    if is_heif(head):
+        try:
+            import pillow_heif
+        except ModuleNotFoundError:
+            raise UnknownFormatError("is HEIC, which needs pillow-heif: pip install 'ssnan[heif]'") from None
+        pillow_heif.register_heif_opener()
+        formats = ("HEIF",)
+    return Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=formats)
 
 
 def _explained(name: str, read: Callable[[], Any]) -> Any:
@@ -201,16 +233,18 @@ def _refuse_if_huge(width: int, height: int, max_pixels: int = MAX_PIXELS) -> No
 
 
 def _rgb_of(image: Image.Image, longest_side: int | None, max_pixels: int) -> tuple[NDArray[np.uint8], int, int]:
-    if image.format not in (None, "MPO", *FORMATS):
+    if image.format not in (None, "MPO", "HEIF", *FORMATS):
         raise UnknownFormatError(f"{image.format} is none of {', '.join(FORMATS)}; hand over image.convert('RGB')")
     width, height = image.size
     if 0 in image.size:
         raise ImageError("has no pixels")
     _refuse_if_huge(width, height, max_pixels)
-    if longest_side is not None and max(width, height) >= 2 * longest_side and image.format in ("JPEG", "MPO"):
-        factor = longest_side / max(width, height)
-        image.draft("RGB", (math.ceil(width * factor), math.ceil(height * factor)))
+    deep = image.mode in ("RGB", "RGBA") and any(";16" in str(tile) for tile in getattr(image, "tile", ()))
     image.load()
+    if deep and 0 < np.max(image.getextrema()[:3]) < 16:  # of which Pillow keeps the upper 8 bits
+        raise ImageError("has colours of 12 bits or fewer in 16, which would come out black; save it with 8 bits")
+    if image.mode in ("I;16B", "I;16L"):  # of which Pillow can ask little
+        image = image.convert("I")
     turn = None
     if image.format == "TIFF":  # which Pillow turns itself, and only then is its size the upright one's
         width, height = image.size
@@ -218,9 +252,11 @@ def _rgb_of(image: Image.Image, longest_side: int | None, max_pixels: int) -> tu
         turn = TURNS.get(_orientation(image))
         if turn in (TURNS[5], TURNS[6], TURNS[7], TURNS[8]):
             width, height = height, width
+    if turn is not None:
+        image = image.transpose(turn)
     if longest_side is not None and width * height >= REDUCED_FROM:
         image = Image.fromarray(_reduced(image, max(image.size) // longest_side))
-    return _converted(image if turn is None else image.transpose(turn)), height, width
+    return _converted(image), height, width
 
 
 def _orientation(image: Image.Image) -> int:
@@ -254,11 +290,11 @@ def _converted(image: Image.Image, unit: int | None = None) -> NDArray[np.uint8]
 
 
 def _unit(image: Image.Image) -> int:
-    """The largest possible grey level, 1, 255 or 65535: which, a picture's largest tells. 255 for 8 bits."""
+    """The largest possible grey level, 1 or that of 8, 10, 12, 14 or 16 bits: which, a picture's largest tells."""
     if not image.mode.startswith(("I", "F")):
         return 255
     top = np.max(image.getextrema())
-    return 1 if image.mode == "F" and top <= 1 else 255 if top <= 255 else 65535
+    return 1 if image.mode == "F" and top <= 1 else next((unit for unit in UNITS if top <= unit), UNITS[-1])
 
 
 def _eight_bits(values: NDArray[Any], unit: int) -> NDArray[np.uint8]:
@@ -268,7 +304,7 @@ def _eight_bits(values: NDArray[Any], unit: int) -> NDArray[np.uint8]:
     return np.clip(values * (255 / unit), 0, 255).round().astype(np.uint8)
 
 
-def _rgb_of_array(array: NDArray[Any], max_pixels: int) -> NDArray[np.uint8]:
+def _image_of_array(array: NDArray[Any], max_pixels: int) -> Image.Image:
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)) or 0 in array.shape:
         raise ImageError(f"array: expected shape (H, W), (H, W, 3) or (H, W, 4), got {array.shape}")
     _refuse_if_huge(array.shape[1], array.shape[0], max_pixels)
@@ -281,7 +317,7 @@ def _rgb_of_array(array: NDArray[Any], max_pixels: int) -> NDArray[np.uint8]:
         array = (array * 255).round().astype(np.uint8)
     if array.dtype != np.uint8:
         raise ImageError(f"array: expected dtype uint8 or floats between 0 and 1, got {array.dtype}")
-    return _converted(Image.fromarray(np.ascontiguousarray(array)))
+    return Image.fromarray(np.ascontiguousarray(array))
 
 
 def palette_image(labels: NDArray[np.uint8], label_set: LabelSet) -> Image.Image:

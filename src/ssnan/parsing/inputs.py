@@ -6,11 +6,14 @@ import glob
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
+from typing import TypeVar
 
 from ssnan.parsing import video
-from ssnan.parsing.images import SUFFIXES
 from ssnan.parsing.outputs import KINDS
+from ssnan.parsing.signatures import head_of, is_picture
+
+AnyPath = TypeVar("AnyPath", bound=PurePath)
 
 STANDARD_INPUT = Path("-")
 """The input that is read from standard input; its result is called ``stdin``."""
@@ -72,7 +75,7 @@ def is_film(path: Path) -> bool:
 
 
 def _is_picture(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES | video.SUFFIXES and os.path.isfile(path)  # noqa: PTH113
+    return os.path.isfile(path) and (is_film(path) or is_picture(path, lambda: head_of(path)))  # noqa: PTH113
 
 
 def result_names(found: dict[Path, Path]) -> dict[Path, Path]:
@@ -86,14 +89,14 @@ def result_names(found: dict[Path, Path]) -> dict[Path, Path]:
             for path, name in names.items()
             if name != found[path]
             and alone[is_film(path), found[path]] == 1  # of two photos p.jpg no name tells which is which
-            and (uses[is_film(path), name] > 1 or (is_film(path), _result_it_could_be_of(name)) in uses)
+            and (uses[is_film(path), name] > 1 or (is_film(path), result_it_could_be_of(name)) in uses)
         ]
         if not clashing:
             return names
         names |= {path: found[path] for path in clashing}
 
 
-def _result_it_could_be_of(name: Path) -> Path | None:
+def result_it_could_be_of(name: AnyPath) -> AnyPath | None:
     """``a`` for ``a.overlay``: the photo ``a.overlay.jpg`` must not replace what is saved of ``a.jpg``."""
     stem, _, kind = name.name.partition(".mask.") if ".mask." in name.name else name.name.rpartition(".")
     return name.with_name(stem) if stem and (kind in KINDS or ".mask." in name.name) else None

@@ -9,12 +9,11 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from ssnan.errors import quoted
 from ssnan.labels import LabelSet
-from ssnan.parsing.images import FORMATS, MAX_PIXELS, ImageError, palette_image, read_labels
+from ssnan.parsing.images import MAX_PIXELS, ImageError, opened_image, palette_image, read_labels
 from ssnan.parsing.writing import appearing_together
 
 KEY = "ssnan"
@@ -50,7 +49,7 @@ def load(path: Path) -> Stored:
     if path.suffix == ".npz":
         return _load_npz(path)
     labels = read_labels(path)
-    with Image.open(path, formats=FORMATS) as mask:
+    with opened_image(path) as mask:
         text = getattr(mask, "text", {}).get(KEY)
     if text is None:
         raise ImageError(f"{quoted(path)}: does not say what its labels mean; ParsingResult.from_png takes a label set")

@@ -40,7 +40,7 @@ def parse_video(
     ``time`` in seconds. Only a few frames are in memory at a time, and all files appear when they are complete.
 
     Raises:
-        ImageError: not a film that can be read.
+        ImageError: not a film that can be read, cut off, or of frames of several sizes.
         ModuleNotFoundError: PyAV is not installed.
     """
     import av
@@ -73,12 +73,17 @@ def parse_video(
             if isinstance(result, ImageError):
                 raise result
             if not writers:
-                height, width = rgb.shape[:2]
+                size = height, width = rgb.shape[:2]
                 rate = stream.average_rate or Fraction(25)
                 writers = {
                     ending: stack.enter_context(_Writer(targets[ending], *stream, width, height, rate))
                     for ending, stream in streams.items()
                 }
+            if rgb.shape[:2] != size:
+                raise ImageError(
+                    f"{quoted(path)}: frame {done} is {rgb.shape[1]} × {rgb.shape[0]}, those before it {size[1]} × "
+                    f"{size[0]}; films of one size are parsed"
+                )
             for ending, writer in writers.items():
                 writer.write(_frame(ending, rgb, result), pts, base)
             if lines is not None:
@@ -142,11 +147,16 @@ def _frames(source: Any, path: Path, times: deque[Any]) -> Iterator[NDArray[np.u
     """Pixels of every frame, turned as the film asks, its time kept aside in ``times``."""
     import av
 
+    packets = 0  # rather than frames, of which an edit list may leave some out
     try:
-        for frame in source.decode(video=0):
-            rgb = np.rot90(frame.to_ndarray(format="rgb24"), getattr(frame, "rotation", 0) // 90)
-            rgb = np.ascontiguousarray(rgb)
-            times.append((frame.pts, frame.time_base, rgb))
-            yield rgb
+        for packet in source.demux(video=0):
+            packets += packet.size > 0
+            for frame in packet.decode():
+                rgb = np.rot90(frame.to_ndarray(format="rgb24"), getattr(frame, "rotation", 0) // 90)
+                rgb = np.ascontiguousarray(rgb)
+                times.append((frame.pts, frame.time_base, rgb))
+                yield rgb
     except av.error.FFmpegError as error:
         raise ImageError(f"{quoted(path)}: damaged or truncated ({error})") from None
+    if packets < source.streams.video[0].frames:
+        raise ImageError(f"{quoted(path)}: truncated, {packets} of {source.streams.video[0].frames} frames are there")

@@ -6,8 +6,8 @@ import os
 import re
 import shutil
 import socket
-import tempfile
 import time
+import uuid
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -43,17 +43,15 @@ def appearing_together() -> Iterator[Callable[[Path], Path]]:
 
     def written_at(place: Path) -> Path:
         place.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=place.parent, prefix=unfinished_prefix(), suffix=".part")
-        os.close(descriptor)
-        places[Path(name)] = place
-        return Path(name)
+        part = place.parent / f"{unfinished_prefix()}{uuid.uuid4().hex}.part"
+        part.touch(exist_ok=False)  # with the rights that any new file would get
+        places[part] = place
+        return part
 
     done: list[Path] = []
     try:
         yield written_at
-        rights = 0o666 & ~_umask()  # mkstemp's are private; results get those any new file would
         for part, place in places.items():
-            part.chmod(rights)
             part.replace(place)
             done.append(place)
         done.clear()
@@ -64,12 +62,6 @@ def appearing_together() -> Iterator[Callable[[Path], Path]]:
     finally:
         for path in (*places, *done):
             path.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def sweep(folder: Path) -> None:

@@ -11,7 +11,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from ssnan.errors import quoted
 from ssnan.parsing.card import ModelError
 from ssnan.training.checkpoint import read_content
-from ssnan.training.task import TrainingError
+from ssnan.training.task import ParsingTask, TrainingError
 
 log = logging.getLogger("ssnan")
 
@@ -44,3 +44,23 @@ def where_it_stopped(folder: Path) -> Path | None:
     if found:
         raise TrainingError(f"{quoted(folder)}: no checkpoint can be read; --resume false begins the run anew")
     return None
+
+
+OF_THE_OPTIMIZER = ("learning_rate", "classifier_factor", "bias_factor", "momentum", "weight_decay")
+"""Options whose values a checkpoint brings with it, as the optimizer's state, whatever is asked for."""
+
+
+def refuse_other_rates(path: Path, task: ParsingTask) -> None:
+    """Refuse to go on from a checkpoint with rates that would not be applied.
+
+    Raises:
+        TrainingError: an option of :data:`OF_THE_OPTIMIZER` differs from the run's.
+    """
+    before = read_content(path).get("hyper_parameters", {})
+    for name in OF_THE_OPTIMIZER:
+        asked = getattr(task, name)
+        if name in before and before[name] != asked:
+            raise TrainingError(
+                f"{quoted(path)}: its run has model.{name} {before[name]}, asked for is {asked}; give {before[name]} "
+                "to go on, or --resume false or another --output to begin anew"
+            )

@@ -21,7 +21,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from ssnan.data.datamodule import ParsingData
 from ssnan.data.layouts import label_set_of
-from ssnan.training.last import LastCheckpoint, where_it_stopped
+from ssnan.training.last import LastCheckpoint, refuse_other_rates, where_it_stopped
 from ssnan.training.pictures import ValidationPictures
 from ssnan.training.pieces import StopAfter
 from ssnan.training.results import write_results
@@ -140,6 +140,8 @@ def train(arguments: Sequence[str]) -> Path:
         cli = command_line(arguments)
         checkpoints = cli.config["output"] / "checkpoints"
         resumed = where_it_stopped(checkpoints) if cli.config["resume"] else None
+        if resumed is not None:
+            refuse_other_rates(resumed, cli.model)
         cli.trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=resumed, weights_only=True)
         best = checkpoints / "best.ckpt"
         if not cli.trainer.interrupted and not cli.stop_after.stopped:

@@ -1,0 +1,59 @@
+"""What a file is, by its first bytes: names lie, and some pictures have unusual ones."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path, PurePath
+
+HEAD = 64
+"""Bytes that tell."""
+
+_PICTURE = re.compile(
+    rb"""\xff\xd8\xff | \x89PNG\r\n\x1a\n | GIF8[79]a | RIFF....WEBP | BM.{4}\0\0\0\0
+    | II\*\0 | MM\0\* | II\+\0 | MM\0\+ | P[1-7]\s+[\#\d] | 8BPS\0
+    | \0\0\0\x0c(JXL\x20|jP\x20\x20) | ....ftyp(....)*?(avif|avis|heic|heix|heim|heis|hevc|hevx|mif1|msf1|miaf)""",
+    re.VERBOSE | re.DOTALL,
+)
+_HEIF = re.compile(rb"....ftyp(....)*?(heic|heix|heim|heis|hevc|hevx|mif1|msf1|miaf)", re.DOTALL)
+
+RAW = frozenset({".dng", ".nef", ".cr2", ".cr3", ".arw", ".orf", ".rw2", ".raf", ".pef", ".srw"})
+"""Endings of cameras' raw files, most of which pass for TIFF and would give their thumbnail."""
+
+_NAMES = RAW | {
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".ppm", ".pgm",
+    ".pbm", ".pnm", ".heic", ".heif", ".jxl", ".jp2", ".psd",
+}  # fmt: skip
+"""Endings of pictures' names, of those that cannot be read too: reading them says so."""
+
+
+def is_picture(name: str | os.PathLike[str], head: Callable[[], bytes]) -> bool:
+    """Whether a file counts as a picture when a folder or a tar is searched: by its name, or else by its content.
+
+    Args:
+        name: of the file; one that begins with a dot is taken at its word.
+        head: gives the file's first :data:`HEAD` bytes, and is called only where the name does not tell.
+    """
+    path = PurePath(name)
+    if path.suffix.lower() in _NAMES:
+        return True
+    try:
+        return not path.name.startswith(".") and _PICTURE.match(head()) is not None
+    except OSError:
+        return False
+
+
+def head_of(path: str | os.PathLike[str]) -> bytes:
+    """A file's first bytes.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with Path(path).open("rb") as file:
+        return file.read(HEAD)
+
+
+def is_heif(head: bytes) -> bool:
+    """Whether a file that begins so is HEIF or HEIC; AVIF, which is built alike, is neither."""
+    return _HEIF.match(head) is not None and b"avif" not in head and b"avis" not in head
