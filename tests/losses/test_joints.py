@@ -1,12 +1,15 @@
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
+import pytest
 import torch
 
 from fakes.lip import person
 from ssnan.labels import LIP, ClassSet, LabelSet, Region
 from ssnan.losses.joints import (
     Centers,
+    JointCenters,
     found,
     heatmap_distance,
     joint_distance,
@@ -99,6 +102,42 @@ def test_a_region_that_is_nearly_lost_is_pulled_back():
     assert not found(predicted, truth)[0, 0]
     [gradient] = torch.autograd.grad(joint_distance(predicted, truth).sum(), scores)
     assert gradient[0, 1, 2, 2] < 0 < gradient[0, 0, 2, 2]
+
+
+def nine_places():
+    """Of a 3 × 3 block in a picture of 24 × 24: its first row and column."""
+    return [(y, x) for y in (0, 10, 21) for x in (0, 10, 21)]
+
+
+@pytest.mark.parametrize("centers", get_args(JointCenters))
+@pytest.mark.parametrize("region", LIP.regions, ids=lambda region: region.name)
+def test_a_lost_region_is_pulled_back_wherever_it_is(region, centers):
+    """Background is surer everywhere. More of the lost region, where it should be, must lower the distance."""
+    for top, left in nine_places():
+        labels = torch.zeros(1, 24, 24, dtype=torch.long)
+        labels[0, top : top + 3, left : left + 3] = region.class_ids[0]
+        scores = torch.zeros(1, len(LIP), 24, 24)
+        scores[:, 0] = 9
+        scores.requires_grad_()
+        truth, known = label_centers(labels, LIP)
+        predicted = soft_centers(region_beliefs(scores, centers), known, LIP.regions)
+        [gradient] = torch.autograd.grad(joint_distance(predicted, truth).sum(), scores)
+        of_region = gradient[0, region.class_ids[0]]
+        assert of_region[labels[0] > 0].max() < 0, (top, left)
+        assert of_region.sum() < 0, (top, left)
+
+
+def test_a_joint_never_costs_more_than_a_missing_one():
+    truth = Centers(torch.tensor([[[1.0, 1.0]]]), torch.tensor([[0.2]]))
+    opposite = Centers(torch.zeros(1, 1, 2), torch.tensor([[0.2]]))
+    assert joint_distance(opposite, truth).item() == 0.25
+
+
+def test_eq_4_may_divide_by_a_fixed_number():
+    truth = Centers(torch.zeros(1, 9, 2), torch.tensor([[0.2, 0.2] + [0.0] * 7]))
+    predicted = Centers(torch.full((1, 9, 2), 0.3), torch.full((1, 9), 0.2))
+    np.testing.assert_allclose(joint_distance(predicted, truth).item(), 0.18 / 2, rtol=1e-6)
+    np.testing.assert_allclose(joint_distance(predicted, truth, count=9).item(), 2 * 0.18 / 18, rtol=1e-6)
 
 
 def test_what_centres_are_of():

@@ -74,7 +74,7 @@ def centers_of(mass: Float[Tensor, "b j h w"]) -> Centers:
     total = mass.sum(dim=(2, 3))
     rows = torch.linspace(0, 1, height, device=mass.device, dtype=mass.dtype)
     columns = torch.linspace(0, 1, width, device=mass.device, dtype=mass.dtype)
-    safe = total.clamp_min(torch.finfo(mass.dtype).eps)
+    safe = total.clamp_min(torch.finfo(mass.dtype).tiny)
     position = torch.stack(
         [(mass.sum(dim=3) * rows).sum(dim=2) / safe, (mass.sum(dim=2) * columns).sum(dim=2) / safe], dim=2
     )
@@ -101,20 +101,24 @@ def found(predicted: Centers, truth: Centers) -> Bool[Tensor, "b j"]:
     return predicted.mass >= torch.where(truth.present, FOUND_SHARE * truth.mass, PRESENT_MASS)
 
 
-def joint_distance(predicted: Centers, truth: Centers, missing_penalty: float = 0.5) -> Float[Tensor, " b"]:
+def joint_distance(
+    predicted: Centers, truth: Centers, missing_penalty: float = 0.5, count: int | None = None
+) -> Float[Tensor, " b"]:
     """L_joint of Eq. 4, one value an image: 1 / (2 N) Σ ‖J^p − J^gt‖².
 
-    N counts the regions that the ground truth has. One of which the prediction has no mass costs
-    ``missing_penalty`` in place of its squared distance; one that it has :func:`found` its distance; in
-    between the cost goes from the one to the other in a straight line, so that a region which is being
-    lost is pulled back. One that only the prediction has is left out; an image without any region costs 0.
+    N counts the regions that the ground truth has, or is ``count`` where that is given: Eq. 4 divides by nine
+    whatever the picture shows. A region of which the prediction has no mass has no distance and costs
+    ``missing_penalty``; one that it has :func:`found` costs its squared distance, at most the penalty; in between the
+    cost goes from the one to the other in a straight line. So a lost region never costs more by coming back. One
+    that only the prediction has is left out; an image without any region costs 0.
     """
-    squared = (predicted.position - truth.position).square().sum(dim=2)
+    squared = (predicted.position - truth.position).square().sum(dim=2).clamp(max=missing_penalty)
+    squared = squared.where(predicted.present, torch.zeros_like(squared))
     enough = torch.where(truth.present, FOUND_SHARE * truth.mass, PRESENT_MASS)
     there = (predicted.mass / enough).clamp(max=1)
     error = there * squared + (1 - there) * missing_penalty
     error = error.where(truth.present, torch.zeros_like(error))
-    return error.sum(dim=1) / (2 * truth.present.sum(dim=1).clamp_min(1))
+    return error.sum(dim=1) / (2 * (truth.present.sum(dim=1).clamp_min(1) if count is None else count))
 
 
 def heatmap_distance(
