@@ -117,6 +117,7 @@ def test_the_letter_of_the_paper(dataset, capsys):
         backbone = values["model"]["network"]["init_args"]["backbone"]["init_args"]
         assert (backbone["name"], backbone["resnet"], backbone["frozen_batch_norm"]) == ("resnet101", "pspnet", False)
         assert backbone["output_stride"] == 8
+        assert values["model"]["network"]["init_args"]["aggregated"] == "letter"
     assert (first["model"]["joint_form"], second["model"]["joint_form"]) == ("none", "product")
     assert second["model"]["start_from"] == f"{first['output']}/checkpoints/best.ckpt"
     assert (first["trainer"]["max_epochs"], second["trainer"]["max_epochs"]) == (40, 30)

@@ -40,8 +40,8 @@ def test_differences_by_hand():
     def share(total):
         return total[..., 0, 0] / total[..., 1, 0]
 
-    text = TOOL["difference"](counts(5, 7), counts(4, 4), share)
-    assert text == "+0.20 ± 0.10 (+0.20 … +0.20)"
+    text = TOOL["difference"](counts(5, 7), counts(4, 4), share, ["plain_0", "turned_0"])
+    assert text == "+0.20 ± 1.27 (+0.20 … +0.20)"
 
 
 def test_tables_of_finished_runs(tmp_path, capsys):

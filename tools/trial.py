@@ -5,7 +5,8 @@
 Each file of configs/trial is one more step from the same model, on the same crops for each seed. All are measured on
 the ccp-lip val pictures and on two harder versions of each: turned by 30 to 60 degrees, and mirrored and cut to a part
 of the person. Seeds come outermost, finished runs are kept, and no run begins after --minutes. Then the tables: every
-arm beside ``none``, seed by seed, mean difference ± standard error over seeds, and 95 % of a bootstrap over pictures.
+arm beside ``none``, seed by seed, mean difference ± half its 95 % interval over seeds, and 95 % of a bootstrap
+over photos.
 """
 
 from __future__ import annotations
@@ -106,11 +107,11 @@ def limb_iou(counts: Counts) -> NDArray[np.float64]:
     return 100 * np.nanmean(iou_of(counts)[..., LIMBS], axis=-1)
 
 
-def difference(arm: Counts, base: Counts, measure: Measure) -> str:
-    """Of counts (seeds, pictures, 3, C)."""
+def difference(arm: Counts, base: Counts, measure: Measure, names: list[str]) -> str:
+    """Of counts (seeds, pictures, 3, C) of named pictures."""
     by_seed = measure(arm.sum(axis=1)) - measure(base.sum(axis=1))
-    low, high = bootstrap.interval(base, arm, measure)
-    error = f" ± {by_seed.std(ddof=1) / len(by_seed) ** 0.5:.2f}" if len(by_seed) > 1 else ""
+    low, high = bootstrap.interval(base, arm, measure, names)
+    error = f" ± {bootstrap.half_width(by_seed.tolist()):.2f}" if len(by_seed) > 1 else ""
     return f"{by_seed.mean():+.2f}{error} ({low:+.2f} … {high:+.2f})"
 
 
@@ -154,7 +155,8 @@ def tables(output: Path, seeds: list[int]) -> None:
         for group, inside in groups.items():
             chosen = np.flatnonzero(inside)
             base = np.stack([one[chosen] for one in counts["none"]])
-            cells = [difference(np.stack([one[chosen] for one in counts[arm]]), base, measure) for arm in ARMS[1:]]
+            of_arms = (np.stack([one[chosen] for one in counts[arm]]) for arm in ARMS[1:])
+            cells = [difference(of_arm, base, measure, [names[i] for i in chosen]) for of_arm in of_arms]
             print(f"| {group} ({len(chosen)}) |", " | ".join(cells), "|")
 
 

@@ -1,7 +1,12 @@
 import numpy as np
 import pytest
 
-from ssnan.evaluation.bootstrap import interval
+from ssnan.evaluation import bootstrap
+from ssnan.evaluation.bootstrap import half_width
+
+
+def interval(base, other, measure):
+    return bootstrap.interval(base, other, measure, [str(i) for i in range(base.shape[1])])
 
 
 def counts(hits):
@@ -32,3 +37,18 @@ def test_both_are_drawn_together():
     """A difference between pictures that both systems share is no difference between the systems."""
     hits = np.random.default_rng(0).integers(1, 9, size=(1, 50))
     assert interval(counts(hits), counts(hits + 1), share) == pytest.approx((0.1, 0.1))
+
+
+def test_versions_of_a_photo_are_drawn_together():
+    """Three versions of each photo that gain alike are no more ground than one: the interval is as wide."""
+    base, other = [4] * 100, [4, 8] * 50
+    names = [f"{version}_{i}" for version in ("plain", "turned", "part") for i in range(100)]
+    once = interval(counts([base]), counts([other]), share)
+    thrice = bootstrap.interval(counts([base * 3]), counts([other * 3]), share, names)
+    assert thrice == pytest.approx(once, abs=0.006)
+
+
+def test_student_s_t_by_hand():
+    """Of 1 and 3, the mean is 2 with a standard error of 1; of 1 to 5, 3 with one of 0.7071."""
+    assert half_width([1, 3]) == pytest.approx(12.706)
+    assert half_width([1, 2, 3, 4, 5]) == pytest.approx(2.776 * 0.70711, rel=1e-4)

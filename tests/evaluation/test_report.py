@@ -123,9 +123,9 @@ def test_paired_differences_by_hand(tmp_path):
         )
     ]
     assert row[:2] == ["other", "3"]
-    assert row[head.index("Mean IoU")] == f"{np.mean(gains):+.2f} ± {np.std(gains, ddof=1) / np.sqrt(3):.2f}"
+    assert row[head.index("Mean IoU")] == f"{np.mean(gains):+.2f} ± {4.303 * np.std(gains, ddof=1) / np.sqrt(3):.2f}"
     assert row[head.index("over pictures")] == "–"  # nobody wrote pictures.json
-    assert row[head.index("Limb pairs exchanged")] == "+2.00 ± 0.58"
+    assert row[head.index("Limb pairs exchanged")] == "+2.00 ± 2.48"
 
 
 def test_the_bootstrap_over_pictures(tmp_path):

@@ -92,6 +92,12 @@ def test_fused_probabilities_are_the_weighted_sum_of_the_scales():
     torch.testing.assert_close(output.scores.softmax(1), expected)
 
 
+def test_the_letter_puts_a_softmax_on_the_fused_probabilities():
+    output = small(aggregated="letter").eval()(torch.randn(1, 3, 64, 48))
+    expected = sum(output.scale_weights[:, s, None] * output.scale_scores[s].softmax(1) for s in range(3))
+    torch.testing.assert_close(output.scores, expected)
+
+
 def test_fused_features_are_classified_once():
     network = MODES["features"]().eval()
     images = torch.randn(1, 3, 64, 64)

@@ -140,8 +140,9 @@ def per_class(systems: Sequence[System]) -> list[Row]:
 
 
 def paired(systems: Sequence[System]) -> list[Row]:
-    """Each system beside the first, seed by seed, under a head: the mean difference, its standard error over the seeds,
-    and the interval of 95 % that a bootstrap over the pictures gives. Empty where no seed is shared."""
+    """Each system beside the first, seed by seed, under a head: the mean difference, half its 95 % interval over
+    the seeds (Student's t), and the 95 % interval that a bootstrap over the photos gives.
+    Empty where no seed is shared."""
     base = systems[0]
     rows = [["System", f"beside {base.name}: seeds", "Mean IoU", "over pictures", "Limb IoU", "Limb pairs exchanged"]]
     for system in systems[1:]:
@@ -173,7 +174,7 @@ def _difference(
     found = [factor * (after - before) for before, after in both if before is not None and after is not None]
     if not found:
         return "–"
-    return f"{mean(found):+.2f}" + (f" ± {stdev(found) / len(found) ** 0.5:.2f}" if len(found) > 1 else "")
+    return f"{mean(found):+.2f}" + (f" ± {bootstrap.half_width(found):.2f}" if len(found) > 1 else "")
 
 
 def _interval(base: System, other: System, pairs: Sequence[tuple[int, int]]) -> str:
@@ -182,7 +183,8 @@ def _interval(base: System, other: System, pairs: Sequence[tuple[int, int]]) -> 
         return "–"
     names = sorted(set.intersection(*(set(one) for pair in counts for one in pair)))  # type: ignore[arg-type]
     both = np.array([[[one[name] for name in names] for one in pair] for pair in counts])  # type: ignore[index]
-    low, high = bootstrap.interval(both[:, 0], both[:, 1], lambda some: 100 * np.nanmean(iou_of(some), axis=-1))
+    measure = lambda some: 100 * np.nanmean(iou_of(some), axis=-1)  # noqa: E731
+    low, high = bootstrap.interval(both[:, 0], both[:, 1], measure, names)
     return f"{low:+.2f} … {high:+.2f}"
 
 
@@ -237,7 +239,7 @@ def write(systems: Sequence[System], output: Path) -> Path:
     ]
     if differences:
         parts += [
-            "Seed by seed: mean difference ± its standard error over the seeds; 95 % of a bootstrap over the pictures:",
+            "Seed by seed: mean difference ± half its 95 % interval over seeds (t); 95 % of a bootstrap over photos:",
             markdown(differences),
         ]
     for title, rows in published(label_set).items():

@@ -29,7 +29,8 @@ class SSNAN(ParsingNetwork):
         aggregated: what is read and fused. The paper says "probability maps" and then puts a
             softmax on their sum; ``scores`` is our reading, one softmax after the fusion.
             ``probabilities`` fuses behind each scale's softmax and returns logarithms, so that a
-            softmax gives the fused probabilities back. ``features`` fuses the backbone's output
+            softmax gives the fused probabilities back; ``letter`` returns the fused probabilities as
+            scores, the paper's softmax(Σ w·p) as it is printed. ``features`` fuses the backbone's output
             and classifies once, as a public Keras version does.
 
     Raises:
@@ -42,7 +43,7 @@ class SSNAN(ParsingNetwork):
         backbone: Backbone | SkipBackbone,
         scales: Sequence[float] = (0.5, 0.75, 1.0),
         aggregation: Aggregation | None = None,
-        aggregated: Literal["scores", "probabilities", "features"] = "scores",
+        aggregated: Literal["scores", "probabilities", "letter", "features"] = "scores",
     ) -> None:
         super().__init__()
         self.num_classes = num_classes
@@ -67,8 +68,10 @@ class SSNAN(ParsingNetwork):
             maps = at_finest([self.classifier(one) for one in features])
             return ParsingOutput(self.classifier(fused), tuple(maps), weights)
         maps = at_finest([self.classifier(one) for one in features])
-        if self.aggregated == "probabilities":
+        if self.aggregated in ("probabilities", "letter"):
             fused, weights = self.aggregation([scores.softmax(dim=1) for scores in maps])
+            if self.aggregated == "letter":
+                return ParsingOutput(fused, tuple(maps), weights)
             return ParsingOutput(fused.clamp_min(torch.finfo(fused.dtype).tiny).log(), tuple(maps), weights)
         fused, weights = self.aggregation(maps)
         return ParsingOutput(fused, tuple(maps), weights)
