@@ -2,6 +2,7 @@
 
     average_weights.py FIRST.ckpt SECOND.ckpt --share 0.6 -o AVERAGE.ckpt
 
+With ``--from-zero context.out``, tensors of that name which FIRST lacks count as zero there; others are SECOND's.
 ``--share`` is the second's (Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022). The result is
 a checkpoint for ``ssnan evaluate`` and ``ssnan export``; FIRST may be anything that ``model.start_from`` takes.
 """
@@ -24,12 +25,15 @@ def main() -> None:
     parser.add_argument("first")
     parser.add_argument("second", type=Path)
     parser.add_argument("--share", type=float, required=True)
+    parser.add_argument("--from-zero", default=None, metavar="PREFIX")
     parser.add_argument("-o", "--output", type=Path, required=True)
     options = parser.parse_args()
     first, checkpoint = read_network(options.first), torch.load(options.second, map_location="cpu", weights_only=True)
     state = {}
     for key, value in checkpoint["state_dict"].items():
         name = key.removeprefix("network.")
+        if options.from_zero and name not in first and name.startswith(options.from_zero):
+            first[name] = torch.zeros_like(value)
         mixed = name in first and value.is_floating_point()
         state[key] = first[name].to(value).lerp(value, options.share) if mixed else value
     options.output.parent.mkdir(parents=True, exist_ok=True)

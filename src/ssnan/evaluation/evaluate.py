@@ -96,7 +96,8 @@ def record(card: ModelCard, dataset: str, measured: dict[str, Any]) -> None:
     """Write the numbers measured on ``dataset`` into the card's file, rounded to four places."""
     summary = {key: round(measured["present"][key], 4) for key in ("overall_accuracy", "mean_accuracy", "mean_iou")}
     summary["iou"] = {name: None if v is None else round(v, 4) for name, v in measured["present"]["iou"].items()}
-    summary["iou_person"] = round(measured["person"]["iou"]["person"], 4)
+    if measured["person"]["iou"]["person"] is not None:  # somebody is in the pictures
+        summary["iou_person"] = round(measured["person"]["iou"]["person"], 4)
     if measured["structure"]["limb_pairs"]:
         summary |= {name: measured["structure"][name] for name in ("limb_pairs", "limb_pairs_exchanged")}
     for name in ("sides_right", "joints_on_person", "empty_with_people"):
