@@ -81,6 +81,11 @@ def grown(
     full = guided(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255, full)
     mask = np.array(values, dtype=np.uint8)[full.argmax(axis=0)]
     unsure = full.max(axis=0) / full.sum(axis=0).clip(1e-6) < SURE
+    # Somebody whom nobody marked is not background, unless a background mark says so.
+    somebody = (own[0] < 0.5) & (groups[0] < 0.5)
+    if len(seeds := np.argwhere(marks == 0)):
+        somebody &= MCP_Geometric(cost).find_costs(seeds)[0] > 1.5 * REACH
+    unsure |= (mask == 0) & (cv2.resize(somebody.astype(np.uint8), rgb.shape[1::-1]) > 0)
     mask[unsure] = LIP.ignore_index
     touched = drawn(strokes, rgb.shape[:2])
     return np.where(touched == 254, mask, touched).astype(np.uint8)

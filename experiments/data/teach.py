@@ -111,6 +111,7 @@ def taught(
     best = group.argmax(axis=0)
     of_group = np.where(group.max(axis=0) >= SURE_OF_GROUP * group.sum(axis=0), GROUP_VALUES[best], 255)
     unsure = share < SURE
+    unsure |= (mask == 0) & ((full[0] < 0.5 * total) | (group[0] < 0.5 * group.sum(axis=0)))
     # A set that does not hold what the models together think likeliest says nothing.
     member = np.zeros((256, 256), dtype=bool)
     for value, names in SETS.items():
@@ -119,6 +120,8 @@ def taught(
         for name in BONES:
             beyond = (far["torso"] < far[name]) & (far[name] > 0.07)
             mask[(mask == ID[name]) & (cv2.resize(beyond.astype(np.uint8), size) > 0)] = 255
+        on_bone = cv2.resize(np.min([far[name] for name in BONES], axis=0), size) < 0.02
+        mask[(mask == 0) & on_bone] = 255  # both models miss the limb
         inside = cv2.resize(far["torso"], size) < 0.04
         of_group[(of_group == 105) & inside] = 255
     mask[unsure] = np.where(member[of_group, mask] | (of_group == 0) & (mask == 0), of_group, 255)[unsure]
