@@ -131,7 +131,9 @@ def read_labels(mask: Path | bytes) -> NDArray[np.uint8]:
                     "expected a mask of one channel (palette or grey) whose values are label ids, got mode "
                     f"{opened.mode}"
                 )
-            scale = max((factor for bits, factor in STRETCHED.items() if bits in str(opened.tile)), default=1)
+            scale = max(
+                (factor for bits, factor in STRETCHED.items() if bits in str(getattr(opened, "tile", ""))), default=1
+            )
             values = np.array(opened)
             if values.max() > 255 or values.min() < 0:
                 raise ImageError(f"expected label ids of 0 to 255, got {values.min()} to {values.max()}")
