@@ -74,9 +74,9 @@ def open_custom(root: Path, split: str) -> ParsingFolder:
         pairs, missing = without_masks(names, images, listed_in)
         return ParsingFolder(label_set, pairs, missing, all_background, people)
     pairs, missing = paired(zip(names, names, strict=True), images, masks, listed_in)
-    folder = ParsingFolder(label_set, pairs, missing, partial(read_ids_or_colors, label_set=label_set), people)
-    _refuse_if_all_ignored(folder, masks)
-    return folder
+    split_folder = ParsingFolder(label_set, pairs, missing, partial(read_ids_or_colors, label_set=label_set), people)
+    _refuse_if_all_ignored(split_folder, masks)
+    return split_folder
 
 
 def _listed(listed_in: Path, images: Path) -> list[str]:
