@@ -4,7 +4,7 @@ from ssnan.commands.models import systems
 
 def test_every_system_is_listed_with_its_source():
     found = {system.class_path.rsplit(".", 1)[-1]: system.source for system in systems()}
-    assert found.keys() == {"SSNAN", "SegNet", "FCN8s", "DeepLabV2", "Attention", "HAZN", "LGLSTM"}
+    assert found.keys() == {"SSNAN", "SSNANWithContext", "SegNet", "FCN8s", "DeepLabV2", "Attention", "HAZN", "LGLSTM"}
     assert found["SegNet"].startswith("SegNet: Badrinarayanan")
     assert all(len(source) > 40 for source in found.values())
 

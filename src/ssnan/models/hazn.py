@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn.functional import affine_grid, binary_cross_entropy_with_logits, grid_sample, interpolate, smooth_l1_loss
 
@@ -121,7 +121,7 @@ class HAZN(ParsingNetwork):
         return ParsingOutput(third, (whole.scores, second), extra=extra)
 
     def auxiliary_losses(
-        self, output: ParsingOutput, batch: Mapping[str, Int[Tensor, "b H W"]], label_set: LabelSet
+        self, output: ParsingOutput, batch: Mapping[str, Tensor], label_set: LabelSet
     ) -> dict[str, Float[Tensor, ""]]:
         """Boxes and confidence of both zoom stages against those the labels imply: the box of all
         parts for people, the boxes of the joint regions for parts."""

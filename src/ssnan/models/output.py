@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from ssnan.labels import LabelSet
@@ -40,13 +40,13 @@ class ParsingNetwork(nn.Module, ABC):
     def forward(self, images: Float[Tensor, "b 3 H W"]) -> ParsingOutput: ...
 
     def auxiliary_losses(
-        self, output: ParsingOutput, batch: Mapping[str, Int[Tensor, "b H W"]], label_set: LabelSet
+        self, output: ParsingOutput, batch: Mapping[str, Tensor], label_set: LabelSet
     ) -> dict[str, Float[Tensor, ""]]:
         """Losses of the network's own, added to the parsing loss with weight 1; most have none.
 
         Args:
             output: of :meth:`forward`, in training.
-            batch: ``labels``, and ``limbs`` where the data have keypoints.
+            batch: ``labels`` (B, H, W), and ``limbs`` likewise where the data have keypoints.
             label_set: of both.
         """
         return {}

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, interpolate
 
@@ -103,7 +103,7 @@ class SSNANWithContext(ParsingNetwork):
         return ParsingOutput(fused, tuple(maps), weights, limbs)
 
     def auxiliary_losses(
-        self, output: ParsingOutput, batch: Mapping[str, Int[Tensor, "b H W"]], label_set: LabelSet
+        self, output: ParsingOutput, batch: Mapping[str, Tensor], label_set: LabelSet
     ) -> dict[str, Float[Tensor, ""]]:
         """Where the data have keypoints: ``limb_weight`` times the limb head's cross-entropy, averaged over scales."""
         if not self.limb_weight or "limbs" not in batch:
