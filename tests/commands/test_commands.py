@@ -106,7 +106,6 @@ def test_verbose_says_which_engine(tmp_path):
     command = [sys.executable, "-m", "ssnan", "parse", str(EXAMPLES / "camera.png"), "-o", str(tmp_path), "-v"]
     said = subprocess.run(command, check=True, capture_output=True, text=True).stderr
     assert "ssnan: engine openvino on small.xml" in said  # the development environment has it
-    assert "starts sooner" in said
 
 
 def test_a_mistyped_command_and_a_bare_photo_are_met_with_what_was_meant(tmp_path, capsys):

@@ -10,16 +10,15 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32, UInt8
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from ssnan.data.folder import DatasetError
 from ssnan.labels import LabelSet
 
-People = Float32[np.ndarray, "n 17 3"]
-"""Keypoints of a picture's people, the main one first: x and y in shares of the picture, which may lie outside 0..1,
-and COCO's visibility: 2 seen, 1 hidden, 0 absent."""
+People = NDArray[np.float32]
+"""Keypoints of a picture's people, (n, 17, 3), the main one first: x and y in shares of the picture, which may lie
+outside 0..1, and COCO's visibility: 2 seen, 1 hidden, 0 absent."""
 
 JOINTS = (
     "nose", "left-eye", "right-eye", "left-ear", "right-ear", "left-shoulder", "right-shoulder", "left-elbow",
@@ -66,7 +65,7 @@ def read_keypoints(path: Path) -> dict[str, NDArray[np.float32]]:
     return result
 
 
-def limb_map(people: People, labels: UInt8[np.ndarray, "h w"], label_set: LabelSet) -> UInt8[np.ndarray, "h w"]:
+def limb_map(people: People, labels: NDArray[np.uint8], label_set: LabelSet) -> NDArray[np.uint8]:
     """Which limb each pixel shows, clothed or bare, (H, W): the class of the limb's skin, 0 for background, the ignored
     value where nobody knows.
 
@@ -75,7 +74,7 @@ def limb_map(people: People, labels: UInt8[np.ndarray, "h w"], label_set: LabelS
 
     Args:
         people: keypoints of the picture.
-        labels: mask values of ``label_set``.
+        labels: mask values of ``label_set``, (H, W).
     """
     height, width = labels.shape
     classes = {name: label_set.classes.index(name) for name in (*BONES, *SHOES) if name in label_set.classes}
