@@ -1,6 +1,6 @@
 PYTHON ?= python3
 
-.PHONY: demo catalogue test site floor audit clean python
+.PHONY: demo catalogue test browser site floor audit clean python
 
 # Install what parsing needs, parse the example photos, say where to look.
 demo: python
@@ -17,20 +17,23 @@ catalogue: python
 	.venv/bin/ssnan parse build/thousand.tar --workers 2 --into webdataset --output catalogue
 	@echo "Open catalogue/results/ with whatever reads Parquet; the maps are in catalogue/maps/."
 
-# Install everything, a browser too where that is possible, then lint, types, the contract between the floors, the site,
-# tests.
+# Install everything, then lint, spelling, types, the contract between the floors, the site, tests.
 test: python
 	$(PYTHON) -m venv .venv-test
 	.venv-test/bin/pip install --quiet --constraint constraints.txt --editable '.[dev]'
-	@command -v chromium >/dev/null || (apt-get update -qq && apt-get install -qq -y chromium) >/dev/null 2>&1 \
-	  || echo "No Chromium: the tests of the page are skipped."
 	.venv-test/bin/ruff check src tests benchmarks tools examples integrations experiments
 	.venv-test/bin/ruff format --check src tests benchmarks tools examples integrations experiments
+	.venv-test/bin/codespell
 	.venv-test/bin/mypy
 	.venv-test/bin/lint-imports
 	.venv-test/bin/hadolint deploy/Dockerfile
 	NO_MKDOCS_2_WARNING=1 .venv-test/bin/mkdocs build --quiet --strict --site-dir build/site
 	.venv-test/bin/pytest
+
+# A browser for the tests of the page, which are skipped without one. Needs Debian or Ubuntu, and root.
+browser:
+	@command -v chromium || command -v chromium-browser || command -v google-chrome \
+	  || (apt-get update -qq && apt-get install -qq -y chromium)
 
 # The documentation as a site, to look at while it is written: http://127.0.0.1:8000.
 site: python
@@ -38,14 +41,13 @@ site: python
 	.venv-site/bin/pip install --quiet --constraint constraints.txt --editable '.[docs]'
 	.venv-site/bin/mkdocs serve
 
-# The oldest versions that pyproject.toml allows for parsing, with the tests that need no more.
+# The oldest versions that pyproject.toml allows for parsing, with the tests that need no torch.
 FLOOR = numpy==1.26.* pillow==10.3.* onnxruntime==1.19.* pyyaml==6.0.1 rich==13.7.* scipy==1.11.4 shtab==1.7.* \
   openvino==2024.4.* av==14.0.*
 floor: python
 	$(PYTHON) -m venv .venv-floor
-	.venv-floor/bin/pip install --quiet --editable '.[openvino,video]' $(FLOOR) pytest pytest-xdist hypothesis jsonschema
-	.venv-floor/bin/pytest -o addopts="-q -n auto --import-mode=importlib" tests/parsing tests/commands tests/test_labels.py \
-	  tests/test_errors.py tests/test_offline.py --ignore tests/parsing/test_upsampling.py
+	.venv-floor/bin/pip install --quiet --editable '.[openvino,video,test]' $(FLOOR)
+	.venv-floor/bin/pytest @tests/core.txt
 
 # Known vulnerabilities of the versions in constraints.txt; asks the index for them.
 audit: python

@@ -183,6 +183,7 @@ def test_names_cannot_speak_to_the_terminal(run, tmp_path):
     assert err.count("bad\\n") == 2  # where it failed, and in the list at the end
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes on this system")
 @pytest.mark.parametrize("name", ["loop.jpg", "x" * 300 + ".jpg", "d/" * 2500 + "x.jpg", "pipe.jpg", "none.jpg"])
 def test_what_cannot_be_read_is_one_line_and_the_rest_goes_on(run, tmp_path, name):
     (tmp_path / "loop.jpg").symlink_to("loop.jpg")
@@ -228,8 +229,13 @@ def many_photos(folder, count=40):
     return folder
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_stops_between_pictures_and_leaves_nothing_unfinished(tmp_path, number):
+POSIX = pytest.mark.skipif(os.name != "posix", reason="signals and shells of POSIX")
+
+
+@POSIX
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_signal_stops_between_pictures_and_leaves_nothing_unfinished(tmp_path, name):
+    number = getattr(signal, name)
     folder, out = many_photos(tmp_path / "in"), tmp_path / "out"
     command = [sys.executable, "-m", "ssnan", "parse", str(folder), "-o", str(out), "--save", "overlay"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
@@ -248,6 +254,7 @@ def test_a_signal_stops_between_pictures_and_leaves_nothing_unfinished(tmp_path,
     assert 0 < len(done) < 40
 
 
+@POSIX
 def test_a_reader_that_went_away_and_a_full_output_are_no_traceback(tmp_path):
     command = f"{sys.executable} -m ssnan parse {write_photo(tmp_path / 'p.jpg')} -o {tmp_path / 'out'}"
     gone = subprocess.run(["bash", "-c", f"{command} | true; exit ${{PIPESTATUS[0]}}"], capture_output=True, text=True)

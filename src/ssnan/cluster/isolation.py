@@ -140,10 +140,10 @@ class Isolation:
     def _begin(self) -> None:
         # Started from nothing: a forked engine has lost its threads.
         context = multiprocessing.get_context("spawn")
-        self._connection, childs = context.Pipe()
-        self._process = context.Process(target=_child, args=(childs, self.recipe), daemon=True)
+        self._connection, child_end = context.Pipe()
+        self._process = context.Process(target=_child, args=(child_end, self.recipe), daemon=True)
         self._process.start()
-        childs.close()
+        child_end.close()
         try:
             problem = self._connection.recv()
         except EOFError:

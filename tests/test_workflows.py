@@ -1,0 +1,36 @@
+"""What the workflows on GitHub and the package say about themselves agrees."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parent.parent
+WORKFLOWS = ROOT / ".github" / "workflows"
+
+
+def project():
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def test_every_python_of_the_package_is_tested():
+    jobs = yaml.safe_load((WORKFLOWS / "tests.yml").read_text())["jobs"]
+    prefix = "Programming Language :: Python :: 3."
+    named = [line.rpartition(" ")[2] for line in project()["classifiers"] if line.startswith(prefix)]
+    assert jobs["core"]["strategy"]["matrix"]["python"] == named
+    assert [cell["python"] for cell in jobs["everything"]["strategy"]["matrix"]["include"]] == named
+    assert project()["requires-python"] == f">={named[0]}"
+
+
+def test_the_core_tests_exist():
+    lines = (ROOT / "tests" / "core.txt").read_text().splitlines()
+    paths = [line.removeprefix("--ignore=") for line in lines if re.match(r"(--ignore=)?tests/", line)]
+    assert len(paths) > 3
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+def test_the_release_is_named_once():
+    """As release.yml checks it on a tag."""
+    assert f"\nversion: {project()['version']}\n" in (ROOT / "CITATION.cff").read_text()
+    assert "\n## [Unreleased]\n" in (ROOT / "CHANGELOG.md").read_text()
