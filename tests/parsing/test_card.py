@@ -52,6 +52,8 @@ def seven(values):
         (lambda v: v["preprocessing"].update(std=[0.2, 0.0, 0.2]), "std: expected positive"),
         (lambda v: v["preprocessing"].update(mean=[0.5, float("nan"), 0.5]), "mean: expected three numbers"),
         (lambda v: v["preprocessing"].update(mean="abc"), "not a model card"),
+        (lambda v: v.update(min_person_confidence=1.5), "min_person_confidence: expected a number from 0 to 1"),
+        (lambda v: v.update(min_person_confidence="0.5"), "min_person_confidence: expected a number from 0 to 1"),
         (lambda v: v["label_set"].update(palette=v["label_set"]["palette"][:3]), "one colour for each"),
         (lambda v: v["label_set"]["palette"].__setitem__(3, [0, 0, 999]), "three levels"),
         (lambda v: v["label_set"]["classes"].__setitem__(3, "../../evil"), "without / "),

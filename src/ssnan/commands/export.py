@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ssnan.commands.options import FAILED, MISUSED, complain, positive
+from ssnan.commands.options import FAILED, MISUSED, complain, positive, share
 
 HELP = "turn a checkpoint into an ONNX file with its card"
 
@@ -18,6 +18,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--weights", type=Path, metavar="FILE.safetensors", help="write the weights there too, to start a training from"
     )
     parser.add_argument("--longest-side", type=positive, metavar="PIXELS", help="of the network's input")
+    parser.add_argument("--min-person-confidence", type=share, default=0.0, metavar="P",
+                        help="the model finds nobody where its mean probability of a person, over what it calls "
+                        "person, is lower (0)")  # fmt: skip
     parser.add_argument(
         "--precision",
         default="fp32",
@@ -45,7 +48,9 @@ def run(options: argparse.Namespace) -> int:
     from ssnan.parsing.card import ModelError
 
     try:
-        card = export_checkpoint(options.model, options.output, options.about, options.longest_side)
+        card = export_checkpoint(
+            options.model, options.output, options.about, options.longest_side, options.min_person_confidence
+        )
         if options.weights is not None:
             save_weights(options.model, options.weights)
     except ModelError as error:

@@ -106,7 +106,9 @@ def growth(parser: Parser, photo: Path, runs: int) -> dict[str, dict[str, float]
             stacked = np.repeat(pixels, batch, axis=0)
             grown["batch"][str(batch)] = _median(lambda p=stacked: parser.engine(p), runs) / batch  # type: ignore[misc]
         for scales in ((1.0,), (0.75, 1.0), (0.75, 1.0, 1.25)):
-            several = Parser(parser.engine, parser.label_set, parser.preprocessing, Views(scales))
+            several = Parser(
+                parser.engine, parser.label_set, parser.preprocessing, Views(scales), parser.min_person_confidence
+            )
             grown["scales"][", ".join(f"{s:g}" for s in scales)] = _median(lambda p=several: p(photo), runs)  # type: ignore[misc]
         for count in (1, 4, 16):
             inputs = {folder / f"{i}.jpg": Path(str(i)) for i in range(count)}

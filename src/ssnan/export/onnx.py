@@ -44,7 +44,11 @@ Maker = Callable[[Path, Path, Preprocessing, Photos, Sequence[str]], None]
 
 
 def export_checkpoint(
-    checkpoint: Path, output: Path, about: Path | None = None, longest_side: int | None = None
+    checkpoint: Path,
+    output: Path,
+    about: Path | None = None,
+    longest_side: int | None = None,
+    min_person_confidence: float = 0.0,
 ) -> ModelCard:
     """Write ``output`` (.onnx) and its card beside it.
 
@@ -53,6 +57,7 @@ def export_checkpoint(
         output: ONNX file to write.
         about: JSON object that becomes the card's ``about``.
         longest_side: of the network's input, in place of the one it was validated with.
+        min_person_confidence: of the card.
 
     Raises:
         ModelError: no checkpoint.
@@ -64,7 +69,8 @@ def export_checkpoint(
     export_network(task.network, output)
     notes = {} if about is None else json.loads(about.read_text())
     notes |= {"flops_321": flops(task.network, 321), "precision": "fp32"}
-    card = ModelCard(output.stem, task.label_set, task.preprocessing, {"onnxruntime": output}, notes)
+    files = {"onnxruntime": output}
+    card = ModelCard(output.stem, task.label_set, task.preprocessing, files, min_person_confidence, notes)
     card.write(output.with_suffix(".json"))
     return card
 

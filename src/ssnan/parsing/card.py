@@ -31,6 +31,8 @@ class ModelCard:
         preprocessing: what it reads.
         files: the weights, by engine; ``onnxruntime``'s ONNX file is what every engine without a file
             of its own runs.
+        min_person_confidence: 0..1; where the mean probability of a person, over the pixels called person, is lower,
+            the photo shows nobody. 0 keeps every result.
         about: everything a person wants to know: training data, licence, recipe, measured numbers.
         sha256: of the weights' files, by name; :meth:`write` computes it.
     """
@@ -39,6 +41,7 @@ class ModelCard:
     label_set: LabelSet
     preprocessing: Preprocessing
     files: dict[str, Path]
+    min_person_confidence: float = 0.0
     about: dict[str, Any] = field(default_factory=dict)
     sha256: dict[str, str] = field(default_factory=dict)
 
@@ -63,6 +66,7 @@ class ModelCard:
                     multiple=values["preprocessing"]["multiple"],
                 ),
                 files={engine: _beside(path, name) for engine, name in values["weights"].items()},
+                min_person_confidence=_share(values.get("min_person_confidence", 0)),
                 about=dict(values["about"]),
                 sha256=dict(values.get("sha256", {})),
             )
@@ -106,10 +110,17 @@ class ModelCard:
             "sha256": {file.name: _sha256(file) for file in self.all_files()},
             "label_set": self.label_set.as_dict(),
             "preprocessing": asdict(self.preprocessing),
+            "min_person_confidence": self.min_person_confidence,
             "about": self.about,
         }
         with appearing_together() as written_at:
             written_at(path).write_text(json.dumps(values, indent=2) + "\n")
+
+
+def _share(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise ValueError(f"min_person_confidence: expected a number from 0 to 1, got {value!r}")
+    return float(value)
 
 
 def _beside(card: Path, name: Any) -> Path:

@@ -21,6 +21,7 @@ from ssnan.parsing.pipeline import ahead
 from ssnan.parsing.preprocessing import Preprocessing
 from ssnan.parsing.remapping import Remapping, remapping
 from ssnan.parsing.result import ParsingResult
+from ssnan.parsing.unsure import without_unsure_people
 from ssnan.parsing.upsampling import labels_at
 from ssnan.parsing.views import Views
 
@@ -51,6 +52,8 @@ class Parser:
         label_set: what its classes mean.
         preprocessing: what it reads.
         views: versions of each picture to average over.
+        min_person_confidence: where the mean probability of a person, over what is called person, is lower, the
+            result is empty; see :class:`ssnan.parsing.card.ModelCard`.
 
     Attributes:
         max_pixels: larger pictures are refused before they are decoded; set it lower where memory is short.
@@ -58,12 +61,18 @@ class Parser:
     """
 
     def __init__(
-        self, engine: Engine, label_set: LabelSet, preprocessing: Preprocessing, views: Views = ONE_VIEW
+        self,
+        engine: Engine,
+        label_set: LabelSet,
+        preprocessing: Preprocessing,
+        views: Views = ONE_VIEW,
+        min_person_confidence: float = 0.0,
     ) -> None:
         self.engine = engine
         self.label_set = label_set
         self.preprocessing = preprocessing
         self.views = views
+        self.min_person_confidence = min_person_confidence
         self.max_pixels = MAX_PIXELS
         self.remapping: Remapping | None = None
 
@@ -85,7 +94,7 @@ class Parser:
                 f"{quoted(card.weights(engine))}: gives scores for {classes} classes, its card names "
                 f"{len(card.label_set)}"
             )
-        return cls(run, card.label_set, card.preprocessing, views)
+        return cls(run, card.label_set, card.preprocessing, views, card.min_person_confidence)
 
     def say_in(self, labels: str | os.PathLike[str] | None, colors: Literal["labels", "clear"] = "labels") -> None:
         """From now on give results in another label set, or other colours.
@@ -140,6 +149,8 @@ class Parser:
             raise ModelError(f"the network gives {len(scores)} scores a pixel, there are {len(self.label_set)} classes")
         if not np.isfinite(scores).all():
             raise ModelError("the network gives scores that are no numbers; its weights are damaged")
+        if self.min_person_confidence:
+            scores = without_unsure_people(scores, self.label_set, self.min_person_confidence)
         return Scored(scores, decoded.height, decoded.width)
 
     def finish(self, scored: Scored, source: ImageLike | None = None) -> ParsingResult:

@@ -1,0 +1,28 @@
+"""Photos without people: a network is rarely sure of what it sees there."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssnan.labels import LabelSet
+
+
+def without_unsure_people(scores: NDArray[np.float32], label_set: LabelSet, least: float) -> NDArray[np.float32]:
+    """Scores (C, h, w) in which the background wins everywhere, if the mean probability of a person over the
+    positions that a part wins is below ``least`` (0..1); ``scores`` themselves otherwise.
+
+    The background's score becomes the highest one, so that its probability stays honest: at most one half where a
+    part had won.
+    """
+    person = label_set.person[: len(label_set)]
+    called = person[scores.argmax(axis=0)]
+    if not called.any():
+        return scores
+    shares = np.exp(scores[:, called] - scores[:, called].max(axis=0))
+    confidence = (shares[person].sum(axis=0) / shares.sum(axis=0)).mean()
+    if confidence >= least:
+        return scores
+    emptied = scores.copy()
+    emptied[0] = scores.max(axis=0)
+    return emptied
