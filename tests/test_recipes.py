@@ -2,7 +2,6 @@ from pathlib import Path
 
 import pytest
 
-from ssnan.commands import main
 from ssnan.recipes import CONFIGS, RecipeError, expand, shipped
 
 
@@ -52,12 +51,10 @@ def test_a_recipe_that_is_not_there():
         expand(["-c", "lip/ss_nam"])
 
 
-def test_a_base_that_is_not_there(tmp_path, capsys):
+def test_a_base_that_is_not_there(tmp_path):
     (tmp_path / "own.yaml").write_text("base: other\n")
-    assert main(["train", "-c", str(tmp_path / "own.yaml")]) == 1
-    error = capsys.readouterr().err
-    assert error.count("\n") == 1
-    assert "own.yaml builds on it" in error
+    with pytest.raises(RecipeError, match=r"recipe 'other': .*own\.yaml builds on it, but there is no such file"):
+        expand(["-c", str(tmp_path / "own.yaml")])
 
 
 def test_a_recipe_cannot_build_on_itself(tmp_path):
