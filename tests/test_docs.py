@@ -209,6 +209,10 @@ def test_the_first_things_that_are_shown_work(document, studio, served):
             run(language, block, served)
 
 
+def test_the_site_copies_no_data():
+    assert list((ROOT / "docs").rglob("*.json")) == []
+
+
 @pytest.mark.parametrize("document", [str(path.relative_to(ROOT)) for path in DOCUMENTS])
 def test_links_and_recipes_exist(document):
     text = (ROOT / document).read_text()

@@ -67,7 +67,7 @@ def test_a_run_that_is_not_there(monkeypatch, capsys):
 
 
 def test_a_second_step_waits_for_its_first(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("RUNS", tmp_path)
+    monkeypatch.setattr(full_size, "RUNS", tmp_path)
     full_size.train(1, [], ["ss_nan_sides", "attention_ssl"])
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "attention_ssl, seed 0: waits for attention"
