@@ -20,7 +20,7 @@ def test_the_drawing_says_what_the_modules_did():
 
 
 def test_other_networks_are_refused(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["architecture.py", "small/segnet", "-o", str(tmp_path / "figure.svg")])
+    monkeypatch.setattr(sys, "argv", ["architecture.py", "lip/segnet", "-o", str(tmp_path / "figure.svg")])
     with pytest.raises(SystemExit):
         runpy.run_path(str(TOOL), run_name="__main__")
     assert "expected a recipe of an SSNAN" in capsys.readouterr().err

@@ -1,98 +1,56 @@
-from pathlib import Path
-
 import pytest
 import yaml
 
-from ssnan.training.main import train
+from ssnan.recipes import CONFIGS, shipped
+from ssnan.training.main import command_line, train
 
-CONFIGS = Path(__file__).parent.parent / "src" / "ssnan" / "configs"
-OVERLAYS = {
-    "ss_nan_step2": "ss_nan",
-    "attention_ssl": "attention",
-    "ss_nan_lite0": "ss_nan",
-    "ss_nan_person_part": "ss_nan",
-    "wild_step2": "wild",
-    "small": "skip",
-    "context_end": "context",
-}
-PARTS = ("step1", "data", "trainer", "trainer_step1", "trainer_step2", "backbone", "letter", "letter_step2")
-RECIPES = sorted(
-    path for folder in ("bundled", "small", "lip", "pascal_person_part") for path in (CONFIGS / folder).glob("*.yaml")
-    if path.stem not in PARTS
-)  # fmt: skip
-ABLATION = sorted((CONFIGS / "ablation").glob("*.yaml"))
+NAMES = [f"{folder}/{name}" for folder, names in shipped().items() for name in names]
 SYSTEMS = {
     "segnet": "SegNet", "fcn_8s": "FCN8s", "deeplab_v2": "DeepLabV2", "attention": "Attention",
     "attention_ssl": "Attention", "hazn": "HAZN", "lg_lstm": "LGLSTM", "ss_nan": "SSNAN",
 }  # fmt: skip
+WITH_JOINTS = ("ss_nan_step2", "attention_ssl", "letter_step2")
 
 
-def printed(paths, capsys):
-    arguments = [argument for path in paths for argument in ("--config", str(path))]
+def printed(name, capsys):
     with pytest.raises(SystemExit) as ended:
-        train([*arguments, "--print_config"])
+        train(["--config", name, "--print_config"])
     assert ended.value.code == 0
     return yaml.safe_load(capsys.readouterr().out)
 
 
-def with_base(path):
-    base = None if (path.parent.name, path.stem) == ("small", "attention_ssl") else OVERLAYS.get(path.stem)
-    return [path] if base is None else [path.with_stem(base), path]
-
-
-@pytest.mark.parametrize("path", RECIPES, ids=lambda path: f"{path.parent.name}/{path.stem}")
-def test_every_recipe_is_accepted_and_short(path, capsys):
-    values = printed(with_base(path), capsys)
+@pytest.mark.parametrize("name", NAMES)
+def test_every_recipe_is_accepted_by_its_name_alone(name, capsys):
+    values, stem = printed(name, capsys), name.partition("/")[2]
     network = values["model"]["network"]["class_path"]
-    assert network == f"ssnan.models.{SYSTEMS.get(path.stem, network.rsplit('.', 1)[-1])}"
-    assert (values["model"]["joint_form"] == "none") == (path.stem not in ("ss_nan_step2", "attention_ssl"))
-    assert values["output"] != "runs/latest"
-    assert len(path.read_text().splitlines()) <= 60
+    assert network == f"ssnan.models.{SYSTEMS.get(stem, network.rsplit('.', 1)[-1])}"
+    assert (values["model"]["joint_form"] == "none") == (stem not in WITH_JOINTS)
+    assert values["output"] in (f"runs/{name}", f"runs/{{label_set}}/{stem}")
+    assert "base" not in values or values["base"] is None
 
 
-@pytest.mark.parametrize("dataset", ["small", "lip", "pascal_person_part"])
-def test_every_system_of_the_paper_has_a_recipe(dataset):
-    assert {path.stem for path in (CONFIGS / dataset).glob("*.yaml")} >= set(SYSTEMS)
+def test_recipes_are_short():
+    assert all(len(path.read_text().splitlines()) <= 60 for path in CONFIGS.rglob("*.yaml"))
 
 
-def test_systems_of_the_small_set_see_the_same(capsys):
-    budgets, batches = [], {}
-    for path in RECIPES:
-        if path.parent.name == "small":
-            values = printed(with_base(path), capsys)
-            batches[path.stem] = values["trainer"].pop("limit_train_batches")
-            budgets.append((values["data"], values["trainer"]))
-    assert all(budget == budgets[0] for budget in budgets)
-    data, _ = budgets[0]
-    first = yaml.safe_load((CONFIGS / "small" / "trainer_step1.yaml").read_text())["limit_train_batches"]
-    seconds = {batches.pop("ss_nan_step2"), batches.pop("attention_ssl")}
-    assert {first + second for second in seconds} == {data["samples_per_epoch"] / data["batch_size"]}
-    assert set(batches.values()) == {None}
+def test_every_system_of_the_paper_has_a_recipe():
+    assert set(shipped()["lip"]) >= set(SYSTEMS)
+    assert shipped()["lip"] == shipped()["pascal_person_part"]
 
 
-@pytest.mark.parametrize("overlay", ABLATION, ids=lambda path: path.stem)
-def test_every_row_of_the_ablation_differs_from_its_base(overlay, capsys):
-    base = [CONFIGS / "small" / "ss_nan.yaml"]
-    if overlay.stem.startswith("step2_"):
-        base.append(overlay.with_stem("step2"))
-    plain, changed = printed(base, capsys), printed([*base, overlay], capsys)
-    assert (plain != changed) == (overlay.stem != "step2_none")
-
-
-@pytest.mark.parametrize("folder", ["ingredients", "designs"])
-def test_every_row_of_a_comparison_is_another_recipe(folder, capsys):
-    rows = sorted(path for path in (CONFIGS / folder).glob("*.yaml") if path.stem != "base")
-    plain = [CONFIGS / "ingredients" / "sets.yaml", CONFIGS / folder / "base.yaml"]
-    told_apart = {yaml.safe_dump(printed([*plain, row], capsys)) for row in rows}
-    assert len(told_apart) == len(rows)
+def test_the_label_set_names_the_run_and_the_one_before(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = command_line(
+        ["-c", "pascal_person_part/ss_nan_step2", "--model.network.init_args.backbone.name", "resnet10t"]
+    ).config
+    assert str(config["output"]) == "runs/pascal_person_part/ss_nan_step2"
+    assert config["model"]["start_from"] == "runs/pascal_person_part/ss_nan/checkpoints/best.ckpt"
 
 
 @pytest.mark.parametrize("dataset", ["lip", "pascal_person_part"])
 def test_the_paper_s_numbers(dataset, capsys):
     """Section 4.1, Training."""
-    folder = CONFIGS / dataset
-    first = printed([folder / "ss_nan.yaml"], capsys)
-    second = printed([folder / "ss_nan.yaml", folder / "ss_nan_step2.yaml"], capsys)
+    first, second = (printed(f"{dataset}/{name}", capsys) for name in ("ss_nan", "ss_nan_step2"))
     model, data = first["model"], first["data"]
     backbone = model["network"]["init_args"]["backbone"]["init_args"]
     assert model["network"]["init_args"]["scales"] == [0.5, 0.75, 1.0]
@@ -108,10 +66,7 @@ def test_the_paper_s_numbers(dataset, capsys):
 @pytest.mark.parametrize("dataset", ["lip", "pascal_person_part"])
 def test_the_letter_of_the_paper(dataset, capsys):
     """Section 4.1 and Eq. 4, where the recipes beside it read them otherwise."""
-    folder = CONFIGS / dataset
-    ours = [folder / "ss_nan.yaml"]
-    first = printed([*ours, folder / "letter.yaml"], capsys)
-    second = printed([*ours, *(folder / f"{name}.yaml" for name in ("ss_nan_step2", "letter", "letter_step2"))], capsys)
+    first, second = (printed(f"{dataset}/{name}", capsys) for name in ("letter", "letter_step2"))
     for values in (first, second):
         assert (values["data"]["batch_size"], values["trainer"]["accumulate_grad_batches"]) == (30, 1)
         backbone = values["model"]["network"]["init_args"]["backbone"]["init_args"]

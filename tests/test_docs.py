@@ -20,10 +20,10 @@ from fakes.lip import person
 from ssnan.commands import main, parsers
 from ssnan.data.custom import read_label_set
 from ssnan.labels import LIP
+from ssnan.recipes import shipped
 from ssnan.training.main import train
 
 ROOT = Path(__file__).parent.parent
-CONFIGS = ROOT / "src" / "ssnan" / "configs"
 
 
 def blocks(document: str, language: str) -> list[str]:
@@ -98,11 +98,11 @@ def test_the_ninth_system(tmp_path, monkeypatch, capsys):
     """The file and the configuration of docs/adding-a-system.md, as a stranger would add them."""
     system, test = blocks("docs/adding-a-system.md", "python")
     [config] = blocks("docs/adding-a-system.md", "yaml")
-    shutil.copytree(CONFIGS / "small", tmp_path / "small")
-    (tmp_path / "small" / "plain_net.yaml").write_text(config.replace("ssnan.models.plain_net", "plain_net"))
+    shutil.copytree(ROOT / "experiments" / "rivals" / "configs", tmp_path / "configs")
+    (tmp_path / "configs" / "plain_net.yaml").write_text(config.replace("ssnan.models.plain_net", "plain_net"))
     (tmp_path / "plain_net.py").write_text(system)
     monkeypatch.syspath_prepend(str(tmp_path))
-    values = print_config(tmp_path / "small" / "plain_net.yaml", capsys)
+    values = print_config(tmp_path / "configs" / "plain_net.yaml", capsys)
     assert values["model"]["network"]["class_path"] == "plain_net.PlainNet"
 
     namespace: dict = {}
@@ -115,7 +115,7 @@ def test_the_ninth_system(tmp_path, monkeypatch, capsys):
 
 
 DOCUMENTS = sorted(
-    [*(ROOT / "docs").glob("*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("*/*/README.md")]
+    [*ROOT.glob("docs/*.md"), *ROOT.glob("*.md"), *ROOT.glob("*/README.md"), *ROOT.glob("*/*/README.md")]
 )
 
 
@@ -139,6 +139,8 @@ def test_every_command_is_one(document):
         if words[0] == "ssnan" and len(words) > 1 and words[1] not in ("completion", "--help"):
             whole.parse_args([re.sub(r"\$\w+", "auto", word) for word in words[1:]])
         script = next((word for word in words[:2] if word.endswith((".py", ".sh"))), None)
+        if words[:2] == ["python", "-m"]:
+            script = f"{words[2].replace('.', '/')}.py"
         if script is not None:
             text = (ROOT / script).read_text()
             for flag in (word.partition("=")[0] for word in words if word.startswith("--")):
@@ -207,12 +209,16 @@ def test_the_first_things_that_are_shown_work(document, studio, served):
             run(language, block, served)
 
 
-@pytest.mark.parametrize("document", ["README.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))])
-def test_links_and_configs_exist(document):
+def test_the_site_copies_no_data():
+    assert list((ROOT / "docs").rglob("*.json")) == []
+
+
+@pytest.mark.parametrize("document", [str(path.relative_to(ROOT)) for path in DOCUMENTS])
+def test_links_and_recipes_exist(document):
     text = (ROOT / document).read_text()
     for link in re.findall(r"\]\(([^)#:]+)\)", text):
         assert (ROOT / document).parent.joinpath(link).exists(), link
-    for config in re.findall(r"--config ([a-z]\w+/\w+)", text):
-        assert (CONFIGS / f"{config}.yaml").exists() or config == "small/plain_net", config
+    for folder, name in re.findall(r"--config ([a-z]\w+)/(\w+)(?![\w/])", text):
+        assert name in shipped().get(folder, ()), f"{folder}/{name}"
     for path in re.findall(r"src/ssnan/[\w/.]+\w", text):
         assert (ROOT / path).exists(), path

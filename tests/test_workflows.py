@@ -23,6 +23,11 @@ def test_every_python_of_the_package_is_tested():
     assert project()["requires-python"] == f">={named[0]}"
 
 
+def test_the_experiments_are_tested():
+    steps = yaml.safe_load((WORKFLOWS / "tests.yml").read_text())["jobs"]["everything"]["steps"]
+    assert any(step.get("run", "").endswith("pytest experiments") for step in steps)
+
+
 def test_the_core_tests_exist():
     lines = (ROOT / "tests" / "core.txt").read_text().splitlines()
     paths = [line.removeprefix("--ignore=") for line in lines if re.match(r"(--ignore=)?tests/", line)]

@@ -6,9 +6,9 @@ import re
 from typing import Any
 
 
-def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Links that leave docs/ become plain words."""
-    return re.sub(r"\[([^\]]+)\]\(\.\./[^)]*\)", r"`\1`", markdown)
+def on_page_markdown(markdown: str, *, config: Any, **_: Any) -> str:
+    """Links that leave docs/ lead to the repository."""
+    return re.sub(r"\]\(\.\./([^)]*)\)", rf"]({config.extra['repository']}/\1)", markdown)
 
 
 def on_page_content(html: str, **_: Any) -> str:

@@ -1,7 +1,7 @@
 """A dataset from photos with one person's keypoints each and no other label: cut to the person, masks from what our
 model says, sides from the keypoints.
 
-    athletes.py PHOTOS JOINTS.json -o DATASET [--model small] [--part 0/2]
+    python -m experiments.data.athletes PHOTOS JOINTS.json -o DATASET [--model small] [--part 0/2]
 
 ``JOINTS.json`` is what ``keypoints:`` of a dataset takes. As in ``teach.py``, of which this is the cheap form, a limb
 gets the side of the bone that it is nearest to, and where the model is unsure the pixel is a set of classes or ignored.
@@ -19,13 +19,13 @@ from PIL import Image
 from rich.progress import track
 
 import ssnan
-from evidence import ID, half_size
-from grow import write_description
+from experiments.data.evidence import ID, half_size
+from experiments.data.grow import write_description
+from experiments.data.teach import SETS, taught
 from ssnan.data.folder import pictures_by_stem
 from ssnan.data.keypoints import BONES, read_keypoints
 from ssnan.parsing.images import read_rgb
 from ssnan.parsing.upsampling import resized
-from teach import SETS, taught
 
 MARGIN = 0.3
 """Kept around the keypoints, in shares of their extent."""

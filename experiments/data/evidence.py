@@ -1,7 +1,7 @@
 """What is known of each pixel of a photo before anybody marks it: what the bundled model and MediaPipe say, and where
 the keypoints lie. ``grow.py`` and ``teach.py`` weigh it.
 
-    evidence.py selfie_multiclass_256x256.tflite PHOTOS -o EVIDENCE [--model small] [--part 0/2]
+    python -m experiments.data.evidence selfie_multiclass_256x256.tflite PHOTOS -o EVIDENCE [--model small] [--part 0/2]
 
 writes one ``.npz`` a photo: ``own`` (20, h/2, w/2) and ``mp`` (6, h/2, w/2), probabilities as uint8.
 """
@@ -9,7 +9,6 @@ writes one ``.npz`` a photo: ``own`` (20, h/2, w/2) and ``mp`` (6, h/2, w/2), pr
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -117,8 +116,7 @@ def main() -> None:
     parser.add_argument("--model", default="small")
     parser.add_argument("--part", default="0/1", help="which part of how many, for several processes (0/1)")
     options = parser.parse_args()
-    sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
-    from mediapipe_teacher import teacher  # needs LiteRT, which reading evidence does not
+    from tools.mediapipe_teacher import teacher  # needs LiteRT, which reading evidence does not
 
     part, parts = map(int, options.part.split("/"))
     own = ssnan.load(options.model, threads=1)

@@ -1,6 +1,6 @@
 """Masks from strokes: each pixel goes to the stroke that is near in place and colour, weighed against what models say.
 
-    grow.py MARKS.txt PHOTOS EVIDENCE -o DATASET [--keypoints JOINTS.json]
+    python -m experiments.data.grow MARKS.txt PHOTOS EVIDENCE -o DATASET [--keypoints JOINTS.json]
 
 DATASET gets ``masks/``, ``dataset.yaml``, ``train.txt`` and ``val.txt`` (crc32 of the name's first number % 10 = 0) and
 reads the photos where they are. Mask values: LIP's ids, 100 for another person, 255 where nothing is sure.
@@ -20,8 +20,8 @@ from PIL import Image
 from rich.progress import track
 from skimage.graph import MCP_Geometric
 
-from evidence import FLOOR, ID, bone_distances, group_likelihood, half_size, one_side
-from marks import OTHER, SKIN, Stroke, drawn, read_marks, with_sides
+from experiments.data.evidence import FLOOR, ID, bone_distances, group_likelihood, half_size, one_side
+from experiments.data.marks import OTHER, SKIN, Stroke, drawn, read_marks, with_sides
 from ssnan.data.folder import NOBODY, pictures_by_stem
 from ssnan.data.keypoints import BONES, read_keypoints
 from ssnan.labels import LIP

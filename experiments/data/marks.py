@@ -1,7 +1,7 @@
 """Strokes on photos: read, drawn as sheets to mark on, checked against keypoints.
 
-    marks.py sheets PHOTO... -o SHEETS           # four photos with a grid on each sheet, and index.txt
-    marks.py check marks/*.txt --keypoints JOINTS.json
+    python -m experiments.data.marks sheets PHOTO... -o SHEETS    # four photos on a sheet, and index.txt
+    python -m experiments.data.marks check marks/*.txt --keypoints JOINTS.json
 
 ``marks/README.md`` says what a line holds.
 """
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from evidence import ID, SIDES, bone_distances
+from experiments.data.evidence import ID, SIDES, bone_distances
 from ssnan.data.keypoints import read_keypoints
 
 OTHER, SKIN = 100, 255

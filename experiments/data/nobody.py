@@ -1,6 +1,6 @@
 """Pictures that show nobody, as a dataset whose every pixel is background: given photos, and canvases drawn here.
 
-    nobody.py PHOTOS... -o DATASET [--canvases 300]
+    python -m experiments.data.nobody PHOTOS... -o DATASET [--canvases 300]
 
 Each folder of photos may hold a ``train.txt`` and ``val.txt`` beside it, which are kept; without them all its photos
 train. Canvases are plain, graded, noisy, striped or full of shapes and letters: what a model should find nobody in.

@@ -1,6 +1,7 @@
 """Masks for photos that nobody has marked: what two models say, bounded by keypoints and by the owners' words.
 
-    teach.py PHOTOS EVIDENCE -o DATASET [--keypoints JOINTS.json] [--tags TAGS.json] [--without MARKS.txt ...]
+    python -m experiments.data.teach PHOTOS EVIDENCE -o DATASET [--keypoints JOINTS.json] [--tags TAGS.json]
+        [--without MARKS.txt ...]
 
 A limb gets the side of the bone it is nearest to. Without keypoints for it, and without ``--tags``, a limb pixel is the
 set of both sides. A class whose word is missing cannot win. Where the models are unsure the pixel is the set of a group
@@ -20,9 +21,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from rich.progress import track
 
-from evidence import FLOOR, ID, SIDES, bone_distances, group_likelihood, one_side
-from grow import guided, write_description
-from marks import read_marks
+from experiments.data.evidence import FLOOR, ID, SIDES, bone_distances, group_likelihood, one_side
+from experiments.data.grow import guided, write_description
+from experiments.data.marks import read_marks
 from ssnan.data.folder import NOBODY, pictures_by_stem
 from ssnan.data.keypoints import BONES, read_keypoints
 from ssnan.labels import LIP

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from evidence import bone_distances
-from marks import OTHER, SKIN, Stroke, drawn, read_marks, with_sides
+from experiments.data.evidence import bone_distances
+from experiments.data.marks import OTHER, SKIN, Stroke, drawn, read_marks, with_sides
 from ssnan.data.keypoints import JOINTS
 from ssnan.labels import LIP
 

@@ -83,6 +83,28 @@ def test_command_writes_tables_beside_the_paper_s(runs, tmp_path, capsys):
         assert next(csv.reader(file))[0] == "System"
 
 
+def test_a_table_of_runs_stands_in_for_them(runs, tmp_path, capsys):
+    assert main(["report", str(runs), "-o", str(tmp_path / "out")]) == 0
+    assert main(["report", str(tmp_path / "out" / "runs.csv"), "-o", str(tmp_path / "again")]) == 0
+    for name in ("report.md", "runs.csv"):
+        assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "out" / name).read_bytes()
+
+
+def test_what_is_no_table_of_runs_is_refused(runs, tmp_path, capsys):
+    assert main(["report", str(runs), "-o", str(tmp_path / "out")]) == 0
+    assert main(["report", str(tmp_path / "out" / "summary.csv")]) == 1
+    assert "summary.csv: not a table that 'ssnan report' wrote" in capsys.readouterr().err
+
+
+def test_systems_are_picked_and_ordered_by_name(runs, tmp_path, capsys):
+    command = ["report", str(runs), "-o", str(tmp_path / "out"), "--systems"]
+    assert main([*command, "neural,average"]) == 0
+    with (tmp_path / "out" / "summary.csv").open() as file:
+        assert [row[0] for row in csv.reader(file)] == ["System", "neural", "average"]
+    assert main([*command, "nueral"]) == 1
+    assert "no system 'nueral' among average, neural; did you mean 'neural'?" in capsys.readouterr().err
+
+
 def test_what_cannot_be_compared_is_refused(runs, tmp_path, capsys):
     write_run(tmp_path / "runs" / "other", 5, validation="viton-lip val")
     assert main(["report", str(runs)]) == 1

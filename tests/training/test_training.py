@@ -262,13 +262,6 @@ def test_weights_that_cannot_be_downloaded_are_one_clear_line(config, tmp_path, 
     assert "Retrying" not in error
 
 
-def test_shipped_recipes_go_by_their_names(capsys):
-    for name in (["--config", "lip/ss_nan"], ["--config=lip/ss_nan.yaml"]):
-        with pytest.raises(SystemExit):
-            train([*name, "--print_config"])
-        assert yaml.safe_load(capsys.readouterr().out)["output"] == "runs/lip/ss_nan"
-
-
 def test_overfits_two_pictures():
     torch.manual_seed(0)
     network = SSNAN(

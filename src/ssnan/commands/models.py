@@ -11,6 +11,7 @@ from typing import NamedTuple
 from rich.table import Table
 
 from ssnan.parsing.card import bundled_cards
+from ssnan.recipes import CONFIGS, shipped
 
 HELP = "the systems, their recipes, and the weights that exist"
 
@@ -41,15 +42,6 @@ def systems() -> list[System]:
     return found
 
 
-def recipes() -> dict[str, list[str]]:
-    """Configurations that come with the package, by what they are for; parts of others are left out."""
-    found: dict[str, list[str]] = {}
-    for path in sorted(Path(str(resources.files("ssnan") / "configs")).glob("*/*.yaml")):
-        if any(line.startswith("output:") for line in path.read_text(encoding="utf-8").splitlines()):
-            found.setdefault(path.parent.name, []).append(path.stem)
-    return found
-
-
 def tables() -> list[Table]:
     """The systems, their recipes, and the bundled weights with what they reached."""
     known = Table(title="systems")
@@ -57,11 +49,11 @@ def tables() -> list[Table]:
         known.add_column(column, overflow="fold")
     for system in systems():
         known.add_row(*system)
-    shipped = Table(title="recipes: train one with ssnan train --config NAME, such as lip/ss_nan")
+    trained = Table(title="recipes: train one with ssnan train --config NAME, such as lip/ss_nan")
     for column in ("for", "names"):
-        shipped.add_column(column, overflow="fold")
-    for folder, names in recipes().items():
-        shipped.add_row(f"{folder}/", ", ".join(names))
+        trained.add_column(column, overflow="fold")
+    for folder, names in shipped().items():
+        trained.add_row(f"{folder}/", ", ".join(names))
     weights = Table(title="bundled weights: parse with --model NAME")
     for column in ("name", "labels", "size", "measured (mean IoU)", "licence"):
         weights.add_column(column, overflow="fold")
@@ -74,7 +66,7 @@ def tables() -> list[Table]:
             "\n".join(f"{name}: {100 * values['mean_iou']:.1f}" for name, values in measured.items()),
             card.about.get("licence", ""),
         )
-    return [known, shipped, weights]
+    return [known, trained, weights]
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -86,5 +78,5 @@ def run(options: argparse.Namespace) -> int:
 
     for table in tables():
         Console().print(table)
-    print(f"recipes lie in {resources.files('ssnan') / 'configs'}")
+    print(f"recipes lie in {CONFIGS}")
     return 0

@@ -1,18 +1,21 @@
 """Write report.md and CSV files: the paper's tables from the results of finished runs. Runs in folders
-called seed0, seed1, ... are averaged."""
+called seed0, seed1, ... are averaged. One of the files, runs.csv, can be given in place of the runs."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-from ssnan.commands.options import FAILED, complain, positive
+from ssnan.commands.options import FAILED, complain, names, positive
 
 HELP = "runs side by side, as the paper's tables and figures"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("runs", nargs="+", type=Path, metavar="RUNS", help="folders of runs, or of folders of runs")
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUNS", help="folders of runs, or a runs.csv")
+    parser.add_argument(
+        "--systems", type=names, metavar="A,B", help="these only; the others are compared with the first"
+    )
     parser.add_argument("-o", "--output", type=Path, default=Path("report"), help="folder of the report (report)")
     parser.add_argument(
         "--photos",
@@ -24,10 +27,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from ssnan.evaluation.report import read_systems, write
+    from ssnan.evaluation.report import read_systems, select, write
 
     try:
         systems = read_systems(options.runs)
+        if options.systems:
+            systems = select(systems, options.systems)
         path = write(systems, options.output)
         written = [path]
         if options.photos is not None:

@@ -1,5 +1,5 @@
 """Train a system: ssnan train --config NAME or FILE.yaml. A name is one of the recipes that come with
-ssnan, such as lip/ss_nan; 'ssnan models' lists them."""
+ssnan, such as lip/ss_nan; 'ssnan models' lists them. 'base: NAME' in a file says what it builds on."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from ssnan.errors import UserError
+from ssnan.errors import UserError, did_you_mean
 from ssnan.evaluation import bootstrap, paper
 from ssnan.evaluation.evaluate import limb_iou
 from ssnan.evaluation.metrics import iou_of
+from ssnan.evaluation.runs import RUNS, Run, number, read_runs, write_runs
 from ssnan.labels import LIP, PASCAL_PERSON_PART, LabelSet
 
 RESULTS, PICTURES = "results.json", "pictures.json"
@@ -35,11 +36,11 @@ class System:
     Attributes:
         name: the folder's name; folders called ``seed…`` belong to the one above them.
         runs: what ``ssnan train`` wrote into each run's ``results.json``.
-        folders: where they lie.
+        folders: where they lie; of runs in a table, the table's folder.
     """
 
     name: str
-    runs: list[dict[str, Any]]
+    runs: list[Run]
     folders: list[Path]
 
     def percent(self, *keys: str) -> str:
@@ -49,42 +50,73 @@ class System:
     def number(self, *keys: str, factor: float = 1.0) -> str:
         """Mean of the number at ``keys`` over the runs, ± the standard deviation between them, times
         ``factor``; a dash where no run has it."""
-        values = [factor * value for run in self.runs if (value := _at(run, keys)) is not None]
+        values = [factor * value for run in self.runs if (value := number(run, keys)) is not None]
         if not values:
             return "–"
         return f"{mean(values):.2f}" + (f" ± {stdev(values):.2f}" if len(values) > 1 else "")
 
 
-def read_systems(folders: Sequence[Path]) -> list[System]:
-    """Every finished run under ``folders``, in their order and then by name.
+def read_systems(places: Sequence[Path]) -> list[System]:
+    """Every finished run in ``places``, in their order and then by name.
+
+    Args:
+        places: folders with finished runs in them or below, and tables that :func:`write` has written.
 
     Raises:
         ReportError: a folder holds no finished run, or results cannot be read or compared.
     """
     systems: dict[Path, System] = {}
-    for folder in folders:
-        found = sorted(folder.rglob(RESULTS))
-        if not found:
-            raise ReportError(f"{folder}: no {RESULTS} in it or below; 'ssnan train' writes one when it ends")
-        for path in found:
-            home = path.parent.parent if re.match(r"seed", path.parent.name) else path.parent
-            try:
-                values = json.loads(path.read_text())
-                values["present"]["mean_iou"], values["label_set"]["name"], values["validation"]
-            except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
-                raise ReportError(f"{path}: not the results of 'ssnan train' ({error})") from None
-            # Of a run before they were written:
-            values["label_set"] = (labels := LabelSet.from_dict(values["label_set"])).as_dict()
-            values.setdefault("limb_iou", limb_iou(values["present"]["iou"], labels))
+    for place in places:
+        for home, folder, run in _table(place) if place.is_file() else _folders(place):
             system = systems.setdefault(home, System(home.name, [], []))
-            system.runs.append(values)
-            system.folders.append(path.parent)
+            system.runs.append(run)
+            system.folders.append(folder)
     runs = [run for system in systems.values() for run in system.runs]
     for key in ("label_set", "validation"):
         kinds = {json.dumps(run[key]) for run in runs}
         if len(kinds) > 1:
             raise ReportError(f"runs differ in their {key}, their numbers cannot stand in one table; report them apart")
     return list(systems.values())
+
+
+def select(systems: Sequence[System], names: Sequence[str]) -> list[System]:
+    """The systems with these names, in the order of the names.
+
+    Raises:
+        ReportError: no system has one of the names.
+    """
+    known = {system.name: system for system in systems}
+    for name in names:
+        if name not in known:
+            raise ReportError(f"no system {name!r} among {', '.join(known)}{did_you_mean(name, known)}")
+    return [known[name] for name in names]
+
+
+def _table(path: Path) -> Iterator[tuple[Path, Path, Run]]:
+    """Of each run in a table: its system's place, its folder and what it reached."""
+    try:
+        runs = read_runs(path)
+    except (OSError, ValueError, KeyError) as error:
+        raise ReportError(f"{path}: not a table that 'ssnan report' wrote ({error})") from None
+    for name, run in runs:
+        yield path / name, path.parent, run
+
+
+def _folders(folder: Path) -> Iterator[tuple[Path, Path, Run]]:
+    """As :func:`_table`, of every run in a folder or below."""
+    found = sorted(folder.rglob(RESULTS))
+    if not found:
+        raise ReportError(f"{folder}: no {RESULTS} in it or below; 'ssnan train' writes one when it ends")
+    for path in found:
+        try:
+            run = json.loads(path.read_text())
+            run["present"]["mean_iou"], run["label_set"]["name"], run["validation"]
+        except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
+            raise ReportError(f"{path}: not the results of 'ssnan train' ({error})") from None
+        # Of a run before they were written:
+        run["label_set"] = (labels := LabelSet.from_dict(run["label_set"])).as_dict()
+        run.setdefault("limb_iou", limb_iou(run["present"]["iou"], labels))
+        yield path.parent.parent if re.match(r"seed", path.parent.name) else path.parent, path.parent, run
 
 
 def summary(systems: Sequence[System]) -> list[Row]:
@@ -170,7 +202,7 @@ def _pairs(base: System, other: System) -> list[tuple[int, int]]:
 def _difference(
     base: System, other: System, pairs: Sequence[tuple[int, int]], keys: Sequence[str], factor: float
 ) -> str:
-    both = [(_at(base.runs[i], keys), _at(other.runs[j], keys)) for i, j in pairs]
+    both = [(number(base.runs[i], keys), number(other.runs[j], keys)) for i, j in pairs]
     found = [factor * (after - before) for before, after in both if before is not None and after is not None]
     if not found:
         return "–"
@@ -219,8 +251,8 @@ def published(label_set: LabelSet) -> dict[str, list[Row]]:
 
 
 def write(systems: Sequence[System], output: Path) -> Path:
-    """Write ``report.md``, ``summary.csv``, ``per_class.csv`` and, of runs that share seeds, ``paired.csv`` into
-    ``output``; returns the first."""
+    """Write ``report.md``, ``summary.csv``, ``per_class.csv``, ``runs.csv`` and, of runs that share seeds,
+    ``paired.csv`` into ``output``; returns the first. :func:`read_systems` reads ``runs.csv`` back."""
     output.mkdir(parents=True, exist_ok=True)
     first = systems[0].runs[0]
     label_set = LabelSet.from_dict(first["label_set"])
@@ -230,6 +262,7 @@ def write(systems: Sequence[System], output: Path) -> Path:
     for name, rows in measured.items():
         with (output / f"{name}.csv").open("w", newline="") as file:
             csv.writer(file).writerows(rows)
+    write_runs(((system.name, run) for system in systems for run in system.runs), output / RUNS)
     where = f"{first['validation']} ({first['pictures']} pictures, labels {label_set.name})"
     parts = [
         f"Measured on {where}, in percent, over the classes present; mean ± standard deviation over the runs.",
@@ -254,9 +287,3 @@ def markdown(rows: Sequence[Row]) -> str:
     head, *body = rows
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *body]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _at(values: Any, keys: Sequence[str]) -> float | None:
-    for key in keys:
-        values = None if values is None else values.get(key)
-    return None if values is None else float(values)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from ssnan.data.datamodule import ParsingData
 from ssnan.data.layouts import label_set_of
+from ssnan.recipes import expand
 from ssnan.training.last import LastCheckpoint, refuse_other_rates, where_it_stopped
 from ssnan.training.pictures import ValidationPictures
 from ssnan.training.pieces import StopAfter
@@ -28,11 +28,18 @@ from ssnan.training.results import write_results
 from ssnan.training.task import ParsingTask
 
 
+def read_before(base: object) -> None:
+    """What is left of a recipe's ``base`` once :func:`ssnan.recipes.expand` has put its files before it: nothing."""
+
+
 class TrainingCLI(LightningCLI):
     """``model``, ``data``, ``trainer`` from YAML and flags, plus where the run goes."""
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        parser.add_argument("--output", type=Path, default=Path("runs/latest"), help="folder of the run")
+        parser.add_argument("--base", type=read_before, default=None, help="in a recipe: the recipes that it builds on")
+        parser.add_argument(
+            "--output", type=Path, default=Path("runs/latest"), help="folder of the run; {label_set} is filled in"
+        )
         parser.add_argument("--resume", type=bool, default=True, help="continue from OUTPUT/checkpoints/last.ckpt")
         parser.add_argument(
             "--ema",
@@ -54,6 +61,14 @@ class TrainingCLI(LightningCLI):
         parser.link_arguments("data.preprocessing", "model.preprocessing")
         # A few pictures far from what the initial weights know can throw any rate off.
         parser.set_defaults({"trainer.gradient_clip_val": 10.0})
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Fill the label set's name into ``output`` and ``start_from``, such as ``runs/{label_set}/ss_nan``."""
+        super().parse_arguments(parser, args)
+        name = label_set_of(self.config["data"]["label_set"]).name
+        self.config["output"] = Path(str(self.config["output"]).replace("{label_set}", name))
+        if start := self.config["model"]["start_from"]:
+            self.config["model"]["start_from"] = str(start).replace("{label_set}", name)
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         output = self.config["output"]
@@ -96,23 +111,6 @@ NOISE = (
 """Warnings of libraries that ask nothing of the user, as patterns."""
 
 
-CONFIGS = Path(str(resources.files("ssnan") / "configs"))
-
-
-def with_shipped_configs(arguments: Sequence[str]) -> list[str]:
-    """``arguments`` with every ``--config NAME`` that is no file, but the name of a configuration that
-    comes with the package, such as ``lip/ss_nan``, replaced by that file."""
-    resolved, previous = [], ""
-    for argument in arguments:
-        flag, joined, name = argument.rpartition("=") if argument.startswith("--config=") else ("", "", argument)
-        shipped = CONFIGS / f"{name.removesuffix('.yaml')}.yaml"
-        if (joined or previous == "--config") and not Path(name).is_file() and shipped.is_file():
-            argument = f"{flag}{joined}{shipped}"
-        resolved.append(argument)
-        previous = argument
-    return resolved
-
-
 def command_line(arguments: Sequence[str]) -> TrainingCLI:
     """Task, data and trainer as ``arguments`` describe them, not yet running."""
     return TrainingCLI(
@@ -120,7 +118,7 @@ def command_line(arguments: Sequence[str]) -> TrainingCLI:
         ParsingData,
         run=False,
         seed_everything_default=0,
-        args=with_shipped_configs(arguments),
+        args=expand(arguments),
         auto_configure_optimizers=False,
         save_config_kwargs={"overwrite": True},
         parser_kwargs={"prog": "ssnan train"},

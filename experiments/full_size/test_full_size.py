@@ -1,0 +1,74 @@
+import pytest
+import torch
+import yaml
+
+from experiments.full_size import run as full_size
+from ssnan.training.main import train
+
+
+def test_weights_travel_in_small_files(tmp_path):
+    torch.manual_seed(0)
+    convolution = torch.randn(64, 32, 3, 3) * torch.logspace(-3, 1, 64)[:, None, None, None]
+    state = {"network.a.weight": convolution, "network.b.weight": convolution[:3], "network.a.bias": torch.randn(64)}
+    kept = {"hyper_parameters": {"learning_rate": 0.1}, "epoch": 3}
+    torch.save({"state_dict": state, "optimizer_states": [1], **kept}, tmp_path / "one.ckpt")
+    full_size.split(tmp_path / "one.ckpt", tmp_path / "pieces", megabytes=0.018)
+    assert len(list((tmp_path / "pieces").iterdir())) > 1
+    full_size.join(tmp_path / "pieces", tmp_path / "two.ckpt")
+    content = torch.load(tmp_path / "two.ckpt", weights_only=True)
+    assert {key: content[key] for key in kept} == kept
+    assert "optimizer_states" not in content
+    assert torch.equal(content["state_dict"]["network.a.bias"], state["network.a.bias"])
+    back = content["state_dict"]["network.a.weight"]
+    largest = convolution.abs().amax(dim=(1, 2, 3), keepdim=True)
+    assert ((back - convolution).abs() <= largest / 254 + 1e-7).all()
+
+
+@pytest.mark.parametrize("tiny", [False, True])
+def test_every_run_of_the_full_size_is_accepted(tiny, capsys):
+    also = [full_size.piece("tiny")] if tiny else []
+    values = {}
+    for name in {name: None for name, _ in full_size.ORDER}:
+        with pytest.raises(SystemExit):
+            train([*full_size.arguments_of(name, 0, also), "--print_config"])
+        values[name] = yaml.safe_load(capsys.readouterr().out)
+        assert values[name]["model"]["compiled"] is not tiny
+        assert (values[name]["model"]["start_from"] is None) == (name in full_size.STEP1 and name != "small")
+    assert set(full_size.STEP1) | set(full_size.STEP2) == set(values)
+    budgets = {name: one["data"] | {"epochs": one["trainer"]["max_epochs"]} for name, one in values.items()}
+    assert budgets["small"] == budgets["base"]
+    for step in (full_size.STEP1, full_size.STEP2):
+        same = [budget for name, budget in budgets.items() if name in step and name not in ("small", "base")]
+        assert len(same) > 5
+        assert all(budget == same[0] for budget in same)
+    if not tiny:
+        crops = values["small"]["data"]["samples_per_epoch"] * values["small"]["trainer"]["max_epochs"]
+        assert crops >= 500_000
+
+
+def test_arms_differ_in_the_loss_alone(capsys):
+    seen = []
+    for arm in full_size.ARMS:
+        with pytest.raises(SystemExit):
+            train([*full_size.arguments_of(f"ss_nan_{arm}", 0, []), "--print_config"])
+        values = yaml.safe_load(capsys.readouterr().out)
+        values.pop("output")
+        loss = {key: values["model"].pop(key) for key in list(values["model"]) if key.startswith(("joint", "side"))}
+        seen.append((values, loss))
+    assert all(values == seen[0][0] for values, _ in seen)
+    assert all(loss not in [other for _, other in seen[:index]] for index, (_, loss) in enumerate(seen))
+
+
+def test_a_run_that_is_not_there(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["run.py", "train", "--minutes", "1", "ss_nann"])
+    with pytest.raises(SystemExit):
+        full_size.main()
+    assert "no run ss_nann; there are small, base, ss_nan" in capsys.readouterr().err
+
+
+def test_a_second_step_waits_for_its_first(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(full_size, "RUNS", tmp_path)
+    full_size.train(1, [], ["ss_nan_sides", "attention_ssl"])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "attention_ssl, seed 0: waits for attention"
+    assert lines[1:] == [f"ss_nan_sides, seed {seed}: waits for ss_nan" for seed in range(3)]

@@ -1,0 +1,34 @@
+"""What the experiments reached can be printed from the tables kept here."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ssnan.commands import main
+
+ROOT = Path(__file__).parent
+
+
+@pytest.mark.parametrize(
+    ("experiment", "cell"),
+    [("aggregation", "30.84 ± 0.37"), ("joint_loss", "31.41 ± 0.36"), ("rivals", "33.87 ± 0.28")],
+)
+def test_report_prints_the_runs(experiment, cell, tmp_path, capsys):
+    assert main(["report", str(ROOT / experiment / "results.csv"), "-o", str(tmp_path)]) == 0
+    assert cell in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("experiment", "cell"),
+    [
+        ("structure_trial", "-1.04 ± 0.74 (-1.46 … -0.74)"),
+        ("ingredients", "37.1 ± 0.3"),
+        ("designs", "| skip_half_321 |"),
+    ],
+)
+def test_an_experiment_prints_its_table(experiment, cell):
+    command = [sys.executable, "-m", f"experiments.{experiment}.run", "--results", ROOT / experiment / "results.csv"]
+    done = subprocess.run(command, cwd=ROOT.parent, capture_output=True, encoding="utf-8", check=True)
+    assert cell in done.stdout

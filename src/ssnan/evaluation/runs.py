@@ -1,0 +1,92 @@
+"""``runs.csv``: the numbers of many runs, one line a run."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ssnan.labels import LabelSet, label_set_by_name
+
+RUNS = "runs.csv"
+
+NUMBERS = (
+    "seed",
+    "pictures",
+    "images_seen",
+    "minutes",
+    "parameters",
+    "flops_321",
+    "seconds_321",
+    "joint_distance",
+    "joint_offset",
+    "joints_missed",
+    "limb_iou",
+    "mean_iou_last",
+    "structure.limb_pairs",
+    "structure.limb_pairs_exchanged",
+    "structure.hard_joint_offset",
+    "structure.hard_joints_missed",
+    "structure.calibration_error",
+    "merged.mean_iou",
+    "present.overall_accuracy",
+    "present.mean_accuracy",
+    "present.mean_iou",
+)
+"""Columns after the system, the label set and the data; dots lead into the nested values of ``results.json``."""
+
+Run = dict[str, Any]
+"""What ``results.json`` holds."""
+
+
+def number(run: Run, keys: Sequence[str]) -> float | None:
+    """The number at ``keys``, or None if the run has none."""
+    value: Any = run
+    for key in keys:
+        value = None if value is None else value.get(key)
+    return None if value is None else float(value)
+
+
+def write_runs(runs: Iterable[tuple[str, Run]], path: Path) -> None:
+    """Write runs, each with the name of its system; columns that no run fills are left out."""
+    rows = []
+    for system, run in runs:
+        labels = LabelSet.from_dict(run["label_set"])
+        ious = [f"present.iou.{labels.classes[i]}" for i in labels.table_order or range(len(labels))]
+        row = {"system": system, "label_set": labels.name, "validation": run["validation"]}
+        for column in (*NUMBERS, *ious):
+            value = number(run, column.split(".", 2))
+            row[column] = "" if value is None else f"{value:.7g}" if value % 1 else f"{value:.0f}"
+        rows.append(row)
+    used = [column for column in dict.fromkeys(key for row in rows for key in row) if any(row[column] for row in rows)]
+    with path.open("w", newline="") as file:
+        table = csv.DictWriter(file, used, extrasaction="ignore", lineterminator="\n")
+        table.writeheader()
+        table.writerows(rows)
+
+
+def read_runs(path: Path) -> list[tuple[str, Run]]:
+    """The runs that :func:`write_runs` wrote, in their order, each with the name of its system.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError, KeyError: it is no such table, or its label set is not one of ssnan's own.
+    """
+    runs = []
+    with path.open(newline="") as file:
+        for row in csv.DictReader(file):
+            run: Run = {
+                "label_set": label_set_by_name(row.pop("label_set")).as_dict(),
+                "validation": row.pop("validation"),
+            }
+            system = row.pop("system")
+            for column, text in row.items():
+                if text:
+                    *outer, last = column.split(".", 2)
+                    values = run
+                    for key in outer:
+                        values = values.setdefault(key, {})
+                    values[last] = int(text) if text.isdecimal() else float(text)
+            runs.append((system, run))
+    return runs
