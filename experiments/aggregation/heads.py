@@ -224,8 +224,8 @@ def run(
 
 
 def table(seeds: Sequence[Counts], names: Sequence[str], label_set: LabelSet, sizes: dict[str, int]) -> str:
-    """A row a head: means over the seeds, and its mean IoU less that of the average and of the paper's module, ± half the
-    95 % interval over the seeds (t), and the 95 % interval of a bootstrap over the photos."""
+    """A row a head: means over the seeds, and its mean IoU less that of the average and of the paper's module, ± half
+    the 95 % interval over the seeds (t), and the 95 % interval of a bootstrap over the photos."""
     pictures = dict(zip(names, seeds[0][BASE], strict=True))
     frequent = [label_set.classes.index(name) for name in frequent_classes(pictures, label_set)]
     counts = {name: np.stack([seed[name] for seed in seeds]) for name in seeds[0]}

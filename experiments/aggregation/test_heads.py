@@ -12,7 +12,7 @@ from ssnan.labels import LIP
 from ssnan.losses import ParsingLoss
 from ssnan.models import Backbone, NeuralAggregation
 from ssnan.parsing.preprocessing import Preprocessing
-from ssnan.training.main import command_line
+from ssnan.training.main import train
 from trunk import PerScale
 
 RECIPE = Path(__file__).with_name("trunk.yaml")
@@ -132,8 +132,13 @@ def test_maps_are_coarsest_first_at_one_size():
     torch.testing.assert_close(maps[-1], trunk.classifier(trunk.backbone(images)))
 
 
-def test_the_recipe_is_accepted():
-    cli = command_line(["--config", str(RECIPE)])
-    assert isinstance(cli.model.network, PerScale)
+def test_the_recipe_is_accepted(capsys):
+    with pytest.raises(SystemExit) as ended:
+        train(["--config", str(RECIPE), "--print_config"])
+    assert ended.value.code == 0
+    values = yaml.safe_load(capsys.readouterr().out)
+    assert values["model"]["network"]["class_path"] == "trunk.PerScale"
     small = yaml.safe_load((RECIPE.parents[2] / "src/ssnan/configs/small/data.yaml").read_text())
-    assert (list(cli.datamodule.crop), cli.datamodule.batch_size) == (small["crop"], small["batch_size"])
+    assert {name: values["data"][name] for name in ("crop", "batch_size")} == {
+        name: small[name] for name in ("crop", "batch_size")
+    }

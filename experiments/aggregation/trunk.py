@@ -11,8 +11,8 @@ from ssnan.models import SSNAN, AverageAggregation, Backbone, ParsingOutput
 
 
 class PerScale(SSNAN):
-    """SS-NAN before its aggregation. Every scale has a loss of its own, and there is no other: training favours no way to
-    fuse. The finest scale's scores stand in for the fused ones."""
+    """SS-NAN before its aggregation. Every scale has a loss of its own, and there is no other: training favours no way
+    to fuse. The finest scale's scores stand in for the fused ones."""
 
     def __init__(self, num_classes: int, backbone: Backbone, scales: Sequence[float] = (0.5, 0.75, 1.0)) -> None:
         super().__init__(num_classes, backbone, scales, AverageAggregation())
