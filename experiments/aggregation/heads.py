@@ -142,7 +142,7 @@ def trained(
     steps: int,
     criterion: ParsingLoss,
 ) -> dict[str, nn.Module]:
-    """``heads``, those that have parameters trained on the same ``steps`` batches, each at the best of :data:`RATES`."""
+    """``heads``; those with parameters are trained on the same ``steps`` batches, each at the best of its rates."""
     runs = []
     for name, head in heads.items():
         for rate in RATES if list(head.parameters()) else ():
