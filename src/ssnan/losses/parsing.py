@@ -151,7 +151,7 @@ class ParsingLoss:
     def _of_one_map(self, name: str, scores: Tensor, labels: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """The terms that add up to the loss of one map, and what is reported of it."""
         cells = (scores.shape[2] - 1) * (scores.shape[3] - 1)
-        scores = _at_labels(scores, labels)
+        own, scores = scores, _at_labels(scores, labels)
         parsing = self._cross_entropy(scores, labels)
         terms = {"parsing": parsing.mean()}
         if self.joint_form == "none":
@@ -167,7 +167,7 @@ class ParsingLoss:
         values = terms | {"joint": joint.mean()}
         together = parsing * joint
         if self.joint_unit == "gradient":
-            ratio, self.running[name] = same_step(scores, parsing, together, self.running.get(name))
+            ratio, self.running[name] = same_step(own, parsing, together, self.running.get(name))
             together = together * ratio
         if self.joint_form == "weighted":
             terms["joint"] = self.joint_weight * together.mean()

@@ -223,8 +223,8 @@ class ParsingTask(LightningModule):
         return losses["loss"]
 
     def _is_logged(self, step: int) -> bool:
-        every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
-        return bool(every) and step % every == 0
+        trainer: Any = self.trainer
+        return trainer.log_every_n_steps > 0 and step % trainer.log_every_n_steps == 0
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["running_norms"] = {name: norms.cpu() for name, norms in self.criterion.running.items()}
