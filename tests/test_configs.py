@@ -73,7 +73,33 @@ def test_the_letter_of_the_paper(dataset, capsys):
         assert (backbone["name"], backbone["resnet"], backbone["frozen_batch_norm"]) == ("resnet101", "pspnet", False)
         assert backbone["output_stride"] == 8
         assert values["model"]["network"]["init_args"]["aggregated"] == "letter"
+        assert values["model"]["faster"] == ["classifier"]
     assert (first["model"]["joint_form"], second["model"]["joint_form"]) == ("none", "product")
+    assert (second["model"]["joint_unit"], second["model"]["joint_count"]) == ("cells", "defined")
     assert second["model"]["start_from"] == f"{first['output']}/checkpoints/best.ckpt"
     assert (first["trainer"]["max_epochs"], second["trainer"]["max_epochs"]) == (40, 30)
     assert second["model"]["backbone_weights"] is None
+
+
+@pytest.mark.parametrize("dataset", ["lip", "pascal_person_part"])
+def test_the_rivals_have_their_sources_solvers(dataset, capsys):
+    """Rate, batch, and the biases' rate of the Caffe models."""
+    solvers = {
+        "deeplab_v2": (0.001, 10, 0.9),
+        "attention": (0.001, 30, 0.9),
+        "hazn": (0.001, 30, 0.9),
+        "fcn_8s": (1e-4, 20, 0),
+    }
+    for name, solver in solvers.items():
+        values = printed([CONFIGS / dataset / f"{name}.yaml"], capsys)
+        model, batch = values["model"], values["data"]["batch_size"] * values["trainer"]["accumulate_grad_batches"]
+        assert (model["learning_rate"], batch, model["power"]) == solver, name
+        assert model["bias_factor"] == 2, name
+    ssl = printed([CONFIGS / dataset / "attention.yaml", CONFIGS / dataset / "attention_ssl.yaml"], capsys)["model"]
+    assert (ssl["power"], ssl["warmup"], ssl["start_from"]) == (0, 0, f"runs/{dataset}/attention/checkpoints/best.ckpt")
+    scales = printed([CONFIGS / dataset / "fcn_8s.yaml"], capsys)["model"]["network"]["init_args"]["skip_scales"]
+    assert scales == pytest.approx([57 * 1e-4, 57 * 1e-2])
+
+
+def test_attention_ssl_keeps_its_rate_in_the_small_budget(capsys):
+    assert printed([CONFIGS / "small" / "attention_ssl.yaml"], capsys)["model"]["power"] == 0

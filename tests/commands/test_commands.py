@@ -64,7 +64,8 @@ def test_help_names_every_command(capsys):
         assert command in printed
 
 
-def test_evaluate_prints_the_tables_and_writes_json(lip_root, tmp_path, capsys):
+def test_evaluate_prints_the_tables_and_writes_json(lip_root, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("ssnan.evaluation.metrics.FREQUENT", 2)  # both photos show the same classes
     target = tmp_path / "n.json"
     assert main(["evaluate", "--data", str(lip_root), "--json", str(target)]) == 0
     printed = capsys.readouterr().out
@@ -72,6 +73,8 @@ def test_evaluate_prints_the_tables_and_writes_json(lip_root, tmp_path, capsys):
     numbers = json.loads(target.read_text())
     assert 0 <= numbers["present"]["mean_iou"] <= 1
     assert numbers["present"]["iou"]["dress"] is None
+    assert numbers["frequent_classes"]["classes"] == [k for k, v in numbers["present"]["iou"].items() if v is not None]
+    assert numbers["frequent_classes"]["mean_iou"] == pytest.approx(numbers["present"]["mean_iou"])
     assert np.shape(numbers["confusion"]) == (20, 20)
     accuracy = np.trace(numbers["confusion"]) / np.sum(numbers["confusion"])
     assert accuracy == pytest.approx(numbers["present"]["overall_accuracy"])

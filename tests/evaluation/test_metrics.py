@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ssnan.evaluation.metrics import LIP_GROUPS, Score, confusion_matrix, merged, person_groups
+from ssnan.evaluation.metrics import LIP_GROUPS, Score, confusion_matrix, frequent_classes, merged, person_groups
 from ssnan.labels import LIP, PASCAL_PERSON_PART, ClassSet
 
 
@@ -29,6 +29,19 @@ def test_equals_brute_force():
     score = Score.of_present(confusion_matrix(truth, predicted, PASCAL_PERSON_PART))
     expected = brute_force(truth, predicted, 7)
     np.testing.assert_allclose((score.overall_accuracy, score.mean_accuracy, score.mean_iou), expected)
+
+
+def test_frequent_classes_are_counted_in_photos():
+    def counts(*classes):
+        return [[0] * 7, [int(i in classes) for i in range(7)], [9] * 7]
+
+    pictures = {f"plain_{i}": counts(0, 1, 2) for i in range(27)} | {"more": counts(0, 1)}
+    assert frequent_classes(pictures, PASCAL_PERSON_PART) == ["background", "head"]
+    # Another version of a photo is no other photo.
+    pictures["turned_3"] = counts(2)
+    assert "torso" not in frequent_classes(pictures, PASCAL_PERSON_PART)
+    pictures["part_27"] = counts(2)
+    assert frequent_classes(pictures, PASCAL_PERSON_PART) == ["background", "head", "torso"]
 
 
 def test_hand_computed():

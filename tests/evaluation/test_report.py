@@ -19,12 +19,18 @@ def confusion(hits: int) -> np.ndarray:
     return matrix
 
 
+def photos(*classes, count=28):
+    """Counts of ``count`` photos that show ``classes``."""
+    true = [int(i in classes) for i in range(20)]
+    return {f"photo{i}": [[0] * 20, true, [0] * 20] for i in range(count)}
+
+
 def write_run(folder, hits, label_set=LIP, **changes):
     folder.mkdir(parents=True)
     values = {
         "label_set": label_set.as_dict(), "validation": "ccp-lip val", "pictures": 3, "parameters": 9_000_000,
         "flops_321": 26_100_000_000, "seconds_321": 0.25, "joint_distance": 0.002, "images_seen": 640, "minutes": 2.5,
-        **numbers(confusion(hits), LIP), "structure": {"limb_pairs": 253, "limb_pairs_exchanged": 10 + hits},
+        **numbers(confusion(hits), LIP, photos(2)), "structure": {"limb_pairs": 253, "limb_pairs_exchanged": 10 + hits},
     }  # fmt: skip
     (folder / "results.json").write_text(json.dumps(values | changes))
     return folder
@@ -61,6 +67,22 @@ def test_the_last_epoch_stands_beside_the_best_where_it_is_known(runs):
     head, *rows = summary(read_systems([runs]))
     column = head.index("Mean IoU, last epoch")
     assert {row[0]: row[column] for row in rows} == {"average": "–", "neural": "–", "newer": "43.21"}
+
+
+def test_frequent_classes_have_a_mean_of_their_own(runs):
+    """Hair is in enough photos, the background is not; an older run is asked by the photos of its neighbour."""
+    older = write_run(runs / "older", 8)
+    values = json.loads((older / "results.json").read_text())
+    del values["frequent_classes"]
+    (older / "results.json").write_text(json.dumps(values))
+    head, *rows = summary(read_systems([runs]))
+    column = head.index("Mean IoU, 1 frequent classes")
+    assert {row[0]: row[column] for row in rows} == {"average": "50.00", "neural": "50.00 ± 14.14", "older": "80.00"}
+    (older / "pictures.json").write_text(json.dumps(photos(0)))
+    head, row = summary(read_systems([older]))
+    assert row[head.index("Mean IoU, 1 frequent classes")] == f"{100 * 100 / 102:.2f}"
+    (older / "pictures.json").unlink()
+    assert not any("frequent" in name for name in summary(read_systems([older]))[0])
 
 
 def test_per_class_is_in_the_order_of_the_paper_and_absent_classes_are_dashes(runs):

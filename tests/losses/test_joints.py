@@ -141,11 +141,10 @@ def test_eq_4_may_divide_by_a_fixed_number():
 
 
 def test_what_centres_are_of():
-    """Decided pixels are all or nothing, sharp ones nearly; the decided centre's gradient is the soft one's form."""
+    """Decided pixels are all or nothing; the decided centre's gradient is the soft one's form."""
     scores = torch.randn(2, 4, 5, 6, generator=torch.Generator().manual_seed(7)).requires_grad_()
-    soft, sharp, decided = (region_beliefs(scores, kind) for kind in ("soft", "sharp", "decided"))
+    soft, decided = (region_beliefs(scores, kind) for kind in ("soft", "decided"))
     torch.testing.assert_close(soft, scores.softmax(dim=1))
-    torch.testing.assert_close(sharp, (4 * scores).softmax(dim=1))
     torch.testing.assert_close(decided.detach().round(), decided.detach(), atol=1e-6, rtol=0)
     assert torch.equal(decided.argmax(dim=1), scores.argmax(dim=1))
     weights = torch.randn(decided.shape, generator=torch.Generator().manual_seed(8))

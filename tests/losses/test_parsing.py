@@ -150,29 +150,98 @@ def test_in_units_of_its_mean_the_product_keeps_the_step_of_the_cross_entropy():
     assert shrunk.norm() / plain.norm() < 0.05
 
 
+def random_batch(seed, scale=1.0):
+    """Scores at half the labels' size: gradients are those of the network's own map."""
+    scores = scale * torch.randn(3, 20, 12, 8, generator=torch.Generator().manual_seed(seed))
+    labels = torch.from_numpy(person()[1]).long()[::4, ::4].expand(3, -1, -1)
+    return scores.requires_grad_(), labels
+
+
+def step_of(criterion, scores, labels):
+    losses = criterion(output(scores), labels)
+    return torch.autograd.grad(losses["loss"], scores)[0], losses
+
+
+@pytest.mark.parametrize("centers", ["soft", "decided"])
+@pytest.mark.parametrize("measure", ["distance", "heatmap"])
+def test_in_units_of_gradients_lambda_is_the_share_of_the_step(centers, measure):
+    scores, labels = random_batch(0)
+    plain, _ = step_of(ParsingLoss(LIP), scores, labels)
+    for share in (0.1, 3.0):
+        options = {"joint_measure": measure, "joint_unit": "gradient", "joint_centers": centers}
+        weighted, _ = step_of(ParsingLoss(LIP, "weighted", share, **options), scores, labels)
+        torch.testing.assert_close((weighted - plain).norm(), share * plain.norm())
+        product, _ = step_of(ParsingLoss(LIP, "product", **options), scores, labels)
+        torch.testing.assert_close(product.norm(), plain.norm())
+
+
+def test_the_norms_of_gradients_are_running_means():
+    """The second step's factor, by hand, from the gradients of both steps."""
+    criterion = ParsingLoss(LIP, "product", joint_unit="gradient")
+    batches = [random_batch(0), random_batch(1, scale=3.0)]
+    squares = {"none": 0.0, "product": 0.0}
+    for scores, labels in batches:
+        gradient, _ = step_of(criterion, scores, labels)
+        for form in squares:
+            squares[form] += step_of(ParsingLoss(LIP, form), scores, labels)[0].square().sum()
+    own, _ = step_of(ParsingLoss(LIP, "product"), *batches[1])
+    expected = own * (squares["none"] / squares["product"]).sqrt()
+    torch.testing.assert_close(gradient, expected, rtol=1e-4, atol=1e-9)
+    assert set(criterion.running) == {"fused"}
+
+
+def test_running_norms_forget():
+    criterion = ParsingLoss(LIP, "weighted", joint_unit="gradient")
+    criterion.running["fused"] = torch.tensor([500.0, 0.0, 1.0])
+    criterion(output(random_batch(0)[0]), random_batch(0)[1])
+    steps, _, joint = criterion.running["fused"].tolist()
+    assert (steps, joint) == (501, pytest.approx(0.99, abs=0.01))
+    assert joint > 0.99 - 1e-6
+
+
+def test_a_batch_without_joints_has_no_joint_step():
+    criterion = ParsingLoss(LIP, "weighted", joint_unit="gradient")
+    scores, labels = random_batch(0)
+    plain, _ = step_of(ParsingLoss(LIP), scores, labels * 0)
+    torch.testing.assert_close(step_of(criterion, scores, labels * 0)[0], plain)
+
+
+def test_every_term_tells_how_long_its_gradient_is():
+    scores, labels = random_batch(0)
+    finer, _ = random_batch(1)
+    options = {"joint_form": "weighted", "joint_weight": 5.0, "side_weight": 0.5, "iou_weight": 2.0}
+    losses = ParsingLoss(LIP, **options)(output(scores, finer), labels, gradients=True)
+    terms = {
+        "fused/parsing": {},
+        "fused/joint": {"joint_form": "weighted", "joint_weight": 5.0},
+        "fused/sides": {"side_weight": 0.5},
+        "fused/iou": {"iou_weight": 2.0},
+    }
+    plain, _ = step_of(ParsingLoss(LIP), scores, labels)
+    for name, alone in terms.items():
+        gradient, _ = step_of(ParsingLoss(LIP, **alone), scores, labels)
+        expected = gradient - plain if alone else plain
+        torch.testing.assert_close(losses[f"{name}_gradient"], expected.norm(), rtol=1e-3, atol=1e-7)
+    of_scale, _ = step_of(ParsingLoss(LIP), finer, labels)
+    torch.testing.assert_close(losses["scale0/parsing_gradient"], of_scale.norm())
+    assert not any(name.endswith("gradient") for name in ParsingLoss(LIP)(output(scores), labels))
+
+
+def test_eq_4_may_divide_by_the_joints_that_are_defined():
+    """Of nine joints the picture shows a head alone."""
+    scores = random_batch(0)[0][:1]
+    labels = torch.zeros(1, 24, 16, dtype=torch.long)
+    labels[:, 3:6, 4:9] = 13
+    present, defined = (
+        ParsingLoss(LIP, "product", joint_count=count)(output(scores), labels)["fused/joint"]
+        for count in ("present", "defined")
+    )
+    torch.testing.assert_close(defined, present / 9)
+
+
 def test_heatmaps_have_their_own_cells():
     with pytest.raises(ValueError, match="in cells already"):
         ParsingLoss(TWO, "product", joint_measure="heatmap", joint_unit="cells")
-
-
-@pytest.mark.parametrize("weights", [None, [0.5, 2.0]])
-def test_the_hardest_pixels_against_numpy(weights):
-    generator = torch.Generator().manual_seed(5)
-    scores = torch.randn(1, 2, 4, 5, generator=generator)
-    labels = torch.tensor([0, 1, 255])[torch.randint(0, 3, (1, 4, 5), generator=generator)]
-    truth, p = labels[0].numpy(), scores[0].softmax(dim=0).numpy()
-    costs = [(-np.log(p[truth[y, x], y, x]), truth[y, x]) for y, x in np.argwhere(truth < 255)]
-    hardest = sorted(costs, reverse=True)[: int(np.ceil(0.3 * len(costs)))]
-    weigh = [1.0, 1.0] if weights is None else weights
-    expected = sum(weigh[c] * cost for cost, c in hardest) / sum(weigh[c] for _, c in hardest)
-    given = None if weights is None else torch.tensor(weights)
-    loss = ParsingLoss(TWO, class_weights=given, hardest=0.3)(output(scores), labels)["loss"]
-    assert loss.item() == pytest.approx(expected, rel=1e-5)
-
-
-def test_a_share_of_no_pixels_is_refused():
-    with pytest.raises(ValueError, match="above 0 and at most 1"):
-        ParsingLoss(TWO, hardest=0.0)
 
 
 THREE = LabelSet("three", ("out", "left", "right"), ((0, 0, 0),) * 3, sets=(ClassSet(100, (1, 2)),))

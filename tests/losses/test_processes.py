@@ -15,6 +15,7 @@ LOSSES = {
     "iou": {"iou_weight": 1.0},
     "sides": {"side_weight": 1.0},
     "joints": {"joint_form": "weighted", "joint_unit": "mean"},
+    "gradients": {"joint_form": "weighted", "joint_unit": "gradient"},
 }
 
 

@@ -1,6 +1,8 @@
 import torch
 
-from ssnan.models.hazn import Estimate, choose, inside, merged, overlap, region_loss, zoomed
+from ssnan.labels import LIP
+from ssnan.models.backbone import Backbone
+from ssnan.models.hazn import HAZN, Estimate, choose, connected, inside, merged, overlap, region_loss, zoomed
 
 
 def ramp(height, width):
@@ -20,11 +22,20 @@ def test_a_zoomed_region_shows_what_lies_there():
 def test_pasting_undoes_zooming():
     maps, box = ramp(41, 61), torch.tensor([[[0.25, 0.5, 0.75, 1.0]]])
     closer = zoomed(maps, box, (33, 33), "bilinear")
-    back = merged(torch.zeros_like(maps), closer, box, torch.ones(1, 1))
-    # Half the scores stem from the closer look inside the box, none outside.
-    torch.testing.assert_close(back[0, :, 12:30, 31:60], maps[0, :, 12:30, 31:60] / 2, atol=1e-3, rtol=0)
-    assert back[0, :, :9].abs().max() == 0
+    # By its confidence the closer look replaces what was known inside the box, and nothing outside.
+    for sure in (1.0, 0.75):
+        back = merged(torch.full_like(maps, -4.0), closer, box, torch.full((1, 1), sure))
+        expected = sure * maps[0, :, 12:30, 31:60] - 4 * (1 - sure)
+        torch.testing.assert_close(back[0, :, 12:30, 31:60], expected, atol=1e-3, rtol=0)
+        assert (back[0, :, :9] == -4).all()
     torch.testing.assert_close(merged(maps, closer, box, torch.zeros(1, 1)), maps)
+
+
+def test_looks_that_overlap_share_by_their_confidence():
+    maps, box = torch.zeros(1, 1, 5, 5), torch.tensor([[[0.0, 0.0, 1.0, 1.0]]])
+    closer = torch.stack([torch.full((1, 5, 5), 1.0), torch.full((1, 5, 5), 3.0)])
+    found = merged(maps, closer, box.expand(1, 2, 4), torch.tensor([[1.0, 0.5]]))
+    torch.testing.assert_close(found, torch.full((1, 1, 5, 5), (1 * 1 + 0.5 * 3) / 1.5))
 
 
 def test_boxes_within_boxes():
@@ -57,3 +68,40 @@ def test_region_loss_is_least_at_the_truth():
     assert right < 1e-3
     assert region_loss(Estimate(torch.zeros(1, 2, 17, 17), truth + 0.1, sure), masks) > right + 0.1
     assert region_loss(Estimate(torch.zeros(1, 2, 17, 17), truth, -sure), masks) > right + 1
+
+
+def two_people(size):
+    labels = torch.zeros(1, size, size, dtype=torch.long)
+    labels[0, 2 : size // 2, 1 : size // 4] = 5
+    labels[0, size // 2 :, size // 2 : size - 3] = 9
+    labels[0, 0, size - 1] = 255
+    return labels
+
+
+def test_people_are_connected_pieces():
+    labels = two_people(16)
+    pieces = connected((labels > 0) & (labels < 255))
+    expected = torch.stack([labels[0] == 9, labels[0] == 5])
+    assert torch.equal(pieces[0, :2], expected)
+    assert not pieces[0, 2:].any()
+    assert torch.equal(connected(labels == 9, most=1)[0, 0], expected[0])
+    assert not connected(labels < 0).any()
+
+
+def test_every_person_has_a_box_of_their_own():
+    """Estimates with the boxes of both people are right, those with one box around both are not."""
+    labels = two_people(33)
+    network = HAZN(20, Backbone("resnet10t", output_stride=8, stage=2), zoom=(33, 33), hidden=8).eval()
+    with torch.no_grad():
+        output = network(torch.zeros(1, 3, 33, 33))
+        whole = output.extra["whole"]
+        size = whole.confidence.shape[1:]
+        boxes = torch.tensor([[2, 1, 15, 7], [16, 16, 32, 29]]).view(2, 4, 1, 1) / 32
+        upper = torch.arange(size[0]).view(1, 1, -1, 1) * 32 / (size[0] - 1) < 16
+        losses = []
+        for first, second in (boxes, (torch.tensor([2, 1, 32, 29]).view(4, 1, 1) / 32,) * 2):
+            estimate = whole._replace(boxes=torch.where(upper, first, second).expand(1, 4, *size))
+            extra = {**output.extra, "whole": estimate}
+            found = network.auxiliary_losses(output._replace(extra=extra), {"labels": labels}, LIP)
+            losses.append(found["zoom/people"])
+    assert losses[0] < losses[1] - 0.1

@@ -2,7 +2,10 @@ import numpy as np
 import torch
 from torch.nn.functional import adaptive_max_pool2d
 
-from ssnan.models.lg_lstm import NEIGHBOURS, LocalGlobalLayer, grid_maxima
+from ssnan.labels import LIP
+from ssnan.losses import ParsingLoss
+from ssnan.models.backbone import Backbone
+from ssnan.models.lg_lstm import LGLSTM, NEIGHBOURS, LocalGlobalLayer, grid_maxima
 
 
 def test_grid_maxima_are_adaptive_pooling():
@@ -47,3 +50,15 @@ def test_five_untrained_layers_still_know_what_the_first_was_told():
             hidden, memory = layer(hidden, memory)
         ends.append(hidden.detach())
     assert (ends[0] - ends[1]).square().mean().sqrt() > 0.1
+
+
+def test_every_layer_is_supervised():
+    """The classifier of each layer, the first too, has a loss of its own."""
+    torch.manual_seed(0)
+    network = LGLSTM(20, Backbone("resnet10t", output_stride=8, stage=2), cells=4, layers=3)
+    output = network(torch.randn(1, 3, 33, 33))
+    assert len(output.scale_scores) == 2
+    losses = ParsingLoss(LIP)(output, torch.ones(1, 33, 33, dtype=torch.long))
+    losses["loss"].backward()
+    assert all(one.weight.grad.abs().max() > 0 for one in network.classifiers)
+    assert {"fused/parsing", "scale0/parsing", "scale1/parsing"} <= set(losses)

@@ -9,6 +9,7 @@ from ssnan.data.folder import Sample
 from ssnan.labels import LIP
 from ssnan.models import SSNAN, AverageAggregation, Backbone
 from ssnan.training import ParsingTask
+from ssnan.training.task import TrainingError
 
 
 def task(**options):
@@ -60,16 +61,33 @@ def test_biases_may_learn_faster_and_are_not_decayed_then():
     assert [group["weight_decay"] for group in optimizer.param_groups] == [5e-4, 5e-4, 0, 0]
 
 
-def test_lambda_rises_over_the_ramp():
-    module = task(joint_form="weighted", joint_weight=10.0, joint_ramp=4)
-    module.log = lambda *arguments, **options: None
-    batch = {"images": torch.zeros(1, 3, 32, 32), "labels": torch.zeros(1, 32, 32, dtype=torch.long)}
-    weights = []
-    for step in (0, 1, 4, 9):
-        module.trainer = SimpleNamespace(global_step=step, current_epoch=0)
+def test_the_classifier_alone_may_learn_faster():
+    network = SSNAN(20, Backbone("resnet10t", stage=2), scales=(0.5, 1.0))
+    for faster, expected in ((None, {"classifier", "aggregation"}), (["classifier"], {"classifier"})):
+        optimizer, _ = rates(ParsingTask(network, learning_rate=1e-3, warmup=0, faster=faster), 1)
+        names = {id(parameter): name.partition(".")[0] for name, parameter in network.named_parameters()}
+        assert {names[id(p)] for p in optimizer.param_groups[1]["params"]} == expected
+
+
+def test_a_faster_part_that_the_network_lacks_is_one_line():
+    with pytest.raises(TrainingError, match=r"model.faster: expected .*\(backbone, classifier.*got 'head'"):
+        rates(task(faster=["head"]), 1)
+
+
+def test_gradients_of_the_terms_are_logged_where_steps_are():
+    module, logged = task(joint_form="weighted"), []
+    module.log = lambda name, value, **options: logged.append(name)
+    image, labels = (torch.from_numpy(array) for array in person(33, 33))
+    batch = {"images": image.movedim(2, 0)[None] / 127.5 - 1, "labels": labels.long()[None]}
+    seen = []
+    for step in range(4):
+        logged.clear()
+        module.trainer = SimpleNamespace(global_step=step, current_epoch=0, log_every_n_steps=2)
         module.training_step(batch, 0)
-        weights.append(module.criterion.joint_weight)
-    assert weights == [0, 2.5, 10, 10]
+        seen.append({name for name in logged if name.endswith("_gradient")})
+    assert seen[0] == seen[2] == set()
+    assert seen[1] == seen[3]
+    assert seen[1] >= {"train/fused/parsing_gradient", "train/fused/joint_gradient", "train/scale0/joint_gradient"}
 
 
 def test_warmup_rises_linearly():
@@ -99,6 +117,7 @@ def test_the_joint_term_pulls_the_joints_together(form):
     for name, options in (("none", {}), (form, {"joint_form": form, "joint_weight": 300.0})):
         module = task(**options)
         module.log = lambda *args, **kwargs: None
+        module.trainer = SimpleNamespace(global_step=0, current_epoch=0, log_every_n_steps=50)
         measure = ParsingTask(module.network, joint_form="weighted").criterion
         optimizer = torch.optim.SGD(module.network.parameters(), lr=0.01)
         for _ in range(12):

@@ -30,8 +30,13 @@ def weights(run):
     return torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
 
 
+RUNNING_NORMS = ["--model.joint_form", "weighted", "--model.joint_unit", "gradient"]
+
+
 @pytest.mark.parametrize(
-    "where", [[], ["--data.photometric", "0", "--data.resident_side", "96"]], ids=["disk", "memory"]
+    "where",
+    [[], ["--data.photometric", "0", "--data.resident_side", "96"], RUNNING_NORMS],
+    ids=["disk", "memory", "running norms"],
 )
 def test_a_run_in_pieces_ends_where_a_run_in_one_does(config, tmp_path, where):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
@@ -115,10 +120,11 @@ def test_another_label_set_than_the_run_s_is_refused(config, tmp_path, capsys):
         ["--model.joint_form", "product_detached"],
         ["--model.joint_measure", "heatmap"],
         ["--model.joint_unit", "mean"],
+        ["--model.joint_count", "defined"],
         ["--model.joint_centers", "decided"],
         ["--model.side_weight", "1"],
-        ["--model.hardest", "0.25"],
         ["--model.bias_factor", "2"],
+        ["--model.faster", "[aggregation]"],
         ["--model.detach_centers", "true"],
         ["--model.deep_supervision", "false"],
         ["--model.class_balancing", "0.5"],

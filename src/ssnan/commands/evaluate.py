@@ -45,10 +45,10 @@ def run(options: argparse.Namespace) -> int:
         return complain(str(error), FAILED)
     try:
         samples = (folder[index] for index in track(range(len(folder)), "measuring", console=Console(stderr=True)))
-        confusion, structure = evaluate(parser, samples, folder.label_set)
+        confusion, structure, pictures = evaluate(parser, samples, folder.label_set)
     except ValueError as error:
         return complain(str(error), FAILED)
-    measured = numbers(confusion, folder.label_set) | {"structure": structure.numbers()}
+    measured = numbers(confusion, folder.label_set, pictures) | {"structure": structure.numbers()}
     print(f"{options.model} on {len(folder)} pictures of {options.data} ({options.split})")
     for table in tables(measured, parser.label_set):
         Console().print(table)

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import mean
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.table import Table
 
 from ssnan.data.folder import Sample
 from ssnan.evaluation.metrics import (
+    FREQUENT,
     LIP_GROUPS,
     LIP_MERGED,
     PERSON,
     Confusion,
     Score,
+    class_counts,
     confusion_matrix,
+    frequent_classes,
     merged,
     person_groups,
 )
@@ -27,10 +31,11 @@ from ssnan.parsing.parser import Parser
 
 
 class Measured(NamedTuple):
-    """What samples add up to, at the pictures' own sizes."""
+    """What samples add up to, at the pictures' own sizes, and :func:`class_counts` of each by its id."""
 
     confusion: Confusion
     structure: Structure
+    pictures: dict[str, NDArray[np.int64]]
 
 
 def evaluate(parser: Parser, samples: Iterable[Sample], label_set: LabelSet) -> Measured:
@@ -50,14 +55,17 @@ def evaluate(parser: Parser, samples: Iterable[Sample], label_set: LabelSet) -> 
         )
     total: Confusion = np.zeros((len(label_set) + len(label_set.sets), len(label_set)), dtype=np.int64)
     structure = Structure(label_set)
+    pictures = {}
     for sample in samples:
         result = parser(sample.image)
         try:
-            total += confusion_matrix(sample.labels, result.labels, label_set)
+            confusion = confusion_matrix(sample.labels, result.labels, label_set)
         except ValueError as error:
             raise ValueError(f"{sample.id}: {error}") from None
+        total += confusion
+        pictures[sample.id] = class_counts(confusion, label_set.sets)
         structure.add(sample.labels, result.labels, result.confidence, sample.people)
-    return Measured(total, structure)
+    return Measured(total, structure, pictures)
 
 
 def limb_iou(iou: Mapping[str, float | None], label_set: LabelSet) -> float | None:
@@ -67,13 +75,20 @@ def limb_iou(iou: Mapping[str, float | None], label_set: LabelSet) -> float | No
     return mean(present) if present else None
 
 
-def numbers(confusion: Confusion, label_set: LabelSet) -> dict[str, Any]:
-    """All numbers of a confusion matrix as plain values, for JSON.
+def of_frequent(iou: Mapping[str, float | None], classes: Sequence[str]) -> dict[str, Any]:
+    """Mean IoU over ``classes``, those of :func:`frequent_classes`, with their names; None where there are none."""
+    found = [one for name in classes if (one := iou[name]) is not None]
+    return {"classes": list(classes), "mean_iou": mean(found) if found else None}
+
+
+def numbers(confusion: Confusion, label_set: LabelSet, pictures: Mapping[str, Any]) -> dict[str, Any]:
+    """All numbers of a confusion matrix, and of the ``pictures`` that add up to it, as plain values, for JSON.
 
     ``present`` averages over the classes that the ground truth holds; ``all`` counts a class that
-    was only predicted as 0; ``limb_iou`` is the mean over classes with a side. ``person`` knows two
-    classes; ``merged`` is background / hair / skin / clothes, for LIP alone. ``sets`` is the share
-    of each set's pixels whose prediction lies in it.
+    was only predicted as 0; ``frequent_classes`` averages over those that enough photos show;
+    ``limb_iou`` is the mean over classes with a side. ``person`` knows two classes; ``merged`` is
+    background / hair / skin / clothes, for LIP alone. ``sets`` is the share of each set's pixels
+    whose prediction lies in it.
     """
     sets = label_set.sets
     person = merged(confusion, person_groups(label_set), sets)
@@ -82,6 +97,8 @@ def numbers(confusion: Confusion, label_set: LabelSet) -> dict[str, Any]:
         "all": Score.of(confusion, sets).as_dict(label_set),
         "person": Score.of_present(person).as_dict(PERSON),
     }
+    frequent = frequent_classes(pictures, label_set)
+    values["frequent_classes"] = of_frequent(values["present"]["iou"], frequent)
     if label_set.flip_pairs:
         values["limb_iou"] = limb_iou(values["present"]["iou"], label_set)
     if label_set.agrees_with(LIP):
@@ -113,9 +130,12 @@ def tables(measured: dict[str, Any], label_set: LabelSet) -> list[Table]:
     """The columns of the paper's Table 1, and the per-class row of Table 2 in its order (percent)."""
     present = measured["present"]
     summary = Table(title="over the classes present in the ground truth")
-    for column in ("Overall accuracy", "Mean accuracy", "Mean IoU"):
+    frequent = measured["frequent_classes"]
+    of_them = f"Mean IoU of the {len(frequent['classes'])} classes in {FREQUENT} photos or more"
+    for column in ("Overall accuracy", "Mean accuracy", "Mean IoU", of_them):
         summary.add_column(column, justify="right")
-    summary.add_row(*(_percent(present[key]) for key in ("overall_accuracy", "mean_accuracy", "mean_iou")))
+    values = [present[key] for key in ("overall_accuracy", "mean_accuracy", "mean_iou")]
+    summary.add_row(*map(_percent, [*values, frequent["mean_iou"]]))
 
     per_class = Table(title="IoU of each class")
     per_class.add_column("Class")

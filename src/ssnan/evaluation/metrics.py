@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ssnan.evaluation.bootstrap import photo_of
 from ssnan.labels import LIP, ClassSet, LabelSet
 from ssnan.parsing.remapping import TARGETS
+
+FREQUENT = 28
+"""Photos that show a class whose IoU says something; of a rarer one, a few photos decide."""
 
 Confusion = NDArray[np.int64]
 """Pixel counts, (C + S, C): row = true class, and below the classes the label set's S sets; column =
@@ -63,6 +67,17 @@ def iou_of(counts: NDArray[np.int64]) -> NDArray[np.float64]:
     """IoU of every class, (…, C), from :func:`class_counts`, (…, 3, C); NaN where the truth has none."""
     hits, true, predicted = np.moveaxis(counts, -2, 0)
     return np.where(true > 0, _ratio(hits, true + predicted - hits), np.nan)
+
+
+def frequent_classes(pictures: Mapping[str, Any], label_set: LabelSet) -> list[str]:
+    """Classes that at least :data:`FREQUENT` photos show.
+
+    Args:
+        pictures: :func:`class_counts` of each picture by name, as ``pictures.json`` has them. The versions of one
+            photo count once, see :func:`ssnan.evaluation.bootstrap.photo_of`.
+    """
+    seen = [{photo_of(name) for name, (_, true, _) in pictures.items() if true[i]} for i in range(len(label_set))]
+    return [name for name, photos in zip(label_set.classes, seen, strict=True) if len(photos) >= FREQUENT]
 
 
 @dataclass(frozen=True)

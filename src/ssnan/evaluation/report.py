@@ -15,8 +15,8 @@ import numpy as np
 
 from ssnan.errors import UserError, did_you_mean
 from ssnan.evaluation import bootstrap, paper
-from ssnan.evaluation.evaluate import limb_iou
-from ssnan.evaluation.metrics import iou_of
+from ssnan.evaluation.evaluate import limb_iou, of_frequent
+from ssnan.evaluation.metrics import FREQUENT, frequent_classes, iou_of
 from ssnan.evaluation.runs import RUNS, Run, number, read_runs, write_runs
 from ssnan.labels import LIP, PASCAL_PERSON_PART, LabelSet
 
@@ -76,6 +76,9 @@ def read_systems(places: Sequence[Path]) -> list[System]:
         kinds = {json.dumps(run[key]) for run in runs}
         if len(kinds) > 1:
             raise ReportError(f"runs differ in their {key}, their numbers cannot stand in one table; report them apart")
+    frequent = _frequent(list(systems.values()))
+    for run in runs:
+        run["frequent_classes"] = of_frequent(run["present"]["iou"], frequent)
     return list(systems.values())
 
 
@@ -119,11 +122,25 @@ def _folders(folder: Path) -> Iterator[tuple[Path, Path, Run]]:
         yield path.parent.parent if re.match(r"seed", path.parent.name) else path.parent, path.parent, run
 
 
+def _frequent(systems: Sequence[System]) -> list[str]:
+    """Frequent classes of the photos that all systems were measured on, as the first run that knows says; older runs
+    know by their ``pictures.json``."""
+    for system in systems:
+        for run, folder in zip(system.runs, system.folders, strict=True):
+            if "frequent_classes" in run:
+                return list(run["frequent_classes"]["classes"])
+            if pictures := _pictures(folder):
+                return frequent_classes(pictures, LabelSet.from_dict(run["label_set"]))
+    return []
+
+
 def summary(systems: Sequence[System]) -> list[Row]:
     """Table 1's columns and what each system costs, a row a system, under a head."""
     head = ["System", "Runs", "Overall accuracy", "Mean accuracy", "Mean IoU"]
     merged = any("merged" in run for system in systems for run in system.runs)
     last = any("mean_iou_last" in run for system in systems for run in system.runs)
+    frequent = systems[0].runs[0]["frequent_classes"]["classes"]
+    head += [f"Mean IoU, {len(frequent)} frequent classes"] if frequent else []
     head += ["Mean IoU, last epoch"] if last else []
     head += ["Mean IoU, merged"] if merged else []
     head += [
@@ -144,6 +161,7 @@ def summary(systems: Sequence[System]) -> list[Row]:
     for system in systems:
         row = [system.name, str(len(system.runs))]
         row += [system.percent("present", key) for key in ("overall_accuracy", "mean_accuracy", "mean_iou")]
+        row += [system.percent("frequent_classes", "mean_iou")] if frequent else []
         row += [system.percent("mean_iou_last")] if last else []
         row += [system.percent("merged", "mean_iou")] if merged else []
         limbs = [system.number("structure", name) for name in ("limb_pairs", "limb_pairs_exchanged")]
@@ -176,7 +194,17 @@ def paired(systems: Sequence[System]) -> list[Row]:
     the seeds (Student's t), and the 95 % interval that a bootstrap over the photos gives.
     Empty where no seed is shared."""
     base = systems[0]
-    rows = [["System", f"beside {base.name}: seeds", "Mean IoU", "over pictures", "Limb IoU", "Limb pairs exchanged"]]
+    rows = [
+        [
+            "System",
+            f"beside {base.name}: seeds",
+            "Mean IoU",
+            "over pictures",
+            "Frequent classes",
+            "Limb IoU",
+            "Limb pairs exchanged",
+        ]
+    ]
     for system in systems[1:]:
         pairs = _pairs(base, system)
         if not pairs:
@@ -185,6 +213,7 @@ def paired(systems: Sequence[System]) -> list[Row]:
             _difference(base, system, pairs, keys, factor)
             for keys, factor in (
                 (("present", "mean_iou"), 100.0),
+                (("frequent_classes", "mean_iou"), 100.0),
                 (("limb_iou",), 100.0),
                 (("structure", "limb_pairs_exchanged"), 1.0),
             )
@@ -265,7 +294,8 @@ def write(systems: Sequence[System], output: Path) -> Path:
     write_runs(((system.name, run) for system in systems for run in system.runs), output / RUNS)
     where = f"{first['validation']} ({first['pictures']} pictures, labels {label_set.name})"
     parts = [
-        f"Measured on {where}, in percent, over the classes present; mean ± standard deviation over the runs.",
+        f"Measured on {where}, in percent, over the classes present; mean ± standard deviation over the runs. "
+        f"Frequent classes are those that {FREQUENT} photos or more show.",
         markdown(measured["summary"]),
         "IoU of each class:",
         markdown(measured["per_class"]),

@@ -36,6 +36,9 @@ NUMBERS = (
 )
 """Columns after the system, the label set and the data; dots lead into the nested values of ``results.json``."""
 
+FREQUENT_CLASSES = "frequent_classes"
+"""Column of the classes that enough val photos show, parted by spaces."""
+
 Run = dict[str, Any]
 """What ``results.json`` holds."""
 
@@ -58,6 +61,7 @@ def write_runs(runs: Iterable[tuple[str, Run]], path: Path) -> None:
         for column in (*NUMBERS, *ious):
             value = number(run, column.split(".", 2))
             row[column] = "" if value is None else f"{value:.7g}" if value % 1 else f"{value:.0f}"
+        row[FREQUENT_CLASSES] = " ".join(run.get("frequent_classes", {}).get("classes", ()))
         rows.append(row)
     used = [column for column in dict.fromkeys(key for row in rows for key in row) if any(row[column] for row in rows)]
     with path.open("w", newline="") as file:
@@ -81,6 +85,8 @@ def read_runs(path: Path) -> list[tuple[str, Run]]:
                 "validation": row.pop("validation"),
             }
             system = row.pop("system")
+            if frequent := row.pop(FREQUENT_CLASSES, ""):
+                run["frequent_classes"] = {"classes": frequent.split(" ")}
             for column, text in row.items():
                 if text:
                     *outer, last = column.split(".", 2)

@@ -2,11 +2,12 @@
 
 from ssnan.losses.balancing import median_frequency_weights
 from ssnan.losses.joints import JointCenters, heatmap_distance, joint_distance, soft_centers
-from ssnan.losses.parsing import JointForm, JointMeasure, JointUnit, ParsingLoss
+from ssnan.losses.parsing import JointCount, JointForm, JointMeasure, JointUnit, ParsingLoss
 from ssnan.losses.sides import side_loss
 
 __all__ = [
     "JointCenters",
+    "JointCount",
     "JointForm",
     "JointMeasure",
     "JointUnit",

@@ -18,14 +18,10 @@ FOUND_SHARE = 0.1
 PRESENT_MASS = 1e-3
 """Share of the picture a predicted region must cover to be there where the ground truth has none."""
 
-SHARPNESS = 4.0
-"""What ``sharp`` centres multiply the scores by."""
-
-JointCenters = Literal["soft", "sharp", "decided"]
+JointCenters = Literal["soft", "decided"]
 """What a predicted joint is the centre of.
 
 - ``soft``: a region's probability. A little of it everywhere else moves the centre as a wrong limb does.
-- ``sharp``: the same with the scores times four, which leaves next to nothing where something else is surer.
 - ``decided``: the pixels whose likeliest class is in the region, with the gradient of ``soft`` (straight through).
 """
 
@@ -59,8 +55,6 @@ def soft_centers(
 
 def region_beliefs(scores: Float[Tensor, "b c h w"], centers: JointCenters) -> Float[Tensor, "b c h w"]:
     """Of scores, how much of every pixel counts for each class when centres are taken, 0..1; sums to one over c."""
-    if centers == "sharp":
-        return (SHARPNESS * scores).softmax(dim=1)
     probabilities = scores.softmax(dim=1)
     if centers == "soft":
         return probabilities

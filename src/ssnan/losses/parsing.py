@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import cross_entropy, interpolate
 
@@ -19,6 +19,7 @@ from ssnan.losses.joints import (
     soft_centers,
 )
 from ssnan.losses.lovasz import lovasz_softmax
+from ssnan.losses.norms import gradient_of, same_step
 from ssnan.losses.processes import mean_over_processes, whole_batch
 from ssnan.losses.sides import side_loss
 from ssnan.models.output import ParsingOutput
@@ -36,15 +37,23 @@ JointForm = Literal["none", "weighted", "product", "product_detached"]
 JointMeasure = Literal["distance", "heatmap"]
 """L_joint as Eq. 4 has it, or by the heatmaps of Attention+SSL's code; see :mod:`ssnan.losses.joints`."""
 
-JointUnit = Literal["own", "cells", "mean"]
+JointUnit = Literal["own", "cells", "mean", "gradient"]
 """What L_joint is counted in, and with it the step that ``product`` takes and what λ means.
 
 - ``own``: the measure's. A distance is in sides of the picture, about 0.002 once a network has learned to parse, so
   that ``product`` goes 500 times slower than the cross-entropy alone.
-- ``cells``: cells of the score map, some 1,000 times more.
+- ``cells``: cells of the score map, some 1,000 times more; coordinates "computed according to the dense
+  predictions", as Eq. 4 prints them.
 - ``mean``: the mean of the batch, a constant to the gradient. ``product`` then only weighs the
-  pictures against each other, and λ is the share that the joints have.
+  pictures against each other.
+- ``gradient``: what gives L_parsing · L_joint a gradient as long as the cross-entropy's, both with respect to the
+  scores and both a running mean over the steps (:mod:`ssnan.losses.norms`). λ is then the share of the step that the
+  joints have, and ``product`` takes steps as long as the cross-entropy's.
 """
+
+JointCount = Literal["present", "defined"]
+"""How many joints the distance is divided by: those that the ground truth has, or, as in Eq. 4, all that the label set
+defines, nine in LIP."""
 
 
 class ParsingLoss:
@@ -56,6 +65,7 @@ class ParsingLoss:
         joint_weight: λ of the ``weighted`` form.
         joint_measure: how far two joint structures are apart.
         joint_unit: what it is counted in.
+        joint_count: what the distance is divided by.
         joint_centers: what predicted joints are the centres of.
         detach_centers: no gradient through the predicted centres.
         class_weights: weight of every class in the cross-entropy, (C,); equal if None.
@@ -63,10 +73,11 @@ class ParsingLoss:
         iou_weight: of the fused map's Lovász-Softmax loss, see :mod:`ssnan.losses.lovasz`, which is added. Pixels
             that are known by a set of classes do not count in it.
         side_weight: of the fused map's :func:`ssnan.losses.sides.side_loss`, which is added.
-        hardest: share of each picture's pixels that count in the cross-entropy, those where it is largest (online
-            hard example mining); 1 for all.
         stride: compare at every ``stride``-th pixel of the labels; the released codes use the
             network's own stride. Larger is faster, 1 is exact.
+
+    Attributes:
+        running: state of ``joint_unit`` ``gradient`` for each map, by name. Save it with the weights.
     """
 
     def __init__(
@@ -76,73 +87,103 @@ class ParsingLoss:
         joint_weight: float = 10.0,
         joint_measure: JointMeasure = "distance",
         joint_unit: JointUnit = "own",
+        joint_count: JointCount = "present",
         joint_centers: JointCenters = "soft",
         detach_centers: bool = False,
         class_weights: Float[Tensor, " c"] | None = None,
         deep_supervision: bool = True,
         iou_weight: float = 0.0,
         side_weight: float = 0.0,
-        hardest: float = 1.0,
         stride: int = 1,
     ) -> None:
         if joint_measure == "heatmap" and joint_unit == "cells":
-            raise ValueError("heatmaps are in cells already: expected joint_unit own or mean beside them, got cells")
-        if not 0 < hardest <= 1:
-            raise ValueError(f"hardest is a share of the pixels, above 0 and at most 1, got {hardest}")
+            raise ValueError(
+                "heatmaps are in cells already: expected joint_unit own, mean or gradient beside them, got cells"
+            )
         self.label_set = label_set
         self.joint_form = joint_form
         self.joint_weight = joint_weight
         self.joint_measure = joint_measure
         self.joint_unit = joint_unit
+        self.joint_count = joint_count
         self.joint_centers = joint_centers
         self.class_weights = class_weights
         self.detach_centers = detach_centers
         self.deep_supervision = deep_supervision
         self.iou_weight = iou_weight
         self.side_weight = side_weight
-        self.hardest = hardest
         self.stride = stride
+        self.running: dict[str, Tensor] = {}
 
-    def __call__(self, output: ParsingOutput, labels: Int[Tensor, "b H W"]) -> dict[str, Float[Tensor, ""]]:
+    def __call__(
+        self, output: ParsingOutput, labels: Int[Tensor, "b H W"], gradients: bool = False
+    ) -> dict[str, Float[Tensor, ""]]:
         """Named losses; ``loss`` is the one to minimise, the others are its parts.
 
         Scores are resized to the labels' size, over ``stride``, before anything is compared.
+
+        Args:
+            gradients: add the norm of the gradient of each term of ``loss`` with respect to the scores that it judges,
+                under names that end in ``gradient``. It costs one pass back through the losses, not the network.
         """
         labels = labels[:, :: self.stride, :: self.stride]
-        losses = {f"fused/{name}": value for name, value in self._of_one_map(output.scores, labels).items()}
-        total = losses["fused/loss"]
-        if self.iou_weight:
-            losses["fused/iou"] = self._iou(output.scores, labels)
-            total = total + self.iou_weight * losses["fused/iou"]
-        if self.side_weight:
-            losses["fused/sides"] = side_loss(_at_labels(output.scores, labels), labels, self.label_set.flip_pairs)
-            total = total + self.side_weight * losses["fused/sides"]
+        maps = {"fused": output.scores}
         if self.deep_supervision:
-            for index, scores in enumerate(output.scale_scores):
-                terms = self._of_one_map(scores, labels)
-                losses |= {f"scale{index}/{name}": value.detach() for name, value in terms.items()}
-                total = total + terms["loss"]
-        return {"loss": total} | {name: value.detach() for name, value in losses.items()}
+            maps |= {f"scale{index}": scores for index, scores in enumerate(output.scale_scores)}
+        terms: dict[str, Tensor] = {}
+        found: dict[str, Tensor] = {}
+        for name, scores in maps.items():
+            of_map, values = self._of_one_map(name, scores, labels)
+            terms |= {f"{name}/{term}": value for term, value in of_map.items()}
+            found |= {f"{name}/{value_of}": value for value_of, value in values.items()}
+        if self.iou_weight:
+            found["fused/iou"] = self._iou(output.scores, labels)
+            terms["fused/iou"] = self.iou_weight * found["fused/iou"]
+        if self.side_weight:
+            found["fused/sides"] = side_loss(_at_labels(output.scores, labels), labels, self.label_set.flip_pairs)
+            terms["fused/sides"] = self.side_weight * found["fused/sides"]
+        if gradients:
+            for name, term in terms.items():
+                found[f"{name}_gradient"] = gradient_of(term, maps[name.partition("/")[0]]).norm()
+        total = torch.stack(list(terms.values())).sum()
+        return {"loss": total} | {name: value.detach() for name, value in found.items()}
 
-    def _of_one_map(self, scores: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    def _of_one_map(self, name: str, scores: Tensor, labels: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """The terms that add up to the loss of one map, and what is reported of it."""
         cells = (scores.shape[2] - 1) * (scores.shape[3] - 1)
-        scores = _at_labels(scores, labels)
+        own, scores = scores, _at_labels(scores, labels)
         parsing = self._cross_entropy(scores, labels)
+        terms = {"parsing": parsing.mean()}
         if self.joint_form == "none":
-            return {"parsing": parsing.mean(), "loss": parsing.mean()}
+            return terms, terms | {"loss": terms["parsing"]}
 
-        truth, known = label_centers(labels, self.label_set)
-        beliefs = region_beliefs(scores, self.joint_centers)
-        predicted = soft_centers(beliefs, known, self.label_set.regions)
-        joint = (joint_distance if self.joint_measure == "distance" else heatmap_distance)(predicted, truth)
+        joint = self._joint(scores, labels)
         if self.joint_unit == "cells":
             joint = joint * cells
         elif self.joint_unit == "mean":
             joint = joint / mean_over_processes(joint.mean()).clamp_min(torch.finfo(joint.dtype).tiny)
         if self.detach_centers or self.joint_form == "product_detached":
             joint = joint.detach()
-        weight = 1 + self.joint_weight * joint if self.joint_form == "weighted" else joint
-        return {"parsing": parsing.mean(), "joint": joint.mean(), "loss": (parsing * weight).mean()}
+        values = terms | {"joint": joint.mean()}
+        together = parsing * joint
+        if self.joint_unit == "gradient":
+            ratio, self.running[name] = same_step(own, parsing, together, self.running.get(name))
+            together = together * ratio
+        if self.joint_form == "weighted":
+            terms["joint"] = self.joint_weight * together.mean()
+        else:
+            terms = {"joint": together.mean()}
+        return terms, values | {"loss": torch.stack(list(terms.values())).sum()}
+
+    def _joint(self, scores: Tensor, labels: Tensor) -> Float[Tensor, " b"]:
+        """L_joint of each image, in units of its own."""
+        truth, known = label_centers(labels, self.label_set)
+        beliefs = region_beliefs(scores, self.joint_centers)
+        predicted = soft_centers(beliefs, known, self.label_set.regions)
+        if self.joint_measure == "heatmap":
+            return heatmap_distance(predicted, truth)
+        count = len(self.label_set.regions) if self.joint_count == "defined" else None
+        return joint_distance(predicted, truth, count=count)
 
     def _iou(self, scores: Tensor, labels: Tensor) -> Float[Tensor, ""]:
         probabilities = whole_batch(_at_labels(scores, labels).softmax(dim=1))
@@ -164,21 +205,12 @@ class ParsingLoss:
             inside = several.masked_fill(~member[labels[of_set]], -torch.inf)
             per_pixel = per_pixel.masked_scatter(of_set, several.logsumexp(dim=1) - inside.logsumexp(dim=1))
         valid = labels != ignore
-        if self.hardest < 1:
-            counted = _hardest(per_pixel.detach().masked_fill(~valid, -1), self.hardest * valid.sum(dim=(1, 2)))
-            per_pixel, valid = per_pixel * counted, valid & counted
         if self.class_weights is None:
             return per_pixel.sum(dim=(1, 2)) / valid.sum(dim=(1, 2)).clamp_min(1)
         weights = member.to(scores) / member.sum(dim=1, keepdim=True).clamp_min(1) @ self.class_weights.to(scores)
         weights = weights[labels] * valid
         total = weights.sum(dim=(1, 2))
         return (weights * per_pixel).sum(dim=(1, 2)) / total.where(total > 0, 1)
-
-
-def _hardest(losses: Float[Tensor, "b H W"], count: Float[Tensor, " b"]) -> Bool[Tensor, "b H W"]:
-    """The ``count`` largest losses of each picture, rounded up."""
-    rank = losses.flatten(1).argsort(dim=1, descending=True).argsort(dim=1)
-    return (rank < count[:, None]).view_as(losses)
 
 
 def _at_labels(scores: Tensor, labels: Tensor) -> Float[Tensor, "b c H W"]:

@@ -25,12 +25,22 @@ class FCN8s(ParsingNetwork):
         num_classes: classes C, background included.
         backbone: maps at strides 8, 16 and 32; VGG-16's pool3, pool4 and pool5 in the paper.
         hidden: channels of fc6 and fc7; 4096 in the paper.
+        skip_scales: what the maps at strides 8 and 16 are multiplied by before they are scored. The release has 0.0001
+            and 0.01 for VGG-16 on pixels of 0 to 255, so that the coarse scores lead; normalised pixels are about 57
+            times smaller, and so are VGG's features of them.
     """
 
-    def __init__(self, num_classes: int, backbone: Pyramid, hidden: int = 4096) -> None:
+    def __init__(
+        self,
+        num_classes: int,
+        backbone: Pyramid,
+        hidden: int = 4096,
+        skip_scales: tuple[float, float] = (1.0, 1.0),
+    ) -> None:
         super().__init__()
         self.num_classes = num_classes
         self.backbone = backbone
+        self.skip_scales = skip_scales
         fc67 = FC67(backbone.channels[2], hidden, kernel=7)
         self.head = nn.Sequential(fc67, classifier(hidden, num_classes, 1))
         self.score_8, self.score_16 = (classifier(channels, num_classes, 1) for channels in backbone.channels[:2])
@@ -38,8 +48,9 @@ class FCN8s(ParsingNetwork):
 
     def forward(self, images: Float[Tensor, "b 3 H W"]) -> ParsingOutput:
         eighth, sixteenth, coarsest = self.backbone(images)
-        scores = self.score_16(sixteenth) + _like(self.double_16(self.head(coarsest)), sixteenth)
-        return ParsingOutput(self.score_8(eighth) + _like(self.double_8(scores), eighth))
+        of_8, of_16 = self.skip_scales
+        scores = self.score_16(of_16 * sixteenth) + _like(self.double_16(self.head(coarsest)), sixteenth)
+        return ParsingOutput(self.score_8(of_8 * eighth) + _like(self.double_8(scores), eighth))
 
     def classifier_parameters(self) -> list[nn.Parameter]:
         return untrained(self.head, self.score_8, self.score_16, self.double_8, self.double_16)

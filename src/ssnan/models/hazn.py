@@ -10,8 +10,10 @@ import copy
 from collections.abc import Mapping
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float
+from scipy.ndimage import label
 from torch import Tensor, nn
 from torch.nn.functional import affine_grid, binary_cross_entropy_with_logits, grid_sample, interpolate, smooth_l1_loss
 
@@ -22,6 +24,9 @@ from ssnan.models.output import ParsingNetwork, ParsingOutput
 
 Boxes = Float[Tensor, "b n 4"]
 """Top, left, bottom, right, from 0 at the picture's first row and column to 1 at its last."""
+
+MOST_PEOPLE = 8
+"""Pieces of one picture that boxes are learned from."""
 
 
 class Estimate(NamedTuple):
@@ -75,8 +80,8 @@ class HAZN(ParsingNetwork):
     """Parse the picture; zoom to the people found and parse them again; zoom to their parts and
     parse those; merge by confidence.
 
-    A closer look counts where it lies: its scores are pasted back with the confidence of its region
-    as weight, against 1 for what was known before.
+    A closer look counts where it lies, by the confidence c of its region: what was known before keeps 1 − c, so
+    that a look that is certain replaces it.
 
     Args:
         num_classes: classes C, background included.
@@ -123,11 +128,11 @@ class HAZN(ParsingNetwork):
     def auxiliary_losses(
         self, output: ParsingOutput, batch: Mapping[str, Tensor], label_set: LabelSet
     ) -> dict[str, Float[Tensor, ""]]:
-        """Boxes and confidence of both zoom stages against those the labels imply: the box of all
-        parts for people, the boxes of the joint regions for parts."""
+        """Boxes and confidence of both zoom stages against those the labels imply: the box of each
+        connected piece for people, the boxes of the joint regions for parts."""
         labels, people = batch["labels"], output.extra["people"]
-        person = ((labels > 0) & (labels != label_set.ignore_index)).unsqueeze(1)
-        losses = {"zoom/people": region_loss(output.extra["whole"], person)}
+        person = (labels > 0) & (labels != label_set.ignore_index)
+        losses = {"zoom/people": region_loss(output.extra["whole"], connected(person))}
         masks = torch.stack([torch.isin(labels, labels.new_tensor(r.class_ids)) for r in label_set.regions], dim=1)
         looked_at = zoomed(masks.float(), people, self.zoom, "nearest") > 0.5
         return losses | {"zoom/parts": region_loss(output.extra["closer"], looked_at)}
@@ -209,7 +214,8 @@ def merged(
     boxes: Boxes,
     sure: Float[Tensor, "b n"],
 ) -> Float[Tensor, "b c h w"]:
-    """``scores``, and those of closer looks pasted at their boxes, averaged by confidence."""
+    """``scores``, and those of closer looks pasted at their boxes, averaged: a look weighs its confidence, ``scores``
+    the product of what each look leaves of 1."""
     batch, classes, height, width = scores.shape
     rows = positions(scores, 2)
     columns = positions(scores, 3)
@@ -221,7 +227,22 @@ def merged(
     )
     pasted = grid_sample(closer, grid.flatten(0, 1), align_corners=True).reshape(batch, -1, classes, height, width)
     weight = (sure[..., None, None] * within).unsqueeze(2)
-    return (scores + (weight * pasted).sum(dim=1)) / (1.0 + weight.sum(dim=1))
+    left = (1.0 - weight).prod(dim=1)  # together with all weights at least 1
+    return (left * scores + (weight * pasted).sum(dim=1)) / (left + weight.sum(dim=1))
+
+
+def connected(person: Bool[Tensor, "b H W"], most: int = MOST_PEOPLE) -> Bool[Tensor, "b p H W"]:
+    """Each connected piece of a mask, largest first, at most ``most`` of them; empty masks where a picture has fewer.
+
+    Labels say where people are, not who is who: a piece is a person, or several who touch.
+    """
+    pieces = torch.zeros(len(person), most, *person.shape[1:], dtype=torch.bool)
+    for mask, of_picture in zip(person.cpu().numpy(), pieces, strict=True):
+        numbered, _ = label(mask)
+        sizes = np.bincount(numbered.ravel())[1:]
+        for piece, index in zip(of_picture, np.argsort(-sizes, kind="stable"), strict=False):
+            piece.copy_(torch.from_numpy(numbered == index + 1))
+    return pieces.to(person.device)
 
 
 def region_loss(estimate: Estimate, masks: Bool[Tensor, "b r H W"]) -> Float[Tensor, ""]:
@@ -242,7 +263,7 @@ def region_loss(estimate: Estimate, masks: Bool[Tensor, "b r H W"]) -> Float[Ten
     member = interpolate(masks.float(), size=size, mode="nearest-exact")
     inside_any = member.sum(dim=1)
     confidence = binary_cross_entropy_with_logits(estimate.confidence.float(), (inside_any > 0).float())
-    # Joint regions are disjoint, so that a position has one box at most.
+    # Neither pieces nor joint regions overlap, so that a position has one box at most.
     target = torch.einsum("brf,brhw->bfhw", truth, member)
     error = smooth_l1_loss(estimate.boxes.float(), target, reduction="none", beta=0.1).sum(dim=1) * inside_any
     return confidence + error.sum() / inside_any.sum().clamp_min(1)

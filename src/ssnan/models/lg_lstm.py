@@ -60,7 +60,8 @@ class LocalGlobalLayer(nn.Module):
 
 
 class LGLSTM(ParsingNetwork):
-    """Stacked local-global LSTM layers over a backbone's features, then a 1 × 1 classifier.
+    """Stacked local-global LSTM layers over a backbone's features, each followed by a 1 × 1 classifier. The last
+    layer's scores are the result; those of all layers are supervised.
 
     Args:
         num_classes: classes C, background included.
@@ -77,19 +78,21 @@ class LGLSTM(ParsingNetwork):
         self.directions = len(NEIGHBOURS) + 1
         self.transition = nn.Conv2d(backbone.channels, 2 * cells * self.directions, 1)
         self.layers = nn.ModuleList(LocalGlobalLayer(cells) for _ in range(layers))
-        self.classifier = classifier(cells * self.directions, num_classes, 1)
+        self.classifiers = nn.ModuleList(classifier(cells * self.directions, num_classes, 1) for _ in range(layers))
 
     def forward(self, images: Float[Tensor, "b 3 H W"]) -> ParsingOutput:
         state = self.transition(self.backbone(images))
         batch, _, height, width = state.shape
         hidden, memory = state.reshape(batch, 2, self.directions, self.cells, height, width).unbind(dim=1)
         hidden = hidden.tanh()
-        for layer in self.layers:
+        scores = []
+        for layer, classify in zip(self.layers, self.classifiers, strict=True):
             hidden, memory = layer(hidden, memory)
-        return ParsingOutput(self.classifier(hidden.flatten(1, 2)))
+            scores.append(classify(hidden.flatten(1, 2)))
+        return ParsingOutput(scores[-1], tuple(scores[:-1]))
 
     def classifier_parameters(self) -> list[nn.Parameter]:
-        return [p for part in (self.transition, self.layers, self.classifier) for p in part.parameters()]
+        return [p for part in (self.transition, self.layers, self.classifiers) for p in part.parameters()]
 
     def load_backbone(self, weights: str) -> None:
         self.backbone.load(weights)

@@ -19,7 +19,8 @@ class ParsingOutput(NamedTuple):
     Attributes:
         scores: fused class scores, (B, C, h, w), at the network's own stride.
         scale_scores: class scores of every scale, each resized to (h, w), coarsest first; they are
-            supervised too (Section 3.3). Empty for networks with a single scale.
+            supervised too (Section 3.3). Of HAZN and LG-LSTM, those of the earlier stages or layers. Empty for
+            networks with a single scale.
         scale_weights: weights of Eq. 3, (B, S, h, w), summing to one over S; None where scales are
             not weighted pixel by pixel.
         extra: what the network's own :meth:`ParsingNetwork.auxiliary_losses` needs; empty for most.

@@ -46,7 +46,7 @@ def where_it_stopped(folder: Path) -> Path | None:
     return None
 
 
-OF_THE_OPTIMIZER = ("learning_rate", "classifier_factor", "bias_factor", "momentum", "weight_decay")
+OF_THE_OPTIMIZER = ("learning_rate", "classifier_factor", "faster", "bias_factor", "momentum", "weight_decay")
 """Options whose values a checkpoint brings with it, as the optimizer's state, whatever is asked for."""
 
 

@@ -46,7 +46,7 @@ def write_results(trainer: Trainer, task: ParsingTask, data: ParsingData, best: 
         "seconds_321": round(seconds(task.network, 321), 4),
         "threads": torch.get_num_threads(),
         **{name: logged.get(f"val/{name}") for name in ("joint_distance", "joint_offset", "joints_missed")},
-        **numbers(task.validated, task.validation_labels),
+        **numbers(task.validated, task.validation_labels, task.validated_pictures),
         "structure": task.validated_structure,
         "mean_iou_last": None if last is None else Score.of_present(last, task.validation_labels.sets).mean_iou,
     }

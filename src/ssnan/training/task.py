@@ -31,7 +31,15 @@ from ssnan.evaluation.metrics import (
 )
 from ssnan.evaluation.structure import Structure
 from ssnan.labels import LIP
-from ssnan.losses import JointCenters, JointForm, JointMeasure, JointUnit, ParsingLoss, median_frequency_weights
+from ssnan.losses import (
+    JointCenters,
+    JointCount,
+    JointForm,
+    JointMeasure,
+    JointUnit,
+    ParsingLoss,
+    median_frequency_weights,
+)
 from ssnan.losses.joints import found, joint_distance, label_centers, soft_centers
 from ssnan.models import ParsingNetwork
 from ssnan.models.weights import read_network, take_over
@@ -64,21 +72,22 @@ class ParsingTask(LightningModule):
         joint_form: how the joint loss enters, see :data:`ssnan.losses.JointForm`; ``none`` is the
             first step.
         joint_weight: λ of the ``weighted`` form.
-        joint_ramp: steps over which λ rises linearly from 0.
         joint_measure: ``distance`` (Eq. 4) or ``heatmap``.
         joint_unit: what it is counted in, see :data:`ssnan.losses.JointUnit`.
-        joint_centers: ``soft`` (of probabilities), ``sharp`` or ``decided``, see :data:`ssnan.losses.JointCenters`.
+        joint_count: what it is divided by, see :data:`ssnan.losses.JointCount`.
+        joint_centers: ``soft`` (of probabilities) or ``decided``, see :data:`ssnan.losses.JointCenters`.
         detach_centers: no gradient through the predicted joints.
         class_balancing: lets rare classes count, by the power to which median-frequency weights are
             taken: 0 not at all, 1 as SegNet does.
         deep_supervision: supervise every scale.
         iou_weight: of the Lovász-Softmax loss of the fused map; 0 in the paper.
         side_weight: of a loss that asks whole limbs for their side, see :mod:`ssnan.losses.sides`; 0 in the paper.
-        hardest: share of each picture's pixels that the cross-entropy learns from, the hardest ones.
         loss_stride: compare every n-th pixel, see :class:`ParsingLoss`.
         learning_rate: base rate; if None the paper's 0.001 for 30 pictures a step, and in proportion for
             fewer or more.
-        classifier_factor: how much faster classifier and aggregation learn; 10 in the paper.
+        classifier_factor: how much faster the parts in ``faster`` learn; 10 in the paper.
+        faster: names of these parts of the network; if None all that starts untrained, the aggregation too. The paper
+            has ``[classifier]``.
         bias_factor: how much faster biases learn than the weights beside them. Other than 1 they are not decayed,
             as in the Caffe models of DeepLab and Attention, which have 2.
         momentum, weight_decay, power: 0.9, 5e-4 and 0.9 in the paper.
@@ -107,19 +116,19 @@ class ParsingTask(LightningModule):
         start_from: str | Path | None = None,
         joint_form: JointForm = "none",
         joint_weight: float = 10.0,
-        joint_ramp: int = 0,
         joint_measure: JointMeasure = "distance",
         joint_unit: JointUnit = "own",
+        joint_count: JointCount = "present",
         joint_centers: JointCenters = "soft",
         detach_centers: bool = False,
         class_balancing: float = 0.0,
         deep_supervision: bool = True,
         iou_weight: float = 0.0,
         side_weight: float = 0.0,
-        hardest: float = 1.0,
         loss_stride: int = 1,
         learning_rate: float | None = None,
         classifier_factor: float = 10.0,
+        faster: list[str] | None = None,
         bias_factor: float = 1.0,
         momentum: float = 0.9,
         weight_decay: float = 5e-4,
@@ -138,24 +147,23 @@ class ParsingTask(LightningModule):
         self.backbone_weights = backbone_weights
         self.start_from = start_from
         self.class_balancing = class_balancing
-        self.joint_weight = joint_weight
-        self.joint_ramp = joint_ramp
         self.criterion = ParsingLoss(
             self.label_set,
             joint_form,
             joint_weight,
             joint_measure,
             joint_unit,
+            joint_count,
             joint_centers,
             detach_centers,
             deep_supervision=deep_supervision,
             iou_weight=iou_weight,
             side_weight=side_weight,
-            hardest=hardest,
             stride=loss_stride,
         )
         self.learning_rate = learning_rate
         self.classifier_factor = classifier_factor
+        self.faster = faster
         self.bias_factor = bias_factor
         self.momentum = momentum
         self.weight_decay = weight_decay
@@ -202,9 +210,7 @@ class ParsingTask(LightningModule):
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         images = batch["images"].contiguous(memory_format=torch.channels_last)
         output = self.forward_in_training(images)
-        if self.joint_ramp:
-            self.criterion.joint_weight = self.joint_weight * min(1.0, self.global_step / self.joint_ramp)
-        losses = self.criterion(output, batch["labels"])
+        losses = self.criterion(output, batch["labels"], gradients=self._is_logged(self.global_step + 1))
         own = self.network.auxiliary_losses(output, batch, self.label_set)
         losses |= own | {"loss": sum(own.values(), start=losses["loss"])}
         if not losses["loss"].isfinite():
@@ -215,6 +221,16 @@ class ParsingTask(LightningModule):
         for name, value in losses.items():
             self.log(f"train/{name}", value, prog_bar=name == "loss", batch_size=len(images))
         return losses["loss"]
+
+    def _is_logged(self, step: int) -> bool:
+        trainer: Any = self.trainer
+        return trainer.log_every_n_steps > 0 and step % trainer.log_every_n_steps == 0
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["running_norms"] = {name: norms.cpu() for name, norms in self.criterion.running.items()}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.criterion.running = dict(checkpoint.get("running_norms", {}))
 
     def validation_step(self, sample: Sample, batch_idx: int) -> None:
         scores = self.scores_at_own_size(sample)
@@ -284,7 +300,7 @@ class ParsingTask(LightningModule):
         if rate is None:
             data = self.trainer.datamodule  # type: ignore[attr-defined]
             rate = PAPER_RATE / PAPER_BATCH * pictures_per_step(self.trainer, data.batch_size)
-        fast = {id(parameter) for parameter in self.network.classifier_parameters()}
+        fast = {id(parameter) for parameter in self._fast_parameters()}
         weights: list[torch.nn.Parameter] = []
         biases: list[torch.nn.Parameter] = []
         for name, parameter in self.network.named_parameters():
@@ -304,6 +320,14 @@ class ParsingTask(LightningModule):
         total = int(self.trainer.estimated_stepping_batches)
         poly = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self._factor(step, total))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": poly, "interval": "step"}}
+
+    def _fast_parameters(self) -> list[torch.nn.Parameter]:
+        if self.faster is None:
+            return self.network.classifier_parameters()
+        parts = dict(self.network.named_children())
+        if unknown := [name for name in self.faster if name not in parts]:
+            raise TrainingError(f"model.faster: expected parts of the network ({', '.join(parts)}), got {unknown[0]!r}")
+        return [parameter for name in self.faster for parameter in parts[name].parameters()]
 
     def _factor(self, step: int, total: int) -> float:
         warmup = min(100, total // 10) if self.warmup is None else self.warmup
