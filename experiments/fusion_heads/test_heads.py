@@ -148,7 +148,7 @@ def test_the_recipe_is_accepted(capsys):
     assert ended.value.code == 0
     values = yaml.safe_load(capsys.readouterr().out)
     assert values["model"]["network"]["class_path"] == "experiments.fusion_heads.trunk.PerScale"
-    small = yaml.safe_load((RECIPE.parents[2] / "src/ssnan/configs/small/data.yaml").read_text())
+    small = yaml.safe_load((RECIPE.parents[2] / "experiments/rivals/configs/data.yaml").read_text())
     assert {name: values["data"][name] for name in ("crop", "batch_size")} == {
         name: small[name] for name in ("crop", "batch_size")
     }
