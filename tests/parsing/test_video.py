@@ -153,3 +153,57 @@ def test_frames_of_another_size_are_refused(color_parser, tmp_path, monkeypatch)
     with pytest.raises(ImageError, match=r"frame 3 is 32 × 24, those before it 64 × 48"):
         list(parse_video(color_parser, film, tmp_path / "out" / "film"))
     assert not list((tmp_path / "out").iterdir())
+
+
+def test_a_matroska_film_that_is_cut_off_is_refused(color_parser, tmp_path):
+    film = tmp_path / "film.mkv"
+    with av.open(str(film), "w") as container:
+        stream = container.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "bgr0"
+        noise = np.random.default_rng(0)
+        for _ in range(40):
+            rgb = noise.integers(0, 255, (48, 64, 3), dtype=np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(rgb, "rgb24").reformat(format="bgr0")))
+        container.mux(stream.encode())
+    film.write_bytes(film.read_bytes()[: film.stat().st_size * 6 // 10])
+    with pytest.raises(ImageError, match="truncated"):
+        list(parse_video(color_parser, film, tmp_path / "out" / "film"))
+    assert not list((tmp_path / "out").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("turn", "expected"),
+    [
+        ((1, 0, 0, 1), lambda rgb: rgb),
+        ((0, 1, -1, 0), lambda rgb: np.rot90(rgb, -1)),
+        ((0, -1, 1, 0), np.rot90),
+        ((-1, 0, 0, -1), lambda rgb: rgb[::-1, ::-1]),
+        ((-1, 0, 0, 1), lambda rgb: rgb[:, ::-1]),
+        ((0, 1, 1, 0), lambda rgb: rgb.transpose(1, 0, 2)),
+    ],
+)
+def test_frames_are_turned_and_mirrored_as_their_matrix_asks(turn, expected):
+    rgb = np.arange(18, dtype=np.uint8).reshape(2, 3, 3)
+    matrix = np.array([[*turn[:2], 0], [*turn[2:], 0], [0, 0, 1]], dtype=np.int32)
+    np.testing.assert_array_equal(video._upright(rgb, matrix), expected(rgb))
+
+
+def test_pixels_become_square():
+    frame = av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), dtype=np.uint8), "rgb24")
+    assert video._square(frame, Fraction(2)).shape == (48, 128, 3)
+    assert video._square(frame, Fraction(1, 2)).shape == (96, 64, 3)
+    assert video._square(frame, None).shape == (48, 64, 3)
+
+
+@pytest.mark.parametrize("ending", ["mp4", "mkv"])
+def test_a_film_s_own_pixel_aspect_is_read(color_parser, tmp_path, ending):
+    film = tmp_path / f"film.{ending}"
+    with av.open(str(film), "w") as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.codec_context.sample_aspect_ratio = Fraction(2)
+        for _ in range(3):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), dtype=np.uint8), "rgb24")))
+        container.mux(stream.encode())
+    list(parse_video(color_parser, film, tmp_path / "out" / "film"))
+    assert frames(tmp_path / "out" / "film.labels.mkv", "gray")[0][1].shape == (48, 128)

@@ -69,6 +69,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--colors", choices=("labels", "clear"), default="labels",
         help="the labels' own, or ones that stay apart on dark clothes and for colour-blind eyes (labels)",
     )  # fmt: skip
+    parser.add_argument(
+        "--largest", action="store_true", help="keep the main figure alone: the largest piece of people"
+    )
     parser.add_argument("--recursive", action="store_true", help="look into folders of folders")
     parser.add_argument("--skip-existing", action="store_true", help="leave out photos that have a map already")
     catalogs.add_options(parser)
@@ -87,6 +90,8 @@ def run(options: argparse.Namespace) -> int:
     from ssnan.parsing.remapping import RemapError
 
     if catalogs.asked_for(options):
+        if options.largest:
+            return complain("--largest is not for catalogues; leave out --workers and --ray", MISUSED)
         return catalogs.run(options)
     if options.into is not None or options.column is not None:
         return complain("--into and --column are for catalogues; say --workers N or --ray too", MISUSED)
@@ -106,6 +111,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         parser = load_parser(options)
         parser.say_in(options.labels, options.colors)
+        parser.largest = options.largest
     except (ModelError, RemapError) as error:
         return complain(str(error), MISUSED)
     if unknown := unknown_part(options.parts, parser):

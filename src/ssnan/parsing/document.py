@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NotRequired, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
+from ssnan.parsing.people import count
 from ssnan.parsing.result import center_of
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class Document(TypedDict):
         label_set: name of the labels.
         classes: their names, in the order of the ids.
         width, height: of the picture, in pixels.
+        people: how many there are at least, see :func:`ssnan.parsing.people.count`.
         parts: every class that occurs, the background included.
         joints: centre of every joint region (Section 3.3); None where it does not occur.
     """
@@ -62,6 +64,7 @@ class Document(TypedDict):
     classes: list[str]
     width: int
     height: int
+    people: int
     parts: dict[str, Part]
     joints: dict[str, Point | None]
 
@@ -78,6 +81,7 @@ def document(result: ParsingResult) -> Document:
         "classes": list(result.label_set.classes),
         "width": width,
         "height": height,
+        "people": count(result),
         "parts": {name: _part(result, name, windows[result.label_set.classes.index(name)]) for name in result.areas},
         "joints": dict(result.joints),
     }

@@ -17,6 +17,7 @@ from PIL import Image, UnidentifiedImageError
 
 from ssnan.errors import UserError, quoted
 from ssnan.labels import LabelSet
+from ssnan.parsing.profiles import in_srgb
 from ssnan.parsing.signatures import HEAD, RAW, head_of, is_heif
 
 MAX_PIXELS = 150_000_000
@@ -30,6 +31,9 @@ _AVIF = importlib.util.find_spec("PIL.AvifImagePlugin") is not None  # from Pill
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", *(("AVIF",) if _AVIF else ()))
 """What is opened, by Pillow's names (MPO, several JPEGs in one, counts as JPEG); nothing else, since some of its
 formats start other programs."""
+
+ANIMATED = ("GIF", "PNG", "WEBP", "AVIF")
+"""Formats of which several pictures in one file are an animation."""
 
 UNITS = (255, 1023, 4095, 16383, 65535)
 """White of as many bits as cameras and microscopes have; fewer than 16 are often stored in 16 as they are."""
@@ -76,15 +80,25 @@ class UnknownFormatError(ImageError):
 def read_rgb(image: ImageLike) -> NDArray[np.uint8]:
     """Pixels of a picture as uint8 RGB, (H, W, 3), turned as its EXIF orientation asks.
 
-    Palettes, grey levels of 8 or 16 bits or between 0 and 1, CMYK and transparency (over white) are
-    converted; of an animation the first frame counts. Arrays are (H, W), (H, W, 3) RGB or (H, W, 4) RGBA:
+    Palettes, grey levels of 8 or 16 bits or between 0 and 1, CMYK, transparency (over white) and colour
+    profiles (to sRGB) are converted. Arrays are (H, W), (H, W, 3) RGB or (H, W, 4) RGBA:
     uint8, or floats between 0 and 1.
 
     Raises:
-        ImageError: not a picture in one of ``FORMATS``, damaged, unreadable, larger than ``MAX_PIXELS``, or
-            no regular file: a pipe or a device.
+        ImageError: not a picture in one of ``FORMATS``, an animation, damaged, unreadable, larger than
+            ``MAX_PIXELS``, or no regular file: a pipe or a device.
     """
     return read_reduced(image, None)[0]
+
+
+def read_unflattened(image: ImageLike) -> NDArray[np.uint8]:
+    """As :func:`read_rgb`, but transparency is kept: (H, W, 4) RGBA of a picture that has it, else (H, W, 3).
+
+    Raises:
+        ImageError: as :func:`read_rgb`.
+    """
+    pixels: NDArray[np.uint8] = _read(image, MAX_PIXELS, lambda opened: np.asarray(_straight(_upright(opened)[0])))
+    return pixels
 
 
 def read_reduced(
@@ -99,17 +113,25 @@ def read_reduced(
     Raises:
         ImageError: as :func:`read_rgb`; larger than ``max_pixels``.
     """
-    if isinstance(image, np.ndarray):
-        return _rgb_of(_image_of_array(image, max_pixels), longest_side, max_pixels)
-    if isinstance(image, Image.Image):
-        return _explained("picture", lambda: _rgb_of(image, longest_side, max_pixels))
-    name = "image bytes" if isinstance(image, bytes) else quoted(image)
+    result: tuple[NDArray[np.uint8], int, int] = _read(image, max_pixels, lambda opened: _rgb_of(opened, longest_side))
+    return result
 
-    def read() -> tuple[NDArray[np.uint8], int, int]:
+
+def _read(image: ImageLike, max_pixels: int, use: Callable[[Image.Image], Any]) -> Any:
+    """What ``use`` makes of a picture that may be used."""
+    if isinstance(image, np.ndarray):
+        return use(_image_of_array(image, max_pixels))
+    name = "picture" if isinstance(image, Image.Image) else "image bytes" if isinstance(image, bytes) else quoted(image)
+
+    def read() -> Any:
+        if isinstance(image, Image.Image):
+            _refuse_unusable(image, max_pixels)
+            return use(image)
         if not isinstance(image, bytes):
             refuse_unless_regular(image)
         with opened_image(image) as opened:
-            return _rgb_of(opened, longest_side, max_pixels)
+            _refuse_unusable(opened, max_pixels)
+            return use(opened)
 
     return _explained(name, read)
 
@@ -234,13 +256,26 @@ def _refuse_if_huge(width: int, height: int, max_pixels: int = MAX_PIXELS) -> No
         )
 
 
-def _rgb_of(image: Image.Image, longest_side: int | None, max_pixels: int) -> tuple[NDArray[np.uint8], int, int]:
+def _refuse_unusable(image: Image.Image, max_pixels: int) -> None:
     if image.format not in (None, "MPO", "HEIF", *FORMATS):
         raise UnknownFormatError(f"{image.format} is none of {', '.join(FORMATS)}; hand over image.convert('RGB')")
-    width, height = image.size
     if 0 in image.size:
         raise ImageError("has no pixels")
-    _refuse_if_huge(width, height, max_pixels)
+    _refuse_if_huge(*image.size, max_pixels)
+    if image.format in ANIMATED and (frames := getattr(image, "n_frames", 1)) > 1:
+        raise ImageError(f"is an animation of {frames} frames; save one of them as a picture, or all as an MP4 film")
+
+
+def _rgb_of(image: Image.Image, longest_side: int | None) -> tuple[NDArray[np.uint8], int, int]:
+    image, height, width = _upright(image)
+    if longest_side is not None and width * height >= REDUCED_FROM:
+        image = Image.fromarray(_reduced(image, max(image.size) // longest_side))
+    return _converted(image), height, width
+
+
+def _upright(image: Image.Image) -> tuple[Image.Image, int, int]:
+    """The picture decoded and turned as its orientation asks, its height and width."""
+    width, height = image.size
     deep = image.mode in ("RGB", "RGBA") and any(";16" in str(tile) for tile in getattr(image, "tile", ()))
     image.load()
     if deep and 0 < np.max(image.getextrema()[:3]) < 16:  # of which Pillow keeps the upper 8 bits
@@ -256,9 +291,7 @@ def _rgb_of(image: Image.Image, longest_side: int | None, max_pixels: int) -> tu
             width, height = height, width
     if turn is not None:
         image = image.transpose(turn)
-    if longest_side is not None and width * height >= REDUCED_FROM:
-        image = Image.fromarray(_reduced(image, max(image.size) // longest_side))
-    return _converted(image), height, width
+    return image, height, width
 
 
 def _orientation(image: Image.Image) -> int:
@@ -279,16 +312,31 @@ def _reduced(image: Image.Image, factor: int) -> NDArray[np.uint8]:
 
 
 def _converted(image: Image.Image, unit: int | None = None) -> NDArray[np.uint8]:
-    """RGB of a picture of any mode; ``unit`` is the largest possible grey level where it is not to be guessed."""
+    """RGB of a picture of any mode, over white; ``unit`` is the largest possible grey level where it is not to be
+    guessed."""
+    image = _straight(image, unit)
+    if image.mode == "RGBA":
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    return np.asarray(image)
+
+
+def _straight(image: Image.Image, unit: int | None = None) -> Image.Image:
+    """A picture of any mode in sRGB, RGB or, where it is transparent, RGBA."""
+    profile = image.info.get("icc_profile")
     if image.mode.startswith(("I", "F")):
         image = Image.fromarray(_eight_bits(np.asarray(image), unit or _unit(image)))
     if image.mode in ("La", "RGBa"):  # alpha multiplied in
         image = image.convert(image.mode.upper())
+    alpha = None
     if "A" in image.getbands() or "transparency" in image.info:
-        rgba = image.convert("RGBA")
-        white = Image.new("RGBA", rgba.size, "white")
-        image = Image.alpha_composite(white, rgba)
-    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+        alpha = image.convert("RGBA").getchannel("A")
+        image = image.convert("L") if image.mode in ("L", "LA") else image.convert("RGBA").convert("RGB")
+    if image.mode not in ("L", "RGB", "CMYK"):
+        image = image.convert("RGB")
+    image = in_srgb(image, profile).convert("RGB")
+    if alpha is not None:
+        image.putalpha(alpha)
+    return image
 
 
 def _unit(image: Image.Image) -> int:

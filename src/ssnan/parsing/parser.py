@@ -17,6 +17,7 @@ from ssnan.parsing.card import ModelCard, ModelError
 from ssnan.parsing.colors import clear
 from ssnan.parsing.engines import ENGINES, Engine
 from ssnan.parsing.images import MAX_PIXELS, ImageError, ImageLike, read_reduced
+from ssnan.parsing.people import main_figure
 from ssnan.parsing.pipeline import ahead
 from ssnan.parsing.preprocessing import Preprocessing
 from ssnan.parsing.remapping import Remapping, remapping
@@ -58,6 +59,7 @@ class Parser:
     Attributes:
         max_pixels: larger pictures are refused before they are decoded; set it lower where memory is short.
         remapping: brings every result to another label set, if set; see :func:`ssnan.parsing.remapping.remapping`.
+        largest: keep the main figure alone, see :func:`ssnan.parsing.people.main_figure`.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class Parser:
         self.min_person_confidence = min_person_confidence
         self.max_pixels = MAX_PIXELS
         self.remapping: Remapping | None = None
+        self.largest = False
 
     @classmethod
     def of_card(cls, card: ModelCard, engine: str, threads: int | None = None, views: Views = ONE_VIEW) -> Parser:
@@ -156,6 +159,8 @@ class Parser:
     def finish(self, scored: Scored, source: ImageLike | None = None) -> ParsingResult:
         """The third step: the map at the picture's own size. ``source`` is where the picture came from."""
         result = ParsingResult(labels_at(*scored), self.label_set, scored.scores, source)
+        if self.largest:
+            result = main_figure(result)
         return result if self.remapping is None else result.remapped(self.remapping)
 
     def scale_weights(self, decoded: Decoded) -> NDArray[np.float32] | None:

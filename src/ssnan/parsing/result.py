@@ -15,7 +15,7 @@ from PIL import Image
 
 from ssnan.labels import LabelSet
 from ssnan.parsing.colors import clear
-from ssnan.parsing.images import ImageLike, palette_image, read_labels, read_reduced
+from ssnan.parsing.images import ImageLike, palette_image, read_labels, read_reduced, read_unflattened
 from ssnan.parsing.remapping import Remapping, remapping
 from ssnan.parsing.upsampling import confidence_at, probability_at
 
@@ -105,9 +105,7 @@ class ParsingResult:
         Raises:
             ValueError, ImageError: as :attr:`photo`.
         """
-        if self.source is None:
-            raise ValueError("this result was read from a file, which keeps labels but no photo")
-        return read_reduced(self.source, longest_side)[0]
+        return read_reduced(self._source(), longest_side)[0]
 
     @cached_property
     def confidence(self) -> NDArray[np.float32]:
@@ -136,17 +134,20 @@ class ParsingResult:
 
     def cutout(self, *parts: str) -> Image.Image:
         """The photo with everything but ``parts`` made clear, RGBA at the photo's size; the whole person if
-        none is named. The edge is soft: alpha rises as the probability of the parts does from ¼ to ¾.
+        none is named. The edge is soft: alpha rises as the probability of the parts does from ¼ to ¾. What is
+        clear in the photo stays clear.
 
         Raises:
             ValueError: a part is no class of the label set, or the result came from a file.
         """
         alpha = np.clip((self.probability(*parts) - CLEAR) / (SOLID - CLEAR), 0, 1)
-        return Image.fromarray(np.dstack([self.photo, (255 * alpha).round().astype(np.uint8)]))
+        photo = self._unflattened()
+        opacity = photo[..., 3] if photo.shape[2] == 4 else 255
+        return Image.fromarray(np.dstack([photo[..., :3], (opacity * alpha).round().astype(np.uint8)]))
 
     def crop(self, *parts: str, margin: float = 0.1) -> Image.Image:
         """The photo cut to the box of ``parts``, with ``margin`` times the box's longer side around it; of the
-        whole person if none is named.
+        whole person if none is named. RGBA if the photo is transparent somewhere, else RGB.
 
         Raises:
             ValueError: a part is no class of the label set, none of them is there, or the result came from
@@ -157,7 +158,9 @@ class ParsingResult:
             raise ValueError(f"nothing to crop: {' or '.join(parts) or 'nobody'} is not in this picture")
         left, top, right, bottom = extent
         room = round(margin * max(right - left, bottom - top))
-        return Image.fromarray(self.photo[max(0, top - room) : bottom + room, max(0, left - room) : right + room])
+        return Image.fromarray(
+            self._unflattened()[max(0, top - room) : bottom + room, max(0, left - room) : right + room]
+        )
 
     @cached_property
     def areas(self) -> dict[str, int]:
@@ -250,6 +253,14 @@ class ParsingResult:
         from ssnan.parsing.document import document
 
         return document(self)
+
+    def _source(self) -> ImageLike:
+        if self.source is None:
+            raise ValueError("this result was read from a file, which keeps labels but no photo")
+        return self.source
+
+    def _unflattened(self) -> NDArray[np.uint8]:
+        return read_unflattened(self._source())
 
     def _scores(self) -> NDArray[np.float32]:
         if self.scores is None:

@@ -24,6 +24,9 @@ from ssnan.parsing.writing import sweep, unfinished_prefix
 SUFFIXES = frozenset({".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v"})
 """File endings that count as films."""
 
+TOLERANCE = 0.1
+"""Seconds by which a film may be shorter than it says."""
+
 READ_ONLY_THIS = {"format_whitelist": "mov,matroska,avi", "protocol_whitelist": "file"}
 """For FFmpeg: the containers of these endings. Others, such as playlists, would have it open what they name."""
 
@@ -147,16 +150,54 @@ def _frames(source: Any, path: Path, times: deque[Any]) -> Iterator[NDArray[np.u
     """Pixels of every frame, turned as the film asks, its time kept aside in ``times``."""
     import av
 
+    end = 0.0  # in seconds
     packets = 0  # rather than frames, of which an edit list may leave some out
     try:
-        for packet in source.demux(video=0):
+        for packet in source.demux():
+            if packet.stream.type != "video" or packet.stream.index != source.streams.video[0].index:
+                if packet.pts is not None:
+                    end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+                continue
             packets += packet.size > 0
+            if packet.pts is not None:
+                end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
             for frame in packet.decode():
-                rgb = np.rot90(frame.to_ndarray(format="rgb24"), getattr(frame, "rotation", 0) // 90)
-                rgb = np.ascontiguousarray(rgb)
+                rgb = _upright(_square(frame, source.streams.video[0].sample_aspect_ratio), _matrix(frame))
                 times.append((frame.pts, frame.time_base, rgb))
                 yield rgb
     except av.error.FFmpegError as error:
         raise ImageError(f"{quoted(path)}: damaged or truncated ({error})") from None
     if packets < source.streams.video[0].frames:
         raise ImageError(f"{quoted(path)}: truncated, {packets} of {source.streams.video[0].frames} frames are there")
+    length = (source.duration or 0) / av.time_base
+    if "matroska" in source.format.name and end < length - TOLERANCE:
+        raise ImageError(f"{quoted(path)}: truncated, {end:.1f} of {length:.1f} seconds are there")
+
+
+def _square(frame: Any, aspect: Fraction | None) -> NDArray[np.uint8]:
+    """Pixels (H, W, 3) of a frame, as wide as high: the shorter of their sides grows."""
+    width, height = frame.width, frame.height
+    if aspect and aspect > 1:
+        width = round(width * aspect)
+    elif aspect:
+        height = round(height / aspect)
+    rgb: NDArray[np.uint8] = frame.reformat(width=width, height=height, format="rgb24").to_ndarray()
+    return rgb
+
+
+def _matrix(frame: Any) -> NDArray[np.int32] | None:
+    """How a frame is to be turned and mirrored: x and y of the film's picture from x and y here, (3, 3)."""
+    for data in frame.side_data:
+        if data.type.name == "DISPLAYMATRIX":
+            return np.frombuffer(bytes(data), dtype=np.int32).reshape(3, 3)
+    return None
+
+
+def _upright(rgb: NDArray[np.uint8], matrix: NDArray[np.int32] | None) -> NDArray[np.uint8]:
+    """Pixels (H, W, 3) turned and mirrored by quarters, as a matrix of a frame asks."""
+    if matrix is None:
+        return rgb
+    (a, b), (c, d) = matrix[:2, :2].tolist()
+    if abs(b) > abs(a):
+        rgb, a, d = rgb.transpose(1, 0, 2), c, b
+    return np.ascontiguousarray(rgb[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])

@@ -1,0 +1,60 @@
+"""How many people a map shows, and the main one of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+if TYPE_CHECKING:
+    from ssnan.parsing.result import ParsingResult
+
+LARGE = 0.15
+"""Share of the largest piece's pixels from which another piece counts."""
+
+
+def count(result: ParsingResult) -> int:
+    """How many people a map shows: the large connected pieces of the person, or of heads where those are more, since
+    people who touch are one piece. One person whom something cuts in two counts twice; people behind each other with
+    one head in sight count once."""
+    heads = [i for region in result.label_set.regions if region.name == "head" for i in region.class_ids]
+    return max(_large(result.labels > 0), _large(np.isin(result.labels, heads)))
+
+
+def main_figure(result: ParsingResult) -> ParsingResult:
+    """The result with all but the largest connected piece of the person made background, in its scores too."""
+    pieces, sizes = _pieces(result.labels > 0)
+    if len(sizes) < 2:
+        return result
+    kept = pieces == 1 + sizes.argmax()
+    scores = result.scores
+    if scores is not None:
+        others = _cells((pieces > 0) & ~kept, scores.shape[1:]) & ~_cells(kept, scores.shape[1:])
+        scores = scores.copy()
+        scores[0, others] = scores.max(axis=0)[others] + 20
+    return replace(result, labels=np.where(kept, result.labels, 0).astype(np.uint8), scores=scores)
+
+
+def _cells(mask: NDArray[np.bool_], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Cells of a coarser map that a mask (H, W) touches, and their neighbours."""
+    from scipy import ndimage
+
+    small = Image.fromarray(mask.astype(np.float32)).resize(shape[::-1], Image.Resampling.BOX)
+    touched: NDArray[np.bool_] = ndimage.binary_dilation(np.asarray(small) > 0, np.ones((3, 3)))
+    return touched
+
+
+def _pieces(mask: NDArray[np.bool_]) -> tuple[NDArray[np.int32], NDArray[np.intp]]:
+    """A number for every pixel, (H, W), 0 outside, and the pieces' pixels; diagonal neighbours belong together."""
+    from scipy import ndimage
+
+    pieces, _ = ndimage.label(mask, structure=np.ones((3, 3)))
+    return pieces, np.bincount(pieces.ravel())[1:]
+
+
+def _large(mask: NDArray[np.bool_]) -> int:
+    _, sizes = _pieces(mask)
+    return int((sizes >= LARGE * sizes.max()).sum()) if len(sizes) else 0
