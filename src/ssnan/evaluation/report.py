@@ -74,7 +74,7 @@ def read_systems(folders: Sequence[Path]) -> list[System]:
             except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
                 raise ReportError(f"{path}: not the results of 'ssnan train' ({error})") from None
             # Of a run before they were written:
-            values["label_set"] = (labels := LabelSet.from_dict(values["label_set"])).as_dict()
+            values["label_set"] = (labels := LabelSet.from_dict(values["label_set"])).to_dict()
             values.setdefault("limb_iou", limb_iou(values["present"]["iou"], labels))
             system = systems.setdefault(home, System(home.name, [], []))
             system.runs.append(values)
