@@ -6,8 +6,8 @@ PYTHON ?= python3
 demo: python
 	$(PYTHON) -m venv .venv
 	.venv/bin/pip install --quiet --constraint constraints.txt .
-	.venv/bin/ssnan parse examples --output demo --save overlay,json,confidence
-	@echo "Open demo/astronaut.overlay.png, demo/grace_hopper.overlay.png and demo/camera.overlay.png."
+	.venv/bin/ssnan parse examples --output demo --save summary,json,confidence
+	@echo "Open demo/astronaut.summary.png, demo/grace_hopper.summary.png and demo/camera.summary.png."
 
 # A thousand pictures, cut out of the example photos, through two processes into tables and tars.
 catalogue: python

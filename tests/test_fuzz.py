@@ -144,7 +144,7 @@ def test_cards(folder, path, value):
 @given(paths, values)
 def test_label_sets(path, value):
     with suppress(ValueError, TypeError, KeyError, AttributeError):  # its callers name the file
-        label_set = LabelSet.from_dict(replaced(LIP.as_dict(), path, value))
+        label_set = LabelSet.from_dict(replaced(LIP.to_dict(), path, value))
         assert not any(set(name) & set("/\\") for name in label_set.classes)
         assert label_set.flip_permutation.shape == (len(label_set),)
 

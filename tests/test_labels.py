@@ -45,7 +45,7 @@ def test_contradictions_are_refused(wrong, message):
 
 
 def test_passes_through_json():
-    assert LabelSet.from_dict(json.loads(json.dumps(LIP.as_dict()))) == LIP
+    assert LabelSet.from_dict(json.loads(json.dumps(LIP.to_dict()))) == LIP
 
 
 def test_unknown_name_lists_the_known():

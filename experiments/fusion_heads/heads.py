@@ -1,6 +1,6 @@
 """Experiment A1: do weights for each pixel fuse scales better because they adapt, or because they are many?
 
-    python -m experiments.fusion_heads.heads TRUNK [--recipe trunk.yaml] [--seeds 0,1,2,3,4] [--steps 200] [--minutes 60]
+    python -m experiments.fusion_heads.heads TRUNK [--seeds 0,1,2,3,4] [--steps 200] [--minutes 60]
 
 TRUNK is the last.ckpt of a training with trunk.yaml. It is frozen, and one forward pass feeds all ways to fuse its
 scales. README.md says what is compared and what counts as a result. Finished seeds are kept, and no seed begins after

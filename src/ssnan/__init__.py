@@ -7,13 +7,15 @@
 
 from importlib.metadata import version as _version
 
+from ssnan.data.folder import DatasetError
+from ssnan.errors import UserError
 from ssnan.labels import ATR, LIP, PASCAL_PERSON_PART, LabelSet, Region
 from ssnan.loading import load
 from ssnan.parsing.card import ModelCard, ModelError
 from ssnan.parsing.images import ImageError
 from ssnan.parsing.parser import Parser
 from ssnan.parsing.remapping import RemapError
-from ssnan.parsing.render import overlay
+from ssnan.parsing.render import summary
 from ssnan.parsing.result import ParsingResult
 from ssnan.parsing.views import Views
 
@@ -23,6 +25,7 @@ __all__ = [
     "ATR",
     "LIP",
     "PASCAL_PERSON_PART",
+    "DatasetError",
     "ImageError",
     "LabelSet",
     "ModelCard",
@@ -31,8 +34,9 @@ __all__ = [
     "ParsingResult",
     "Region",
     "RemapError",
+    "UserError",
     "Views",
     "__version__",
     "load",
-    "overlay",
+    "summary",
 ]

@@ -208,14 +208,14 @@ class LabelSet:
         table[: len(self)] = self.palette
         return table
 
-    def as_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Plain values as JSON and YAML know them, for model cards and checkpoints."""
         values: dict[str, Any] = json.loads(json.dumps(asdict(self)))
         return values
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> LabelSet:
-        """The inverse of :meth:`as_dict`, after a passage through JSON."""
+        """The inverse of :meth:`to_dict`, after a passage through JSON."""
         return cls(
             name=values["name"],
             classes=tuple(values["classes"]),

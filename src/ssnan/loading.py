@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
+from typing import Literal
 
 from ssnan.hub.download import download, is_hub_name
 from ssnan.parsing.card import DEFAULT_MODEL, ModelError, find_card
 from ssnan.parsing.engines import ENGINES, available_cores, choose
+from ssnan.parsing.images import MAX_PIXELS
 from ssnan.parsing.parser import ONE_VIEW, Parser
 from ssnan.parsing.views import Views
 
 
 def load(
     model: str | Path = DEFAULT_MODEL,
+    *,
     engine: str = "auto",
     threads: int | None = None,
     views: Views = ONE_VIEW,
+    labels: str | os.PathLike[str] | None = None,
+    colors: Literal["labels", "distinct"] = "labels",
+    max_pixels: int = MAX_PIXELS,
+    largest: bool = False,
 ) -> Parser:
     """Load a model once, to use it many times: ``ssnan.load()("photo.jpg")``.
 
@@ -30,10 +38,20 @@ def load(
             checkpoints, and nothing else does.
         threads: threads of one picture; every available core if None.
         views: versions of each picture to average over, such as ``Views((0.75, 1.0, 1.25), mirror=True)``.
+        labels: label set of the results, as :meth:`ParsingResult.remap` takes it: ``atr``, ``pascal_person_part``,
+            ``merged`` or a .yaml file; the model's own if None.
+        colors: ``labels`` for the label set's colours, ``distinct`` for ones that stay apart for all eyes.
+        max_pixels: larger photos are refused before they are decoded; set it lower where memory is short.
+        largest: keep the main figure alone: the largest connected piece of people.
 
     Raises:
         ModelError: there is no such model or engine.
+        RemapError: ``labels`` names no label set, or one that the model's labels do not lead to.
     """
+    return _load(model, engine, threads, views).with_options(labels, colors, max_pixels, largest)
+
+
+def _load(model: str | Path, engine: str, threads: int | None, views: Views) -> Parser:
     log = logging.getLogger("ssnan")
     if engine not in ("auto", "torch", *ENGINES):
         raise ModelError(f"engine {engine!r}: expected one of auto, {', '.join(ENGINES)}, torch")

@@ -14,7 +14,7 @@ from PIL import Image
 
 from ssnan.commands import main, parse
 from ssnan.errors import quoted
-from ssnan.parsing.colors import CLEAR
+from ssnan.parsing.colors import DISTINCT
 from ssnan.parsing.result import ParsingResult
 from ssnan.parsing.writing import unfinished_prefix
 
@@ -24,7 +24,11 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 @pytest.fixture
 def run(color_parser, tmp_path, capsysbinary, monkeypatch):
     """``ssnan parse`` with a parser that calls red hair; status, standard output, standard error."""
-    monkeypatch.setattr(parse, "load_parser", lambda options: color_parser)
+
+    def loaded(options, labels, colors, largest):
+        return color_parser.with_options(labels, colors, largest=largest)
+
+    monkeypatch.setattr(parse, "load_parser", loaded)
 
     def run(*arguments, stdin=b""):
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(stdin)))
@@ -320,11 +324,11 @@ def test_too_little_memory_is_a_line(tmp_path):
 
 def test_other_labels_and_clear_colours(run, tmp_path):
     photo, out = write_photo(tmp_path / "p.jpg"), tmp_path / "out"
-    options = ("--labels", "merged", "--colors", "clear", "--save", "masks", "--parts", "skin,hair")
+    options = ("--labels", "merged", "--colors", "distinct", "--save", "masks", "--parts", "skin,hair")
     assert run(photo, "-o", out, *options)[0] == 0
     found = ParsingResult.load(out / "p.png")
     assert found.label_set.classes == ("background", "hair", "skin", "clothes")
-    assert found.label_set.palette[1] == CLEAR[0]
+    assert found.label_set.palette[1] == DISTINCT[0]
     assert found.mask("hair").all()
     assert names(out) == {"p.png", "p.mask.skin.png", "p.mask.hair.png"}
 

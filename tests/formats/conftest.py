@@ -27,7 +27,7 @@ def folder(tmp_path):
             path.parent.mkdir(parents=True, exist_ok=True)
             if picture is None:
                 ParsingResult(np.ascontiguousarray(labels), LIP).save(path)
-                ParsingResult(np.ascontiguousarray(labels), LIP).as_image().save(path.with_suffix(".overlay.png"))
+                ParsingResult(np.ascontiguousarray(labels), LIP).to_image().save(path.with_suffix(".overlay.png"))
             else:
                 Image.fromarray(picture).save(path.with_suffix(".jpg"))
     return tmp_path

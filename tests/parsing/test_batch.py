@@ -24,7 +24,7 @@ def test_writes_everything_asked_for(color_parser, tmp_path):
     assert list(parse_files(color_parser, find_inputs([str(photo)], False), saving)) == [Outcome(photo)]
     names = {path.name for path in (tmp_path / "out").iterdir()}
     expected = {"red.png", "red.json", "red.mask.hair.png", "red.mask.hat.png"}
-    assert names == expected | {f"red.{kind}.png" for kind in ("overlay", "confidence", "cutout", "crop")}
+    assert names == expected | {f"red.{kind}.png" for kind in ("overlay", "summary", "confidence", "cutout", "crop")}
     masks = [Image.open(tmp_path / "out" / f"red.mask.{part}.png") for part in ("hair", "hat")]
     assert [(mask.mode, mask.getextrema()) for mask in masks] == [("L", (255, 255)), ("L", (0, 0))]
     with Image.open(tmp_path / "out" / "red.cutout.png") as cutout:
@@ -52,7 +52,7 @@ def test_a_photo_s_files_appear_together_or_not_at_all(color_parser, tmp_path, m
     def full_disk(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("ssnan.parsing.result.ParsingResult.as_image", full_disk)
+    monkeypatch.setattr("ssnan.parsing.result.ParsingResult.to_image", full_disk)
     saving = Saving(tmp_path / "out", ("json",))
     [outcome] = parse_files(color_parser, find_inputs([str(photo)], False), saving)
     assert "No space left" in outcome.problem

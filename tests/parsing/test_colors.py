@@ -1,7 +1,7 @@
 import numpy as np
 
 from ssnan.labels import LIP, PASCAL_PERSON_PART
-from ssnan.parsing.colors import clear
+from ssnan.parsing.colors import distinct
 
 EYES = {
     "normal": np.eye(3),
@@ -32,15 +32,15 @@ def nearest(palette):
 
 
 def test_clear_colours_stay_apart_for_all_eyes():
-    assert nearest(clear(LIP).palette[1:]) > 20
+    assert nearest(distinct(LIP).palette[1:]) > 20
     assert nearest(LIP.palette[1:]) < 3
 
 
 def test_they_show_on_dark_clothes():
-    assert lab(clear(LIP).palette[1:], EYES["normal"])[:, 0].min() > 38
+    assert lab(distinct(LIP).palette[1:], EYES["normal"])[:, 0].min() > 38
 
 
 def test_only_the_colours_change():
-    assert clear(LIP).agrees_with(LIP)
-    assert clear(LIP).palette[0] == LIP.palette[0]
-    assert len(clear(PASCAL_PERSON_PART).palette) == 7
+    assert distinct(LIP).agrees_with(LIP)
+    assert distinct(LIP).palette[0] == LIP.palette[0]
+    assert len(distinct(PASCAL_PERSON_PART).palette) == 7

@@ -26,7 +26,7 @@ def pieces():
 
 
 def as_read(result):
-    return json.loads(json.dumps(result.as_dict()))
+    return json.loads(json.dumps(result.to_dict()))
 
 
 def test_it_is_what_the_schema_says(pieces, color_parser):
@@ -48,14 +48,14 @@ def test_types_and_schema_name_the_same():
 
 
 def test_the_box_is_that_of_the_largest_piece(pieces):
-    hair = pieces.as_dict()["parts"]["hair"]
+    hair = pieces.to_dict()["parts"]["hair"]
     assert hair["area"] == 4 + 7 + 6
     assert hair["extent"] == (1, 1, 20, 11)
     assert hair["box"] == (8, 5, 12, 8)
 
 
 def test_points_are_x_and_y(pieces):
-    hair = pieces.as_dict()
+    hair = pieces.to_dict()
     y, x = ndimage.center_of_mass(pieces.labels == 2)
     assert hair["parts"]["hair"]["center"] == pytest.approx((x, y))
     assert hair["joints"]["head"] == pytest.approx((x, y))
@@ -68,4 +68,4 @@ def test_confidence_is_a_mean_over_the_part(color_parser):
     photo[8:20, 12:40, 0] = 255
     result = color_parser(photo)
     expected = result.confidence[result.labels == 2].mean()
-    assert result.as_dict()["parts"]["hair"]["confidence"] == pytest.approx(expected, abs=1e-3)
+    assert result.to_dict()["parts"]["hair"]["confidence"] == pytest.approx(expected, abs=1e-3)

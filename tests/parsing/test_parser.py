@@ -5,6 +5,8 @@ import pytest
 from PIL import Image
 
 import ssnan
+from ssnan.labels import LIP
+from ssnan.parsing.colors import distinct
 from ssnan.parsing.engines import OnnxRuntimeEngine, OpenVINOEngine
 from ssnan.parsing.preprocessing import Preprocessing
 
@@ -57,3 +59,24 @@ def test_auto_says_what_it_picked_and_why(installed, engine, caplog, monkeypatch
     [message] = caplog.messages
     assert message.startswith(f"engine {'openvino' if installed else 'onnxruntime'} on small.")
     assert "1 threads: " in message
+
+
+def test_options_leave_the_parser_itself_as_it_was(color_parser):
+    photo = np.zeros((40, 60, 3), dtype=np.uint8)
+    photo[8:20, 12:40, 0] = 255
+    other = color_parser.with_options("atr", "distinct", max_pixels=2400)
+    assert other.result_labels.name == "atr"
+    assert other.engine is color_parser.engine
+    assert other(photo).label_set.palette[2] == distinct(LIP).palette[2]
+    assert color_parser(photo).label_set == LIP
+    with pytest.raises(ssnan.ImageError, match="million pixels"):
+        other(np.zeros((40, 61, 3), dtype=np.uint8))
+    color_parser(np.zeros((40, 61, 3), dtype=np.uint8))
+
+
+def test_load_takes_the_options_of_results():
+    parser = ssnan.load(engine="onnxruntime", threads=1, labels="merged", colors="distinct", max_pixels=100)
+    assert parser.result_labels.name == "lip_merged"
+    assert parser.max_pixels == 100
+    with pytest.raises(ssnan.RemapError, match="nonesuch"):
+        ssnan.load(engine="onnxruntime", threads=1, labels="nonesuch")

@@ -18,7 +18,7 @@ def two(gap):
 
 def test_people_are_counted_apart_and_side_by_side():
     assert count(two(gap=5)) == count(two(gap=0)) == 2
-    assert two(gap=5).as_dict()["people"] == 2
+    assert two(gap=5).to_dict()["people"] == 2
     assert count(ParsingResult(np.zeros((9, 9), dtype=np.uint8), LIP)) == 0
 
 

@@ -4,13 +4,13 @@ from PIL import Image
 
 from fakes.lip import person
 from ssnan.labels import LIP
-from ssnan.parsing.render import grid, heat, joints_over, map_over, overlay
+from ssnan.parsing.render import grid, heat, joints_over, map_over, summary
 from ssnan.parsing.result import ParsingResult
 
 
 def test_photo_map_and_legend_side_by_side():
     photo, labels = person()
-    picture = np.array(overlay(photo, ParsingResult(labels, LIP), opacity=1.0))
+    picture = np.array(summary(photo, ParsingResult(labels, LIP), opacity=1.0))
     np.testing.assert_array_equal(picture[:, :64], photo)
     middle = picture[:, 64:128]
     np.testing.assert_array_equal(middle[labels > 0], LIP.color_table[labels[labels > 0]])
@@ -22,9 +22,9 @@ def test_photo_map_and_legend_side_by_side():
 
 def test_nobody_and_wrong_sizes():
     photo, labels = person()
-    assert overlay(photo, ParsingResult(labels * 0, LIP)).height == 96
+    assert summary(photo, ParsingResult(labels * 0, LIP)).height == 96
     with pytest.raises(ValueError, match="its map"):
-        overlay(photo, ParsingResult(labels[1:], LIP))
+        summary(photo, ParsingResult(labels[1:], LIP))
 
 
 def test_joints_lie_on_their_parts():

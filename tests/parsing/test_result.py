@@ -19,7 +19,7 @@ def result():
 
 
 def test_parts_boxes_and_centres(result):
-    face = result.as_dict()["parts"]["face"]
+    face = result.to_dict()["parts"]["face"]
     assert face == {
         "id": FACE,
         "color": (0, 0, 255),
@@ -49,7 +49,7 @@ def test_round_trip_through_its_file(result, tmp_path):
     result.save(tmp_path / "r.png")
     again = ParsingResult.from_png(tmp_path / "r.png", LIP)
     np.testing.assert_array_equal(again.labels, result.labels)
-    colors = np.array(result.as_image().convert("RGB"))
+    colors = np.array(result.to_image().convert("RGB"))
     assert colors[2, 5].tolist() == [0, 0, 255]
     with pytest.raises(ValueError, match="no confidence"):
         _ = again.confidence
@@ -92,7 +92,7 @@ def test_a_cutout_is_solid_inside_and_soft_at_the_edge(parsed):
 
 
 def test_a_crop_is_the_box_and_a_margin(parsed):
-    left, top, right, bottom = parsed.as_dict()["parts"]["hair"]["extent"]
+    left, top, right, bottom = parsed.to_dict()["parts"]["hair"]["extent"]
     assert parsed.crop("hair", margin=0.0).size == (right - left, bottom - top)
     room = round(0.1 * (right - left))
     assert parsed.crop().size == (right - left + 2 * room, bottom - top + 2 * room)

@@ -39,7 +39,7 @@ def test_a_map_of_others_needs_a_label_set(result, tmp_path):
 
 
 def arrays(**changes):
-    text = np.frombuffer(json.dumps(LIP.as_dict()).encode(), dtype=np.uint8)
+    text = np.frombuffer(json.dumps(LIP.to_dict()).encode(), dtype=np.uint8)
     return {"labels": np.zeros((2, 2), dtype=np.uint8), "label_set": text} | changes
 
 

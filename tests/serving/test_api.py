@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ssnan.parsing.colors import CLEAR
+from ssnan.parsing.colors import DISTINCT
 from ssnan.parsing.document import __file__ as document_file
 from ssnan.serving.answers import chosen
 from ssnan.serving.api import application
@@ -196,7 +196,7 @@ def test_a_part_that_is_named_often_is_one(ask, photo):
 
 
 def test_a_zip_of_what_parse_saves(ask, photo):
-    query = "/api/parse?save=json,cutout,overlay,masks&colors=clear&parts=face"
+    query = "/api/parse?save=json,cutout,overlay,masks&colors=distinct&parts=face"
     answer = ask("POST", query, content=photo, headers={"accept": "application/zip"})
     with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
         assert set(archive.namelist()) == {
@@ -206,7 +206,7 @@ def test_a_zip_of_what_parse_saves(ask, photo):
         alpha = np.array(Image.open(archive.open("photo.cutout.png")))[..., 3]
         assert set(np.unique(np.array(Image.open(archive.open("photo.png"))))) == {0, 13}
     assert document["parts"].keys() == {"background", "face"}
-    assert tuple(document["parts"]["face"]["color"]) == CLEAR[12]
+    assert tuple(document["parts"]["face"]["color"]) == DISTINCT[12]
     assert (alpha[35, 20], alpha[15, 20], alpha[2, 2]) == (255, 0, 0)
     assert "Accept: application/zip" in ask("POST", query, content=photo).json()["error"]
 

@@ -209,7 +209,7 @@ def test_8_bits_measure_what_they_cost(exported, lip_root, tmp_path, monkeypatch
     else:
         _, reached = compress(card, "int8", [lip_root])
         assert reached.keys() == {"fp32, onnxruntime", "int8, onnxruntime", "int8, openvino"}
-        assert load(tmp_path / "n.onnx", "openvino").preprocessing.longest_side == 97
+        assert load(tmp_path / "n.onnx", engine="openvino").preprocessing.longest_side == 97
     own = {"n.xml", "n.bin"} if may_lose > 0 else set()
     assert own == {path.name for path in tmp_path.glob("n.*")} - {"n.onnx", "n.json"}
 

@@ -31,9 +31,7 @@ class Recipe:
     """How pictures are parsed and what is kept of each; plain values, for another process or machine.
 
     Attributes:
-        model, engine, threads, views: of :func:`ssnan.load`.
-        max_pixels: of :class:`ssnan.Parser`.
-        labels, colors: of :meth:`ssnan.Parser.say_in`.
+        model, engine, threads, views, max_pixels, labels, colors: of :func:`ssnan.load`.
         kinds, parts: of :func:`ssnan.parsing.outputs.files`.
     """
 
@@ -43,7 +41,7 @@ class Recipe:
     views: Views = ONE_VIEW
     max_pixels: int = 150_000_000
     labels: str | None = None
-    colors: Literal["labels", "clear"] = "labels"
+    colors: Literal["labels", "distinct"] = "labels"
     kinds: tuple[str, ...] = ()
     parts: tuple[str, ...] = ()
 
@@ -51,12 +49,17 @@ class Recipe:
         """Load it.
 
         Raises:
-            ModelError, RemapError: as :func:`ssnan.load` and :meth:`ssnan.Parser.say_in`.
+            ModelError, RemapError: as :func:`ssnan.load`.
         """
-        parser = load(self.model, self.engine, self.threads, self.views)
-        parser.max_pixels = self.max_pixels
-        parser.say_in(self.labels, self.colors)
-        return parser
+        return load(
+            self.model,
+            engine=self.engine,
+            threads=self.threads,
+            views=self.views,
+            labels=self.labels,
+            colors=self.colors,
+            max_pixels=self.max_pixels,
+        )
 
 
 class Parsed(NamedTuple):
@@ -198,7 +201,7 @@ def parse_each(parser: Parser, items: Sequence[Item], recipe: Recipe) -> Iterato
         try:
             result = parser.finish(state, content)
             made = {ending: make() for ending, make in files(result, item.name, recipe.kinds, recipe.parts).items()}
-            found = result.as_dict()
+            found = result.to_dict()
         except MemoryError:
             return without_result("failed", "not enough memory for a picture of this size", content)
         row = {

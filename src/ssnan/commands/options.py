@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from ssnan.errors import did_you_mean, printable
 
@@ -162,11 +162,16 @@ def unknown_part(parts: Sequence[str], parser: Parser) -> str | None:
     return None
 
 
-def load_parser(options: argparse.Namespace) -> Parser:
+def load_parser(
+    options: argparse.Namespace,
+    labels: str | None = None,
+    colors: Literal["labels", "distinct"] = "labels",
+    largest: bool = False,
+) -> Parser:
     """The parser that the model options ask for.
 
     Raises:
-        ModelError: there is no such model or engine.
+        ModelError, RemapError: as :func:`ssnan.load`.
     """
     from ssnan.loading import load
     from ssnan.parsing.views import Views
@@ -177,6 +182,13 @@ def load_parser(options: argparse.Namespace) -> Parser:
         logging.basicConfig(format="ssnan: %(message)s")
         logging.getLogger("ssnan").setLevel(logging.INFO)
     views = Views(tuple(options.scales), options.mirror)
-    parser = load(options.model, options.engine, options.threads, views)
-    parser.max_pixels = options.max_megapixels * 1_000_000
-    return parser
+    return load(
+        options.model,
+        engine=options.engine,
+        threads=options.threads,
+        views=views,
+        labels=labels,
+        colors=colors,
+        max_pixels=options.max_megapixels * 1_000_000,
+        largest=largest,
+    )

@@ -66,7 +66,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--labels", metavar="NAME", help="say it in other labels: atr, pascal_person_part, merged, or a .yaml file"
     )
     parser.add_argument(
-        "--colors", choices=("labels", "clear"), default="labels",
+        "--colors", choices=("labels", "distinct"), default="labels",
         help="the labels' own, or ones that stay apart on dark clothes and for colour-blind eyes (labels)",
     )  # fmt: skip
     parser.add_argument(
@@ -109,9 +109,7 @@ def run(options: argparse.Namespace) -> int:
     if to_standard_output and (len(inputs) > 1 or films or len(options.save) > 1 or "masks" in options.save):
         return complain("-o - writes one thing of one photo: its map, or what a single --save names", MISUSED)
     try:
-        parser = load_parser(options)
-        parser.say_in(options.labels, options.colors)
-        parser.largest = options.largest
+        parser = load_parser(options, options.labels, options.colors, options.largest)
     except (ModelError, RemapError) as error:
         return complain(str(error), MISUSED)
     if unknown := unknown_part(options.parts, parser):

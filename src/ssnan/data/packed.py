@@ -109,7 +109,7 @@ def pack(splits: dict[str, ParsingFolder], output: Path, into: Into, size: int) 
     done = 0
     with appearing_together() as written_at:
         for split, folder in splits.items():
-            index["label_set"] = folder.label_set.as_dict()
+            index["label_set"] = folder.label_set.to_dict()
             index["splits"][split] = []
             known = {pair.id: folder.people[pair.id] for pair in folder.pairs if pair.id in folder.people}
             index["keypoints"] |= {name: people.astype(float).round(4).tolist() for name, people in known.items()}

@@ -82,7 +82,7 @@ def time_stages(parser: Parser, photo: Path, runs: int) -> dict[str, dict[str, f
         times.append(time.perf_counter())
         result = parser.finish(Scored(scores, decoded.height, decoded.width))
         times.append(time.perf_counter())
-        result.as_image().save(io.BytesIO(), format="PNG")
+        result.to_image().save(io.BytesIO(), format="PNG")
         times.append(time.perf_counter())
         if run:
             for stage, (start, end) in zip(STAGES, pairwise(times), strict=True):

@@ -93,16 +93,16 @@ def numbers(confusion: Confusion, label_set: LabelSet, pictures: Mapping[str, An
     sets = label_set.sets
     person = merged(confusion, person_groups(label_set), sets)
     values: dict[str, Any] = {
-        "present": Score.of_present(confusion, sets).as_dict(label_set),
-        "all": Score.of(confusion, sets).as_dict(label_set),
-        "person": Score.of_present(person).as_dict(PERSON),
+        "present": Score.of_present(confusion, sets).to_dict(label_set),
+        "all": Score.of(confusion, sets).to_dict(label_set),
+        "person": Score.of_present(person).to_dict(PERSON),
     }
     frequent = frequent_classes(pictures, label_set)
     values["frequent_classes"] = of_frequent(values["present"]["iou"], frequent)
     if label_set.flip_pairs:
         values["limb_iou"] = limb_iou(values["present"]["iou"], label_set)
     if label_set.agrees_with(LIP):
-        values["merged"] = Score.of_present(merged(confusion, LIP_GROUPS, sets)).as_dict(LIP_MERGED)
+        values["merged"] = Score.of_present(merged(confusion, LIP_GROUPS, sets)).to_dict(LIP_MERGED)
     for one, row in zip(sets, confusion[len(label_set) :], strict=True):
         share = row[list(one.class_ids)].sum() / row.sum() if row.any() else None
         values.setdefault("sets", {})[label_set.describe(one)] = share

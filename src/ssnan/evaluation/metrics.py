@@ -124,7 +124,7 @@ class Score:
         iou = np.where(present, score.iou, np.nan)
         return cls(score.overall_accuracy, score.mean_accuracy, _mean(iou), iou, score.accuracy)
 
-    def as_dict(self, label_set: LabelSet) -> dict[str, Any]:
+    def to_dict(self, label_set: LabelSet) -> dict[str, Any]:
         """Plain numbers for JSON; None where a class does not occur."""
         return {
             "overall_accuracy": self.overall_accuracy,

@@ -117,7 +117,7 @@ def _folders(folder: Path) -> Iterator[tuple[Path, Path, Run]]:
         except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
             raise ReportError(f"{path}: not the results of 'ssnan train' ({error})") from None
         # Of a run before they were written:
-        run["label_set"] = (labels := LabelSet.from_dict(run["label_set"])).as_dict()
+        run["label_set"] = (labels := LabelSet.from_dict(run["label_set"])).to_dict()
         run.setdefault("limb_iou", limb_iou(run["present"]["iou"], labels))
         yield path.parent.parent if re.match(r"seed", path.parent.name) else path.parent, path.parent, run
 

@@ -81,7 +81,7 @@ def read_runs(path: Path) -> list[tuple[str, Run]]:
     with path.open(newline="") as file:
         for row in csv.DictReader(file):
             run: Run = {
-                "label_set": label_set_by_name(row.pop("label_set")).as_dict(),
+                "label_set": label_set_by_name(row.pop("label_set")).to_dict(),
                 "validation": row.pop("validation"),
             }
             system = row.pop("system")

@@ -108,7 +108,7 @@ class ModelCard:
             "name": self.name,
             "weights": {engine: file.name for engine, file in self.files.items()},
             "sha256": {file.name: _sha256(file) for file in self.all_files()},
-            "label_set": self.label_set.as_dict(),
+            "label_set": self.label_set.to_dict(),
             "preprocessing": asdict(self.preprocessing),
             "min_person_confidence": self.min_person_confidence,
             "about": self.about,

@@ -9,7 +9,7 @@ from PIL import ImageColor
 
 from ssnan.labels import RGB, LabelSet
 
-CLEAR: tuple[RGB, ...] = (
+DISTINCT: tuple[RGB, ...] = (
     (204, 136, 0), (136, 102, 85), (170, 187, 136), (255, 255, 221), (102, 17, 255), (255, 255, 0), (136, 153, 255),
     (102, 85, 102), (255, 187, 34), (170, 119, 68), (238, 255, 170), (204, 187, 255), (221, 187, 102),
     (221, 238, 255), (102, 85, 187), (170, 170, 170), (153, 85, 255), (255, 255, 119), (119, 119, 170),
@@ -32,7 +32,7 @@ def rgb_of(color: Any) -> RGB:
     return red, green, blue
 
 
-def clear(label_set: LabelSet) -> LabelSet:
-    """The label set in ``CLEAR`` colours, from the second class on; beyond 19 they begin again."""
-    colors = (CLEAR[i % len(CLEAR)] for i in range(len(label_set) - 1))
+def distinct(label_set: LabelSet) -> LabelSet:
+    """The label set in ``DISTINCT`` colours, from the second class on; beyond 19 they begin again."""
+    colors = (DISTINCT[i % len(DISTINCT)] for i in range(len(label_set) - 1))
     return replace(label_set, palette=(label_set.palette[0], *colors))

@@ -10,16 +10,17 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from ssnan.parsing.render import OVERLAY_SIDE, confidence_image, overlay
+from ssnan.parsing.render import SUMMARY_SIDE, confidence_image, summary
 from ssnan.parsing.result import ParsingResult
 from ssnan.parsing.storing import png_info
 
 KINDS = {
-    "overlay": "photo, map and a legend of the parts",
+    "overlay": "the photo under its map",
+    "summary": "photo, overlay and a legend of the parts",
     "json": "what was found: areas, boxes, centres, joints",
     "confidence": "probability of the chosen class as grey levels",
     "masks": "a black and white mask for each part",
-    "cutout": "the photo with all but the parts made clear",
+    "cutout": "the photo with all but the parts made transparent",
     "crop": "the photo cut to the parts' box",
 }
 """What may be saved beside the map."""
@@ -44,9 +45,11 @@ def files(result: ParsingResult, image: str, kinds: Sequence[str], parts: Sequen
     for kind in kinds:
         match kind:
             case "overlay":
-                made[".overlay.png"] = lambda: _png(overlay(result.reduced_photo(OVERLAY_SIDE), result))
+                made[".overlay.png"] = lambda: _png(result.overlay())
+            case "summary":
+                made[".summary.png"] = lambda: _png(summary(result.reduced_photo(SUMMARY_SIDE), result))
             case "json":
-                made[".json"] = lambda: (json.dumps({"image": image} | result.as_dict(), indent=2) + "\n").encode()
+                made[".json"] = lambda: (json.dumps({"image": image} | result.to_dict(), indent=2) + "\n").encode()
             case "confidence":
                 made[".confidence.png"] = lambda: _png(confidence_image(result))
             case "masks":
@@ -59,7 +62,7 @@ def files(result: ParsingResult, image: str, kinds: Sequence[str], parts: Sequen
             case "crop":
                 if result.mask(*parts).any():
                     made[".crop.png"] = lambda: _png(result.crop(*parts))
-    return made | {".png": lambda: _png(result.as_image(), png_info(result.label_set))}
+    return made | {".png": lambda: _png(result.to_image(), png_info(result.label_set))}
 
 
 def _png(picture: Image.Image, info: PngInfo | None = None) -> bytes:

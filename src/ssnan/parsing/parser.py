@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable, Iterator
+from copy import copy
 from dataclasses import replace
 from typing import Literal, NamedTuple
 
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from ssnan.errors import quoted
 from ssnan.labels import LabelSet
 from ssnan.parsing.card import ModelCard, ModelError
-from ssnan.parsing.colors import clear
+from ssnan.parsing.colors import distinct
 from ssnan.parsing.engines import ENGINES, Engine
 from ssnan.parsing.images import MAX_PIXELS, ImageError, ImageLike, read_reduced
 from ssnan.parsing.people import main_figure
@@ -57,7 +58,7 @@ class Parser:
             result is empty; see :class:`ssnan.parsing.card.ModelCard`.
 
     Attributes:
-        max_pixels: larger pictures are refused before they are decoded; set it lower where memory is short.
+        max_pixels: larger photos are refused before they are decoded.
         remapping: brings every result to another label set, if set; see :func:`ssnan.parsing.remapping.remapping`.
         largest: keep the main figure alone, see :func:`ssnan.parsing.people.main_figure`.
     """
@@ -99,21 +100,34 @@ class Parser:
             )
         return cls(run, card.label_set, card.preprocessing, views, card.min_person_confidence)
 
-    def say_in(self, labels: str | os.PathLike[str] | None, colors: Literal["labels", "clear"] = "labels") -> None:
-        """From now on give results in another label set, or other colours.
+    def with_options(
+        self,
+        labels: str | os.PathLike[str] | None = None,
+        colors: Literal["labels", "distinct"] = "labels",
+        max_pixels: int = MAX_PIXELS,
+        largest: bool = False,
+    ) -> Parser:
+        """A parser that shares this one's network and gives other results.
 
         Args:
             labels: what :meth:`ParsingResult.remap` takes; None for the network's own.
-            colors: of the label set, or those of :func:`ssnan.parsing.colors.clear`.
+            colors: of the label set, or those of :func:`ssnan.parsing.colors.distinct`.
+            max_pixels: larger photos are refused before they are decoded.
+            largest: keep the main figure alone, see :func:`ssnan.parsing.people.main_figure`.
 
         Raises:
             RemapError: as :meth:`ParsingResult.remap`.
         """
-        self.remapping = None if labels is None else remapping(self.label_set, labels)
-        if colors == "clear":
-            self.label_set = clear(self.label_set)
-            if self.remapping is not None:
-                self.remapping = replace(self.remapping, target=clear(self.remapping.target))
+        other = copy(self)
+        other.max_pixels = max_pixels
+        other.largest = largest
+        if labels is not None:
+            other.remapping = remapping(self.label_set, labels)
+        if colors == "distinct":
+            other.label_set = distinct(self.label_set)
+            if other.remapping is not None:
+                other.remapping = replace(other.remapping, target=distinct(other.remapping.target))
+        return other
 
     @property
     def result_labels(self) -> LabelSet:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ssnan.labels import LabelSet
-from ssnan.parsing.colors import clear
+from ssnan.parsing.colors import distinct
 from ssnan.parsing.images import ImageLike, palette_image, read_labels, read_reduced, read_unflattened
 from ssnan.parsing.remapping import Remapping, remapping
 from ssnan.parsing.upsampling import confidence_at, probability_at
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from ssnan.parsing.document import Document
 
-CLEAR, SOLID = 0.25, 0.75
-"""Probabilities between which a cut-out's edge runs from clear to solid."""
+TRANSPARENT, SOLID = 0.25, 0.75
+"""Probabilities between which a cut-out's edge runs from transparent to solid."""
 
 
 class Segment(TypedDict):
@@ -84,7 +84,7 @@ class ParsingResult:
         from ssnan.parsing.render import map_over
 
         buffer = io.BytesIO()
-        shown = self.as_image() if self.source is None else map_over(self.photo, self.labels, self.label_set)
+        shown = self.to_image() if self.source is None else map_over(self.photo, self.labels, self.label_set)
         shown.thumbnail((800, 800))
         shown.save(buffer, format="PNG")
         return buffer.getvalue()
@@ -133,14 +133,14 @@ class ParsingResult:
         return probability_at(self._scores(), self._ids(parts), *self.labels.shape)
 
     def cutout(self, *parts: str) -> Image.Image:
-        """The photo with everything but ``parts`` made clear, RGBA at the photo's size; the whole person if
+        """The photo with everything but ``parts`` made transparent, RGBA at the photo's size; the whole person if
         none is named. The edge is soft: alpha rises as the probability of the parts does from ¼ to ¾. What is
-        clear in the photo stays clear.
+        transparent in the photo stays so.
 
         Raises:
             ValueError: a part is no class of the label set, or the result came from a file.
         """
-        alpha = np.clip((self.probability(*parts) - CLEAR) / (SOLID - CLEAR), 0, 1)
+        alpha = np.clip((self.probability(*parts) - TRANSPARENT) / (SOLID - TRANSPARENT), 0, 1)
         photo = self._unflattened()
         opacity = photo[..., 3] if photo.shape[2] == 4 else 255
         return Image.fromarray(np.dstack([photo[..., :3], (opacity * alpha).round().astype(np.uint8)]))
@@ -173,12 +173,12 @@ class ParsingResult:
         """Centre (x, y) in pixels of every joint region (Section 3.3); None where it does not occur."""
         return {region.name: center_of(np.isin(self.labels, region.class_ids)) for region in self.label_set.regions}
 
-    def as_image(self) -> Image.Image:
+    def to_image(self) -> Image.Image:
         """An 8-bit palette picture: indices are label ids, colours the label set's."""
         return palette_image(self.labels, self.label_set)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write what :meth:`load` reads: a PNG of :meth:`as_image`, or with the ending ``.npz`` the scores too."""
+        """Write what :meth:`load` reads: a PNG of :meth:`to_image`, or with the ending ``.npz`` the scores too."""
         from ssnan.parsing.storing import save
 
         save(self.labels, self.label_set, self.scores, Path(path))
@@ -200,12 +200,12 @@ class ParsingResult:
         scores = None if self.scores is None else how.scores(self.scores)
         return ParsingResult(how.labels(self.labels), how.target, scores, self.source)
 
-    def in_clear_colors(self) -> ParsingResult:
+    def in_distinct_colors(self) -> ParsingResult:
         """The same result in colours that stay apart on dark clothes and for colour-blind eyes."""
-        return replace(self, label_set=clear(self.label_set))
+        return replace(self, label_set=distinct(self.label_set))
 
     def overlay(self, opacity: float = 0.65, contours: bool = False, names: bool = False) -> Image.Image:
-        """The photo under its map, RGB at the photo's size; the background stays clear.
+        """The photo under its map, RGB at the photo's size; the background stays visible.
 
         Args:
             opacity: of the map, 0..1.
@@ -248,7 +248,7 @@ class ParsingResult:
         """The joints as COCO writes key points: x, y and 2 for each, 0, 0 and 0 where it does not occur."""
         return [value for point in self.joints.values() for value in ((*point, 2.0) if point else (0.0, 0.0, 0.0))]
 
-    def as_dict(self) -> Document:
+    def to_dict(self) -> Document:
         """What was found as plain values; see :class:`ssnan.parsing.document.Document`."""
         from ssnan.parsing.document import document
 

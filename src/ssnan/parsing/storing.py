@@ -25,7 +25,7 @@ Stored = tuple[NDArray[np.uint8], LabelSet, NDArray[np.float32] | None]
 def png_info(label_set: LabelSet) -> PngInfo:
     """What to save a map with, so that :func:`load` knows what its labels mean."""
     info = PngInfo()
-    info.add_text(KEY, json.dumps(label_set.as_dict()), zip=True)
+    info.add_text(KEY, json.dumps(label_set.to_dict()), zip=True)
     return info
 
 
@@ -33,7 +33,7 @@ def save(labels: NDArray[np.uint8], label_set: LabelSet, scores: NDArray[np.floa
     """Write a map as PNG, or with its scores as .npz; the file appears when it is complete."""
     with appearing_together() as written_at, written_at(path).open("wb") as file:
         if path.suffix == ".npz":
-            text = np.frombuffer(json.dumps(label_set.as_dict()).encode(), dtype=np.uint8)
+            text = np.frombuffer(json.dumps(label_set.to_dict()).encode(), dtype=np.uint8)
             arrays = {"labels": labels, "label_set": text} | ({} if scores is None else {"scores": scores})
             np.savez_compressed(file, allow_pickle=False, **arrays)
         else:

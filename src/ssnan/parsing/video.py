@@ -91,7 +91,7 @@ def parse_video(
                 writer.write(_frame(ending, rgb, result), pts, base)
             if lines is not None:
                 time = None if pts is None or base is None else float(pts * base)
-                lines.write(json.dumps({"image": path.name, "time": time} | result.as_dict()) + "\n")
+                lines.write(json.dumps({"image": path.name, "time": time} | result.to_dict()) + "\n")
             yield done, stream.frames or None
         if not writers:
             raise ImageError(f"{quoted(path)}: holds no frames")

@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from ssnan.parsing.outputs import Content, files
-from ssnan.parsing.render import OVERLAY_SIDE, for_a_screen, map_over
+from ssnan.parsing.render import SUMMARY_SIDE, for_a_screen, map_over
 from ssnan.parsing.result import ParsingResult
 from ssnan.serving.limits import RefusedError
 
@@ -28,7 +28,7 @@ def only(result: ParsingResult, parts: Sequence[str]) -> ParsingResult:
 
 def as_json(result: ParsingResult, parts: Sequence[str]) -> bytes:
     """The JSON of ``ssnan parse --save json``, of ``parts`` alone if some are named."""
-    document = result.as_dict()
+    document = result.to_dict()
     if parts:
         document["parts"] = {name: part for name, part in document["parts"].items() if name in parts}
     return (json.dumps(document) + "\n").encode()
@@ -40,8 +40,8 @@ def as_map(result: ParsingResult, parts: Sequence[str]) -> bytes:
 
 
 def as_overlay(result: ParsingResult, parts: Sequence[str]) -> bytes:
-    """The photo under its map as JPEG, of at most ``OVERLAY_SIDE`` pixels a side."""
-    photo, labels = for_a_screen(result.reduced_photo(OVERLAY_SIDE), only(result, parts).labels)
+    """The photo under its map as JPEG, of at most ``SUMMARY_SIDE`` pixels a side."""
+    photo, labels = for_a_screen(result.reduced_photo(SUMMARY_SIDE), only(result, parts).labels)
     buffer = io.BytesIO()
     map_over(photo, labels, result.label_set).save(buffer, format="JPEG", quality=90)
     return buffer.getvalue()

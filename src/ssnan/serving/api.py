@@ -90,7 +90,8 @@ def application(service: Service, cards: Mapping[str, ModelCard | None], hosts: 
         model: Annotated[str | None, Query(description="one of /api/models")] = None,
         labels: Annotated[str | None, Query(description=f"other labels: {', '.join(TARGETS)}")] = None,
         colors: Annotated[
-            Literal["labels", "clear"], Query(description="those of the labels, or ones that stay apart for all eyes")
+            Literal["labels", "distinct"],
+            Query(description="the labels' own, or ones that stay apart for all eyes"),
         ] = "labels",
         save: Annotated[
             str, Query(description=f"what a zip holds beside the map, joined by commas: {', '.join(KINDS)}")
@@ -107,7 +108,7 @@ def application(service: Service, cards: Mapping[str, ModelCard | None], hosts: 
             raise RefusedError(422, "save= says what is in a zip; expected Accept: application/zip")
 
         def answer(result: ParsingResult) -> bytes:
-            result = result.in_clear_colors() if colors == "clear" else result
+            result = result.in_distinct_colors() if colors == "distinct" else result
             return as_files(result, wanted, kinds) if kinds else ANSWERS[kind](result, wanted)
 
         with service.place():
@@ -120,7 +121,7 @@ def application(service: Service, cards: Mapping[str, ModelCard | None], hosts: 
         model: Annotated[str | None, Query(description="one of /api/models")] = None,
     ) -> dict[str, Any]:
         """The classes that a model tells apart: ids by position, colours, and which are left and right."""
-        return service.parser(model).result_labels.as_dict()
+        return service.parser(model).result_labels.to_dict()
 
     @app.get("/api/models")
     async def models() -> list[dict[str, Any]]:

@@ -43,10 +43,8 @@ class Service:
     """
 
     def __init__(self, parsers: Mapping[str, Parser], limits: Limits) -> None:
-        self.parsers = dict(parsers)
+        self.parsers = {name: parser.with_options(max_pixels=limits.pixels) for name, parser in parsers.items()}
         self.limits = limits
-        for parser in self.parsers.values():
-            parser.max_pixels = limits.pixels
         self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="ssnan")
         self._network = threading.Lock()
         self._inside = 0

@@ -54,7 +54,7 @@ class TrainingCLI(LightningCLI):
             help="minutes after which the current epoch is the last of this piece; the same command continues",
         )
         # The checkpoint keeps the label set itself, not the name of a file that may go.
-        parser.link_arguments("data.label_set", "model.label_set", compute_fn=lambda name: label_set_of(name).as_dict())
+        parser.link_arguments("data.label_set", "model.label_set", compute_fn=lambda name: label_set_of(name).to_dict())
         parser.link_arguments(
             "data.label_set", "model.network.init_args.num_classes", compute_fn=lambda name: len(label_set_of(name))
         )

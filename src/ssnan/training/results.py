@@ -33,7 +33,7 @@ def write_results(trainer: Trainer, task: ParsingTask, data: ParsingData, best: 
     [logged] = trainer.validate(task, datamodule=data, ckpt_path=str(best), verbose=False, weights_only=True)
     results: dict[str, Any] = {
         "system": type(task.network).__name__,
-        "label_set": task.label_set.as_dict(),
+        "label_set": task.label_set.to_dict(),
         "validation": f"{data.validation.name} val",
         "pictures": len(task.validated_pictures),
         "sources": [source.root.name for source in data.sources],

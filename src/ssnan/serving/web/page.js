@@ -4,7 +4,7 @@
 const SIDE = 1024 // pixels of what is seen, at most
 const SAVED = { // what the buttons ask the service for
   map: {accept: "image/png", ending: ".png"},
-  overlay: {accept: "application/zip", save: "overlay", colors: "clear", ending: ".overlay.png"},
+  overlay: {accept: "application/zip", save: "overlay", colors: "distinct", ending: ".overlay.png"},
   cutout: {accept: "application/zip", save: "cutout", ending: ".cutout.png"},
   json: {accept: "application/json", ending: ".json"},
 }
@@ -90,7 +90,7 @@ function roomiest(ids, width, height) {
 }
 
 async function parsed(file, signal) {
-  const question = {accept: "application/zip", save: "json", colors: "clear"}
+  const question = {accept: "application/zip", save: "json", colors: "distinct"}
   const files = unzipped(await (await ask(file, question, [], signal)).arrayBuffer())
   const found = JSON.parse(new TextDecoder().decode(files["photo.json"]))
   const scale = Math.min(1, SIDE / Math.max(found.width, found.height))
