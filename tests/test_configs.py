@@ -38,6 +38,7 @@ def test_every_system_of_the_paper_has_a_recipe():
     assert shipped()["lip"] == shipped()["pascal_person_part"]
 
 
+@pytest.mark.filterwarnings("ignore")  # of libraries, as train() ignores them
 def test_the_label_set_names_the_run_and_the_one_before(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     config = command_line(
