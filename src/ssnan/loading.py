@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from ssnan.hub.download import download, is_hub_name
-from ssnan.parsing.card import DEFAULT_MODEL, ModelError, find_card
+from ssnan.hub.download import card_of
+from ssnan.parsing.card import DEFAULT_MODEL, ModelError
 from ssnan.parsing.engines import ENGINES, available_cores, choose
 from ssnan.parsing.parser import ONE_VIEW, Parser
 from ssnan.parsing.views import Views
@@ -47,7 +47,7 @@ def load(
         parser = load_checkpoint(Path(model), threads, views)
         log.info("engine torch on %s, the one that runs checkpoints", parser.engine.device)  # type: ignore[attr-defined]
         return parser
-    card = find_card(download(str(model)) if is_hub_name(model) else model)
+    card = card_of(model)
     if engine == "torch":
         raise ModelError(f"model {model}: torch runs .ckpt checkpoints; expected engine auto, {', '.join(ENGINES)}")
     engine, reason = choose() if engine == "auto" else (engine, "as asked for")
