@@ -6,6 +6,8 @@ from pathlib import Path
 
 import yaml
 
+import ssnan
+
 ROOT = Path(__file__).parent.parent
 WORKFLOWS = ROOT / ".github" / "workflows"
 
@@ -37,5 +39,7 @@ def test_the_core_tests_exist():
 
 def test_the_release_is_named_once():
     """As release.yml checks it on a tag."""
-    assert f"\nversion: {project()['version']}\n" in (ROOT / "CITATION.cff").read_text()
+    assert f"\nversion: {ssnan.__version__}\n" in (ROOT / "CITATION.cff").read_text()
+    assert f'\n__version__ = "{ssnan.__version__}"\n' in (ROOT / "src" / "ssnan" / "__init__.py").read_text()
+    assert project()["dynamic"] == ["version"]
     assert "\n## [Unreleased]\n" in (ROOT / "CHANGELOG.md").read_text()

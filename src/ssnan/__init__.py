@@ -5,8 +5,6 @@
 >>> result.mask("left-arm", "right-arm")
 """
 
-from importlib.metadata import version as _version
-
 from ssnan.data.folder import DatasetError
 from ssnan.errors import UserError
 from ssnan.labels import ATR, LIP, PASCAL_PERSON_PART, LabelSet, Region
@@ -19,7 +17,7 @@ from ssnan.parsing.render import summary
 from ssnan.parsing.result import ParsingResult
 from ssnan.parsing.views import Views
 
-__version__ = _version("ssnan")
+__version__ = "0.1.0"
 
 __all__ = [
     "ATR",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import warnings
 from collections.abc import Iterable
 
 
@@ -31,3 +32,9 @@ def did_you_mean(given: str, names: Iterable[str]) -> str:
     """``; did you mean X?`` where one of ``names`` is close, else nothing."""
     close = difflib.get_close_matches(given, list(names), n=1)
     return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def ignore_decoders() -> None:
+    """Hide Pillow's warnings about damaged metadata and odd palettes from the user of a program. Filters belong to
+    the whole process, so only programs call this: a library leaves them to whoever imports it."""
+    warnings.filterwarnings("ignore", module=r"PIL\.")

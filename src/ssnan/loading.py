@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 from typing import Literal
 
-from ssnan.hub.download import download, is_hub_name
-from ssnan.parsing.card import DEFAULT_MODEL, ModelError, find_card
+from ssnan.hub.download import card_of
+from ssnan.parsing.card import DEFAULT_MODEL, ModelError
 from ssnan.parsing.engines import ENGINES, available_cores, choose
 from ssnan.parsing.images import MAX_PIXELS
 from ssnan.parsing.parser import ONE_VIEW, Parser
@@ -65,7 +65,7 @@ def _load(model: str | Path, engine: str, threads: int | None, views: Views) -> 
         parser = load_checkpoint(Path(model), threads, views)
         log.info("engine torch on %s, the one that runs checkpoints", parser.engine.device)  # type: ignore[attr-defined]
         return parser
-    card = find_card(download(str(model)) if is_hub_name(model) else model)
+    card = card_of(model)
     if engine == "torch":
         raise ModelError(f"model {model}: torch runs .ckpt checkpoints; expected engine auto, {', '.join(ENGINES)}")
     engine, reason = choose() if engine == "auto" else (engine, "as asked for")

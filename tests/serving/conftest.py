@@ -17,6 +17,8 @@ from ssnan.serving.limits import Limits
 from ssnan.serving.service import Service
 
 ROOT = Path(__file__).parent.parent.parent
+STOPS = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+"""Signals that end the service; Windows lacks the last."""
 
 
 @pytest.fixture
@@ -73,7 +75,7 @@ def serving(tmp_path_factory):
     for process, folder in started:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
-        assert process.wait(40) in (128 + signal.SIGTERM, 128 + signal.SIGINT, 128 + signal.SIGHUP)
+        assert process.wait(40) in [128 + getattr(signal, name) for name in STOPS]
         with process.stdout:
             assert process.stdout.read() == ""
         assert list(folder.iterdir()) == []

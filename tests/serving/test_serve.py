@@ -10,16 +10,28 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+import uvicorn
 
+from serving.conftest import STOPS
 from ssnan.commands import parsers
 from ssnan.errors import UserError
 from ssnan.serving.limits import Limits
-from ssnan.serving.serve import serve
+from ssnan.serving.serve import Server, serve
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_during_uploads(serving, stop):
+def test_a_system_without_sighup_is_served(monkeypatch):
+    monkeypatch.delattr(signal, "SIGHUP", raising=False)
+    before = signal.getsignal(signal.SIGTERM)
+    server = Server(uvicorn.Config(None))
+    with server.capture_signals():
+        assert signal.getsignal(signal.SIGTERM) == server.handle_exit
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+@pytest.mark.parametrize("name", STOPS)
+def test_a_signal_during_uploads(serving, name):
     """Those who upload get an answer; the log and the folder for files are looked at by the fixture."""
+    stop = getattr(signal, name)
     address, process = serving("--max-seconds", "30")
     place = urlsplit(address)
     head = b"POST /api/parse HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n"

@@ -31,7 +31,7 @@ from fsspec.core import url_to_fs
 from ssnan.cluster.isolation import Parsed
 from ssnan.cluster.items import Item
 from ssnan.errors import UserError, quoted
-from ssnan.parsing.writing import appearing_together
+from ssnan.parsing.writing import appearing_together, naming
 
 Into = Literal["files", "parquet", "webdataset"]
 """Where maps go: a file each, a column of the tables, or tars as WebDataset reads them."""
@@ -106,13 +106,14 @@ class Catalog:
         """For one driver at a time: on a local disk a second one is refused, elsewhere that is the user's care.
 
         Raises:
-            CatalogError: another driver is at work, or the folder holds results of other settings.
+            CatalogError: another driver is at work, or the folder holds results of other settings, or of settings
+                that cannot be read.
         """
         with self._locked():
             path = self._path("settings.json")
             mine = {**self.settings, "into": self.into}
             if self._fs.exists(path):
-                theirs = json.loads(self._fs.cat_file(path))
+                theirs = _settings(path, self._fs.cat_file(path))
                 for name in sorted(theirs.keys() | mine.keys()):
                     if theirs.get(name) != mine.get(name):
                         raise CatalogError(
@@ -126,12 +127,22 @@ class Catalog:
             self._discard()
 
     def done(self) -> dict[str, str]:
-        """Keys of the pictures that have a row, each with the name of its results."""
+        """Keys of the pictures that have a row, each with the name of its results.
+
+        Raises:
+            CatalogError: a table cannot be read.
+        """
         names: dict[str, str] = {}
         for path in self._tables():
-            with self._fs.open(path, "rb") as file:
-                table = pq.read_table(file, columns=["key", "name"])
+            try:
+                with self._fs.open(path, "rb") as file:
+                    table = pq.read_table(file, columns=["key", "name"])
                 names.update(zip(table["key"].to_pylist(), table["name"].to_pylist(), strict=True))
+            except (pa.ArrowException, KeyError, OSError) as error:
+                reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+                raise CatalogError(
+                    f"{quoted(path)}: not a table of results ({reason}); remove it, and its pictures are parsed anew"
+                ) from None
         return names
 
     def write(self, shard: Shard, parsed: Iterator[tuple[Item, Parsed]]) -> Written:
@@ -170,7 +181,8 @@ class Catalog:
         for source, target in written.moves:
             self._fs.makedirs(posixpath.dirname(self._path(target)), exist_ok=True)
             if self._local:
-                Path(self._path(source)).replace(self._path(target))
+                with naming(self._path(target)):
+                    Path(self._path(source)).replace(self._path(target))
             else:
                 self._fs.copy(self._path(source), self._path(target))
                 self._fs.rm(self._path(source))
@@ -209,7 +221,9 @@ class Catalog:
         import fcntl
 
         Path(self._path("")).mkdir(parents=True, exist_ok=True)
-        with Path(self._path(".lock")).open("w") as file:
+        with naming(self.root):
+            lock = Path(self._path(".lock")).open("w")  # noqa: SIM115 - the next line closes it
+        with lock as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
@@ -228,6 +242,21 @@ class Catalog:
 
     def _path(self, name: str) -> str:
         return posixpath.join(url_to_fs(self.root)[1], name)
+
+
+def _settings(path: str, content: bytes) -> dict[str, Any]:
+    """What results are of.
+
+    Raises:
+        CatalogError: the content is no JSON object.
+    """
+    try:
+        values = json.loads(content)
+    except (ValueError, RecursionError):
+        values = None
+    if not isinstance(values, dict):
+        raise CatalogError(f"{quoted(path)}: damaged, expected settings in JSON; choose another folder for the results")
+    return values
 
 
 def _tar(members: dict[str, bytes]) -> bytes:

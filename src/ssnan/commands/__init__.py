@@ -29,7 +29,7 @@ from ssnan.commands import (
     train,
 )
 from ssnan.commands.options import FAILED, MISUSED, Stopped, complain, stoppable
-from ssnan.errors import UserError, did_you_mean, quoted
+from ssnan.errors import UserError, did_you_mean, ignore_decoders, quoted
 
 COMMANDS = {
     "parse": parse,
@@ -63,6 +63,8 @@ def parsers() -> tuple[argparse.ArgumentParser, Any]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status."""
+    _keep_closed_streams_closed()
+    ignore_decoders()
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given and not given[0].startswith("-") and given[0] not in COMMANDS:
         return complain(f"no command {given[0]!r}{_meant(given[0])}", MISUSED)
@@ -77,7 +79,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with stoppable():
             status: int = COMMANDS[given[0]].run(options)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # None where it was closed from the start
+            sys.stdout.flush()
     except Stopped as stopped:
         return stopped.status
     except UserError as error:
@@ -100,9 +103,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status
 
 
+def _keep_closed_streams_closed() -> None:
+    """Have a stream that was closed from the start lead nowhere. Else the next file or connection would get its
+    number, and with it what a library writes to the stream."""
+    for stream in range(3):
+        try:
+            os.fstat(stream)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+
+
 def _give_up_standard_output() -> None:
     """What is still unwritten goes nowhere, or Python would complain of it while it ends."""
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, AttributeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

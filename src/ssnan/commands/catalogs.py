@@ -149,13 +149,12 @@ def _recipe(options: argparse.Namespace) -> Recipe:
 
 def _settings(options: argparse.Namespace) -> dict[str, object]:
     """What all results of a folder have in common."""
-    from ssnan.hub.download import download, is_hub_name
-    from ssnan.parsing.card import find_card
+    from ssnan.hub.download import card_of
 
     if Path(options.model).suffix == ".ckpt":
         checksum = hashlib.sha256(Path(options.model).read_bytes()).hexdigest()
     else:
-        card = find_card(download(options.model) if is_hub_name(options.model) else options.model)
+        card = card_of(options.model)
         checksum = hashlib.sha256("".join(map("".join, sorted(card.sha256.items()))).encode()).hexdigest()
     names = ("model", "labels", "colors", "scales", "mirror", "save", "parts")
     return {"checksum": checksum, **{name: getattr(options, name) for name in names}}

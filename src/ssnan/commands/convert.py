@@ -8,12 +8,15 @@ import json
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ssnan.commands.options import FAILED, MISUSED, complain
 
 if TYPE_CHECKING:
     from ssnan.formats.picture import Picture
+
+SPECK = 10
+"""Pixels below which a piece is left out of what people correct by hand."""
 
 HELP = "write maps as COCO, CVAT, LabelMe or OpenRaster files"
 
@@ -34,6 +37,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="PIXELS",
         help="how much simpler polygons may be, 0 not at all (1)",
     )
+    parser.add_argument(
+        "--min-area",
+        type=int,
+        metavar="PIXELS",
+        help="give pieces of fewer pixels to the class around them, 0 none "
+        f"({SPECK} for cvat and labelme, whose polygons people correct; 0 for the others, which keep every pixel)",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -44,10 +54,13 @@ def run(options: argparse.Namespace) -> int:
             return complain(f"{quoted(folder)}: no such folder", MISUSED)
     if not 0 <= options.tolerance < float("inf"):
         return complain(f"--tolerance {options.tolerance}: expected pixels, 0 or more", MISUSED)
+    min_area = options.min_area if options.min_area is not None else SPECK if options.to in ("cvat", "labelme") else 0
+    if min_area < 0:
+        return complain(f"--min-area {min_area}: expected pixels, 0 or more", MISUSED)
     try:
         from ssnan.formats.picture import read_pictures
 
-        count = FORMATS[options.to](read_pictures(options.maps, options.photos), options)
+        count = FORMATS[options.to](read_pictures(options.maps, options.photos, min_area), options)
     except ModuleNotFoundError as error:
         return complain(f"{options.to} needs {error.name}; pip install 'ssnan[formats]'", FAILED)
     print(f"{count} converted into {quoted(options.output)}")
@@ -63,9 +76,9 @@ def _coco(pictures: Iterable[Picture], options: argparse.Namespace) -> int:
 
 
 def _panoptic(pictures: Iterable[Picture], options: argparse.Namespace) -> int:
-    from ssnan.formats.coco import panoptic, panoptic_categories
+    from ssnan.formats.coco import HEADER, panoptic, panoptic_categories
 
-    document: dict[str, list[object]] = {"images": [], "annotations": [], "categories": []}
+    document: dict[str, Any] = HEADER | {"images": [], "annotations": [], "categories": []}
 
     def noting_labels() -> Iterable[Picture]:
         for picture in pictures:

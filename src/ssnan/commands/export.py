@@ -45,11 +45,12 @@ def run(options: argparse.Namespace) -> int:
         from ssnan.export.onnx import compress, export_checkpoint, save_weights
     except ModuleNotFoundError as error:
         return complain(f"export needs {error.name}; pip install 'ssnan[train]'", FAILED)
-    from ssnan.parsing.card import ModelError
+    from ssnan.parsing.card import ModelError, read_about
 
     try:
+        about = None if options.about is None else read_about(options.about)
         card = export_checkpoint(
-            options.model, options.output, options.about, options.longest_side, options.min_person_confidence
+            options.model, options.output, about, options.longest_side, options.min_person_confidence
         )
         if options.weights is not None:
             save_weights(options.model, options.weights)

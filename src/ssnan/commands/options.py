@@ -54,8 +54,9 @@ def stoppable() -> Iterator[None]:
 
 def complain(message: str, status: int) -> int:
     """Say what is wrong in one line; returns ``status``."""
-    with suppress(OSError):  # nobody may be there to read it
-        print(f"ssnan: {printable(message)}", file=sys.stderr)
+    if sys.stderr is not None:  # None where it was closed from the start
+        with suppress(OSError):  # nobody may be there to read it
+            print(f"ssnan: {printable(message)}", file=sys.stderr)
     return status
 
 

@@ -114,6 +114,8 @@ def run(options: argparse.Namespace) -> int:
         return complain(str(error), MISUSED)
     if unknown := unknown_part(options.parts, parser):
         return complain(unknown, MISUSED)
+    if STANDARD_INPUT in inputs and sys.stdin is None:
+        return complain("standard input is closed; expected a photo there", FAILED)
     contents = {STANDARD_INPUT: sys.stdin.buffer.read()} if STANDARD_INPUT in inputs else {}
     saving = Saving(options.output, tuple(options.save), tuple(options.parts), options.skip_existing)
     if to_standard_output:
@@ -215,6 +217,8 @@ def _write_to_standard_output(parser: Parser, path: Path, contents: dict[Path, b
     from ssnan.parsing.images import ImageError
     from ssnan.parsing.outputs import files
 
+    if sys.stdout is None:
+        return complain("standard output is closed; send it to a file or another program", FAILED)
     if sys.stdout.isatty() and saving.kinds != ("json",):
         return complain("-o - would fill the terminal with a picture; send it to a file or another program", MISUSED)
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +20,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     from ssnan.errors import UserError, quoted
+    from ssnan.parsing.card import ModelError, read_about
 
     about: dict[str, Any] = {}
     if options.about is not None:
         try:
-            about = json.loads(options.about.read_text())
-        except (OSError, ValueError) as error:
-            return complain(f"--about {quoted(options.about)}: {error}", MISUSED)
+            about = read_about(options.about)
+        except ModelError as error:
+            return complain(f"--about {error}", MISUSED)
     try:
         if Path(options.model).suffix == ".ckpt":
             _checkpoint(options, about)
@@ -43,7 +43,8 @@ def run(options: argparse.Namespace) -> int:
     except OSError as error:
         return complain(f"{quoted(options.output)}: {error.strerror}", FAILED)
     except ModuleNotFoundError as error:
-        return complain(f"publish needs {error.name}; pip install 'ssnan[hub]'", FAILED)
+        extra = "train" if Path(options.model).suffix == ".ckpt" else "hub"
+        return complain(f"publish needs {error.name}; pip install 'ssnan[{extra}]'", FAILED)
     return 0
 
 

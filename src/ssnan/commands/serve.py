@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import argparse
 import ipaddress
-import os
 import re
 from pathlib import Path
 
@@ -32,7 +31,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--model",
         action="append",
         metavar="MODEL",
-        help="bundled model, .onnx file with its card, or checkpoint; several may be given, the first is the usual one",
+        help="bundled model, .onnx file with its card, checkpoint, or owner/name on the hub; may be given several times, "
+        "the first is the default",
     )
     add_engine_options(parser)
     limits = parser.add_argument_group("limits")
@@ -64,13 +64,13 @@ def port(text: str) -> int:
 
 
 def run(options: argparse.Namespace) -> int:
-    _open_standard_streams()
     try:
         from ssnan.serving.serve import serve
     except ModuleNotFoundError as error:
         return complain(f"serving needs {error.name}; pip install 'ssnan[serve]'", FAILED)
+    from ssnan.hub.download import card_of
     from ssnan.loading import load
-    from ssnan.parsing.card import ModelCard, ModelError, find_card
+    from ssnan.parsing.card import ModelCard, ModelError
     from ssnan.parsing.parser import Parser
     from ssnan.serving.limits import Limits
 
@@ -82,7 +82,7 @@ def run(options: argparse.Namespace) -> int:
             return complain(f"two models are called {name!r}; rename one of them", MISUSED)
         try:
             parsers[name] = load(model, options.engine, options.threads)
-            cards[name] = None if Path(model).suffix == ".ckpt" else find_card(model)
+            cards[name] = None if Path(model).suffix == ".ckpt" else card_of(model)
         except ModelError as error:
             return complain(str(error), MISUSED)
     limits = Limits(
@@ -92,13 +92,3 @@ def run(options: argparse.Namespace) -> int:
         waiting=options.max_waiting,
     )
     return serve(parsers, cards, limits, options.host, options.port, options.allow_host)
-
-
-def _open_standard_streams() -> None:
-    """A stream that was closed leads nowhere from now on; else a connection would get its number, and what
-    was meant for a log would go to a stranger."""
-    for stream in range(3):
-        try:
-            os.fstat(stream)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)

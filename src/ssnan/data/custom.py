@@ -66,7 +66,9 @@ def open_custom(root: Path, split: str) -> ParsingFolder:
         listed_in = root / str(splits[split])
         if not listed_in.is_file():
             raise DatasetError(f"{description}: splits: {split}: no such file {listed_in}")
-        names = _listed(listed_in, images)
+        names = [
+            Path(line.strip()).name for line in listed_in.read_text(encoding="utf-8-sig").splitlines() if line.strip()
+        ]
     else:
         raise DatasetError(f"{description}: splits: no {split!r}, only {', '.join(splits)}")
     people = read_keypoints(root / str(values["keypoints"])) if values.get("keypoints") else {}
@@ -77,13 +79,6 @@ def open_custom(root: Path, split: str) -> ParsingFolder:
     split_folder = ParsingFolder(label_set, pairs, missing, partial(read_ids_or_colors, label_set=label_set), people)
     _refuse_if_all_ignored(split_folder, masks)
     return split_folder
-
-
-def _listed(listed_in: Path, images: Path) -> list[str]:
-    """Names without endings of a list, whose lines have endings or not; what follows a dot need not be one."""
-    stems = pictures_by_stem(images)
-    lines = [Path(line.strip()).name for line in listed_in.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
-    return [line if line in stems else Path(line).stem for line in lines]
 
 
 def _refuse_if_all_ignored(folder: ParsingFolder, masks: Path) -> None:

@@ -138,6 +138,12 @@ class ParsingData(LightningDataModule):
 
     def setup(self, stage: str) -> None:
         self.val_folder = self._open(self.validation, "val")
+        processes, _ = self._processes
+        if self._validated < processes:
+            raise DatasetError(
+                f"data.validation: {self._validated} pictures cannot be shared by {processes} processes; give at least "
+                "one for each, or train with fewer processes"
+            )
         if stage == "fit":
             self.train_folders = [self._open(source.root, "train") for source in self.sources]
             self.chances = [
@@ -218,6 +224,11 @@ class ParsingData(LightningDataModule):
         """How many train together, and which of them this is."""
         return (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
 
+    @property
+    def _validated(self) -> int:
+        """How many pictures are validated on."""
+        return min(len(self.val_folder), self.validation_limit or len(self.val_folder))
+
     def _whole_steps(self, order: list[tuple[int, int]]) -> list[tuple[int, int]]:
         """What is seen of an epoch's order: whole steps, or the whole of it where that is less than one."""
         processes, _ = self._processes
@@ -252,8 +263,7 @@ class ParsingData(LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Sample]:
         """Pictures at their own size, one at a time: the task resizes and measures them there."""
-        count = min(len(self.val_folder), self.validation_limit or len(self.val_folder))
-        subset: Subset[Sample] = Subset(self.val_folder, range(count))  # type: ignore[arg-type]
+        subset: Subset[Sample] = Subset(self.val_folder, range(self._validated))  # type: ignore[arg-type]
         processes, own = self._processes
         return DataLoader(
             subset,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ssnan.errors import UserError
 from ssnan.labels import LabelSet
 from ssnan.parsing.images import ImageError, read_labels, read_rgb
-from ssnan.parsing.signatures import head_of, is_picture
+from ssnan.parsing.signatures import head_of, is_picture, without_ending
 
 
 class DatasetError(UserError):
@@ -129,12 +129,13 @@ def _is_picture(path: Path) -> bool:
 def paired(
     ids: Iterable[tuple[str, str]], images: Path, masks: Path, listed_in: Path
 ) -> tuple[tuple[Pair, ...], tuple[str, ...]]:
-    """Pairs of (picture stem, mask stem), found in ``images`` and, as PNG, in ``masks``; and a line
-    for each that is not."""
+    """Pairs of a picture's and a mask's name, with or without an ending, found in ``images`` and, as PNG, in ``masks``;
+    and a line for each that is not."""
     by_stem = pictures_by_stem(images)
     pairs, missing = [], []
-    for stem, mask_stem in ids:
-        mask = masks / f"{mask_stem}.png"
+    for name, mask_name in ids:
+        stem = _stem_in(by_stem, name)
+        mask = masks / f"{stem if mask_name == name else without_ending(mask_name)}.png"
         if stem not in by_stem:
             missing.append(f"{listed_in}: {stem} has no picture in {images}")
         elif not mask.is_file():
@@ -147,7 +148,12 @@ def paired(
 def without_masks(ids: Iterable[str], images: Path, listed_in: Path) -> tuple[tuple[Pair, ...], tuple[str, ...]]:
     """Pictures of ``images`` that stand for their own masks; and a line for each that is missing."""
     by_stem = pictures_by_stem(images)
-    names = list(ids)
+    names = [_stem_in(by_stem, name) for name in ids]
     pairs = tuple(Pair(stem, by_stem[stem], by_stem[stem]) for stem in names if stem in by_stem)
     missing = tuple(f"{listed_in}: {stem} has no picture in {images}" for stem in names if stem not in by_stem)
     return pairs, missing
+
+
+def _stem_in(by_stem: Mapping[str, Path], name: str) -> str:
+    """The picture's name without its ending; what follows a dot need not be one."""
+    return name if name in by_stem else without_ending(name)

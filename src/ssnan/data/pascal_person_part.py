@@ -28,9 +28,9 @@ def open_pascal_person_part(root: Path, split: str) -> ParsingFolder:
     if not listed_in.is_file():
         have = ", ".join(sorted(path.stem for path in listed_in.parent.glob("*.txt")))
         raise DatasetError(f"{listed_in}: no such list; there are {have or 'none'}")
-    lines = [line.split() for line in listed_in.read_text().splitlines() if line.strip()]
-    stems = [(PurePosixPath(line[0]).stem, PurePosixPath(line[-1]).stem) for line in lines]
-    return ParsingFolder(PASCAL_PERSON_PART, *paired(stems, images, masks, listed_in))
+    lines = [line.split() for line in listed_in.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    names = [(PurePosixPath(line[0]).name, PurePosixPath(line[-1]).name) for line in lines]
+    return ParsingFolder(PASCAL_PERSON_PART, *paired(names, images, masks, listed_in))
 
 
 def _find(root: Path, *names: str) -> Path:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
-import json
-import tempfile
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -27,7 +26,7 @@ from ssnan.parsing.card import ModelCard, ModelError
 from ssnan.parsing.engines import ENGINES
 from ssnan.parsing.parser import Parser
 from ssnan.parsing.preprocessing import MIN_SIDE, Preprocessing
-from ssnan.parsing.writing import sweep, unfinished_prefix
+from ssnan.parsing.writing import unfinished_folder
 from ssnan.training.checkpoint import read_task
 from ssnan.training.results import flops
 
@@ -46,7 +45,7 @@ Maker = Callable[[Path, Path, Preprocessing, Photos, Sequence[str]], None]
 def export_checkpoint(
     checkpoint: Path,
     output: Path,
-    about: Path | None = None,
+    about: Mapping[str, Any] | None = None,
     longest_side: int | None = None,
     min_person_confidence: float = 0.0,
 ) -> ModelCard:
@@ -55,7 +54,7 @@ def export_checkpoint(
     Args:
         checkpoint: of ``ssnan train``.
         output: ONNX file to write.
-        about: JSON object that becomes the card's ``about``.
+        about: what the card's ``about`` holds too.
         longest_side: of the network's input, in place of the one it was validated with.
         min_person_confidence: of the card.
 
@@ -67,8 +66,7 @@ def export_checkpoint(
         task.preprocessing = replace(task.preprocessing, longest_side=longest_side)
     output.parent.mkdir(parents=True, exist_ok=True)
     export_network(task.network, output)
-    notes = {} if about is None else json.loads(about.read_text())
-    notes |= {"flops_321": flops(task.network, 321), "precision": "fp32"}
+    notes = {**(about or {}), "flops_321": flops(task.network, 321), "precision": "fp32"}
     files = {"onnxruntime": output}
     card = ModelCard(output.stem, task.label_set, task.preprocessing, files, min_person_confidence, notes)
     card.write(output.with_suffix(".json"))
@@ -119,12 +117,11 @@ def compress(card: ModelCard, precision: str, data: Sequence[Path]) -> tuple[Mod
     full = card.weights()
     best = mean_iou("onnxruntime", full)
     reached = {"fp32, onnxruntime": best}
-    sweep(full.parent)
-    with tempfile.TemporaryDirectory(dir=full.parent, prefix=unfinished_prefix()) as temporary:
+    with unfinished_folder(full.parent) as temporary:
         files: dict[str, Path] = {}
         hurt: list[str] = []
         for engine, (make, suffix) in _makers(precision).items():
-            files[engine] = Path(temporary) / full.with_suffix(suffix).name
+            files[engine] = temporary / full.with_suffix(suffix).name
             for kept in KEPT:
                 make(full, files[engine], card.preprocessing, photos, hurt[:kept])
                 after = reached[f"{precision}, {engine}"] = mean_iou(engine, files[engine])
@@ -136,7 +133,7 @@ def compress(card: ModelCard, precision: str, data: Sequence[Path]) -> tuple[Mod
                     f"{precision} would take mean IoU on {data[0].name} val from {100 * best:.2f} to {100 * after:.2f} "
                     f"with {engine}, more than the {100 * MAY_LOSE:.1f} allowed; {full} is left in fp32"
                 )
-        for file in Path(temporary).iterdir():  # OpenVINO's come in twos
+        for file in temporary.iterdir():  # OpenVINO's come in twos
             file.replace(full.with_name(file.name))
     placed = {engine: full.with_name(file.name) for engine, file in files.items()}
     card = replace(card, files=placed, about=card.about | {"precision": precision})

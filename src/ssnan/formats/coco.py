@@ -18,6 +18,15 @@ from ssnan.formats.picture import Picture
 from ssnan.labels import LabelSet
 from ssnan.parsing.result import ParsingResult, extent_of
 
+HEADER: dict[str, Any] = {
+    "info": {
+        "description": "Human parsing by ssnan", "url": "", "version": "", "year": 0, "contributor": "",
+        "date_created": "",
+    },
+    "licenses": [{"id": 0, "name": "", "url": ""}],
+}  # fmt: skip
+"""What some readers want to find, such as pycocotools and CVAT's importer, though it says little."""
+
 
 def instances(pictures: Iterable[Picture]) -> dict[str, Any]:
     """An annotation for every part of every picture, masks in compressed run lengths; and one for its people.
@@ -33,7 +42,8 @@ def instances(pictures: Iterable[Picture]) -> dict[str, Any]:
         images.append(_image(number, picture))
         for content in _annotations(result):
             annotations.append({"id": len(annotations) + 1, "image_id": number, "iscrowd": 0} | content)
-    return {"images": images, "annotations": annotations, "categories": _categories(labels) if labels else []}
+    categories = _categories(labels) if labels else []
+    return HEADER | {"images": images, "annotations": annotations, "categories": categories}
 
 
 def panoptic(pictures: Iterable[Picture]) -> Iterator[tuple[Image.Image, dict[str, Any], dict[str, Any]]]:

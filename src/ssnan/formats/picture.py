@@ -6,6 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
 from ssnan.errors import UserError, quoted
 from ssnan.labels import LabelSet
 from ssnan.parsing.images import opened_image
@@ -41,12 +45,29 @@ def find_maps(folder: Path) -> list[Path]:
     return [path for path in sorted(folder.rglob("*.png")) if path.is_file() and _says_its_labels(path)]
 
 
-def read_pictures(folder: Path, photos: Path | None = None) -> Iterator[Picture]:
+def without_specks(labels: NDArray[np.uint8], min_area: int) -> NDArray[np.uint8]:
+    """A map (H, W) whose connected pieces of fewer than ``min_area`` pixels have the class of the nearest pixel of a
+    larger piece. A map of small pieces alone stays as it is."""
+    small = np.zeros(labels.shape, dtype=bool)
+    for class_id in np.unique(labels):
+        pieces, _ = ndimage.label(labels == class_id)
+        few = np.bincount(pieces.ravel()) < min_area
+        few[0] = False  # what is of another class
+        small |= few[pieces]
+    if small.all() or not small.any():
+        return labels
+    nearest = ndimage.distance_transform_edt(small, return_distances=False, return_indices=True)
+    filled: NDArray[np.uint8] = labels[tuple(nearest)]
+    return filled
+
+
+def read_pictures(folder: Path, photos: Path | None = None, min_area: int = 0) -> Iterator[Picture]:
     """The maps of a folder, one after another.
 
     Args:
         folder: of results of ``ssnan parse``.
         photos: folder of what was parsed; with it pictures are called by their photo's name.
+        min_area: of :func:`without_specks`.
 
     Raises:
         FormatError: there is no map, maps differ in their labels, or a map's photo is missing.
@@ -59,6 +80,7 @@ def read_pictures(folder: Path, photos: Path | None = None) -> Iterator[Picture]
     first: LabelSet | None = None
     for path in maps:
         result = ParsingResult.load(path)
+        result = replace(result, labels=without_specks(result.labels, min_area))
         first = first or result.label_set
         if result.label_set.classes != first.classes:
             raise FormatError(

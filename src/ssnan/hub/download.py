@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ssnan.errors import quoted
-from ssnan.parsing.card import ModelError
+from ssnan.parsing.card import ModelCard, ModelError, find_card
 
 ENGINES_FILES = ("*.json", "*.onnx", "*.xml", "*.bin")
 """What engines run, and the card beside it."""
@@ -89,3 +89,12 @@ def download(name: str, patterns: tuple[str, ...] = ENGINES_FILES) -> Path:
         raise ModelError(
             f"model {quoted(name)}: no file or folder here, and not to be had from the hub ({reason})"
         ) from None
+
+
+def card_of(model: str | Path) -> ModelCard:
+    """The card of a model that engines run, wherever it is: bundled, in a file or a folder, or on the hub.
+
+    Raises:
+        ModelError: there is no such model, or it cannot be downloaded.
+    """
+    return find_card(download(str(model)) if is_hub_name(model) else model)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from ssnan.models.vgg import VGG
-from ssnan.models.weights import State, downloaded, grown, in_feature_names, read_weights
+from ssnan.models.weights import State, grown, in_feature_names, initial_weights, load_all
 
 
 class _TimmFeatures(nn.Module):
@@ -48,18 +48,10 @@ class _TimmFeatures(nn.Module):
         Raises:
             ValueError: no such file, a tensor is missing or has another shape, or the download fails.
         """
-        state = downloaded(self.name) if weights == "timm" else read_weights(weights)
         own = self.features.state_dict()
-        state = grown(in_feature_names(state, own), own, silence="conv" if self.frozen_batch_norm else "norm")
-        missing = [key for key in own if key not in state and not key.endswith("num_batches_tracked")]
-        if missing:
-            raise ValueError(f"{weights}: not weights of timm's {self.name}: {missing[0]} is missing")
-        for key, tensor in own.items():
-            if key in state and state[key].shape != tensor.shape:
-                raise ValueError(
-                    f"{weights}: {key} has shape {tuple(state[key].shape)}, {self.name} has {tuple(tensor.shape)}"
-                )
-        self.features.load_state_dict({key: state[key] for key in own if key in state}, strict=False)
+        state = in_feature_names(initial_weights(self.name, weights), own)
+        state = grown(state, own, silence="conv" if self.frozen_batch_norm else "norm")
+        load_all(self.features, state, weights, self.name)
         return state
 
 
@@ -290,7 +282,7 @@ def _timm(name: str, stages: tuple[int, ...], output_stride: int | None, resnet:
         options["output_stride"] = output_stride
     try:
         features = timm.create_model(name, **options)
-    except (TypeError, AssertionError, NotImplementedError) as error:
+    except (TypeError, AssertionError, NotImplementedError, RuntimeError) as error:
         raise ValueError(
             f"backbone: timm cannot build {name} with {options} ({error}); if it cannot be dilated, "
             "set output_stride to null and choose a stage"

@@ -11,7 +11,7 @@ from torch.nn.functional import max_pool2d
 
 from ssnan.models.heads import classifier
 from ssnan.models.output import ParsingNetwork, ParsingOutput
-from ssnan.models.weights import read_weights
+from ssnan.models.weights import initial_weights, load_all
 
 
 class SegNet(ParsingNetwork):
@@ -58,13 +58,14 @@ class SegNet(ParsingNetwork):
         return list(self.decoder.parameters())
 
     def load_backbone(self, weights: str) -> None:
-        """Start the encoder from timm's VGG weights: ``timm``, or a file of them."""
-        state = (
-            timm.create_model(self.name, pretrained=True).state_dict() if weights == "timm" else read_weights(weights)
-        )
-        whole = timm.create_model(self.name)
-        whole.load_state_dict(state)
-        layers = [layer for layer in whole.features if not isinstance(layer, nn.MaxPool2d)]
+        """Start the encoder from timm's VGG weights: ``timm``, or a file of them.
+
+        Raises:
+            ValueError: there are none, or they are another network's.
+        """
+        features = timm.create_model(self.name).features
+        load_all(nn.ModuleDict({"features": features}), initial_weights(self.name, weights), weights, self.name)
+        layers = [layer for layer in features if not isinstance(layer, nn.MaxPool2d)]
         own = [layer for block in self.encoder for layer in block]  # type: ignore[attr-defined]
         for mine, loaded in zip(own, layers, strict=True):
             mine.load_state_dict(loaded.state_dict())

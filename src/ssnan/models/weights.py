@@ -47,7 +47,8 @@ def read_weights(path: str) -> State:
             return load_file(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
         state = content.get("state_dict", content)
-        return in_timm_names({key.removeprefix("module."): value for key, value in state.items()})
+        tensors = {key: value for key, value in state.items() if isinstance(value, Tensor)}
+        return in_timm_names({key.removeprefix("module."): value for key, value in tensors.items()})
     except Exception as error:
         raise ValueError(f"backbone weights {path!r}: cannot be read ({error})") from None
 
@@ -67,6 +68,33 @@ def downloaded(name: str) -> State:
             f"backbone weights 'timm' of {name}: cannot be downloaded ({reason}); give a file as "
             "model.backbone_weights, or start from a bundled model with model.start_from"
         ) from None
+
+
+def initial_weights(name: str, weights: str) -> State:
+    """Tensors to start timm's network ``name`` from: ``timm`` for timm's own, or a file's.
+
+    Raises:
+        ValueError: as :func:`downloaded` and :func:`read_weights`.
+    """
+    return downloaded(name) if weights == "timm" else read_weights(weights)
+
+
+def load_all(module: nn.Module, state: State, weights: str, name: str) -> None:
+    """Load every tensor of ``module``, a part of timm's network ``name``, from ``state``, which ``weights`` named.
+
+    Raises:
+        ValueError: a tensor is missing or has another shape.
+    """
+    own = module.state_dict()
+    for key, tensor in own.items():
+        if key not in state and not key.endswith("num_batches_tracked"):
+            raise ValueError(f"backbone weights {weights!r}: not weights of timm's {name}: {key} is missing")
+        if key in state and state[key].shape != tensor.shape:
+            raise ValueError(
+                f"backbone weights {weights!r}: {key} has shape {tuple(state[key].shape)}, {name} has "
+                f"{tuple(tensor.shape)}"
+            )
+    module.load_state_dict({key: state[key] for key in own if key in state}, strict=False)
 
 
 def read_network(source: str | Path) -> State:

@@ -143,6 +143,29 @@ def _sha256(file: Path) -> str:
         raise ModelError(f"{quoted(file)}: {error.strerror}") from None
 
 
+def read_about(path: Path) -> dict[str, Any]:
+    """What a person wants to know of a model, from a JSON file that they wrote.
+
+    Raises:
+        ModelError: it cannot be read, is no JSON object, or holds something else where a model's page wants a table.
+    """
+    try:
+        about = json.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise ModelError(f"{quoted(path)}: {error.strerror}; expected a JSON file") from None
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"{quoted(path)}: is no JSON ({error})") from None
+    if not isinstance(about, dict):
+        raise ModelError(f"{quoted(path)}: expected a JSON object, {{…}}, got {type(about).__name__}")
+    for key in ("data", "teachers", "measured"):
+        if not isinstance(about.get(key, {}), dict):
+            raise ModelError(f"{quoted(path)}: {key}: expected a JSON object, {{…}}, got {type(about[key]).__name__}")
+    for data, numbers in about.get("measured", {}).items():
+        if not isinstance(numbers, dict) or any(isinstance(value, str) for value in numbers.values()):
+            raise ModelError(f'{quoted(path)}: measured: {data}: expected numbers by their names, {{"mean_iou": 0.5}}')
+    return about
+
+
 def find_card(model: str | Path) -> ModelCard:
     """The card of a bundled model by name, of an .onnx or .json file, or of the folder of one model.
 

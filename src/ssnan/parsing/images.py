@@ -6,10 +6,9 @@ import importlib.util
 import io
 import os
 import stat
-import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,11 +57,7 @@ TURNS = {
 }
 """What brings a picture of each orientation upright; from 5 on its sides trade places."""
 
-# Damaged metadata and odd palettes are no news to the user. Filters belong to the process, not to a thread, so
-# this one is set once, where "with catch_warnings" around a decoder would race with other threads'.
-warnings.filterwarnings("ignore", module=r"PIL\.")
-
-ImageLike = str | os.PathLike[str] | bytes | Image.Image | NDArray[Any]
+ImageLike = str | os.PathLike[str] | bytes | IO[bytes] | Image.Image | NDArray[Any]
 
 
 class ImageError(UserError):
@@ -77,12 +72,42 @@ class UnknownFormatError(ImageError):
     """Not a picture, or not in one of ``FORMATS``."""
 
 
+def repeatable(image: Any) -> ImageLike:
+    """``image`` as something that can be read again: the bytes of a file object or a buffer, all else as it is.
+
+    Raises:
+        ImageError: a file object that cannot be read or gives text, or nothing that a picture comes in.
+    """
+    if isinstance(image, str | os.PathLike | bytes | Image.Image | np.ndarray):
+        return image
+    if isinstance(image, bytearray | memoryview):
+        return bytes(image)
+    if not callable(getattr(image, "read", None)):
+        several = "; parser.map takes several" if isinstance(image, list | tuple) else ""
+        raise ImageError(
+            "expected a path, bytes, a file opened in binary mode, a PIL image or a NumPy array, got "
+            f"{type(image).__name__}{several}"
+        )
+    try:
+        if getattr(image, "seekable", lambda: False)():
+            image.seek(0)  # as Pillow does: a buffer that was just written stands at its end
+        content = "" if isinstance(image, io.TextIOBase) else image.read()
+    except Exception as error:  # of whatever the object is
+        raise ImageError(
+            f"file object: cannot be read ({' '.join(str(error).split()) or type(error).__name__})"
+        ) from None
+    if not isinstance(content, bytes):
+        raise ImageError(f"file object: expected bytes, got {type(content).__name__}; open it in binary mode, 'rb'")
+    return content
+
+
 def read_rgb(image: ImageLike) -> NDArray[np.uint8]:
     """Pixels of a picture as uint8 RGB, (H, W, 3), turned as its EXIF orientation asks.
 
     Palettes, grey levels of 8 or 16 bits or between 0 and 1, CMYK, transparency (over white) and colour
     profiles (to sRGB) are converted. Arrays are (H, W), (H, W, 3) RGB or (H, W, 4) RGBA:
-    uint8, or floats between 0 and 1.
+    uint8, or floats between 0 and 1. File objects are read from their beginning, or from where they are if
+    they cannot go back.
 
     Raises:
         ImageError: not a picture in one of ``FORMATS``, an animation, damaged, unreadable, larger than
@@ -113,7 +138,9 @@ def read_reduced(
     Raises:
         ImageError: as :func:`read_rgb`; larger than ``max_pixels``.
     """
-    result: tuple[NDArray[np.uint8], int, int] = _read(image, max_pixels, lambda opened: _rgb_of(opened, longest_side))
+    result: tuple[NDArray[np.uint8], int, int] = _read(
+        repeatable(image), max_pixels, lambda opened: _rgb_of(opened, longest_side)
+    )
     return result
 
 

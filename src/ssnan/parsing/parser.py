@@ -17,7 +17,7 @@ from ssnan.labels import LabelSet
 from ssnan.parsing.card import ModelCard, ModelError
 from ssnan.parsing.colors import distinct
 from ssnan.parsing.engines import ENGINES, Engine
-from ssnan.parsing.images import MAX_PIXELS, ImageError, ImageLike, read_reduced
+from ssnan.parsing.images import MAX_PIXELS, ImageError, ImageLike, read_reduced, repeatable
 from ssnan.parsing.people import main_figure
 from ssnan.parsing.pipeline import ahead
 from ssnan.parsing.preprocessing import Preprocessing
@@ -91,7 +91,8 @@ class Parser:
         try:
             run = ENGINES[engine](card.weights(engine), threads)
         except ModuleNotFoundError as error:
-            raise ModelError(f"engine {engine} needs {error.name}; pip install 'ssnan[{engine}]'") from None
+            package = "ssnan" if engine == "onnxruntime" else f"ssnan[{engine}]"  # which belongs to every installation
+            raise ModelError(f"engine {engine} needs {error.name}; pip install '{package}'") from None
         classes = getattr(run, "classes", None)
         if classes not in (None, len(card.label_set)):
             raise ModelError(
@@ -135,11 +136,13 @@ class Parser:
         return self.label_set if self.remapping is None else self.remapping.target
 
     def __call__(self, image: ImageLike) -> ParsingResult:
-        """Parse a path, bytes, PIL image or array; see :func:`ssnan.parsing.images.read_rgb` for what arrays mean.
+        """Parse a path, bytes, file object, PIL image or array; see :func:`ssnan.parsing.images.read_rgb` for what
+        arrays mean.
 
         Raises:
             ImageError: the picture cannot be used.
         """
+        image = repeatable(image)
         return self.finish(self.score(self.decode(image)), image)
 
     def map(self, images: Iterable[ImageLike]) -> Iterator[ParsingResult | ImageError]:
@@ -186,6 +189,7 @@ class Parser:
 
     def _decode_or_error(self, image: ImageLike) -> tuple[ImageLike, Decoded | ImageError]:
         try:
+            image = repeatable(image)
             return image, self.decode(image)
         except ImageError as error:
             return image, error

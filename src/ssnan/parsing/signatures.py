@@ -44,6 +44,12 @@ def is_picture(name: str | os.PathLike[str], head: Callable[[], bytes]) -> bool:
         return False
 
 
+def without_ending(name: str) -> str:
+    """A file's name without a picture's ending; of ``a.b``, which has none, the whole."""
+    path = PurePath(name)
+    return path.stem if path.suffix.lower() in _NAMES else name
+
+
 def head_of(path: str | os.PathLike[str]) -> bytes:
     """A file's first bytes.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -19,7 +18,7 @@ from ssnan.parsing.images import ImageError, refuse_unless_regular
 from ssnan.parsing.parser import Parser
 from ssnan.parsing.render import confidence_image, map_over
 from ssnan.parsing.result import ParsingResult
-from ssnan.parsing.writing import sweep, unfinished_prefix
+from ssnan.parsing.writing import unfinished_folder
 
 SUFFIXES = frozenset({".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v"})
 """File endings that count as films."""
@@ -48,18 +47,18 @@ def parse_video(
     """
     import av
 
-    output.parent.mkdir(parents=True, exist_ok=True)
-    sweep(output.parent)
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=output.parent, prefix=unfinished_prefix())))
+        folder = stack.enter_context(unfinished_folder(output.parent))
         try:
             refuse_unless_regular(path)
             source = stack.enter_context(av.open(str(path), options=READ_ONLY_THIS))
-            stream = source.streams.video[0]
         except ImageError as error:
             raise ImageError(f"{quoted(path)}: {error}") from None
-        except (av.error.FFmpegError, IndexError, OSError) as error:
+        except (av.error.FFmpegError, OSError) as error:
             raise ImageError(f"{quoted(path)}: not a film that can be read ({error})") from None
+        if not source.streams.video:
+            raise ImageError(f"{quoted(path)}: holds no pictures, only sound or text; expected a film")
+        stream = source.streams.video[0]
         stream.thread_type = "AUTO"
         streams = {".overlay.mp4": ("libx264", "yuv420p"), ".labels.mkv": ("ffv1", "gray")}
         if "confidence" in kinds:

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import socket
+import tempfile
 import time
 import uuid
 import zlib
@@ -44,7 +45,8 @@ def appearing_together() -> Iterator[Callable[[Path], Path]]:
     def written_at(place: Path) -> Path:
         place.parent.mkdir(parents=True, exist_ok=True)
         part = place.parent / f"{unfinished_prefix()}{uuid.uuid4().hex}.part"
-        part.touch(exist_ok=False)  # with the rights that any new file would get
+        with naming(place):
+            part.touch(exist_ok=False)  # with the rights that any new file would get
         places[part] = place
         return part
 
@@ -62,6 +64,31 @@ def appearing_together() -> Iterator[Callable[[Path], Path]]:
     finally:
         for path in (*places, *done):
             path.unlink(missing_ok=True)
+
+
+@contextmanager
+def naming(place: str | os.PathLike[str]) -> Iterator[None]:
+    """Within the block an OSError names ``place`` rather than the unfinished file that stands in for it."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror or str(error), os.fspath(place)) from None
+
+
+@contextmanager
+def unfinished_folder(inside: Path) -> Iterator[Path]:
+    """A folder inside another one, which is made where it is missing; it and what it still holds go when the block
+    ends. What a killed process left there before goes first.
+
+    Raises:
+        OSError: nothing can be written there; it names ``inside``.
+    """
+    inside.mkdir(parents=True, exist_ok=True)
+    sweep(inside)
+    with naming(inside):
+        folder = tempfile.TemporaryDirectory(dir=inside, prefix=unfinished_prefix())
+    with folder as name:
+        yield Path(name)
 
 
 def sweep(folder: Path) -> None:

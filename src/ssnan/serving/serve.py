@@ -25,12 +25,14 @@ class Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
+        gone = getattr(signal, "SIGHUP", None)  # Windows has none
         with super().capture_signals():
-            before = signal.signal(signal.SIGHUP, self.handle_exit)
+            before = None if gone is None else signal.signal(gone, self.handle_exit)
             try:
                 yield
             finally:
-                signal.signal(signal.SIGHUP, before)
+                if gone is not None:
+                    signal.signal(gone, before)
 
 
 def serve(

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
-from lightning import Trainer
+from lightning import Callback, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from ssnan.errors import quoted
 from ssnan.parsing.card import ModelError
 from ssnan.training.checkpoint import read_content
-from ssnan.training.task import ParsingTask, TrainingError
+from ssnan.training.task import TrainingError
 
 log = logging.getLogger("ssnan")
 
@@ -46,21 +48,52 @@ def where_it_stopped(folder: Path) -> Path | None:
     return None
 
 
-OF_THE_OPTIMIZER = ("learning_rate", "classifier_factor", "faster", "bias_factor", "momentum", "weight_decay")
-"""Options whose values a checkpoint brings with it, as the optimizer's state, whatever is asked for."""
+LASTING = (
+    "seed_everything", "ema",
+    "data.label_set", "data.batch_size", "data.samples_per_epoch", "data.seed", "trainer.accumulate_grad_batches",
+    "model.network", "model.start_from", "model.backbone_weights",
+    "model.learning_rate", "model.classifier_factor", "model.faster",
+    "model.bias_factor", "model.momentum", "model.weight_decay",
+)  # fmt: skip
+"""Options that a run keeps to its end. A checkpoint brings their effect with it: the weights, the optimizer's state and
+how far the run has come, counted in its steps. Other values would be ignored, or be true of a part of the run."""
 
 
-def refuse_other_rates(path: Path, task: ParsingTask) -> None:
-    """Refuse to go on from a checkpoint with rates that would not be applied.
+class LastingOptions(Callback):
+    """What a run was asked for, of :data:`LASTING`, in each of its checkpoints.
 
-    Raises:
-        TrainingError: an option of :data:`OF_THE_OPTIMIZER` differs from the run's.
+    Args:
+        config: every option of the run, nested as in its YAML, in plain values.
     """
-    before = read_content(path).get("hyper_parameters", {})
-    for name in OF_THE_OPTIMIZER:
-        asked = getattr(task, name)
-        if name in before and before[name] != asked:
-            raise TrainingError(
-                f"{quoted(path)}: its run has model.{name} {before[name]}, asked for is {asked}; give {before[name]} "
-                "to go on, or --resume false or another --output to begin anew"
-            )
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        flat = dict(_flat(config))
+        self.values = {name: flat[name] for name in flat if f"{name}.".startswith(tuple(f"{one}." for one in LASTING))}
+
+    def state_dict(self) -> dict[str, Any]:
+        return self.values
+
+    def refuse_others(self, path: Path) -> None:
+        """Refuse to go on from a checkpoint of a run with other values.
+
+        Raises:
+            TrainingError: one differs; the message names it.
+        """
+        before = read_content(path).get("callbacks", {}).get(self.state_key)
+        if before is None:  # of a run before they were kept
+            return
+        for name in before | self.values:
+            had, asked = before.get(name), self.values.get(name)
+            if had != asked:
+                raise TrainingError(
+                    f"{quoted(path)}: its run has {name} {had}, asked for is {asked}; give {had} to go on, or "
+                    "--resume false or another --output to begin anew"
+                )
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value

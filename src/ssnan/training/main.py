@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
 from lightning import Trainer
 from lightning.pytorch.callbacks import (
     EMAWeightAveraging,
@@ -17,15 +18,16 @@ from lightning.pytorch.callbacks import (
 )
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from ssnan.data.datamodule import ParsingData
 from ssnan.data.layouts import label_set_of
 from ssnan.recipes import expand
-from ssnan.training.last import LastCheckpoint, refuse_other_rates, where_it_stopped
+from ssnan.training.last import LastCheckpoint, LastingOptions, where_it_stopped
 from ssnan.training.pictures import ValidationPictures
 from ssnan.training.pieces import StopAfter
 from ssnan.training.results import write_results
-from ssnan.training.task import ParsingTask
+from ssnan.training.task import ParsingTask, TrainingError
 
 
 def read_before(base: object) -> None:
@@ -73,6 +75,9 @@ class TrainingCLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         output = self.config["output"]
         self.stop_after = StopAfter(self.config["stop_after"])
+        asked = yaml.safe_load(self.parser.dump(self.config, skip_none=False))
+        asked["data"]["label_set"] = ", ".join(self.datamodule.label_set.classes)  # rather than the name of a file
+        self.lasting = LastingOptions(asked)
         self.trainer_defaults["callbacks"] = [
             ModelCheckpoint(
                 output / "checkpoints",
@@ -88,6 +93,7 @@ class TrainingCLI(LightningCLI):
             *([] if self.config["trainer"]["max_time"] else [Timer()]),  # the trainer's own one then
             *([EMAWeightAveraging(decay=self.config["ema"])] if self.config["ema"] else []),
             self.stop_after,
+            self.lasting,
         ]
         return super().instantiate_trainer(
             logger=TensorBoardLogger(output, name="", version="logs"),
@@ -139,8 +145,11 @@ def train(arguments: Sequence[str]) -> Path:
         checkpoints = cli.config["output"] / "checkpoints"
         resumed = where_it_stopped(checkpoints) if cli.config["resume"] else None
         if resumed is not None:
-            refuse_other_rates(resumed, cli.model)
-        cli.trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=resumed, weights_only=True)
+            cli.lasting.refuse_others(resumed)
+        try:
+            cli.trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=resumed, weights_only=True)
+        except MisconfigurationException as error:
+            raise TrainingError(str(error)) from None
         best = checkpoints / "best.ckpt"
         if not cli.trainer.interrupted and not cli.stop_after.stopped:
             if not best.is_file():  # too short a run for a validation

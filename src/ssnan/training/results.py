@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from math import isnan
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -45,7 +46,7 @@ def write_results(trainer: Trainer, task: ParsingTask, data: ParsingData, best: 
         "flops_321": flops(task.network, 321),
         "seconds_321": round(seconds(task.network, 321), 4),
         "threads": torch.get_num_threads(),
-        **{name: logged.get(f"val/{name}") for name in ("joint_distance", "joint_offset", "joints_missed")},
+        **{name: _known(logged.get(f"val/{name}")) for name in ("joint_distance", "joint_offset", "joints_missed")},
         **numbers(task.validated, task.validation_labels, task.validated_pictures),
         "structure": task.validated_structure,
         "mean_iou_last": None if last is None else Score.of_present(last, task.validation_labels.sets).mean_iou,
@@ -83,6 +84,11 @@ def seconds(network: ParsingNetwork, side: int) -> float:
         laps.append(stopwatch.timeit(1).mean)
     network.train(training)
     return median(laps)
+
+
+def _known(value: float | None) -> float | None:
+    """None for the mean of nothing, which is no number."""
+    return None if value is None or isnan(value) else value
 
 
 def _picture(network: ParsingNetwork, side: int) -> Tensor:

@@ -202,10 +202,11 @@ class ParsingTask(LightningModule):
         # A small set's epochs have few steps, and each should leave a point in TensorBoard.
         trainer: Any = self.trainer
         trainer.log_every_n_steps = max(1, min(trainer.log_every_n_steps, trainer.num_training_batches))
+        self.seed = torch.initial_seed()  # the run's
 
     def on_train_epoch_start(self) -> None:
-        # A resumed run meets the same random numbers (dropout) as one that was never interrupted.
-        torch.manual_seed(self.current_epoch)
+        # A resumed run meets the same random numbers (dropout) as one that was never interrupted; each process its own.
+        torch.manual_seed(hash((self.seed, self.current_epoch, self.global_rank)))
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         images = batch["images"].contiguous(memory_format=torch.channels_last)
@@ -252,8 +253,9 @@ class ParsingTask(LightningModule):
             self.log("val/joint_distance", joint_distance(predicted, truth).mean(), batch_size=1, sync_dist=True)
             # The distance mixes two things: how far off the joints are that were found, and how many were not.
             for name, values in (("joint_offset", offsets[hit]), ("joints_missed", (~hit[truth.present]).float())):
-                if len(values):
-                    self.log(f"val/{name}", values.mean(), batch_size=len(values), sync_dist=True)
+                # Logged where there is nothing too: the processes' sums are added, name by name, so all must have them.
+                mean = values.sum() / max(1, len(values))
+                self.log(f"val/{name}", mean, batch_size=len(values), sync_dist=True)
 
     def on_validation_epoch_end(self) -> None:
         sets = self.validation_labels.sets
