@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import pytest
 
 from ssnan.errors import UserError, printable, quoted
@@ -32,3 +36,12 @@ def test_what_a_terminal_would_act_on_is_written_out(text, shown):
 )
 def test_names_that_are_not_plain_are_quoted(name, shown):
     assert quoted(name) == shown
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.skipif(os.name != "posix", reason="a shell of POSIX closes the streams")
+def test_closed_streams_leave_no_traceback(tmp_path, closed):
+    code = f"exec {sys.executable} -m ssnan parse nowhere.jpg -o out {closed}"
+    ended = subprocess.run(["sh", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ended.returncode == 2
+    assert "Traceback" not in ended.stdout + ended.stderr

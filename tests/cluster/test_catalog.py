@@ -128,3 +128,24 @@ def test_a_second_driver_is_refused(tmp_path):
         pass
     with catalog.opened():
         assert json.loads((tmp_path / "out" / "settings.json").read_text()) == SETTINGS | {"into": "files"}
+
+
+@pytest.mark.parametrize("content", [b"{", b"[1]", b""])
+def test_damaged_settings_are_one_clear_line(root, content):
+    catalog = Catalog(root, "files", SETTINGS)
+    with catalog.opened():
+        pass
+    catalog._fs.pipe_file(catalog._path("settings.json"), content)
+    with pytest.raises(CatalogError, match=r"settings\.json: damaged, expected settings in JSON"), catalog.opened():
+        pass
+
+
+def test_a_damaged_table_is_named(root):
+    catalog = Catalog(root, "files", SETTINGS)
+    (shard,) = shards(items(2), 2)
+    with catalog.opened():
+        catalog.take(written(catalog, shard))
+    (table,) = catalog._tables()
+    catalog._fs.pipe_file(table, b"PAR1 and no more")
+    with pytest.raises(CatalogError, match=r"not a table of results .* its pictures are parsed anew"):
+        catalog.done()

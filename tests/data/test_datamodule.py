@@ -3,6 +3,7 @@ import torch
 
 from fakes.lip import write_lip
 from ssnan.data.datamodule import ParsingData, Source
+from ssnan.data.folder import DatasetError
 
 
 def module(*sources, **options):
@@ -48,3 +49,10 @@ def test_augmentation_does_not_depend_on_workers_or_history(lip_root):
 def test_all_or_no_shares(lip_root):
     with pytest.raises(ValueError, match="a share, or none"):
         module(Source(lip_root, 1.0), Source(lip_root))
+
+
+def test_fewer_val_photos_than_processes_are_refused(lip_root, monkeypatch):
+    data = module(Source(lip_root))
+    monkeypatch.setattr(ParsingData, "_processes", property(lambda self: (3, 0)))
+    with pytest.raises(DatasetError, match="2 pictures cannot be shared by 3 processes"):
+        data.setup("fit")

@@ -84,3 +84,8 @@ def test_panoptic_s_segments_are_those_of_the_picture(folder):
         assert {segment["id"]: segment["area"] for segment in annotation["segments_info"]} == {
             i: (ids == i).sum() for i in np.unique(ids) if i
         }
+
+
+def test_readers_find_the_head_that_they_want(coco, folder):
+    assert {"info", "licenses"} <= coco.dataset.keys()
+    assert {"description", "version", "year"} <= coco.dataset["info"].keys()

@@ -3,7 +3,7 @@ import pytest
 
 from formats.conftest import LABELS
 from ssnan.commands import main
-from ssnan.formats.picture import FormatError, find_maps, read_pictures
+from ssnan.formats.picture import FormatError, find_maps, read_pictures, without_specks
 from ssnan.labels import ATR
 from ssnan.parsing.result import ParsingResult
 
@@ -48,3 +48,20 @@ def test_misuse_is_said_in_a_line(arguments, capsys):
 def test_a_folder_without_maps_is_said_so(folder, capsys):
     assert main(["convert", str(folder / "photos"), "--to", "coco", "-o", str(folder / "out")]) == 1
     assert "holds no map" in capsys.readouterr().err
+
+
+def test_specks_take_the_class_around_them():
+    cleaned = without_specks(LABELS, 10)
+    assert cleaned[38, 28] == 0  # the shoe of one pixel
+    assert cleaned[1, 1] == 0  # the hat of nine
+    np.testing.assert_array_equal(cleaned[4:36, 5:25], LABELS[4:36, 5:25])
+    np.testing.assert_array_equal(without_specks(LABELS, 0), LABELS)
+    np.testing.assert_array_equal(without_specks(LABELS[:3, :3], 10), LABELS[:3, :3])
+
+
+@pytest.mark.parametrize(("arguments", "shoe"), [((), False), (("--min-area", "0"), True)])
+def test_polygons_of_a_few_pixels_are_left_out(folder, arguments, shoe):
+    assert main(["convert", str(folder / "maps"), "--to", "cvat", "-o", str(folder / "out"), *arguments]) == 0
+    text = "".join(path.read_text() for path in (folder / "out").rglob("*.xml"))
+    assert "upper-clothes" in text
+    assert ('label="left-shoe"' in text) == shoe

@@ -1,3 +1,4 @@
+import pytest
 import torch
 from torch.nn.functional import max_pool2d, max_unpool2d
 
@@ -22,3 +23,10 @@ def test_decoder_mirrors_the_encoder():
     assert widths[0] == [(512, 512), (512, 512)]
     assert widths[1] == [(512, 512), (256, 512)]
     assert widths[-1] == [(5, 64)]
+
+
+@pytest.mark.parametrize("wrong", [{"layer1.weight": torch.zeros(2)}, {"features.0.weight": torch.zeros(3)}])
+def test_weights_of_another_network_are_one_clear_line(tmp_path, wrong):
+    torch.save(wrong, tmp_path / "other.pth")
+    with pytest.raises(ValueError, match=r"other\.pth.*(is missing|has shape)"):
+        SegNet(5, "vgg11_bn").load_backbone(str(tmp_path / "other.pth"))

@@ -8,7 +8,7 @@ import pytest
 
 import ssnan
 from ssnan.labels import LIP
-from ssnan.parsing.card import ModelCard, ModelError
+from ssnan.parsing.card import ModelCard, ModelError, read_about
 from ssnan.parsing.parser import Parser
 from ssnan.parsing.preprocessing import Preprocessing
 
@@ -122,3 +122,18 @@ def test_checksums_are_of_what_is_written(model, tmp_path):
 def test_threads_have_a_limit(threads):
     with pytest.raises(ModelError, match="threads: expected 1 to"):
         ssnan.load(threads=threads)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("{", "is no JSON"),
+        ("[1]", "expected a JSON object"),
+        ('{"measured": {"ccp": 3}}', "expected numbers by their names"),
+        ('{"data": "photos"}', "data: expected a JSON object"),
+    ],
+)
+def test_notes_that_are_no_notes_are_one_clear_line(tmp_path, content, reason):
+    (tmp_path / "about.json").write_text(content)
+    with pytest.raises(ModelError, match=reason):
+        read_about(tmp_path / "about.json")

@@ -2,6 +2,8 @@ import contextlib
 import io
 import os
 import struct
+import subprocess
+import sys
 import warnings
 import zlib
 from concurrent.futures import ThreadPoolExecutor
@@ -95,10 +97,52 @@ def test_transparency_lies_over_white():
     assert (read_rgb(clear) == 255).all()
 
 
-def test_first_frame_of_an_animation():
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG"])
+def test_animations_are_refused(kind):
     frames = [Image.new("RGB", (4, 4), color) for color in ("red", "blue")]
-    data = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
-    assert read_rgb(data)[0, 0].tolist() == [255, 0, 0]
+    with pytest.raises(ImageError, match="animation"):
+        read_rgb(encoded(frames[0], kind, save_all=True, append_images=frames[1:]))
+    assert read_rgb(encoded(frames[0], kind)).shape == (4, 4, 3)
+
+
+class Once(io.RawIOBase):
+    """A stream that cannot go back."""
+
+    def __init__(self, content):
+        self.content = content
+
+    def readable(self):
+        return True
+
+    def read(self, size=-1):
+        content, self.content = self.content, b""
+        return content
+
+
+def test_file_objects_are_read_from_their_beginning(tmp_path):
+    content = encoded(Image.new("RGB", (4, 4), "red"), "PNG")
+    (tmp_path / "p.png").write_bytes(content)
+    written = io.BytesIO()
+    written.write(content)
+    with (tmp_path / "p.png").open("rb") as opened:
+        for image in (io.BytesIO(content), written, opened, Once(content), bytearray(content), memoryview(content)):
+            assert read_rgb(image)[0, 0].tolist() == [255, 0, 0]
+
+
+def test_what_is_no_picture_at_all_is_said_so(tmp_path):
+    for wrong, message in (
+        (io.StringIO("photo"), "binary mode"),
+        (["a.jpg"], "parser.map takes several"),
+        (None, "got NoneType"),
+        (3, "got int"),
+    ):
+        with pytest.raises(ImageError, match=message):
+            read_rgb(wrong)
+
+
+def test_importing_leaves_the_process_warnings_alone():
+    code = "import warnings; before = list(warnings.filters); import ssnan; assert warnings.filters == before"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_arrays():

@@ -207,3 +207,15 @@ def test_a_film_s_own_pixel_aspect_is_read(color_parser, tmp_path, ending):
         container.mux(stream.encode())
     list(parse_video(color_parser, film, tmp_path / "out" / "film"))
     assert frames(tmp_path / "out" / "film.labels.mkv", "gray")[0][1].shape == (48, 128)
+
+
+def test_a_film_without_pictures_is_one_clear_line(color_parser, tmp_path):
+    film = tmp_path / "sound.mkv"
+    with av.open(str(film), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=8000)
+        sound = av.AudioFrame.from_ndarray(np.zeros((1, 800), dtype=np.int16), "s16", "mono")
+        sound.sample_rate = 8000
+        container.mux(stream.encode(sound))
+        container.mux(stream.encode(None))
+    with pytest.raises(ImageError, match="holds no pictures"):
+        list(parse_video(color_parser, film, tmp_path / "out" / "film"))

@@ -1,5 +1,6 @@
 import os
 import pickle
+import re
 import runpy
 import shutil
 from pathlib import Path
@@ -11,8 +12,8 @@ from ssnan.commands import main
 from ssnan.models import ParsingNetwork, ParsingOutput
 from ssnan.models.weights import read_network, read_weights
 from ssnan.parsing.card import ModelError
-from ssnan.training.checkpoint import read_task
-from ssnan.training.last import refuse_other_rates, where_it_stopped
+from ssnan.training.checkpoint import read_content, read_task
+from ssnan.training.last import LastingOptions, where_it_stopped
 from ssnan.training.main import train
 from ssnan.training.task import ParsingTask, TrainingError
 
@@ -166,14 +167,17 @@ def test_a_damaged_last_checkpoint_gives_way_to_the_one_before(plain_run, tmp_pa
         where_it_stopped(tmp_path)
 
 
-@pytest.mark.parametrize(("name", "value"), [("learning_rate", 0.5), ("momentum", 0.1), ("classifier_factor", 3.0)])
-def test_a_run_does_not_go_on_with_other_rates(plain_run, name, value):
+@pytest.mark.parametrize(
+    "name", ["model.learning_rate", "model.momentum", "data.batch_size", "data.samples_per_epoch", "data.seed"]
+)
+def test_a_run_does_not_go_on_with_other_options(plain_run, name):
     best = plain_run / "checkpoints" / "best.ckpt"
-    task = read_task(best)
-    refuse_other_rates(best, task)
-    setattr(task, name, value)
-    with pytest.raises(TrainingError, match=rf"model\.{name} .*, asked for is {value}; .*--resume false"):
-        refuse_other_rates(best, task)
+    options = LastingOptions({})
+    options.values = dict(read_content(best)["callbacks"][options.state_key])
+    options.refuse_others(best)
+    options.values[name] = 7
+    with pytest.raises(TrainingError, match=rf"its run has {re.escape(name)} .*, asked for is 7; .*--resume false"):
+        options.refuse_others(best)
 
 
 def test_last_is_written_every_epoch_though_the_first_was_the_best(config, tmp_path, monkeypatch):

@@ -31,7 +31,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--model",
         action="append",
         metavar="MODEL",
-        help="bundled model, .onnx file with its card, checkpoint, or owner/name on the hub; may be given several times, "
+        help="bundled model, .onnx file with its card, checkpoint, or owner/name on the hub; may be repeated, "
         "the first is the default",
     )
     add_engine_options(parser)
