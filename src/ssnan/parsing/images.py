@@ -18,6 +18,7 @@ from ssnan.errors import UserError, quoted
 from ssnan.labels import LabelSet
 from ssnan.parsing.profiles import in_srgb
 from ssnan.parsing.signatures import HEAD, RAW, head_of, is_heif
+from ssnan.parsing.windows import WINDOW, is_long
 
 MAX_PIXELS = 150_000_000
 """Pictures above this many pixels are refused before they are decoded, unless a caller says another number."""
@@ -296,7 +297,8 @@ def _refuse_unusable(image: Image.Image, max_pixels: int) -> None:
 def _rgb_of(image: Image.Image, longest_side: int | None) -> tuple[NDArray[np.uint8], int, int]:
     image, height, width = _upright(image)
     if longest_side is not None and width * height >= REDUCED_FROM:
-        image = Image.fromarray(_reduced(image, max(image.size) // longest_side))
+        seen = round(WINDOW * min(image.size)) if is_long(*image.size) else max(image.size)
+        image = Image.fromarray(_reduced(image, max(1, seen // longest_side)))
     return _converted(image), height, width
 
 

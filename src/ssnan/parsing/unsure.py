@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssnan.labels import LabelSet
+from ssnan.parsing.softmax import softmax
 
 
 def without_unsure_people(scores: NDArray[np.float32], label_set: LabelSet, least: float) -> NDArray[np.float32]:
@@ -19,9 +20,7 @@ def without_unsure_people(scores: NDArray[np.float32], label_set: LabelSet, leas
     called = person[scores.argmax(axis=0)]
     if not called.any():
         return scores
-    shares = np.exp(scores[:, called] - scores[:, called].max(axis=0))
-    confidence = (shares[person].sum(axis=0) / shares.sum(axis=0)).mean()
-    if confidence >= least:
+    if softmax(scores[:, called])[person].sum(axis=0).mean() >= least:
         return scores
     emptied = scores.copy()
     emptied[0] = scores.max(axis=0)

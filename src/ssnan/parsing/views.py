@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from ssnan.labels import LabelSet
 from ssnan.parsing.engines import Engine
 from ssnan.parsing.preprocessing import Preprocessing
+from ssnan.parsing.softmax import softmax
 from ssnan.parsing.upsampling import resized
+from ssnan.parsing.windows import in_windows
 
 Scores = NDArray[np.float32]
 
@@ -45,7 +47,7 @@ class Views:
         if len(views) == 1:
             return views[0]
         height, width = max((view.shape[1:] for view in views), key=np.prod)
-        probabilities = [_softmax(resized(view, height, width)) for view in views]
+        probabilities = [softmax(resized(view, height, width)) for view in views]
         mean = np.mean(probabilities, axis=0)
         logarithms: Scores = np.log(np.maximum(mean, np.finfo(np.float32).tiny)).astype(np.float32)
         return logarithms
@@ -54,13 +56,14 @@ class Views:
         self, rgb: NDArray[np.uint8], engine: Engine, label_set: LabelSet, preprocessing: Preprocessing
     ) -> Iterator[Scores]:
         for scale in self.scales:
-            pixels = preprocessing(rgb, scale)
-            yield engine(pixels[None])[0]
+
+            def plain(part: NDArray[np.uint8], scale: float = scale) -> Scores:
+                return engine(preprocessing(part, scale)[None])[0]
+
+            def mirrored(part: NDArray[np.uint8], scale: float = scale) -> Scores:
+                scores = engine(np.ascontiguousarray(preprocessing(part, scale)[None, :, :, ::-1]))[0]
+                return np.ascontiguousarray(scores[label_set.flip_permutation, :, ::-1])
+
+            yield in_windows(rgb, plain)
             if self.mirror:
-                mirrored = engine(np.ascontiguousarray(pixels[None, :, :, ::-1]))[0]
-                yield np.ascontiguousarray(mirrored[label_set.flip_permutation, :, ::-1])
-
-
-def _softmax(scores: Scores) -> Scores:
-    shifted = np.exp(scores - scores.max(axis=0))
-    return shifted / shifted.sum(axis=0)
+                yield in_windows(rgb, mirrored)

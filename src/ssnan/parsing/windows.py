@@ -1,0 +1,60 @@
+"""Long photos, such as scrolling screenshots: a network that sees the whole of one sees a person too small."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssnan.parsing.softmax import softmax
+
+LONG = 3.0
+"""Longer side over shorter side from which a photo is read in windows."""
+
+WINDOW = 2.0
+"""The same of a window. Neighbours overlap by half or more."""
+
+
+def is_long(height: int, width: int) -> bool:
+    """Whether a photo of this size is read in windows."""
+    return max(height, width) > LONG * min(height, width)
+
+
+def in_windows(
+    rgb: NDArray[np.uint8], scores_of: Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+) -> NDArray[np.float32]:
+    """Class scores (C, h, w) of a photo (H, W, 3): those of ``scores_of`` for most photos, for a long one logarithms of
+    probabilities that its windows give, each weighing most in its middle."""
+    height, width = rgb.shape[:2]
+    if not is_long(height, width):
+        return scores_of(rgb)
+    along = 0 if height > width else 1
+    length, window = rgb.shape[along], round(WINDOW * min(height, width))
+    count = math.ceil(2 * (length - window) / window) + 1
+    starts = np.linspace(0, length - window, count).round().astype(int)
+    parts = np.moveaxis(rgb, along, 0)
+    total: NDArray[np.float32] | None = None
+    weights = np.zeros(0)
+    for start in starts:
+        part = np.moveaxis(parts[start : start + window], 0, along)
+        probabilities = np.moveaxis(softmax(scores_of(np.ascontiguousarray(part))), 1 + along, 1)
+        cells = probabilities.shape[1]
+        if total is None:
+            rows = round((length - 1) * (cells - 1) / (window - 1)) + 1
+            total = np.zeros((len(probabilities), rows, probabilities.shape[2]), dtype=np.float32)
+            weights = np.zeros(rows)
+        places = np.linspace(0, length - 1, len(weights)) - start  # in pixels of the window, corners aligned
+        inside = np.flatnonzero((places >= 0) & (places <= window - 1))
+        cell = places[inside] / (window - 1) * (cells - 1)
+        lower = np.minimum(cell.astype(int), cells - 2)
+        share = (cell - lower).astype(np.float32)[:, None]
+        values = probabilities[:, lower] * (1 - share) + probabilities[:, lower + 1] * share
+        weight = 1 + np.minimum(places[inside], window - 1 - places[inside])
+        total[:, inside] += values * weight.astype(np.float32)[:, None]
+        weights[inside] += weight
+    assert total is not None
+    mean = np.moveaxis(total / weights.astype(np.float32)[:, None], 1, 1 + along)
+    logarithms: NDArray[np.float32] = np.log(np.maximum(mean, np.finfo(np.float32).tiny)).astype(np.float32)
+    return np.ascontiguousarray(logarithms)
