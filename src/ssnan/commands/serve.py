@@ -81,7 +81,7 @@ def run(options: argparse.Namespace) -> int:
         if name in parsers:
             return complain(f"two models are called {name!r}; rename one of them", MISUSED)
         try:
-            parsers[name] = load(model, options.engine, options.threads)
+            parsers[name] = load(model, engine=options.engine, threads=options.threads)
             cards[name] = None if Path(model).suffix == ".ckpt" else card_of(model)
         except ModelError as error:
             return complain(str(error), MISUSED)

@@ -58,7 +58,10 @@ TURNS = {
 }
 """What brings a picture of each orientation upright; from 5 on its sides trade places."""
 
-ImageLike = str | os.PathLike[str] | bytes | IO[bytes] | Image.Image | NDArray[Any]
+Repeatable = str | os.PathLike[str] | bytes | Image.Image | NDArray[Any]
+"""What can be read more than once."""
+
+ImageLike = Repeatable | IO[bytes]
 
 
 class ImageError(UserError):
@@ -73,7 +76,7 @@ class UnknownFormatError(ImageError):
     """Not a picture, or not in one of ``FORMATS``."""
 
 
-def repeatable(image: Any) -> ImageLike:
+def repeatable(image: Any) -> Repeatable:
     """``image`` as something that can be read again: the bytes of a file object or a buffer, all else as it is.
 
     Raises:
@@ -123,7 +126,9 @@ def read_unflattened(image: ImageLike) -> NDArray[np.uint8]:
     Raises:
         ImageError: as :func:`read_rgb`.
     """
-    pixels: NDArray[np.uint8] = _read(image, MAX_PIXELS, lambda opened: np.asarray(_straight(_upright(opened)[0])))
+    pixels: NDArray[np.uint8] = _read(
+        repeatable(image), MAX_PIXELS, lambda opened: np.asarray(_straight(_upright(opened)[0]))
+    )
     return pixels
 
 
@@ -145,7 +150,7 @@ def read_reduced(
     return result
 
 
-def _read(image: ImageLike, max_pixels: int, use: Callable[[Image.Image], Any]) -> Any:
+def _read(image: Repeatable, max_pixels: int, use: Callable[[Image.Image], Any]) -> Any:
     """What ``use`` makes of a picture that may be used."""
     if isinstance(image, np.ndarray):
         return use(_image_of_array(image, max_pixels))

@@ -32,17 +32,17 @@ def main_figure(result: ParsingResult) -> ParsingResult:
     kept = pieces == 1 + sizes.argmax()
     scores = result.scores
     if scores is not None:
-        others = _cells((pieces > 0) & ~kept, scores.shape[1:]) & ~_cells(kept, scores.shape[1:])
+        others = _cells((pieces > 0) & ~kept, *scores.shape[1:]) & ~_cells(kept, *scores.shape[1:])
         scores = scores.copy()
         scores[0, others] = scores.max(axis=0)[others] + 20
     return replace(result, labels=np.where(kept, result.labels, 0).astype(np.uint8), scores=scores)
 
 
-def _cells(mask: NDArray[np.bool_], shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Cells of a coarser map that a mask (H, W) touches, and their neighbours."""
+def _cells(mask: NDArray[np.bool_], height: int, width: int) -> NDArray[np.bool_]:
+    """Cells of a coarser map (height, width) that a mask (H, W) touches, and their neighbours."""
     from scipy import ndimage
 
-    small = Image.fromarray(mask.astype(np.float32)).resize(shape[::-1], Image.Resampling.BOX)
+    small = Image.fromarray(mask.astype(np.float32)).resize((width, height), Image.Resampling.BOX)
     touched: NDArray[np.bool_] = ndimage.binary_dilation(np.asarray(small) > 0, np.ones((3, 3)))
     return touched
 
