@@ -8,7 +8,7 @@ import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,7 +61,15 @@ TURNS = {
 Repeatable = str | os.PathLike[str] | bytes | Image.Image | NDArray[Any]
 """What can be read more than once."""
 
-ImageLike = Repeatable | IO[bytes]
+
+@runtime_checkable
+class BinaryFile(Protocol):
+    """A file opened in binary mode, or what reads like one."""
+
+    def read(self, size: int = -1, /) -> bytes: ...
+
+
+ImageLike = Repeatable | BinaryFile
 
 
 class ImageError(UserError):
