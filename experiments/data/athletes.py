@@ -36,6 +36,9 @@ LONGEST = 320
 FEWEST = 8
 """Known keypoints of a photo that is worth it."""
 
+CROSSED = 0.15
+"""Widths of shoulders and hips, in torso lengths, from which their order counts."""
+
 GROUPS = (
     ("background",),
     ("hat", "hair"),
@@ -54,6 +57,18 @@ def around(person: NDArray[np.float32], size: tuple[int, int]) -> tuple[int, int
     low = np.maximum(points.min(axis=0) - margin, 0).astype(int)
     high = np.minimum(points.max(axis=0) + margin, size).astype(int)
     return int(low[0]), int(low[1]), int(high[0]), int(high[1])
+
+
+def crossed(person: NDArray[np.float32], size: tuple[int, int]) -> bool:
+    """Whether shoulders and hips of keypoints (17, 3) have opposite sides: a twisted body, or a mistake."""
+    if not (person[[5, 6, 11, 12], 2] > 0).all():
+        return False
+    left_shoulder, right_shoulder, left_hip, right_hip = person[[5, 6, 11, 12], :2] * size
+    torso = (left_shoulder + right_shoulder - left_hip - right_hip) / 2
+    length = max(float(np.hypot(*torso)), 1e-6)
+    across = np.array([-torso[1], torso[0]]) / length
+    shoulders, hips = (left_shoulder - right_shoulder) @ across, (left_hip - right_hip) @ across
+    return bool(shoulders * hips < 0 and min(abs(shoulders), abs(hips)) > CROSSED * length)
 
 
 def main() -> None:
@@ -75,6 +90,8 @@ def main() -> None:
         if (options.output / "joints" / f"{name}.json").exists():
             continue
         photo = Image.fromarray(read_rgb(path))
+        if crossed(known[name][0], photo.size):
+            continue
         box = around(known[name][0], photo.size)
         people = known[name].copy()
         people[..., :2] = (people[..., :2] * photo.size - box[:2]) / (box[2] - box[0], box[3] - box[1])

@@ -58,3 +58,16 @@ def test_strokes_are_drawn_where_they_say():
     assert labels[100, 10] == 2
     assert labels[100, 80] == 254
     assert Image.fromarray(labels).size == (100, 200)
+
+
+def test_crossed_shoulders_and_hips_are_noticed():
+    from experiments.data.athletes import crossed
+
+    person = np.zeros((17, 3), dtype=np.float32)
+    person[[5, 6, 11, 12]] = [[0.7, 0.2, 2], [0.3, 0.2, 2], [0.6, 0.6, 2], [0.4, 0.6, 2]]
+    assert not crossed(person, (100, 200))
+    assert not crossed(person * [-1, 1, 1] + [1, 0, 0], (100, 200))  # seen from the back
+    person[[11, 12]] = person[[12, 11]]
+    assert crossed(person, (100, 200))
+    person[12, 2] = 0
+    assert not crossed(person, (100, 200))
