@@ -8,6 +8,7 @@ from ssnan.labels import LIP
 from ssnan.parsing.card import find_card
 from ssnan.parsing.parser import Parser
 from ssnan.parsing.unsure import without_unsure_people
+from ssnan.parsing.upsampling import labels_at
 
 
 def scores_with(person, size=4):
@@ -38,7 +39,14 @@ def test_the_kinds_of_parts_share_a_person():
 def test_an_emptied_photo_is_not_sure_of_the_background():
     emptied = without_unsure_people(scores_with(0.6), LIP, 0.85)
     shares = np.exp(emptied - emptied.max(axis=0))
-    assert (shares[0] / shares.sum(axis=0))[:, 0] == pytest.approx(0.5)
+    assert (shares[0] / shares.sum(axis=0))[:, 0] == pytest.approx(0.5, abs=0.003)
+
+
+def test_nothing_is_left_between_the_cells_of_an_emptied_map():
+    scores = np.random.default_rng(0).normal(0, 3, (20, 27, 19)).astype(np.float32)
+    emptied = without_unsure_people(scores, LIP, 1.0)
+    assert labels_at(scores, 256, 144).any()
+    assert not labels_at(emptied, 256, 144).any()
 
 
 def test_a_photo_of_background_stays_as_it_is():
