@@ -57,12 +57,13 @@ export function resizedPixels(rows, height, width, h, w) {
   return result
 }
 
-/** RGB (h, w) to normalised float32 (3, h, w). */
+/** RGB (h, w) to normalised float32 (3, h, w), rounded to float32 at every step, as numpy does. */
 export function normalised(rgb) {
-  const count = rgb.length / 3, pixels = new Float32Array(rgb.length)
+  const count = rgb.length / 3, pixels = new Float32Array(rgb.length), float32 = Math.fround
   for (let channel = 0; channel < 3; channel++) {
-    const gain = 1 / (255 * std[channel]), shift = mean[channel] / std[channel]
-    for (let i = 0; i < count; i++) pixels[channel * count + i] = rgb[3 * i + channel] * gain - shift
+    const deviation = float32(std[channel])
+    const gain = float32(1 / float32(255 * deviation)), shift = float32(float32(mean[channel]) / deviation)
+    for (let i = 0; i < count; i++) pixels[channel * count + i] = float32(rgb[3 * i + channel] * gain) - shift
   }
   return pixels
 }

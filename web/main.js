@@ -5,6 +5,7 @@ import {palettePng} from "./png.js"
 
 const SIDE = 1024 // pixels of what is seen, at most
 const LIVE = 0.5 // scale of the camera's frames at the network, against that of photos
+const PATIENCE = 4000 // milliseconds for the service worker, which some browsers never start
 const LATEST = 20 // photos at once
 const {classes, palette} = card.labelSet
 
@@ -49,8 +50,8 @@ async function start() {
 async function isolating() {
   if (!navigator.serviceWorker) return false
   try {
-    await navigator.serviceWorker.register("sw.js")
-    await navigator.serviceWorker.ready
+    const registered = navigator.serviceWorker.register("sw.js").then(() => navigator.serviceWorker.ready)
+    await Promise.race([registered, new Promise((resolve) => setTimeout(resolve, PATIENCE))])
   } catch {
     return false // as in some private windows: one thread, and not offline
   }
