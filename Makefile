@@ -21,8 +21,8 @@ catalogue: python
 test: python
 	$(PYTHON) -m venv .venv-test
 	.venv-test/bin/pip install --quiet --constraint constraints.txt --editable '.[dev]'
-	.venv-test/bin/ruff check src tests benchmarks tools examples integrations experiments
-	.venv-test/bin/ruff format --check src tests benchmarks tools examples integrations experiments
+	.venv-test/bin/ruff check src tests benchmarks tools examples integrations experiments web
+	.venv-test/bin/ruff format --check src tests benchmarks tools examples integrations experiments web
 	.venv-test/bin/codespell
 	.venv-test/bin/mypy
 	.venv-test/bin/lint-imports
@@ -48,7 +48,7 @@ web: python
 web-test:
 	@if ! command -v npm >/dev/null; then echo "web-test is skipped: there is no npm here"; \
 	  elif ! (command -v chromium || command -v chromium-browser || command -v google-chrome) >/dev/null; then echo "web-test is skipped: there is no Chromium here; make browser"; \
-	  else $(MAKE) web && .venv-web/bin/pytest -n 0 web/tests; fi
+	  else $(MAKE) web && .venv-web/bin/pytest -q -o addopts= web/tests; fi
 
 # The documentation as a site, to look at while it is written: http://127.0.0.1:8000.
 site: python
