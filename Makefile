@@ -1,6 +1,6 @@
 PYTHON ?= python3
 
-.PHONY: demo catalogue test browser site floor audit clean python
+.PHONY: demo catalogue test browser web web-test site floor audit clean python
 
 # Install what parsing needs, parse the example photos, say where to look.
 demo: python
@@ -21,8 +21,8 @@ catalogue: python
 test: python
 	$(PYTHON) -m venv .venv-test
 	.venv-test/bin/pip install --quiet --constraint constraints.txt --editable '.[dev]'
-	.venv-test/bin/ruff check src tests benchmarks tools examples integrations experiments
-	.venv-test/bin/ruff format --check src tests benchmarks tools examples integrations experiments
+	.venv-test/bin/ruff check src tests benchmarks tools examples integrations experiments web
+	.venv-test/bin/ruff format --check src tests benchmarks tools examples integrations experiments web
 	.venv-test/bin/codespell
 	.venv-test/bin/mypy
 	.venv-test/bin/lint-imports
@@ -34,6 +34,21 @@ test: python
 browser:
 	@command -v chromium || command -v chromium-browser || command -v google-chrome \
 	  || (apt-get update -qq && apt-get install -qq -y chromium)
+
+# The page that parses in a browser, without a server: web/dist, for any static host. Needs Node 20 or newer.
+web: python
+	@command -v npm >/dev/null || (echo "web/ needs npm, of Node 20 or newer; on Debian: apt install npm"; exit 1)
+	$(PYTHON) -m venv .venv-web
+	.venv-web/bin/pip install --quiet --constraint constraints.txt --editable '.[test]' playwright
+	npm ci --prefix web --no-audit --no-fund
+	.venv-web/bin/python web/generate.py
+	npm run build --prefix web
+
+# The built page in a real browser, compared with the Python package.
+web-test:
+	@if ! command -v npm >/dev/null; then echo "web-test is skipped: there is no npm here"; \
+	  elif ! (command -v chromium || command -v chromium-browser || command -v google-chrome) >/dev/null; then echo "web-test is skipped: there is no Chromium here; make browser"; \
+	  else $(MAKE) web && .venv-web/bin/pytest -q -o addopts= web/tests; fi
 
 # The documentation as a site, to look at while it is written: http://127.0.0.1:8000.
 site: python
@@ -62,4 +77,4 @@ python:
 	@$(PYTHON) -c 'import venv, ensurepip' || (echo "$(PYTHON) has no venv; on Debian: apt install python3-venv"; exit 1)
 
 clean:
-	rm -rf .venv .venv-test .venv-floor .venv-site .venv-audit demo catalogue build src/*.egg-info
+	rm -rf .venv .venv-test .venv-floor .venv-site .venv-web .venv-audit web/generated web/dist demo catalogue build src/*.egg-info

@@ -1,0 +1,74 @@
+// The network and what surrounds it, beside the page's own thread. A message {id, task, ...} gets {id, ...} or {id, error}.
+import {alphaAt, inputSize, labelsAt, normalised, resizedPixels, withoutUnsurePeople} from "./arithmetic.js"
+import model from "./generated/model.bin?url"
+import wasm from "./generated/wasm.bin?url"
+import webgpu from "./generated/webgpu.bin?url"
+import wasmGlue from "onnxruntime-web/ort-wasm-simd-threaded.mjs?url"
+import webgpuGlue from "onnxruntime-web/ort-wasm-simd-threaded.asyncify.mjs?url"
+
+async function unpacked(address) {
+  const answer = await fetch(address)
+  if (!answer.ok) throw new Error(`${address}: expected a file, got status ${answer.status}; load the page again`)
+  return new Uint8Array(await new Response(answer.body.pipeThrough(new DecompressionStream("gzip"))).arrayBuffer())
+}
+
+async function load({gpu}) {
+  if (gpu && await navigator.gpu?.requestAdapter()) {
+    const ort = await import("onnxruntime-web/webgpu")
+    return {...await started(ort, webgpu, webgpuGlue, "webgpu"), name: "WebGPU"}
+  }
+  const ort = await import("onnxruntime-web/wasm")
+  const threads = self.crossOriginIsolated ? Math.min(navigator.hardwareConcurrency, 8) : 1
+  ort.env.wasm.numThreads = threads
+  return {...await started(ort, wasm, wasmGlue, "wasm"), name: threads > 1 ? `WASM, ${threads} threads` : "WASM, one thread"}
+}
+
+async function started(ort, engine, glue, provider) {
+  const [binary, weights] = await Promise.all([unpacked(engine), unpacked(model)])
+  Object.assign(ort.env.wasm, {wasmBinary: binary.buffer, wasmPaths: {mjs: new URL(glue, location.href).href}})
+  return {ort, session: await ort.InferenceSession.create(weights, {executionProviders: [provider], logSeverityLevel: 3})}
+}
+
+let engine = null
+
+/** The photo's pixels in strips: browsers limit a canvas, and a strip needs less memory. Transparent becomes white. */
+function rowsOf(photo) {
+  const canvas = new OffscreenCanvas(1, 1)
+  return (top, bottom) => {
+    Object.assign(canvas, {width: photo.width, height: bottom - top})
+    const context = canvas.getContext("2d", {willReadFrequently: true})
+    context.fillStyle = "white"
+    context.fillRect(0, 0, canvas.width, canvas.height)
+    context.drawImage(photo, 0, -top)
+    return context.getImageData(0, 0, canvas.width, canvas.height).data
+  }
+}
+
+const TASKS = {
+  async load(options) {
+    engine = load(options)
+    return {engine: (await engine).name}
+  },
+
+  /** Label map and scores of a photo (an ImageBitmap), seen `scale` times as large as usual. */
+  async parse({photo, scale}) {
+    const {ort, session} = await engine, {height, width} = photo, [h, w] = inputSize(height, width, scale)
+    const pixels = normalised(resizedPixels(rowsOf(photo), height, width, h, w))
+    photo.close()
+    const {scores} = await session.run({images: new ort.Tensor("float32", pixels, [1, 3, h, w])}, ["scores"])
+    const kept = withoutUnsurePeople({data: scores.data.slice(), dims: [...scores.dims]})
+    return {height, width, labels: labelsAt(kept, height, width), scores: kept}
+  },
+
+  async alpha({scores, ids, height, width}) {
+    return {alpha: alphaAt(scores, ids, height, width)}
+  },
+}
+
+self.onmessage = async ({data: {id, task, ...values}}) => {
+  try {
+    self.postMessage({id, ...await TASKS[task](values)})
+  } catch (error) {
+    self.postMessage({id, error: error.message})
+  }
+}
