@@ -26,7 +26,7 @@ def test_finds_the_face_where_it_is(hopper):
 
 def test_engines_agree(hopper):
     other = ssnan.load(engine="openvino")(EXAMPLES / "grace_hopper.jpg")
-    assert (other.labels == hopper.labels).mean() > 0.95
+    assert (other.labels == hopper.labels).mean() > 0.93
 
 
 def test_mirrored_photo_gives_the_mirrored_map():

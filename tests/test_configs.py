@@ -92,15 +92,15 @@ def test_the_rivals_have_their_sources_solvers(dataset, capsys):
         "fcn_8s": (1e-4, 20, 0),
     }
     for name, solver in solvers.items():
-        values = printed([CONFIGS / dataset / f"{name}.yaml"], capsys)
+        values = printed(f"{dataset}/{name}", capsys)
         model, batch = values["model"], values["data"]["batch_size"] * values["trainer"]["accumulate_grad_batches"]
         assert (model["learning_rate"], batch, model["power"]) == solver, name
         assert model["bias_factor"] == 2, name
-    ssl = printed([CONFIGS / dataset / "attention.yaml", CONFIGS / dataset / "attention_ssl.yaml"], capsys)["model"]
-    assert (ssl["power"], ssl["warmup"], ssl["start_from"]) == (0, 0, f"runs/{dataset}/attention/checkpoints/best.ckpt")
-    scales = printed([CONFIGS / dataset / "fcn_8s.yaml"], capsys)["model"]["network"]["init_args"]["skip_scales"]
+    ssl = printed(f"{dataset}/attention_ssl", capsys)["model"]
+    assert (ssl["power"], ssl["warmup"], ssl["start_from"]) == (
+        0,
+        0,
+        "runs/{label_set}/attention/checkpoints/best.ckpt",
+    )
+    scales = printed(f"{dataset}/fcn_8s", capsys)["model"]["network"]["init_args"]["skip_scales"]
     assert scales == pytest.approx([57 * 1e-4, 57 * 1e-2])
-
-
-def test_attention_ssl_keeps_its_rate_in_the_small_budget(capsys):
-    assert printed([CONFIGS / "small" / "attention_ssl.yaml"], capsys)["model"]["power"] == 0

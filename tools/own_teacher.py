@@ -56,7 +56,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int)
     parser.add_argument("--limit", type=int, help="stop after this many pictures")
     options = parser.parse_args()
-    own = ssnan.load(options.model, options.engine, options.threads, Views(options.scales, options.mirror))
+    views = Views(options.scales, options.mirror)
+    own = ssnan.load(options.model, engine=options.engine, threads=options.threads, views=views)
     folder = open_split(options.dataset, options.split)
     (options.output / "masks").mkdir(parents=True, exist_ok=True)
     taught = folder.pairs[: options.limit]

@@ -55,7 +55,23 @@ def test_neighbours_keep_one_line_between_them():
 def test_cvat_is_read_back_by_datumaro(folder):
     from datumaro.components.dataset import Dataset
 
-    assert main(["convert", str(folder / "maps"), "--to", "cvat", "-o", str(folder / "out"), "--tolerance", "0"]) == 0
+    assert (
+        main(
+            [
+                "convert",
+                str(folder / "maps"),
+                "--to",
+                "cvat",
+                "-o",
+                str(folder / "out"),
+                "--tolerance",
+                "0",
+                "--min-area",
+                "0",
+            ]
+        )
+        == 0
+    )
     (folder / "maps").rename(folder / "out" / "images")  # a dataset has its pictures with it
     dataset = Dataset.import_from(str(folder / "out"), "cvat")
     names = [label.name for label in dataset.categories()[next(iter(dataset.categories()))]]
@@ -74,7 +90,7 @@ def test_cvat_is_read_back_by_datumaro(folder):
 def test_labelme_opens_the_photo_and_its_parts(folder):
     from labelme import LabelFile
 
-    command = ["convert", str(folder / "maps"), "--to", "labelme", "--tolerance", "0"]
+    command = ["convert", str(folder / "maps"), "--to", "labelme", "--tolerance", "0", "--min-area", "0"]
     assert main([*command, "--photos", str(folder / "photos"), "-o", str(folder / "out")]) == 0
     place = folder / "out" / "deeper" / "two.json"
     opened = LabelFile(str(place))  # reads the photo too, and compares its size

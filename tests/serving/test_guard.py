@@ -160,7 +160,7 @@ def test_every_answer_says_what_a_browser_may_do_with_it(ask, photo, color_parse
         ask("POST", "/api/parse", Limits(upload_bytes=10), content=photo),
     ]
     color_parser.engine = broken
-    answers.append(ask("POST", "/api/parse", content=photo))
+    answers.append(ask("POST", "/api/parse", Limits(waiting=7), content=photo))
     assert [answer.status_code for answer in answers] == [200, 200, 404, 405, 421, 403, 200, 413, 500]
     assert answers[-1].json() == {"error": "something went wrong here; the log says what"}
     for answer in answers:
