@@ -123,8 +123,8 @@ def test_systems_are_picked_and_ordered_by_name(runs, tmp_path, capsys):
     assert main([*command, "neural,average"]) == 0
     with (tmp_path / "out" / "summary.csv").open() as file:
         assert [row[0] for row in csv.reader(file)] == ["System", "neural", "average"]
-    assert main([*command, "nueral"]) == 1
-    assert "no system 'nueral' among average, neural; did you mean 'neural'?" in capsys.readouterr().err
+    assert main([*command, "neurall"]) == 1
+    assert "no system 'neurall' among average, neural; did you mean 'neural'?" in capsys.readouterr().err
 
 
 def test_what_cannot_be_compared_is_refused(runs, tmp_path, capsys):

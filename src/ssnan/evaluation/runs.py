@@ -93,6 +93,6 @@ def read_runs(path: Path) -> list[tuple[str, Run]]:
                     values = run
                     for key in outer:
                         values = values.setdefault(key, {})
-                    values[last] = int(text) if text.isdecimal() else float(text)
+                    values[last] = int(text) if text.isdecimal() and outer[:1] != ["present"] else float(text)
             runs.append((system, run))
     return runs
