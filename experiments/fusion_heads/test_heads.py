@@ -128,7 +128,7 @@ def test_the_whole_experiment_on_drawn_people(tmp_path, monkeypatch):
     assert first["average"].shape == (2, 3, 20)
     assert np.array_equal(first["average"], second["average"])
     # The average head counts what the trunk's averaged scores decide, and finished seeds are not trained again.
-    monkeypatch.setattr("heads.trained", lambda *arguments: pytest.fail("trained again"))
+    monkeypatch.setattr("experiments.fusion_heads.heads.trained", lambda *arguments: pytest.fail("trained again"))
     assert run(trunk, data, data.preprocessing, [0, 1], 2, tmp_path / "out", hidden=8) == text
     with pytest.raises(SystemExit, match="no seed is finished"):
         run(trunk, data, data.preprocessing, [2], 2, tmp_path / "out", minutes=-1, hidden=8)
