@@ -22,7 +22,8 @@ from ssnan.data.layouts import open_split
 from ssnan.labels import LIP, LabelSet
 from ssnan.parsing.card import ModelCard, ModelError
 from ssnan.parsing.engines import OnnxRuntimeEngine
-from ssnan.parsing.images import ImageError, palette_image, read_labels, read_reduced
+from ssnan.parsing.images import ImageError, read_reduced
+from ssnan.parsing.masks import palette_image, read_labels
 
 EXAMPLES = int(os.environ.get("SSNAN_FUZZ", "0"))
 SHIPPED = Path(str(resources.files("ssnan") / "weights"))

@@ -25,6 +25,7 @@ from experiments.data.teach import SETS, taught
 from ssnan.data.folder import pictures_by_stem
 from ssnan.data.keypoints import BONES, read_keypoints
 from ssnan.parsing.images import read_rgb
+from ssnan.parsing.softmax import softmax
 from ssnan.parsing.upsampling import resized
 
 MARGIN = 0.3
@@ -99,9 +100,7 @@ def main() -> None:
         photo = photo.crop(box)
         photo.thumbnail((LONGEST, LONGEST))
         rgb = np.asarray(photo)
-        scores = model.score(model.decode(rgb)).scores
-        own = np.exp(scores - scores.max(axis=0))
-        own = resized(own / own.sum(axis=0), *half_size(rgb.shape[:2]))
+        own = resized(softmax(model.score(model.decode(rgb)).scores), *half_size(rgb.shape[:2]))
         groups = np.stack([own[[ID[one] for one in names]].sum(axis=0) for names in GROUPS])
         photo.save(options.output / "photos" / f"{name}.jpg", quality=92)
         mask = taught(rgb, own, groups, people, None)

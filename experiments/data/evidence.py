@@ -21,6 +21,7 @@ from ssnan.data.folder import pictures_by_stem
 from ssnan.data.keypoints import BONES, JOINTS
 from ssnan.labels import LIP
 from ssnan.parsing.images import read_rgb
+from ssnan.parsing.softmax import softmax
 from ssnan.parsing.upsampling import resized
 
 ID = {name: number for number, name in enumerate(LIP.classes)}
@@ -129,9 +130,8 @@ def main() -> None:
         rgb = read_rgb(path)
         size = half_size(rgb.shape[:2])
         small = np.asarray(Image.fromarray(rgb).resize(size[::-1], Image.Resampling.BILINEAR))
-        scores = own.score(own.decode(rgb)).scores
-        shares = np.exp(scores - scores.max(axis=0))
-        both = {"own": resized(shares / shares.sum(axis=0), *size), "mp": resized(groups_of(small), *size)}
+        shares = softmax(own.score(own.decode(rgb)).scores)
+        both = {"own": resized(shares, *size), "mp": resized(groups_of(small), *size)}
         np.savez(target, **{name: (255 * values).round().astype(np.uint8) for name, values in both.items()})
 
 

@@ -33,7 +33,7 @@ from ssnan.evaluation.bootstrap import Counts
 from ssnan.evaluation.metrics import iou_of
 from ssnan.evaluation.report import PICTURES, RESULTS, markdown
 from ssnan.labels import LIP
-from ssnan.parsing.images import palette_image
+from ssnan.parsing.masks import palette_image
 
 ARMS = ("none", "product", "weighted", "decided", "sides")
 VERSIONS = ("plain", "turned", "part")

@@ -34,7 +34,7 @@ def did_you_mean(given: str, names: Iterable[str]) -> str:
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
-def ignore_decoders() -> None:
-    """Hide Pillow's warnings about damaged metadata and odd palettes from the user of a program. Filters belong to
-    the whole process, so only programs call this: a library leaves them to whoever imports it."""
+def hide_decoder_warnings() -> None:
+    """Hide Pillow's warnings about damaged metadata and odd palettes. Filters belong to the whole process, so only our
+    programs call this; importing the package changes none."""
     warnings.filterwarnings("ignore", module=r"PIL\.")

@@ -7,7 +7,7 @@ from PIL import Image
 
 from fakes.lip import person
 from ssnan.labels import LIP
-from ssnan.parsing.images import palette_image
+from ssnan.parsing.masks import palette_image
 
 NAMES = ("background", "hair", "face", "upper-clothes", "left-arm", "right-arm", "pants", "left-shoe", "right-shoe")
 

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from ssnan.labels import LIP
-from ssnan.parsing.images import palette_image
+from ssnan.parsing.masks import palette_image
 
 
 def person(height: int = 96, width: int = 64, shift: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -7,7 +7,7 @@ from PIL import Image
 
 from fakes.lip import person
 from ssnan.labels import LIP, PASCAL_PERSON_PART
-from ssnan.parsing.images import palette_image
+from ssnan.parsing.masks import palette_image
 
 PART_OF = {
     "hair": "head", "face": "head", "upper-clothes": "torso", "left-arm": "upper-arms", "right-arm": "lower-arms",

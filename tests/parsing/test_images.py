@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image, TiffImagePlugin
 
-from ssnan.labels import LIP
-from ssnan.parsing.images import ImageError, palette_image, read_labels, read_reduced, read_rgb, repeatable
+from fakes.png import png
+from ssnan.parsing.images import ImageError, read_reduced, read_rgb, repeatable
+from ssnan.parsing.masks import read_labels
 
 GREY = np.full((4, 6), 100, dtype=np.uint8)
 
@@ -58,38 +59,12 @@ def test_fewer_bits_in_sixteen_are_as_bright(white, mode):
     )
 
 
-def png(levels, bits, color):
-    """A PNG of a kind that Pillow does not write."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = struct.pack(">IIBBBBB", *levels.shape[1::-1], bits, color, 0, 0, 0)
-    rows = b"".join(
-        b"\0" + (np.packbits(row.ravel()).tobytes() if bits == 1 else row.astype(">u2").tobytes() if bits == 16 else
-        np.packbits(np.unpackbits(row.astype(np.uint8)[:, None], axis=1)[:, -bits:]).tobytes())
-        for row in levels
-    )  # fmt: skip
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
-
-
 def test_twelve_bits_of_colour_in_sixteen_are_refused():
     colors = np.random.default_rng(0).integers(0, 4096, (4, 5, 3))
     with pytest.raises(ImageError, match="12 bits or fewer in 16"):
         read_rgb(png(colors, 16, 2))
     assert read_rgb(png(colors * 16, 16, 2)).max() > 200
     assert read_rgb(png(colors * 0, 16, 2)).max() == 0
-
-
-@pytest.mark.parametrize("bits", [1, 2, 4, 8, 16])
-def test_masks_of_any_depth_hold_ids(bits):
-    ids = np.arange(16).reshape(2, 8) % 2 ** min(bits, 4)
-    np.testing.assert_array_equal(read_labels(png(ids, bits, 0)), ids)
-
-
-def test_a_mask_of_larger_numbers_is_refused():
-    with pytest.raises(ImageError, match="ids of 0 to 255, got 0 to 256"):
-        read_labels(png(np.array([[0, 256]]), 16, 0))
 
 
 def test_transparency_lies_over_white():
@@ -203,15 +178,6 @@ def test_missing_folder_and_forbidden(tmp_path):
         pytest.skip("this user may read everything")
     with pytest.raises(ImageError, match="no permission"):
         read_rgb(secret)
-
-
-def test_labels_are_indices_not_colours(tmp_path):
-    labels = np.arange(20, dtype=np.uint8).reshape(4, 5)
-    palette_image(labels, LIP).save(tmp_path / "m.png")
-    np.testing.assert_array_equal(read_labels(tmp_path / "m.png"), labels)
-    Image.open(tmp_path / "m.png").convert("RGB").save(tmp_path / "colours.png")
-    with pytest.raises(ImageError, match="got mode RGB"):
-        read_labels(tmp_path / "colours.png")
 
 
 def big_jpeg(path, orientation=1):

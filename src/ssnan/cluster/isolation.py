@@ -13,7 +13,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any, Literal, NamedTuple
 
 from ssnan.cluster.items import Item, contents
-from ssnan.errors import ignore_decoders, printable
+from ssnan.errors import hide_decoder_warnings, printable
 from ssnan.loading import load
 from ssnan.parsing.card import ModelError
 from ssnan.parsing.images import ImageError
@@ -159,7 +159,7 @@ class Isolation:
 
 def _child(connection: Connection, recipe: Recipe) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the parent decides
-    ignore_decoders()
+    hide_decoder_warnings()
     try:
         parser = recipe.parser()
     except ValueError as error:

@@ -29,7 +29,7 @@ from ssnan.commands import (
     train,
 )
 from ssnan.commands.options import FAILED, MISUSED, Stopped, complain, stoppable
-from ssnan.errors import UserError, did_you_mean, ignore_decoders, quoted
+from ssnan.errors import UserError, did_you_mean, hide_decoder_warnings, quoted
 
 COMMANDS = {
     "parse": parse,
@@ -64,7 +64,7 @@ def parsers() -> tuple[argparse.ArgumentParser, Any]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status."""
     _keep_closed_streams_closed()
-    ignore_decoders()
+    hide_decoder_warnings()
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given and not given[0].startswith("-") and given[0] not in COMMANDS:
         return complain(f"no command {given[0]!r}{_meant(given[0])}", MISUSED)
@@ -104,8 +104,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _keep_closed_streams_closed() -> None:
-    """Have a stream that was closed from the start lead nowhere. Else the next file or connection would get its
-    number, and with it what a library writes to the stream."""
+    """Open the null device in place of a standard stream that was closed from the start. Otherwise the next file or
+    connection gets its number, and receives what a library writes to the stream."""
     for stream in range(3):
         try:
             os.fstat(stream)

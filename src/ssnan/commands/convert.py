@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ssnan.formats.picture import Picture
 
 SPECK = 10
-"""Pixels below which a piece is left out of what people correct by hand."""
+"""Smallest piece, in pixels, that is worth a polygon which people correct by hand."""
 
 HELP = "write maps as COCO, CVAT, LabelMe or OpenRaster files"
 
@@ -41,8 +41,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--min-area",
         type=int,
         metavar="PIXELS",
-        help="give pieces of fewer pixels to the class around them, 0 none "
-        f"({SPECK} for cvat and labelme, whose polygons people correct; 0 for the others, which keep every pixel)",
+        help="merge smaller pieces into the class around them; 0 keeps every pixel "
+        f"({SPECK} for cvat and labelme, whose polygons people correct by hand; 0 for the others)",
     )
 
 

@@ -19,8 +19,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--longest-side", type=positive, metavar="PIXELS", help="of the network's input")
     parser.add_argument("--min-person-confidence", type=share, default=0.0, metavar="P",
-                        help="the model finds nobody where its mean probability of a person, over what it calls "
-                        "person, is lower (0)")  # fmt: skip
+                        help="a photo shows nobody if the mean probability of a person, over the pixels "
+                        "called person, is below P (0: never)")  # fmt: skip
     parser.add_argument(
         "--precision",
         default="fp32",

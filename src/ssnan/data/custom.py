@@ -16,7 +16,8 @@ from ssnan.data.folder import DatasetError, ParsingFolder, paired, pictures_by_s
 from ssnan.data.keypoints import read_keypoints
 from ssnan.labels import ClassSet, LabelSet, Region
 from ssnan.parsing.colors import rgb_of
-from ssnan.parsing.images import ImageError, read_colors, read_labels, read_rgb
+from ssnan.parsing.images import ImageError, read_rgb
+from ssnan.parsing.masks import read_colors, read_labels
 
 DESCRIPTION = "dataset.yaml"
 

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from ssnan.errors import UserError
 from ssnan.labels import LabelSet
-from ssnan.parsing.images import ImageError, read_labels, read_rgb
+from ssnan.parsing.images import ImageError, read_rgb
+from ssnan.parsing.masks import read_labels
 from ssnan.parsing.signatures import head_of, is_picture, without_ending
 
 

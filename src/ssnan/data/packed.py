@@ -18,7 +18,7 @@ from PIL import Image
 from ssnan.data.folder import DatasetError, Pair, ParsingFolder, read_place
 from ssnan.errors import quoted
 from ssnan.labels import LabelSet
-from ssnan.parsing.images import palette_image, read_labels
+from ssnan.parsing.masks import palette_image, read_labels
 from ssnan.parsing.writing import appearing_together
 
 INDEX = "packed.json"

@@ -31,8 +31,8 @@ class ModelCard:
         preprocessing: what it reads.
         files: the weights, by engine; ``onnxruntime``'s ONNX file is what every engine without a file
             of its own runs.
-        min_person_confidence: 0..1; where the mean probability of a person, over the pixels called person, is lower,
-            the photo shows nobody. 0 keeps every result.
+        min_person_confidence: 0..1; a photo shows nobody if the mean probability of a person, over the pixels called
+            person, is below it. 0 keeps every result.
         about: everything a person wants to know: training data, licence, recipe, measured numbers.
         sha256: of the weights' files, by name; :meth:`write` computes it.
     """

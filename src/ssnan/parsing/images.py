@@ -1,4 +1,4 @@
-"""Reading pictures of every kind into RGB, and writing label maps."""
+"""Reading pictures of every kind into RGB."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from ssnan.errors import UserError, quoted
-from ssnan.labels import LabelSet
 from ssnan.parsing.profiles import in_srgb
 from ssnan.parsing.signatures import HEAD, RAW, head_of, is_heif
 from ssnan.parsing.windows import WINDOW, is_long
@@ -37,9 +36,6 @@ ANIMATED = ("GIF", "PNG", "WEBP", "AVIF")
 
 UNITS = (255, 1023, 4095, 16383, 65535)
 """White of as many bits as cameras and microscopes have; fewer than 16 are often stored in 16 as they are."""
-
-STRETCHED = {"'L;2'": 85, "'L;4'": 17}
-"""By what Pillow multiplies grey levels of 2 and 4 bits, by how it names them."""
 
 STRIP_PIXELS = 1 << 22
 """Pixels of a huge picture that are converted at a time."""
@@ -174,57 +170,7 @@ def _read(image: Repeatable, max_pixels: int, use: Callable[[Image.Image], Any])
             _refuse_unusable(opened, max_pixels)
             return use(opened)
 
-    return _explained(name, read)
-
-
-def read_labels(mask: Path | bytes) -> NDArray[np.uint8]:
-    """Label ids of a mask PNG, (H, W): palette indices or grey levels, never colours.
-
-    Raises:
-        ImageError: unreadable, or stored as colours, which carry no ids.
-    """
-
-    def read() -> NDArray[np.uint8]:
-        if not isinstance(mask, bytes):
-            refuse_unless_regular(mask)
-        with opened_image(mask) as opened:
-            _refuse_if_huge(*opened.size)
-            if opened.mode not in ("1", "P", "L") and not opened.mode.startswith("I"):
-                raise ImageError(
-                    "expected a mask of one channel (palette or grey) whose values are label ids, got mode "
-                    f"{opened.mode}"
-                )
-            scale = max(
-                (factor for bits, factor in STRETCHED.items() if bits in str(getattr(opened, "tile", ""))), default=1
-            )
-            values = np.array(opened)
-            if values.max() > 255 or values.min() < 0:
-                raise ImageError(f"expected label ids of 0 to 255, got {values.min()} to {values.max()}")
-            return values.astype(np.uint8) // np.uint8(scale)
-
-    return _explained("image bytes" if isinstance(mask, bytes) else quoted(mask), read)
-
-
-def read_colors(path: Path, label_set: LabelSet) -> NDArray[np.uint8] | None:
-    """Colours of a mask that is painted in them, (H, W, 3); None if it holds ids. A palette counts as painted if its
-    used entries are all colours of ``label_set``.
-
-    Raises:
-        ImageError: as :func:`read_rgb`.
-    """
-
-    def read() -> NDArray[np.uint8] | None:
-        refuse_unless_regular(path)
-        with opened_image(path) as mask:
-            _refuse_if_huge(*mask.size)
-            palette = mask.getpalette("RGB") if mask.mode == "P" else None
-            used = [] if palette is None else [i for i, n in enumerate(mask.histogram()) if n]
-            entries = [tuple(palette[3 * i : 3 * i + 3]) for i in used] if palette is not None else []
-            painted = mask.mode in ("RGB", "RGBA") or (bool(entries) and set(entries) <= set(label_set.palette))
-            return np.asarray(mask.convert("RGB")) if painted else None
-
-    colors: NDArray[np.uint8] | None = _explained(quoted(path), read)
-    return colors
+    return explained(name, read)
 
 
 def opened_image(source: str | os.PathLike[str] | bytes) -> Image.Image:
@@ -251,7 +197,7 @@ def opened_image(source: str | os.PathLike[str] | bytes) -> Image.Image:
     return Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=formats)
 
 
-def _explained(name: str, read: Callable[[], Any]) -> Any:
+def explained(name: str, read: Callable[[], Any]) -> Any:
     """What ``read`` returns; whatever it raises as an ImageError that names the picture."""
     try:
         return read()
@@ -290,7 +236,12 @@ def refuse_unless_regular(path: str | os.PathLike[str]) -> None:
         raise ImageError("is no regular file but a pipe, a socket or a device; '-' reads from standard input")
 
 
-def _refuse_if_huge(width: int, height: int, max_pixels: int = MAX_PIXELS) -> None:
+def refuse_if_huge(width: int, height: int, max_pixels: int = MAX_PIXELS) -> None:
+    """Refuse a picture before it is decoded.
+
+    Raises:
+        TooLargeError: it has more than ``max_pixels``.
+    """
     if width * height > max_pixels:
         raise TooLargeError(
             f"{width} × {height} is more than {max_pixels / 1e6:g} million pixels; make it smaller first"
@@ -302,7 +253,7 @@ def _refuse_unusable(image: Image.Image, max_pixels: int) -> None:
         raise UnknownFormatError(f"{image.format} is none of {', '.join(FORMATS)}; hand over image.convert('RGB')")
     if 0 in image.size:
         raise ImageError("has no pixels")
-    _refuse_if_huge(*image.size, max_pixels)
+    refuse_if_huge(*image.size, max_pixels)
     if image.format in ANIMATED and (frames := getattr(image, "n_frames", 1)) > 1:
         raise ImageError(f"is an animation of {frames} frames; save one of them as a picture, or all as an MP4 film")
 
@@ -399,7 +350,7 @@ def _eight_bits(values: NDArray[Any], unit: int) -> NDArray[np.uint8]:
 def _image_of_array(array: NDArray[Any], max_pixels: int) -> Image.Image:
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)) or 0 in array.shape:
         raise ImageError(f"array: expected shape (H, W), (H, W, 3) or (H, W, 4), got {array.shape}")
-    _refuse_if_huge(array.shape[1], array.shape[0], max_pixels)
+    refuse_if_huge(array.shape[1], array.shape[0], max_pixels)
     if np.issubdtype(array.dtype, np.floating):
         if not (array.min() >= 0 and array.max() <= 1):
             raise ImageError(
@@ -410,10 +361,3 @@ def _image_of_array(array: NDArray[Any], max_pixels: int) -> Image.Image:
     if array.dtype != np.uint8:
         raise ImageError(f"array: expected dtype uint8 or floats between 0 and 1, got {array.dtype}")
     return Image.fromarray(np.ascontiguousarray(array))
-
-
-def palette_image(labels: NDArray[np.uint8], label_set: LabelSet) -> Image.Image:
-    """An 8-bit palette picture whose indices are the label ids and whose colours are the label set's."""
-    image = Image.fromarray(labels)
-    image.putpalette(label_set.color_table.tobytes())
-    return image

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from ssnan.parsing.render import SUMMARY_SIDE, confidence_image, summary
+from ssnan.parsing.render import SCREEN_SIDE, confidence_image, summary
 from ssnan.parsing.result import ParsingResult
 from ssnan.parsing.storing import png_info
 
@@ -47,7 +47,7 @@ def files(result: ParsingResult, image: str, kinds: Sequence[str], parts: Sequen
             case "overlay":
                 made[".overlay.png"] = lambda: _png(result.overlay())
             case "summary":
-                made[".summary.png"] = lambda: _png(summary(result.reduced_photo(SUMMARY_SIDE), result))
+                made[".summary.png"] = lambda: _png(summary(result.reduced_photo(SCREEN_SIDE), result))
             case "json":
                 made[".json"] = lambda: (json.dumps({"image": image} | result.to_dict(), indent=2) + "\n").encode()
             case "confidence":

@@ -54,8 +54,8 @@ class Parser:
         label_set: what its classes mean.
         preprocessing: what it reads.
         views: versions of each picture to average over.
-        min_person_confidence: where the mean probability of a person, over what is called person, is lower, the
-            result is empty; see :class:`ssnan.parsing.card.ModelCard`.
+        min_person_confidence: the result is empty if the mean probability of a person, over the pixels called
+            person, is below it; see :class:`ssnan.parsing.card.ModelCard`.
 
     Attributes:
         max_pixels: larger photos are refused before they are decoded.
@@ -105,13 +105,13 @@ class Parser:
         self,
         labels: str | os.PathLike[str] | None = None,
         colors: Literal["labels", "distinct"] = "labels",
-        max_pixels: int = MAX_PIXELS,
-        largest: bool = False,
+        max_pixels: int | None = None,
+        largest: bool | None = None,
     ) -> Parser:
-        """A parser that shares this one's network and gives other results.
+        """A parser that shares this one's network and gives other results. What is not given stays as it is here.
 
         Args:
-            labels: what :meth:`ParsingResult.remap` takes; None for the network's own.
+            labels: what :meth:`ParsingResult.remap` takes.
             colors: of the label set, or those of :func:`ssnan.parsing.colors.distinct`.
             max_pixels: larger photos are refused before they are decoded.
             largest: keep the main figure alone, see :func:`ssnan.parsing.people.main_figure`.
@@ -120,8 +120,8 @@ class Parser:
             RemapError: as :meth:`ParsingResult.remap`.
         """
         other = copy(self)
-        other.max_pixels = max_pixels
-        other.largest = largest
+        other.max_pixels = self.max_pixels if max_pixels is None else max_pixels
+        other.largest = self.largest if largest is None else largest
         if labels is not None:
             other.remapping = remapping(self.label_set, labels)
         if colors == "distinct":

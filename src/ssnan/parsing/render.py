@@ -11,8 +11,8 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 from ssnan.labels import LabelSet
 from ssnan.parsing.result import ParsingResult
 
-SUMMARY_SIDE = 1024
-"""Longest side of each panel of a summary, in pixels."""
+SCREEN_SIDE = 1024
+"""Longest side of what is drawn to be looked at, such as each panel of a summary, in pixels."""
 
 LEGEND_ROW = 28
 """Pixels of a legend's row, at most."""
@@ -25,11 +25,11 @@ def summary(rgb: NDArray[np.uint8], result: ParsingResult, opacity: float = 0.65
     """The photo, the photo under its map, and a legend of the parts present, side by side.
 
     Args:
-        rgb: the photo, uint8 (H, W, 3), or a smaller version of it, the longer side ``SUMMARY_SIDE`` or more.
+        rgb: the photo, uint8 (H, W, 3), or a smaller version of it, the longer side ``SCREEN_SIDE`` or more.
         result: its parsing map.
         opacity: of the map over the photo, 0..1; the background stays visible.
     """
-    if rgb.shape[:2] != result.labels.shape and max(rgb.shape[:2]) < SUMMARY_SIDE:
+    if rgb.shape[:2] != result.labels.shape and max(rgb.shape[:2]) < SCREEN_SIDE:
         raise ValueError(f"photo is {rgb.shape[:2]} (rows, columns), its map {result.labels.shape}")
     rgb, labels = for_a_screen(rgb, result.labels)
     height, width = labels.shape
@@ -42,9 +42,9 @@ def summary(rgb: NDArray[np.uint8], result: ParsingResult, opacity: float = 0.65
 
 
 def for_a_screen(rgb: NDArray[np.uint8], labels: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """A photo (h, w, 3) of at most ``SUMMARY_SIDE`` pixels a side, and its map (h, w)."""
+    """A photo (h, w, 3) of at most ``SCREEN_SIDE`` pixels a side, and its map (h, w)."""
     photo = Image.fromarray(rgb)
-    photo.thumbnail((SUMMARY_SIDE, SUMMARY_SIDE))
+    photo.thumbnail((SCREEN_SIDE, SCREEN_SIDE))
     return np.asarray(photo), np.asarray(Image.fromarray(labels).resize(photo.size, Image.Resampling.NEAREST))
 
 

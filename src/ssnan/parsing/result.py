@@ -15,7 +15,8 @@ from PIL import Image
 
 from ssnan.labels import LabelSet
 from ssnan.parsing.colors import distinct
-from ssnan.parsing.images import ImageLike, palette_image, read_labels, read_reduced, read_unflattened
+from ssnan.parsing.images import ImageLike, read_reduced, read_unflattened
+from ssnan.parsing.masks import palette_image, read_labels
 from ssnan.parsing.remapping import Remapping, remapping
 from ssnan.parsing.upsampling import confidence_at, probability_at
 

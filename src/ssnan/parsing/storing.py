@@ -13,7 +13,8 @@ from PIL.PngImagePlugin import PngInfo
 
 from ssnan.errors import quoted
 from ssnan.labels import LabelSet
-from ssnan.parsing.images import MAX_PIXELS, ImageError, opened_image, palette_image, read_labels
+from ssnan.parsing.images import MAX_PIXELS, ImageError, opened_image
+from ssnan.parsing.masks import palette_image, read_labels
 from ssnan.parsing.writing import appearing_together
 
 KEY = "ssnan"

@@ -1,4 +1,4 @@
-"""Photos without people: a network is rarely sure of what it sees there."""
+"""Photos without people. A network often calls something a person there, and is rarely sure of it."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def without_unsure_people(scores: NDArray[np.float32], label_set: LabelSet, leas
     """Scores (C, h, w) in which the background wins everywhere, if the mean probability of a person over the
     positions that a part wins is below ``least`` (0..1); ``scores`` themselves otherwise.
 
-    The background's score becomes the highest one and a little more, so that its probability stays honest: about one
-    half at most where a part had won.
+    The background's score becomes a little higher than the highest one. Its probability is then about one half at most
+    where a part had won, which says that the network was unsure.
     """
     person = label_set.person[: len(label_set)]
     called = person[scores.argmax(axis=0)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from ssnan.labels import LabelSet
 from ssnan.parsing.engines import Engine
 from ssnan.parsing.preprocessing import Preprocessing
-from ssnan.parsing.softmax import softmax
+from ssnan.parsing.softmax import logarithms, softmax
 from ssnan.parsing.upsampling import resized
 from ssnan.parsing.windows import in_windows
 
@@ -48,22 +49,19 @@ class Views:
             return views[0]
         height, width = max((view.shape[1:] for view in views), key=np.prod)
         probabilities = [softmax(resized(view, height, width)) for view in views]
-        mean = np.mean(probabilities, axis=0)
-        logarithms: Scores = np.log(np.maximum(mean, np.finfo(np.float32).tiny)).astype(np.float32)
-        return logarithms
+        return logarithms(np.mean(probabilities, axis=0))
 
     def _each(
         self, rgb: NDArray[np.uint8], engine: Engine, label_set: LabelSet, preprocessing: Preprocessing
     ) -> Iterator[Scores]:
+        def plain(part: NDArray[np.uint8], scale: float) -> Scores:
+            return engine(preprocessing(part, scale)[None])[0]
+
+        def mirrored(part: NDArray[np.uint8], scale: float) -> Scores:
+            scores = engine(np.ascontiguousarray(preprocessing(part, scale)[None, :, :, ::-1]))[0]
+            return np.ascontiguousarray(scores[label_set.flip_permutation, :, ::-1])
+
         for scale in self.scales:
-
-            def plain(part: NDArray[np.uint8], scale: float = scale) -> Scores:
-                return engine(preprocessing(part, scale)[None])[0]
-
-            def mirrored(part: NDArray[np.uint8], scale: float = scale) -> Scores:
-                scores = engine(np.ascontiguousarray(preprocessing(part, scale)[None, :, :, ::-1]))[0]
-                return np.ascontiguousarray(scores[label_set.flip_permutation, :, ::-1])
-
-            yield in_windows(rgb, plain)
+            yield in_windows(rgb, partial(plain, scale=scale))
             if self.mirror:
-                yield in_windows(rgb, mirrored)
+                yield in_windows(rgb, partial(mirrored, scale=scale))

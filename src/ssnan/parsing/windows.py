@@ -1,4 +1,5 @@
-"""Long photos, such as scrolling screenshots: a network that sees the whole of one sees a person too small."""
+"""Long photos, such as scrolling screenshots. A network reads the whole photo at one size, so that people in a long one
+are too small to be found; windows show them larger."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from ssnan.parsing.softmax import softmax
+from ssnan.parsing.softmax import logarithms, softmax
 
 LONG = 3.0
 """Longer side over shorter side from which a photo is read in windows."""
@@ -25,8 +26,10 @@ def is_long(height: int, width: int) -> bool:
 def in_windows(
     rgb: NDArray[np.uint8], scores_of: Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 ) -> NDArray[np.float32]:
-    """Class scores (C, h, w) of a photo (H, W, 3): those of ``scores_of`` for most photos, for a long one logarithms of
-    probabilities that its windows give, each weighing most in its middle."""
+    """Class scores (C, h, w) of a photo (H, W, 3).
+
+    Most photos get those of ``scores_of``. A long photo gets logarithms of the mean probabilities of its windows; a
+    window weighs most in its middle."""
     height, width = rgb.shape[:2]
     if not is_long(height, width):
         return scores_of(rgb)
@@ -56,5 +59,4 @@ def in_windows(
         weights[inside] += weight
     assert total is not None
     mean = np.moveaxis(total / weights.astype(np.float32)[:, None], 1, 1 + along)
-    logarithms: NDArray[np.float32] = np.log(np.maximum(mean, np.finfo(np.float32).tiny)).astype(np.float32)
-    return np.ascontiguousarray(logarithms)
+    return np.ascontiguousarray(logarithms(mean))

@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from ssnan.parsing.outputs import Content, files
-from ssnan.parsing.render import SUMMARY_SIDE, for_a_screen, map_over
+from ssnan.parsing.render import SCREEN_SIDE, for_a_screen, map_over
 from ssnan.parsing.result import ParsingResult
 from ssnan.serving.limits import RefusedError
 
@@ -40,8 +40,8 @@ def as_map(result: ParsingResult, parts: Sequence[str]) -> bytes:
 
 
 def as_overlay(result: ParsingResult, parts: Sequence[str]) -> bytes:
-    """The photo under its map as JPEG, of at most ``SUMMARY_SIDE`` pixels a side."""
-    photo, labels = for_a_screen(result.reduced_photo(SUMMARY_SIDE), only(result, parts).labels)
+    """The photo under its map as JPEG, of at most ``SCREEN_SIDE`` pixels a side."""
+    photo, labels = for_a_screen(result.reduced_photo(SCREEN_SIDE), only(result, parts).labels)
     buffer = io.BytesIO()
     map_over(photo, labels, result.label_set).save(buffer, format="JPEG", quality=90)
     return buffer.getvalue()

@@ -145,7 +145,7 @@ function show(photo, button) {
   if (!photo) return
   for (const other of $("photos").querySelectorAll("button")) other.setAttribute("aria-current", other === button)
   $("parts").replaceChildren(...photo.parts.map(item))
-  if (photo.document.people > 1) complain(`${photo.file.name}: ${photo.document.people} people or more; parts and joints are of all of them together`)
+  if (photo.document.people > 1) complain(`${photo.file.name} shows at least ${photo.document.people} people; its parts and joints are those of all of them`)
   $("which").textContent = photo.parts.length ? "Choose parts to see and save them alone" : "Nobody was found in this photo"
   Object.assign($("view"), {width: photo.canvas.width, height: photo.canvas.height})
   const list = photo.parts.map(({name, share}) => `${name} ${percent(share)}`).join(", ")

@@ -1,0 +1,73 @@
+"""Label maps as pictures: read from masks of ids or of colours, and written with a palette."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ssnan.errors import quoted
+from ssnan.labels import LabelSet
+from ssnan.parsing.images import ImageError, explained, opened_image, refuse_if_huge, refuse_unless_regular
+
+STRETCHED = {"'L;2'": 85, "'L;4'": 17}
+"""By what Pillow multiplies grey levels of 2 and 4 bits, by how it names them."""
+
+
+def read_labels(mask: Path | bytes) -> NDArray[np.uint8]:
+    """Label ids of a mask PNG, (H, W): palette indices or grey levels, never colours.
+
+    Raises:
+        ImageError: unreadable, or stored as colours, which carry no ids.
+    """
+
+    def read() -> NDArray[np.uint8]:
+        if not isinstance(mask, bytes):
+            refuse_unless_regular(mask)
+        with opened_image(mask) as opened:
+            refuse_if_huge(*opened.size)
+            if opened.mode not in ("1", "P", "L") and not opened.mode.startswith("I"):
+                raise ImageError(
+                    "expected a mask of one channel (palette or grey) whose values are label ids, got mode "
+                    f"{opened.mode}"
+                )
+            scale = max(
+                (factor for bits, factor in STRETCHED.items() if bits in str(getattr(opened, "tile", ""))), default=1
+            )
+            values = np.array(opened)
+            if values.max() > 255 or values.min() < 0:
+                raise ImageError(f"expected label ids of 0 to 255, got {values.min()} to {values.max()}")
+            return values.astype(np.uint8) // np.uint8(scale)
+
+    return explained("image bytes" if isinstance(mask, bytes) else quoted(mask), read)
+
+
+def read_colors(path: Path, label_set: LabelSet) -> NDArray[np.uint8] | None:
+    """Colours of a mask that is painted in them, (H, W, 3); None if it holds ids. A palette counts as painted if its
+    used entries are all colours of ``label_set``.
+
+    Raises:
+        ImageError: as :func:`read_rgb`.
+    """
+
+    def read() -> NDArray[np.uint8] | None:
+        refuse_unless_regular(path)
+        with opened_image(path) as mask:
+            refuse_if_huge(*mask.size)
+            palette = mask.getpalette("RGB") if mask.mode == "P" else None
+            used = [] if palette is None else [i for i, n in enumerate(mask.histogram()) if n]
+            entries = [tuple(palette[3 * i : 3 * i + 3]) for i in used] if palette is not None else []
+            painted = mask.mode in ("RGB", "RGBA") or (bool(entries) and set(entries) <= set(label_set.palette))
+            return np.asarray(mask.convert("RGB")) if painted else None
+
+    colors: NDArray[np.uint8] | None = explained(quoted(path), read)
+    return colors
+
+
+def palette_image(labels: NDArray[np.uint8], label_set: LabelSet) -> Image.Image:
+    """An 8-bit palette picture whose indices are the label ids and whose colours are the label set's."""
+    image = Image.fromarray(labels)
+    image.putpalette(label_set.color_table.tobytes())
+    return image

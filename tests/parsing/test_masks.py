@@ -1,0 +1,28 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from fakes.png import png
+from ssnan.labels import LIP
+from ssnan.parsing.images import ImageError
+from ssnan.parsing.masks import palette_image, read_labels
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8, 16])
+def test_masks_of_any_depth_hold_ids(bits):
+    ids = np.arange(16).reshape(2, 8) % 2 ** min(bits, 4)
+    np.testing.assert_array_equal(read_labels(png(ids, bits, 0)), ids)
+
+
+def test_a_mask_of_larger_numbers_is_refused():
+    with pytest.raises(ImageError, match="ids of 0 to 255, got 0 to 256"):
+        read_labels(png(np.array([[0, 256]]), 16, 0))
+
+
+def test_labels_are_indices_not_colours(tmp_path):
+    labels = np.arange(20, dtype=np.uint8).reshape(4, 5)
+    palette_image(labels, LIP).save(tmp_path / "m.png")
+    np.testing.assert_array_equal(read_labels(tmp_path / "m.png"), labels)
+    Image.open(tmp_path / "m.png").convert("RGB").save(tmp_path / "colours.png")
+    with pytest.raises(ImageError, match="got mode RGB"):
+        read_labels(tmp_path / "colours.png")
