@@ -65,6 +65,7 @@ class SSNANWithContext(ParsingNetwork):
         scales: sizes relative to the input.
         aggregation: how the scales meet; the paper's :class:`NeuralAggregation` by default.
         context_width: channels inside :class:`Context`.
+        context_dilations: of its 3 × 3 convolutions.
         limb_weight: of the loss on limbs; 0 for none.
     """
 
@@ -78,13 +79,14 @@ class SSNANWithContext(ParsingNetwork):
         scales: Sequence[float] = (0.5, 1.0),
         aggregation: Aggregation | None = None,
         context_width: int = 256,
+        context_dilations: Sequence[int] = (1, 3),
         limb_weight: float = 0.5,
     ) -> None:
         super().__init__()
         self.num_classes = num_classes
         self.scales = in_order(scales)
         self.backbone = backbone
-        self.context = Context(backbone.deep.in_channels, context_width, backbone.deep.out_channels)
+        self.context = Context(backbone.deep.in_channels, context_width, backbone.deep.out_channels, context_dilations)
         self.classifier = classifier(backbone.channels, num_classes, 3)
         self.aggregation = aggregation or NeuralAggregation(num_classes, len(self.scales))
         self.limbs = classifier(backbone.deep.out_channels, 1 + len(self.LIMBS), 1)
