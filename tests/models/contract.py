@@ -53,8 +53,8 @@ class SystemContract:
         loss = ParsingLoss(LIP)(output, labels)["loss"] + sum(own.values())
         loss.backward()
         for name, parameter in network.named_parameters():
-            assert parameter.grad is not None, name
-            assert parameter.grad.isfinite().all(), name
+            assert (parameter.grad is not None) == parameter.requires_grad, name
+            assert parameter.grad is None or parameter.grad.isfinite().all(), name
         assert {id(p) for p in network.classifier_parameters()} <= {id(p) for p in network.parameters()}
 
     @torch.no_grad()
