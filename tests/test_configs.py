@@ -2,7 +2,7 @@ import pytest
 import yaml
 
 from ssnan.recipes import CONFIGS, shipped
-from ssnan.training.main import command_line, train
+from ssnan.training.cli import command_line, train
 
 NAMES = [f"{folder}/{name}" for folder, names in shipped().items() for name in names]
 SYSTEMS = {

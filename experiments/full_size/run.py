@@ -81,7 +81,7 @@ def arguments_of(name: str, seed: int, also: list[str]) -> list[str]:
 
 def train(minutes: float, also: list[str], names: list[str]) -> None:
     """Continue with the first unfinished run (of ``names``, if there are any), then the next, for ``minutes``."""
-    from ssnan.training.main import train as run
+    from ssnan.training.cli import train as run
 
     end = time.monotonic() + 60 * minutes
     for name, seed in ORDER:
@@ -107,7 +107,7 @@ def measure(also: list[str], batches: list[int]) -> None:
     """Speed of the paper's network on its own data: forward, in training, and of the data alone."""
     from torch.utils.flop_counter import FlopCounterMode
 
-    from ssnan.training.main import command_line
+    from ssnan.training.cli import command_line
 
     cli = command_line([*arguments_of("ss_nan", 0, also), "--output", str(RUNS / "measure")])
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -255,7 +255,7 @@ def _difference(base: NDArray[np.int64], own: NDArray[np.int64], names: Sequence
 
 def main() -> None:
     from ssnan.training.checkpoint import read_task
-    from ssnan.training.main import command_line
+    from ssnan.training.cli import command_line
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("trunk", type=Path)

@@ -19,7 +19,9 @@ class UserError(ValueError):
 def printable(text: str) -> str:
     """``text`` with line breaks, escape sequences and all else that a terminal would act on, or cannot show,
     written out: ``\\n``, ``\\x1b``, ``\\udcff``."""
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
+    )
 
 
 def quoted(name: str | os.PathLike[str]) -> str:

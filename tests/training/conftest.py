@@ -2,7 +2,7 @@ import pytest
 import yaml
 
 from fakes.lip import write_lip
-from ssnan.training.main import train
+from ssnan.training.cli import train
 
 
 @pytest.fixture(autouse=True)

@@ -10,11 +10,11 @@ import torch
 
 from ssnan.commands import main
 from ssnan.models import ParsingNetwork, ParsingOutput
-from ssnan.models.weights import read_network, read_weights
+from ssnan.models.initial_weights import read_network, read_weights
 from ssnan.parsing.card import ModelError
 from ssnan.training.checkpoint import read_content, read_task
-from ssnan.training.last import LastingOptions, where_it_stopped
-from ssnan.training.main import train
+from ssnan.training.cli import train
+from ssnan.training.resume import LastingOptions, where_it_stopped
 from ssnan.training.task import ParsingTask, TrainingError
 
 TOOL = Path(__file__).parents[2] / "tools" / "plain_checkpoint.py"
@@ -183,7 +183,7 @@ def test_a_run_does_not_go_on_with_other_options(plain_run, name):
 def test_last_is_written_every_epoch_though_the_first_was_the_best(config, tmp_path, monkeypatch):
     falling = iter([0.9, 0.5, 0.1, 0.9])
     monkeypatch.setattr(ParsingTask, "on_validation_epoch_end", lambda self: self.log("val/mean_iou", next(falling)))
-    monkeypatch.setattr("ssnan.training.main.write_results", lambda *_: None)
+    monkeypatch.setattr("ssnan.training.cli.write_results", lambda *_: None)
     train(["--config", config, "--output", str(tmp_path), "--trainer.max_epochs", "3"])
     epochs = {
         name: torch.load(tmp_path / "checkpoints" / f"{name}.ckpt", weights_only=True)["epoch"]

@@ -17,7 +17,7 @@ from PIL import Image
 
 from fakes.lip import write_lip
 from ssnan.commands import main
-from ssnan.training.main import train
+from ssnan.training.cli import train
 
 
 def tiny(config, root, folder, **data):

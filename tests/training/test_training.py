@@ -19,11 +19,11 @@ from ssnan.labels import LIP
 from ssnan.loading import load
 from ssnan.losses import ParsingLoss
 from ssnan.models import SSNAN, Backbone, NeuralAggregation
-from ssnan.models.weights import read_network
+from ssnan.models.initial_weights import read_network
 from ssnan.parsing.card import ModelError, find_card
 from ssnan.parsing.upsampling import labels_at
 from ssnan.training.checkpoint import read_task
-from ssnan.training.main import train
+from ssnan.training.cli import train
 
 
 def weights(run):

@@ -19,7 +19,7 @@ from ssnan.parsing.card import ModelError
 from ssnan.parsing.images import ImageError
 from ssnan.parsing.outputs import files
 from ssnan.parsing.parser import ONE_VIEW, Parser, Scored
-from ssnan.parsing.pipeline import ahead
+from ssnan.parsing.pipeline import map_ahead
 from ssnan.parsing.views import Views
 
 IN_FLIGHT = 7
@@ -220,5 +220,5 @@ def parse_each(parser: Parser, items: Sequence[Item], recipe: Recipe) -> Iterato
         }
         return Parsed(row, made)
 
-    states = (scored(one) for one in ahead(decoded, contents(items)))
-    return ahead(written, zip(items, states, strict=True))
+    states = (scored(state) for state in map_ahead(decoded, contents(items)))
+    return map_ahead(written, zip(items, states, strict=True))

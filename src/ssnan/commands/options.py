@@ -110,7 +110,7 @@ def factor(text: str) -> float:
 
 def factors(text: str) -> list[float]:
     """Factors joined by commas."""
-    return [factor(one) for one in text.split(",")]
+    return [factor(part) for part in text.split(",")]
 
 
 def names(text: str) -> list[str]:

@@ -65,7 +65,7 @@ def port(text: str) -> int:
 
 def run(options: argparse.Namespace) -> int:
     try:
-        from ssnan.serving.serve import serve
+        from ssnan.serving.app import serve
     except ModuleNotFoundError as error:
         return complain(f"serving needs {error.name}; pip install 'ssnan[serve]'", FAILED)
     from ssnan.hub.download import card_of

@@ -17,7 +17,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     try:
-        from ssnan.training.main import train
+        from ssnan.training.cli import train
     except ModuleNotFoundError as error:
         message = f"training needs {error.name}; pip install 'ssnan[train]'"
         if {"-h", "--help"} & set(options.arguments):

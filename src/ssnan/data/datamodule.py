@@ -330,7 +330,9 @@ class Augmented(Dataset[dict[str, Tensor]]):
             maps = {"labels": labels}
             if self.with_limbs:
                 maps["limbs"] = limb_map(sample.people, labels, self.label_set)
-            image, *masks = self.geometric(image, *(tv_tensors.Mask(torch.from_numpy(one)) for one in maps.values()))
+            image, *masks = self.geometric(
+                image, *(tv_tensors.Mask(torch.from_numpy(values)) for values in maps.values())
+            )
             image = self.photometric(image)
         pixels = normalize(image, self.preprocessing.mean, self.preprocessing.std)
         targets = {name: mask.as_subclass(Tensor).long() for name, mask in zip(maps, masks, strict=True)}

@@ -18,7 +18,7 @@ from rich.table import Table
 
 from ssnan.parsing.batch import Saving, parse_files
 from ssnan.parsing.card import ModelError, find_card
-from ssnan.parsing.engines import ENGINES, available_cores, untold
+from ssnan.parsing.engines import ENGINES, available_cores, disable_openvino_telemetry
 from ssnan.parsing.images import read_rgb
 from ssnan.parsing.parser import Parser, Scored
 from ssnan.parsing.views import Views
@@ -87,7 +87,7 @@ def time_stages(parser: Parser, photo: Path, runs: int) -> dict[str, dict[str, f
         if run:
             for stage, (start, end) in zip(STAGES, pairwise(times), strict=True):
                 laps[stage].append(end - start)
-    laps["total"] = [sum(one) for one in zip(*laps.values(), strict=True)]
+    laps["total"] = [sum(lap) for lap in zip(*laps.values(), strict=True)]
     return {stage: spread(seconds) for stage, seconds in laps.items()}
 
 
@@ -127,7 +127,7 @@ def matmul_peak(engine: str, precision: str, threads: int | None) -> float | Non
     matrix = np.random.default_rng(0).standard_normal((PEAK_SIDE, PEAK_SIDE), dtype=np.float32)
     multiply: Callable[[], object] = lambda: matrix @ matrix  # noqa: E731
     if engine == "openvino":
-        untold()
+        disable_openvino_telemetry()
         import openvino
         from openvino import opset13 as ops
 

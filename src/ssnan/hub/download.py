@@ -21,7 +21,7 @@ SECONDS = 5.0
 
 
 @contextmanager
-def one_look() -> Iterator[None]:
+def offline_if_unreachable() -> Iterator[None]:
     """Within the block the hub's client, which would try for half a minute, keeps to its cache if one look
     tells that the hub cannot be reached."""
     from huggingface_hub import constants
@@ -75,7 +75,7 @@ def download(name: str, patterns: tuple[str, ...] = ENGINES_FILES) -> Path:
         ) from None
     repository, _, revision = name.partition("@")
     try:
-        with one_look():
+        with offline_if_unreachable():
             folder = snapshot_download(
                 repository,
                 revision=revision or None,

@@ -13,7 +13,7 @@ from ssnan.errors import printable, quoted
 from ssnan.parsing.images import ImageError, ImageLike
 from ssnan.parsing.outputs import files
 from ssnan.parsing.parser import Parser, Scored
-from ssnan.parsing.pipeline import ahead
+from ssnan.parsing.pipeline import map_ahead
 from ssnan.parsing.writing import appearing_together, sweep
 
 
@@ -59,9 +59,9 @@ def parse_files(
     for folder in {(saving.folder / name).parent for name in inputs.values()}:
         sweep(folder)
     jobs = _jobs(inputs, saving, contents or {}, parser.result_labels.classes)
-    decoded = ahead(partial(_step, parser.decode), jobs)
+    decoded = map_ahead(partial(_step, parser.decode), jobs)
     scored = (_step(parser.score, job) for job in decoded)
-    written = ahead(lambda job: _step(partial(_write, parser, job, saving), job), scored)
+    written = map_ahead(lambda job: _step(partial(_write, parser, job, saving), job), scored)
     for job in written:
         yield job.outcome or Outcome(job.path)
 

@@ -89,7 +89,7 @@ class ModelCard:
 
     def all_files(self) -> list[Path]:
         """Every file of the weights, by name, those that belong to another included."""
-        return sorted({one for file in self.files.values() for one in _with_companion(file)})
+        return sorted({name for file in self.files.values() for name in _with_companion(file)})
 
     def verify(self, engine: str = "onnxruntime") -> None:
         """Compare the weights that an engine runs with the checksums in the card, if it has any.

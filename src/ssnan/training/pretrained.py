@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ssnan.errors import quoted
-from ssnan.hub.download import download, one_look
+from ssnan.hub.download import download, offline_if_unreachable
 from ssnan.hub.readme import readme
 from ssnan.parsing.card import ModelError
 from ssnan.parsing.parser import Parser
@@ -63,7 +63,7 @@ class PretrainedNetwork(ModelHubMixin):
         Raises:
             ModelError: there is no such folder or name, or it does not hold what ``save_pretrained`` writes.
         """
-        with one_look():
+        with offline_if_unreachable():
             return super().from_pretrained(pretrained_model_name_or_path, **options)
 
     @classmethod

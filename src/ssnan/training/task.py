@@ -42,7 +42,7 @@ from ssnan.losses import (
 )
 from ssnan.losses.joints import found, joint_distance, label_centers, soft_centers
 from ssnan.models import ParsingNetwork
-from ssnan.models.weights import read_network, take_over
+from ssnan.models.initial_weights import read_network, take_over
 from ssnan.parsing.preprocessing import Preprocessing
 
 log = logging.getLogger("ssnan")

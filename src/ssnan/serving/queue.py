@@ -28,7 +28,7 @@ STATUS: dict[type[ImageError], int] = {TooLargeError: 413, UnknownFormatError: 4
 """HTTP's words for what can be wrong with a picture; 422 for all else."""
 
 
-class Service:
+class RequestQueue:
     """Parsers that any number of callers share.
 
     One picture is in the network at a time, with all its threads: batches were no faster (docs/serving.md). Meanwhile

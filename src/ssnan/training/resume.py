@@ -68,7 +68,9 @@ class LastingOptions(Callback):
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         flat = dict(_flat(config))
-        self.values = {name: flat[name] for name in flat if f"{name}.".startswith(tuple(f"{one}." for one in LASTING))}
+        self.values = {
+            name: flat[name] for name in flat if f"{name}.".startswith(tuple(f"{option}." for option in LASTING))
+        }
 
     def state_dict(self) -> dict[str, Any]:
         return self.values

@@ -17,7 +17,7 @@ from ssnan.parsing.parser import Parser
 from ssnan.serving.api import application
 from ssnan.serving.connection import Connection
 from ssnan.serving.limits import Limits
-from ssnan.serving.service import Service
+from ssnan.serving.queue import RequestQueue
 
 
 class Server(uvicorn.Server):
@@ -56,7 +56,7 @@ def serve(
     Raises:
         UserError: the address cannot be listened on.
     """
-    app = application(Service(parsers, limits), cards, [host, *hosts])
+    app = application(RequestQueue(parsers, limits), cards, [host, *hosts])
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         listening = socket.create_server((host, port), family=family)
