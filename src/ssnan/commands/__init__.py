@@ -16,6 +16,7 @@ from typing import Any
 
 from ssnan.commands import (
     bench,
+    catalog,
     completion,
     convert,
     data,
@@ -33,6 +34,7 @@ from ssnan.errors import UserError, did_you_mean, hide_decoder_warnings, quoted
 
 COMMANDS = {
     "parse": parse,
+    "catalog": catalog,
     "convert": convert,
     "serve": serve,
     "train": train,
