@@ -37,7 +37,7 @@ def config(tmp_path_factory):
                     },
                 },
             },
-            "joint_form": "weighted",
+            "loss": {"joint": {"form": "weighted"}},
         },
         "trainer": {
             "max_epochs": 2,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
@@ -90,18 +89,16 @@ def read_task(path: Path) -> ParsingTask:
 
 
 def task_of(values: Mapping[str, Any], state: Mapping[str, torch.Tensor]) -> ParsingTask:
-    """A task from the plain values that describe it, its network as ``{"class_path": …, "init_args": {…}}``, and its
-    tensors. The values stay with it, as its ``hparams``.
+    """A task to parse or to measure with, from the plain values that describe it, its network as
+    ``{"class_path": …, "init_args": {…}}``, and its tensors. What the values say of its training is not read, but stays
+    with it, as its ``hparams``: it has had other names.
 
     Raises:
         Exception: of whatever kind, where they are none of ours.
     """
-    known = inspect.signature(ParsingTask).parameters
-    options = {name: value for name, value in values.items() if name in known}
-    options["network"] = build_network(values["network"])
     read = dict(values["preprocessing"])
-    options["preprocessing"] = Preprocessing(**read | {name: tuple(read[name]) for name in ("mean", "std")})
-    task = ParsingTask(**options)
+    preprocessing = Preprocessing(**read | {name: tuple(read[name]) for name in ("mean", "std")})
+    task = ParsingTask(build_network(values["network"]), values["label_set"], preprocessing)
     classes = getattr(task.network, "num_classes", None)
     if classes != len(task.label_set):
         raise ValueError(f"its network has {classes} classes, its label set {len(task.label_set)}")
