@@ -207,4 +207,4 @@ def test_mistakes_are_one_clear_line_and_leave_nothing(photos, tmp_path, capsys,
 def test_without_the_extra_it_says_what_to_install(photos, tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     assert main(["catalog", str(photos), "-o", str(tmp_path / "out")]) == 2
-    assert "catalogues need pyarrow; pip install 'ssnan[cluster]'" in capsys.readouterr().err
+    assert "a catalogue needs pyarrow; pip install 'ssnan[cluster]'" in capsys.readouterr().err

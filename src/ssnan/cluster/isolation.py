@@ -13,7 +13,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any, Literal, NamedTuple
 
 from ssnan.cluster.items import Item, contents
-from ssnan.errors import hide_decoder_warnings, printable
+from ssnan.errors import cause, hide_decoder_warnings, printable
 from ssnan.loading import load
 from ssnan.parsing.card import ModelError
 from ssnan.parsing.images import ImageError
@@ -184,7 +184,7 @@ def parse_each(parser: Parser, items: Sequence[Item], recipe: Recipe) -> Iterato
     def decoded(given: tuple[Item, bytes | OSError]) -> tuple[Any, bytes | None, float]:
         started, (_, content) = time.perf_counter(), given
         if isinstance(content, OSError):
-            return f"cannot be read: {content.strerror or content}", None, started
+            return f"cannot be read: {cause(content)}", None, started
         try:
             return parser.decode(content), content, started
         except (ImageError, MemoryError) as error:

@@ -17,9 +17,8 @@ from ssnan.commands.options import (
     add_result_options,
     complain,
     positive,
-    unknown_part,
 )
-from ssnan.errors import printable, quoted
+from ssnan.errors import lacks, of_file, printable, quoted, unknown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,7 +80,7 @@ def run(options: argparse.Namespace) -> int:
         from ssnan.cluster.catalog import Catalog, CatalogError, shards
         from ssnan.cluster.items import ItemsError, find_items, named_apart
     except ModuleNotFoundError as error:
-        return complain(f"catalogues need {error.name}; pip install 'ssnan[cluster]'", MISUSED)
+        return complain(lacks("a catalogue", error, "cluster"), MISUSED)
     from ssnan.parsing.card import ModelError
     from ssnan.parsing.remapping import RemapError
 
@@ -94,8 +93,8 @@ def run(options: argparse.Namespace) -> int:
     recipe = _recipe(options)
     try:
         # What is wrong is said here rather than in every worker.
-        if unknown := unknown_part(options.parts, recipe.parser()):
-            return complain(unknown, MISUSED)
+        if problem := unknown("part", options.parts, recipe.parser().result_labels.classes):
+            return complain(problem, MISUSED)
         settings = _settings(options)
         items = find_items(options.inputs, options.recursive, options.column)
         if not items:
@@ -109,7 +108,7 @@ def run(options: argparse.Namespace) -> int:
     except (ModelError, RemapError, ItemsError, CatalogError) as error:
         return complain(str(error), MISUSED)
     except OSError as error:
-        return complain(f"{quoted(error.filename or options.output)}: {error.strerror or error}", FAILED)
+        return complain(of_file(error, options.output), FAILED)
 
 
 def _parse(options: argparse.Namespace, catalog: Catalog, recipe: Recipe, todo: Sequence[Shard], already: int) -> int:

@@ -185,15 +185,6 @@ def add_result_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--recursive", action="store_true", help="look into folders of folders")
 
 
-def unknown_part(parts: Sequence[str], parser: Parser) -> str | None:
-    """What to say of the first of ``parts`` that the parser's results do not have, if there is one."""
-    known = parser.result_labels.classes
-    for part in parts:
-        if part not in known:
-            return f"no part {part!r}{did_you_mean(part, known)}; there are {', '.join(known[1:])}"
-    return None
-
-
 def load_parser(
     options: argparse.Namespace,
     labels: str | None = None,

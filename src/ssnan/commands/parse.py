@@ -21,9 +21,8 @@ from ssnan.commands.options import (
     add_result_options,
     complain,
     load_parser,
-    unknown_part,
 )
-from ssnan.errors import printable, quoted
+from ssnan.errors import lacks, of_file, printable, quoted, unknown
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -86,8 +85,8 @@ def run(options: argparse.Namespace) -> int:
         parser = load_parser(options, options.labels, options.colors, options.largest)
     except (ModelError, RemapError) as error:
         return complain(str(error), MISUSED)
-    if unknown := unknown_part(options.parts, parser):
-        return complain(unknown, MISUSED)
+    if problem := unknown("part", options.parts, parser.result_labels.classes):
+        return complain(problem, MISUSED)
     if STANDARD_INPUT in inputs and sys.stdin is None:
         return complain("standard input is closed; expected a photo there", FAILED)
     contents = {STANDARD_INPUT: sys.stdin.buffer.read()} if STANDARD_INPUT in inputs else {}
@@ -182,9 +181,9 @@ def _parse_film(parser: Parser, path: Path, output: Path, kinds: Sequence[str], 
     except ImageError as error:
         yield str(error)
     except OSError as error:
-        yield f"{quoted(error.filename or path)}: {error.strerror or error}"
+        yield of_file(error, path)
     except ModuleNotFoundError as error:
-        yield f"{quoted(path)}: films need {error.name}; pip install 'ssnan[video]'"
+        yield f"{quoted(path)}: {lacks('a film', error, 'video')}"
 
 
 def _write_to_standard_output(parser: Parser, path: Path, contents: dict[Path, bytes], saving: Saving) -> int:

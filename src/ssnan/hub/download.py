@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ssnan.errors import quoted
+from ssnan.errors import cause, lacks, quoted
 from ssnan.parsing.card import ModelCard, ModelError, find_card
 
 ENGINES_FILES = ("*.json", "*.onnx", "*.xml", "*.bin")
@@ -70,8 +70,7 @@ def download(name: str, patterns: tuple[str, ...] = ENGINES_FILES) -> Path:
         from huggingface_hub import constants, snapshot_download
     except ModuleNotFoundError as error:
         raise ModelError(
-            f"model {quoted(name)}: no file or folder here; as a name on the hub it needs {error.name}: "
-            "pip install 'ssnan[hub]'"
+            lacks(f"model {quoted(name)}: no file or folder here; as a name on the hub it", error, "hub")
         ) from None
     repository, _, revision = name.partition("@")
     try:
@@ -85,9 +84,8 @@ def download(name: str, patterns: tuple[str, ...] = ENGINES_FILES) -> Path:
             )
         return Path(folder)
     except Exception as error:  # of the hub's client, of HTTP, of the sockets below it
-        reason = (str(error).strip().splitlines() or [""])[0][:200] or type(error).__name__
         raise ModelError(
-            f"model {quoted(name)}: no file or folder here, and not to be had from the hub ({reason})"
+            f"model {quoted(name)}: no file or folder here, and not to be had from the hub ({cause(error)})"
         ) from None
 
 

@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from ssnan.errors import cause
 from ssnan.hub.download import offline_if_unreachable
 
 State = dict[str, Tensor]
@@ -63,9 +64,8 @@ def downloaded(name: str) -> State:
         with offline_if_unreachable():
             return timm.create_model(name, pretrained=True).state_dict()
     except Exception as error:  # of the hub's client, of the sockets below it, of timm where no weights exist
-        reason = (str(error) or type(error).__name__).strip().splitlines()[0]
         raise ValueError(
-            f"backbone weights 'timm' of {name}: cannot be downloaded ({reason}); give a file as "
+            f"backbone weights 'timm' of {name}: cannot be downloaded ({cause(error)}); give a file as "
             "model.backbone_weights, or start from a bundled model with model.start_from"
         ) from None
 
@@ -116,8 +116,7 @@ def read_network(source: str | Path) -> State:
             # Weights and plain values alone: anything else in a pickle may be code.
             state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
     except Exception as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-        raise ValueError(f"start_from {str(source)!r}: cannot be read ({reason})") from None
+        raise ValueError(f"start_from {str(source)!r}: cannot be read ({cause(error)})") from None
     prefix = "network."
     return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
 

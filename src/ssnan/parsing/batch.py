@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ssnan.errors import printable, quoted
+from ssnan.errors import of_file, printable, quoted
 from ssnan.parsing.images import ImageError, ImageLike
 from ssnan.parsing.outputs import files
 from ssnan.parsing.parser import Parser, Scored
@@ -109,7 +109,7 @@ def _step(function: Callable[[Any], Any], job: Job) -> Job:
     except ImageError as error:
         problem = str(error).replace("image bytes", "standard input") if isinstance(job.source, bytes) else str(error)
     except OSError as error:
-        problem = f"{quoted(error.filename or job.path)}: {error.strerror or error}"
+        problem = of_file(error, job.path)
     except MemoryError:
         problem = f"{quoted(job.path)}: not enough memory for a picture of this size"
     return job._replace(state=None, outcome=Outcome(job.path, printable(problem)))

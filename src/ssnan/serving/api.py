@@ -19,7 +19,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp
 
 import ssnan
-from ssnan.errors import did_you_mean
+from ssnan.errors import unknown
 from ssnan.labels import LabelSet
 from ssnan.parsing.card import ModelCard
 from ssnan.parsing.outputs import KINDS
@@ -198,10 +198,8 @@ def _named(text: str, known: Sequence[str], what: str) -> tuple[str, ...]:
         RefusedError: 422, one is not known.
     """
     names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
-    for name in names:
-        if name not in known:
-            near = did_you_mean(name[:40], known)
-            raise RefusedError(422, f"no {what} {name[:40]!r}{near}; there are {', '.join(known)}")
+    if problem := unknown(what, names, known):
+        raise RefusedError(422, problem)
     return names
 
 

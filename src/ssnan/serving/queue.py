@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from ssnan.errors import unknown
 from ssnan.parsing.card import ModelError
 from ssnan.parsing.images import ImageError, TooLargeError, UnknownFormatError
 from ssnan.parsing.parser import Parser
@@ -76,8 +77,8 @@ class RequestQueue:
             RefusedError: 422, there is no such model.
         """
         name = next(iter(self.parsers)) if model is None else model
-        if name not in self.parsers:
-            raise RefusedError(422, f"no model {name[:40]!r}; there are {', '.join(self.parsers)}")
+        if problem := unknown("model", [name], list(self.parsers)):
+            raise RefusedError(422, problem)
         return self.parsers[name]
 
     async def parse(

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ssnan.errors import quoted
+from ssnan.errors import cause, quoted
 from ssnan.evaluation.figures import Shown
 from ssnan.models import ParsingNetwork
 from ssnan.models.building import build_network
@@ -58,20 +58,16 @@ def read_content(path: Path) -> dict[str, Any]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if "nsupported" not in str(error):
-            raise ModelError(f"{quoted(path)}: damaged, or no checkpoint ({_first_line(error)})") from None
+            raise ModelError(f"{quoted(path)}: damaged, or no checkpoint ({cause(error)})") from None
         raise ModelError(
             f"{quoted(path)}: holds more than weights and plain values, and reading that could run code which "
             "somebody put there; if you made it yourself, tools/plain_checkpoint.py of ssnan's repository rewrites it"
         ) from None
     except Exception as error:  # of zip files, of tensors that are cut off
-        raise ModelError(f"{quoted(path)}: damaged, or no checkpoint ({_first_line(error)})") from None
+        raise ModelError(f"{quoted(path)}: damaged, or no checkpoint ({cause(error)})") from None
     if not isinstance(content, dict) or not isinstance(content.get("state_dict"), dict):
         raise ModelError(f"{quoted(path)}: not a checkpoint of 'ssnan train'")
     return content
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
 
 
 def read_task(path: Path) -> ParsingTask:
@@ -85,7 +81,7 @@ def read_task(path: Path) -> ParsingTask:
     try:
         return task_of(content["hyper_parameters"], content["state_dict"])
     except Exception as error:  # of values that are none of ours
-        raise ModelError(f"{quoted(path)}: not a checkpoint of 'ssnan train' ({_first_line(error)})") from None
+        raise ModelError(f"{quoted(path)}: not a checkpoint of 'ssnan train' ({cause(error)})") from None
 
 
 def task_of(values: Mapping[str, Any], state: Mapping[str, torch.Tensor]) -> ParsingTask:

@@ -11,7 +11,7 @@ from huggingface_hub import ModelCard, ModelHubMixin
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from ssnan.errors import quoted
+from ssnan.errors import cause, quoted
 from ssnan.hub.download import download, offline_if_unreachable
 from ssnan.hub.readme import readme
 from ssnan.parsing.card import ModelError
@@ -76,8 +76,7 @@ class PretrainedNetwork(ModelHubMixin):
             state = load_file(folder / WEIGHTS)
             return cls(task_of({name: config[name] for name in KEPT}, state), config.get("about"))
         except Exception as error:  # of files that are none of ours
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-            raise ModelError(f"{quoted(folder)}: not what save_pretrained writes ({reason})") from None
+            raise ModelError(f"{quoted(folder)}: not what save_pretrained writes ({cause(error)})") from None
 
     def _state(self) -> dict[str, Tensor]:
         return {f"network.{key}": value for key, value in self.task.network.state_dict().items()}
