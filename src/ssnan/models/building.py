@@ -65,6 +65,7 @@ def _class(path: Any) -> type:
     return known[path]
 
 
+# A walk over what is loaded, since an import by name would run whatever module a checkpoint names.
 def _with_subclasses(cls: type) -> list[type]:
     below: list[type] = cls.__subclasses__()
     return [cls, *(deeper for subclass in below for deeper in _with_subclasses(subclass))]

@@ -90,6 +90,7 @@ class _OfFile(ABC):
 
     def _run(self, output: str, pixels: Float32) -> Float32:
         if self._forked:
+            # Loaded again in place: parsers hold this object.
             self.__init__(self.weights, self.threads)  # type: ignore[misc]
         with self._explained():
             return self._output(output, pixels)
