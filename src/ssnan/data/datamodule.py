@@ -282,7 +282,9 @@ class ParsingData(LightningDataModule):
         shares = np.array([*(source.share for source in self.sources), *pasted], dtype=float)
         count = self.samples_per_epoch or sum(len(folder) for folder in self.train_folders)
         sizes = [len(source) for source in self._drawn_from()]
-        chances = [None if one is None else one / one.sum() for one in [*self.chances, *([None] if pasted else [])]]
+        chances = [
+            None if chance is None else chance / chance.sum() for chance in [*self.chances, *([None] if pasted else [])]
+        ]
         drawn = random.choice(len(shares), size=count, p=shares / shares.sum())
         return [(int(source), int(random.choice(sizes[source], p=chances[source]))) for source in drawn]
 
