@@ -60,7 +60,13 @@ def _folder(text: str) -> Path:
 class _OfCatalog(argparse.Action):
     """An option that ``parse`` had before there was ``ssnan catalog``."""
 
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: object,
+        option_string: str | None = None,
+    ) -> None:
         parser.exit(MISUSED, f"ssnan: {self.option_strings[0]} belongs to another command: ssnan catalog INPUT\n")
 
 
