@@ -14,7 +14,7 @@ catalogue: python
 	$(PYTHON) -m venv .venv
 	.venv/bin/pip install --quiet --constraint constraints.txt '.[cluster]'
 	.venv/bin/python examples/thousand.py build/thousand.tar
-	.venv/bin/ssnan parse build/thousand.tar --workers 2 --into webdataset --output catalogue
+	.venv/bin/ssnan catalog build/thousand.tar --workers 2 --into webdataset --output catalogue
 	@echo "Open catalogue/results/ with whatever reads Parquet; the maps are in catalogue/maps/."
 
 # Install everything, then lint, spelling, types, the contract between the floors, the site, tests.

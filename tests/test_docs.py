@@ -21,7 +21,7 @@ from ssnan.commands import main, parsers
 from ssnan.data.custom import read_label_set
 from ssnan.labels import LIP
 from ssnan.recipes import shipped
-from ssnan.training.main import train
+from ssnan.training.cli import train
 
 ROOT = Path(__file__).parent.parent
 

@@ -41,8 +41,8 @@ def test_bases_of_your_own_lie_beside_the_file_or_come_with_ssnan(tmp_path):
 
 
 def test_other_arguments_stay():
-    assert expand(["--model.power", "0", "--output=runs/config=1", "--config"]) == [
-        "--model.power", "0", "--output=runs/config=1", "--config",
+    assert expand(["--model.sgd.power", "0", "--output=runs/config=1", "--config"]) == [
+        "--model.sgd.power", "0", "--output=runs/config=1", "--config",
     ]  # fmt: skip
 
 

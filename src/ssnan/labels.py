@@ -84,7 +84,7 @@ class LabelSet:
         ids = [
             *(i for pair in self.flip_pairs for i in pair),
             *(i for region in self.regions for i in region.class_ids),
-            *(i for one in self.sets for i in (one.value, *one.class_ids)),
+            *(i for class_set in self.sets for i in (class_set.value, *class_set.class_ids)),
             *self.table_order,
             self.ignore_index,
         ]
@@ -107,17 +107,17 @@ class LabelSet:
                 )
         if self.table_order and sorted(self.table_order) != list(range(count)):
             raise ValueError(f"label set {self.name!r}: table_order must name every class once")
-        values = [one.value for one in self.sets]
-        for one in self.sets:
-            if not max(FIRST_SET, count) <= one.value <= 255 or one.value == self.ignore_index:
+        values = [class_set.value for class_set in self.sets]
+        for class_set in self.sets:
+            if not max(FIRST_SET, count) <= class_set.value <= 255 or class_set.value == self.ignore_index:
                 raise ValueError(
                     f"label set {self.name!r}: the mask value of a set is at least {max(FIRST_SET, count)}, at most "
-                    f"255 and not the ignored {self.ignore_index}, got {one.value}"
+                    f"255 and not the ignored {self.ignore_index}, got {class_set.value}"
                 )
-            if len(set(one.class_ids)) < 2 or not all(0 <= i < count for i in one.class_ids):
+            if len(set(class_set.class_ids)) < 2 or not all(0 <= i < count for i in class_set.class_ids):
                 raise ValueError(
-                    f"label set {self.name!r}: set {one.value}: expected two classes or more within 0..{count - 1}, "
-                    f"got {list(one.class_ids)}"
+                    f"label set {self.name!r}: set {class_set.value}: expected two classes or more within "
+                    f"0..{count - 1}, got {list(class_set.class_ids)}"
                 )
         if len(set(values)) != len(values):
             raise ValueError(f"label set {self.name!r}: two sets have the same mask value: {values}")
@@ -139,16 +139,16 @@ class LabelSet:
         set its members, of any other value none."""
         table = np.zeros((256, len(self)), dtype=np.bool_)
         table[range(len(self)), range(len(self))] = True
-        for one in self.sets:
-            table[one.value, list(one.class_ids)] = True
+        for class_set in self.sets:
+            table[class_set.value, list(class_set.class_ids)] = True
         return table
 
-    def describe(self, one: ClassSet) -> str:
+    def describe(self, class_set: ClassSet) -> str:
         """A set in words, by what is in it or, where that is shorter, by what is not."""
-        absent = [name for i, name in enumerate(self.classes) if i not in one.class_ids]
-        if len(absent) < len(one.class_ids) / 2:
+        absent = [name for i, name in enumerate(self.classes) if i not in class_set.class_ids]
+        if len(absent) < len(class_set.class_ids) / 2:
             return "all but " + ", ".join(absent)
-        return "one of " + ", ".join(self.classes[i] for i in one.class_ids)
+        return "one of " + ", ".join(self.classes[i] for i in class_set.class_ids)
 
     @property
     def person(self) -> NDArray[np.bool_]:
@@ -164,12 +164,12 @@ class LabelSet:
         """
         table = np.arange(256, dtype=np.uint8)
         table[: len(self)] = self.flip_permutation
-        values = {frozenset(one.class_ids): one.value for one in self.sets}
-        for one in self.sets:
-            mirrored = frozenset(int(self.flip_permutation[i]) for i in one.class_ids)
+        values = {frozenset(class_set.class_ids): class_set.value for class_set in self.sets}
+        for class_set in self.sets:
+            mirrored = frozenset(int(self.flip_permutation[i]) for i in class_set.class_ids)
             if mirrored not in values:
-                raise ValueError(f"label set {self.name!r}: no set is the mirror image of {one.value}")
-            table[one.value] = values[mirrored]
+                raise ValueError(f"label set {self.name!r}: no set is the mirror image of {class_set.value}")
+            table[class_set.value] = values[mirrored]
         return table
 
     def agrees_with(self, other: LabelSet) -> bool:
@@ -184,9 +184,9 @@ class LabelSet:
             ValueError: there are more than values for them.
         """
         found: dict[frozenset[int], None] = {}
-        for one in (one for other in (self, *others) for one in other.sets):
-            found[frozenset(one.class_ids)] = None
-            found[frozenset(int(self.flip_permutation[i]) for i in one.class_ids)] = None
+        for class_set in (class_set for other in (self, *others) for class_set in other.sets):
+            found[frozenset(class_set.class_ids)] = None
+            found[frozenset(int(self.flip_permutation[i]) for i in class_set.class_ids)] = None
         free = (value for value in range(max(FIRST_SET, len(self)), 256) if value != self.ignore_index)
         numbered = tuple(ClassSet(value, tuple(sorted(ids))) for value, ids in zip(free, found, strict=False))
         if len(numbered) < len(found):
@@ -196,9 +196,9 @@ class LabelSet:
     def values_in(self, other: LabelSet) -> NDArray[np.uint8]:
         """Every mask value of this label set as ``other``, which has all its sets, writes it, shape (256,)."""
         table = np.arange(256, dtype=np.uint8)
-        values = {frozenset(one.class_ids): one.value for one in other.sets}
-        for one in self.sets:
-            table[one.value] = values[frozenset(one.class_ids)]
+        values = {frozenset(class_set.class_ids): class_set.value for class_set in other.sets}
+        for class_set in self.sets:
+            table[class_set.value] = values[frozenset(class_set.class_ids)]
         return table
 
     @property
@@ -224,7 +224,9 @@ class LabelSet:
             regions=tuple(Region(region["name"], tuple(region["class_ids"])) for region in values["regions"]),
             table_order=tuple(values["table_order"]),
             ignore_index=values["ignore_index"],
-            sets=tuple(ClassSet(one["value"], tuple(one["class_ids"])) for one in values.get("sets", ())),
+            sets=tuple(
+                ClassSet(class_set["value"], tuple(class_set["class_ids"])) for class_set in values.get("sets", ())
+            ),
         )
 
 

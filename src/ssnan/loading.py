@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Literal
 
+from ssnan.errors import lacks
 from ssnan.hub.download import card_of
 from ssnan.parsing.card import DEFAULT_MODEL, ModelError
 from ssnan.parsing.engines import ENGINES, available_cores, choose
@@ -61,7 +62,7 @@ def _load(model: str | Path, engine: str, threads: int | None, views: Views) -> 
         try:
             from ssnan.training.checkpoint import load_checkpoint
         except ModuleNotFoundError as error:
-            raise ModelError(f"{model}: checkpoints need {error.name}; pip install 'ssnan[train]'") from None
+            raise ModelError(lacks(f"{model}: a checkpoint", error, "train")) from None
         parser = load_checkpoint(Path(model), threads, views)
         log.info("engine torch on %s, the one that runs checkpoints", parser.engine.device)  # type: ignore[attr-defined]
         return parser

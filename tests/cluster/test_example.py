@@ -13,7 +13,7 @@ def test_a_catalogue_from_the_command_to_its_table(tmp_path, monkeypatch, capsys
     monkeypatch.chdir(tmp_path)
     runpy.run_path(str(ROOT / "examples" / "thousand.py"))["main"](tmp_path / "build" / "thousand.tar", count=6)
     makefile = (ROOT / "Makefile").read_text()
-    [arguments] = re.findall(r"ssnan (parse build/thousand.*)", makefile)
+    [arguments] = re.findall(r"ssnan (catalog build/thousand.*)", makefile)
     assert main(arguments.split()) == 0
     assert "6 parsed" in capsys.readouterr().out
     [block] = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "scale.md").read_text(), re.DOTALL)

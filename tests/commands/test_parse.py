@@ -218,6 +218,20 @@ def test_an_output_that_cannot_be_is_one_line(run, tmp_path, output):
     assert ".part" not in err
 
 
+@pytest.mark.parametrize("options", [["--workers", "2"], ["--ray"], ["--into=parquet"]])
+def test_options_of_catalogues_name_their_command(run, tmp_path, options):
+    status, _, err = run("in/astronaut.png", *options)
+    flag = options[0].partition("=")[0]
+    assert (status, err) == (2, f"ssnan: {flag} belongs to another command: ssnan catalog INPUT")
+
+
+def test_results_in_a_bucket_are_for_catalogues(run, tmp_path):
+    status, _, err = run("in/astronaut.png", "-o", "s3://shop/maps")
+    assert status == 2
+    assert "got 's3://shop/maps'; ssnan catalog writes there" in err
+    assert not (tmp_path / "s3:").exists()
+
+
 @pytest.mark.parametrize("threads", ["0", "-1", "1" * 30, "100000", "two"])
 def test_numbers_of_threads_have_a_limit(run, tmp_path, threads):
     status, _, err = run(write_photo(tmp_path / "p.jpg"), "--threads", threads)

@@ -16,7 +16,7 @@ from ssnan.parsing.document import __file__ as document_file
 from ssnan.serving.answers import chosen
 from ssnan.serving.api import application
 from ssnan.serving.limits import Limits, RefusedError
-from ssnan.serving.service import Service
+from ssnan.serving.queue import RequestQueue
 
 
 def opened(answer):
@@ -222,7 +222,7 @@ def test_an_upload_that_breaks_off_is_no_failure(color_parser):
     async def send(message):
         sent.append(message)
 
-    app = application(Service({"colors": color_parser}, Limits()), {"colors": None})
+    app = application(RequestQueue({"colors": color_parser}, Limits()), {"colors": None})
     headers = [(b"host", b"localhost")]
     scope = {"type": "http", "method": "POST", "path": "/api/parse", "query_string": b"", "headers": headers}
     asyncio.run(app(scope, receive, send))

@@ -49,7 +49,7 @@ def largest(state):
 
 
 def test_losses_of_whole_batches_are_of_the_whole_batch(config, one, tmp_path):
-    loss = ["--model.joint_form", "weighted", "--model.joint_unit", "mean", "--model.side_weight", "1"]
+    loss = ["--model.loss.joint.form", "weighted", "--model.loss.joint.unit", "mean", "--model.loss.side_weight", "1"]
     alone, shared = (weights(run(config, tmp_path / str(processes), processes, *loss)) for processes in (1, 2))
     assert largest({name: shared[name] - alone[name] for name in alone}) <= TOLERANCE * largest(alone)
     plain = weights(one)

@@ -30,7 +30,7 @@ from fsspec.core import url_to_fs
 
 from ssnan.cluster.isolation import Parsed
 from ssnan.cluster.items import Item
-from ssnan.errors import UserError, quoted
+from ssnan.errors import UserError, cause, quoted
 from ssnan.parsing.writing import appearing_together, naming
 
 Into = Literal["files", "parquet", "webdataset"]
@@ -139,9 +139,9 @@ class Catalog:
                     table = pq.read_table(file, columns=["key", "name"])
                 names.update(zip(table["key"].to_pylist(), table["name"].to_pylist(), strict=True))
             except (pa.ArrowException, KeyError, OSError) as error:
-                reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
                 raise CatalogError(
-                    f"{quoted(path)}: not a table of results ({reason}); remove it, and its pictures are parsed anew"
+                    f"{quoted(path)}: not a table of results ({cause(error)}); remove it, and its pictures are parsed "
+                    "anew"
                 ) from None
         return names
 

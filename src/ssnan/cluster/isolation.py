@@ -13,13 +13,13 @@ from multiprocessing.process import BaseProcess
 from typing import Any, Literal, NamedTuple
 
 from ssnan.cluster.items import Item, contents
-from ssnan.errors import hide_decoder_warnings, printable
+from ssnan.errors import cause, hide_decoder_warnings, printable
 from ssnan.loading import load
 from ssnan.parsing.card import ModelError
 from ssnan.parsing.images import ImageError
 from ssnan.parsing.outputs import files
 from ssnan.parsing.parser import ONE_VIEW, Parser, Scored
-from ssnan.parsing.pipeline import ahead
+from ssnan.parsing.pipeline import map_ahead
 from ssnan.parsing.views import Views
 
 IN_FLIGHT = 7
@@ -184,7 +184,7 @@ def parse_each(parser: Parser, items: Sequence[Item], recipe: Recipe) -> Iterato
     def decoded(given: tuple[Item, bytes | OSError]) -> tuple[Any, bytes | None, float]:
         started, (_, content) = time.perf_counter(), given
         if isinstance(content, OSError):
-            return f"cannot be read: {content.strerror or content}", None, started
+            return f"cannot be read: {cause(content)}", None, started
         try:
             return parser.decode(content), content, started
         except (ImageError, MemoryError) as error:
@@ -220,5 +220,5 @@ def parse_each(parser: Parser, items: Sequence[Item], recipe: Recipe) -> Iterato
         }
         return Parsed(row, made)
 
-    states = (scored(one) for one in ahead(decoded, contents(items)))
-    return ahead(written, zip(items, states, strict=True))
+    states = (scored(state) for state in map_ahead(decoded, contents(items)))
+    return map_ahead(written, zip(items, states, strict=True))

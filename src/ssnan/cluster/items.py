@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec.core import url_to_fs
 
-from ssnan.errors import UserError, did_you_mean, quoted
+from ssnan.errors import UserError, cause, did_you_mean, quoted
 from ssnan.parsing.images import refuse_unless_regular
 from ssnan.parsing.inputs import result_it_could_be_of, result_names
 from ssnan.parsing.signatures import HEAD, is_picture
@@ -82,8 +82,7 @@ def find_items(inputs: Sequence[str], recursive: bool = False, column: str | Non
             known = (OSError, ImportError, tarfile.TarError, pa.ArrowException, UnicodeDecodeError, csv.Error)
             if not isinstance(error, known) and "://" not in given:  # stores have errors of their own
                 raise
-            problem = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            raise ItemsError(f"{quoted(given)}: cannot be listed: {problem}") from None
+            raise ItemsError(f"{quoted(given)}: cannot be listed: {cause(error)}") from None
     # Paths, since the names of files' results are made of paths; a key is only a key here.
     names = result_names({Path(key): Path(item.name) for key, item in found.items()})
     return [item._replace(name=names[Path(key)].as_posix()) for key, item in found.items()]

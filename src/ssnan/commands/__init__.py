@@ -16,6 +16,7 @@ from typing import Any
 
 from ssnan.commands import (
     bench,
+    catalog,
     completion,
     convert,
     data,
@@ -29,10 +30,11 @@ from ssnan.commands import (
     train,
 )
 from ssnan.commands.options import FAILED, MISUSED, Stopped, complain, stoppable
-from ssnan.errors import UserError, did_you_mean, hide_decoder_warnings, quoted
+from ssnan.errors import UserError, cause, did_you_mean, hide_decoder_warnings, quoted
 
 COMMANDS = {
     "parse": parse,
+    "catalog": catalog,
     "convert": convert,
     "serve": serve,
     "train": train,
@@ -91,9 +93,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         # Those of standard output, a full disk's, name no file.
         _give_up_standard_output()
-        return complain(
-            f"{quoted(error.filename) if error.filename else 'standard output'}: {error.strerror or error}", FAILED
-        )
+        where = quoted(error.filename) if error.filename else "standard output"
+        return complain(f"{where}: {cause(error)}", FAILED)
     except MemoryError:
         return complain("not enough memory", FAILED)
     except RuntimeError as error:

@@ -47,7 +47,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from ssnan.errors import quoted
+    from ssnan.errors import lacks, quoted
 
     for folder in (options.maps, options.photos):
         if folder is not None and not folder.is_dir():
@@ -62,7 +62,7 @@ def run(options: argparse.Namespace) -> int:
 
         count = FORMATS[options.to](read_pictures(options.maps, options.photos, min_area), options)
     except ModuleNotFoundError as error:
-        return complain(f"{options.to} needs {error.name}; pip install 'ssnan[formats]'", FAILED)
+        return complain(lacks(options.to, error, "formats"), FAILED)
     print(f"{count} converted into {quoted(options.output)}")
     return 0
 

@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 
 from ssnan.commands.options import FAILED, MISUSED, complain, positive
-from ssnan.errors import quoted
+from ssnan.errors import lacks, of_file, quoted
 
 HELP = "look at a dataset, or pack it: ssnan data check DIR"
 LISTED = 20
@@ -52,9 +52,9 @@ def _pack(options: argparse.Namespace) -> int:
     except (DatasetError, ImageError) as error:
         return complain(str(error), FAILED)
     except OSError as error:
-        return complain(f"{quoted(error.filename or options.output)}: {error.strerror or error}", FAILED)
+        return complain(of_file(error, options.output), FAILED)
     except ModuleNotFoundError as error:
-        return complain(f"pack: Parquet needs {error.name}; pip install 'ssnan[cluster]'", FAILED)
+        return complain(lacks("pack: Parquet", error, "cluster"), FAILED)
     print(f"{total} samples packed into {quoted(options.output)}")
     return 0
 

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from ssnan.commands.options import FAILED, MISUSED, complain, positive, share
+from ssnan.errors import lacks
 
 HELP = "turn a checkpoint into an ONNX file with its card"
 
@@ -44,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         from ssnan.export.onnx import compress, export_checkpoint, save_weights
     except ModuleNotFoundError as error:
-        return complain(f"export needs {error.name}; pip install 'ssnan[train]'", FAILED)
+        return complain(lacks("export", error, "train"), FAILED)
     from ssnan.parsing.card import ModelError, read_about
 
     try:

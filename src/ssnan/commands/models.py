@@ -32,6 +32,7 @@ def systems() -> list[System]:
     """Every network in :mod:`ssnan.models`, read from its file: nothing is imported, no torch needed."""
     found = []
     for path in sorted(Path(str(resources.files("ssnan") / "models")).glob("*.py")):
+        # Subclasses of ParsingNetwork would be shorter, but only torch can tell them.
         tree = ast.parse(path.read_text(encoding="utf-8"))
         for node in tree.body:
             if isinstance(node, ast.ClassDef) and any(

@@ -110,7 +110,7 @@ def factor(text: str) -> float:
 
 def factors(text: str) -> list[float]:
     """Factors joined by commas."""
-    return [factor(one) for one in text.split(",")]
+    return [factor(part) for part in text.split(",")]
 
 
 def names(text: str) -> list[str]:
@@ -154,13 +154,35 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("-v", "--verbose", action="store_true", help="say which engine was picked, and why")
 
 
-def unknown_part(parts: Sequence[str], parser: Parser) -> str | None:
-    """What to say of the first of ``parts`` that the parser's results do not have, if there is one."""
-    known = parser.result_labels.classes
-    for part in parts:
-        if part not in known:
-            return f"no part {part!r}{did_you_mean(part, known)}; there are {', '.join(known[1:])}"
-    return None
+def add_result_options(parser: argparse.ArgumentParser) -> None:
+    """The options that say which photos are taken and what becomes of their results."""
+    from ssnan.parsing.outputs import KINDS
+
+    kinds = "; ".join(f"{kind}: {meaning}" for kind, meaning in KINDS.items())
+    parser.add_argument(
+        "--save",
+        type=names_of(list(KINDS)),
+        action="extend",
+        default=[],
+        metavar="KIND,KIND",
+        help=f"save more than the map. {kinds}",
+    )
+    parser.add_argument(
+        "--parts",
+        type=names,
+        action="extend",
+        default=[],
+        metavar="PART,PART",
+        help="parts of masks, cutout and crop, such as upper-clothes,left-arm (the whole person)",
+    )
+    parser.add_argument(
+        "--labels", metavar="NAME", help="say it in other labels: atr, pascal_person_part, merged, or a .yaml file"
+    )
+    parser.add_argument(
+        "--colors", choices=("labels", "distinct"), default="labels",
+        help="the labels' own, or ones that stay apart on dark clothes and for colour-blind eyes (labels)",
+    )  # fmt: skip
+    parser.add_argument("--recursive", action="store_true", help="look into folders of folders")
 
 
 def load_parser(

@@ -13,19 +13,16 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ssnan.commands import catalogs
 from ssnan.commands.options import (
     FAILED,
     MISUSED,
     Stopped,
     add_model_options,
+    add_result_options,
     complain,
     load_parser,
-    names,
-    names_of,
-    unknown_part,
 )
-from ssnan.errors import printable, quoted
+from ssnan.errors import lacks, of_file, printable, quoted, unknown
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -37,50 +34,40 @@ HELP = "parse photographs into maps of parts"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    from ssnan.parsing.outputs import KINDS
-
     parser.add_argument(
         "inputs", nargs="+", metavar="INPUT", help="photos, films, folders of them, patterns like '*.jpg', or -"
     )
     parser.add_argument(
         "-o", "--output", type=_folder, default=Path("parsed"), help="folder of the results, or - (parsed)"
     )
-    kinds = "; ".join(f"{kind}: {meaning}" for kind, meaning in KINDS.items())
-    parser.add_argument(
-        "--save",
-        type=names_of(list(KINDS)),
-        action="extend",
-        default=[],
-        metavar="KIND,KIND",
-        help=f"save more than the map. {kinds}",
-    )
-    parser.add_argument(
-        "--parts",
-        type=names,
-        action="extend",
-        default=[],
-        metavar="PART,PART",
-        help="parts of masks, cutout and crop, such as upper-clothes,left-arm (the whole person)",
-    )
-    parser.add_argument(
-        "--labels", metavar="NAME", help="say it in other labels: atr, pascal_person_part, merged, or a .yaml file"
-    )
-    parser.add_argument(
-        "--colors", choices=("labels", "distinct"), default="labels",
-        help="the labels' own, or ones that stay apart on dark clothes and for colour-blind eyes (labels)",
-    )  # fmt: skip
+    add_result_options(parser)
     parser.add_argument(
         "--largest", action="store_true", help="keep the main figure alone: the largest piece of people"
     )
-    parser.add_argument("--recursive", action="store_true", help="look into folders of folders")
     parser.add_argument("--skip-existing", action="store_true", help="leave out photos that have a map already")
-    catalogs.add_options(parser)
+    for flag in ("--workers", "--ray", "--into", "--column", "--shard", "--patience"):
+        parser.add_argument(flag, action=_OfCatalog, nargs="?", help=argparse.SUPPRESS)
     add_model_options(parser)
 
 
-def _folder(text: str) -> Path | str:
-    """A folder, or the address of one elsewhere."""
-    return text if "://" in text else Path(text)
+def _folder(text: str) -> Path:
+    """A folder on this machine, or -."""
+    if "://" in text:
+        raise argparse.ArgumentTypeError(f"expected a folder on this machine, got {text!r}; ssnan catalog writes there")
+    return Path(text)
+
+
+class _OfCatalog(argparse.Action):
+    """An option that ``parse`` had before there was ``ssnan catalog``."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: object,
+        option_string: str | None = None,
+    ) -> None:
+        parser.exit(MISUSED, f"ssnan: {self.option_strings[0]} belongs to another command: ssnan catalog INPUT\n")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -89,14 +76,6 @@ def run(options: argparse.Namespace) -> int:
     from ssnan.parsing.inputs import STANDARD_INPUT, find_inputs, is_film
     from ssnan.parsing.remapping import RemapError
 
-    if catalogs.asked_for(options):
-        if options.largest:
-            return complain("--largest is not for catalogues; leave out --workers and --ray", MISUSED)
-        return catalogs.run(options)
-    if options.into is not None or options.column is not None:
-        return complain("--into and --column are for catalogues; say --workers N or --ray too", MISUSED)
-    if isinstance(options.output, str):
-        return complain(f"{quoted(options.output)}: results go elsewhere with --workers or --ray only", MISUSED)
     to_standard_output = options.output == Path("-")
     if "" in options.inputs:
         return complain("'' is no file; is there an empty variable on the command line?", MISUSED)
@@ -112,8 +91,8 @@ def run(options: argparse.Namespace) -> int:
         parser = load_parser(options, options.labels, options.colors, options.largest)
     except (ModelError, RemapError) as error:
         return complain(str(error), MISUSED)
-    if unknown := unknown_part(options.parts, parser):
-        return complain(unknown, MISUSED)
+    if problem := unknown("part", options.parts, parser.result_labels.classes):
+        return complain(problem, MISUSED)
     if STANDARD_INPUT in inputs and sys.stdin is None:
         return complain("standard input is closed; expected a photo there", FAILED)
     contents = {STANDARD_INPUT: sys.stdin.buffer.read()} if STANDARD_INPUT in inputs else {}
@@ -208,9 +187,9 @@ def _parse_film(parser: Parser, path: Path, output: Path, kinds: Sequence[str], 
     except ImageError as error:
         yield str(error)
     except OSError as error:
-        yield f"{quoted(error.filename or path)}: {error.strerror or error}"
+        yield of_file(error, path)
     except ModuleNotFoundError as error:
-        yield f"{quoted(path)}: films need {error.name}; pip install 'ssnan[video]'"
+        yield f"{quoted(path)}: {lacks('a film', error, 'video')}"
 
 
 def _write_to_standard_output(parser: Parser, path: Path, contents: dict[Path, bytes], saving: Saving) -> int:

@@ -19,7 +19,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from ssnan.errors import UserError, quoted
+    from ssnan.errors import UserError, lacks, of_file, quoted
     from ssnan.parsing.card import ModelError, read_about
 
     about: dict[str, Any] = {}
@@ -41,10 +41,10 @@ def run(options: argparse.Namespace) -> int:
     except UserError as error:
         return complain(str(error), FAILED)
     except OSError as error:
-        return complain(f"{quoted(options.output)}: {error.strerror}", FAILED)
+        return complain(of_file(error, options.output), FAILED)
     except ModuleNotFoundError as error:
         extra = "train" if Path(options.model).suffix == ".ckpt" else "hub"
-        return complain(f"publish needs {error.name}; pip install 'ssnan[{extra}]'", FAILED)
+        return complain(lacks("publish", error, extra), FAILED)
     return 0
 
 

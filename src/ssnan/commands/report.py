@@ -7,6 +7,7 @@ import argparse
 from pathlib import Path
 
 from ssnan.commands.options import FAILED, complain, names, positive
+from ssnan.errors import lacks
 
 HELP = "runs side by side, as the paper's tables and figures"
 
@@ -42,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
             shown = [show(system.name, system.folders[0] / "checkpoints" / "best.ckpt") for system in systems]
             written += draw(shown, options.photos, options.count, options.output)
     except ModuleNotFoundError as error:
-        return complain(f"figures need {error.name}; pip install 'ssnan[train]'", FAILED)
+        return complain(lacks("a figure", error, "train"), FAILED)
     except ValueError as error:
         return complain(str(error), FAILED)
     print(path.read_text())

@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 from ssnan.commands.options import FAILED, MISUSED, add_engine_options, complain, megapixels, positive
-from ssnan.errors import printable
+from ssnan.errors import lacks, printable
 
 HELP = "a page to drop a photograph on, and an HTTP service"
 
@@ -65,9 +65,9 @@ def port(text: str) -> int:
 
 def run(options: argparse.Namespace) -> int:
     try:
-        from ssnan.serving.serve import serve
+        from ssnan.serving.app import serve
     except ModuleNotFoundError as error:
-        return complain(f"serving needs {error.name}; pip install 'ssnan[serve]'", FAILED)
+        return complain(lacks("serving", error, "serve"), FAILED)
     from ssnan.hub.download import card_of
     from ssnan.loading import load
     from ssnan.parsing.card import ModelCard, ModelError

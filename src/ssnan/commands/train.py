@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 
 from ssnan.commands.options import FAILED, Stopped, complain
-from ssnan.errors import quoted
+from ssnan.errors import cause, lacks, quoted
 
 HELP = "train a system: ssnan train --config lip/ss_nan"
 
@@ -17,9 +17,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     try:
-        from ssnan.training.main import train
+        from ssnan.training.cli import train
     except ModuleNotFoundError as error:
-        message = f"training needs {error.name}; pip install 'ssnan[train]'"
+        message = lacks("training", error, "train")
         if {"-h", "--help"} & set(options.arguments):
             print(f"{__doc__}\n\nHere {message}, and this shows every option.")
             return 0
@@ -35,5 +35,5 @@ def run(options: argparse.Namespace) -> int:
         return complain(message.rsplit("Error: ", 1)[-1] if "Traceback" in message else message, FAILED)
     except OSError as error:  # a full disk, most often
         where = quoted(error.filename) if error.filename else "the run's folder"
-        return complain(f"{where}: {error.strerror or error}; the same command goes on from the last epoch", FAILED)
+        return complain(f"{where}: {cause(error)}; the same command goes on from the last epoch", FAILED)
     return 0

@@ -95,7 +95,7 @@ def notes(checks: dict[str, SplitCheck]) -> list[str]:
     if len(val.sizes) < FEW:
         count = "a single picture" if len(val.sizes) == 1 else f"{len(val.sizes)} pictures"
         lines.append(f"val has {count}: its numbers will say little, and the best checkpoint is picked by them")
-    names = [*val.label_set.classes, *(val.label_set.describe(one) for one in val.label_set.sets)]
+    names = [*val.label_set.classes, *(val.label_set.describe(class_set) for class_set in val.label_set.sets)]
     for others, lacking, what in ((train, val, "be measured"), (val, train, "be learned")):
         absent = [name for name, a, b in zip(names, others.pictures, lacking.pictures, strict=True) if a and not b]
         if absent:
@@ -126,7 +126,7 @@ def tables(checks: dict[str, SplitCheck]) -> list[Table]:
         classes.add_column(f"{split} pictures", justify="right")
     label_set = next(iter(checks.values())).label_set
     names = [(str(class_id), name) for class_id, name in enumerate(label_set.classes)]
-    names += [(str(one.value), label_set.describe(one)) for one in label_set.sets]
+    names += [(str(class_set.value), label_set.describe(class_set)) for class_set in label_set.sets]
     for row, (value, name) in enumerate(names):
         cells = []
         for found in checks.values():
@@ -148,7 +148,7 @@ def _add(found: SplitCheck, folder: ParsingFolder, pair: Pair) -> None:
     counts = np.bincount(labels.ravel(), minlength=256)
     if wrong := foreign_ids(labels, folder.label_set):
         raise DatasetError(f"{pair.mask}: holds ids {wrong}, which are no class or set of {folder.label_set.name!r}")
-    known = counts[[*range(len(folder.label_set)), *(one.value for one in folder.label_set.sets)]]
+    known = counts[[*range(len(folder.label_set)), *(class_set.value for class_set in folder.label_set.sets)]]
     found.pixels += known
     found.pictures += known > 0
     found.ignored += int(counts[folder.label_set.ignore_index])

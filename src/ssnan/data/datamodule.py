@@ -282,7 +282,9 @@ class ParsingData(LightningDataModule):
         shares = np.array([*(source.share for source in self.sources), *pasted], dtype=float)
         count = self.samples_per_epoch or sum(len(folder) for folder in self.train_folders)
         sizes = [len(source) for source in self._drawn_from()]
-        chances = [None if one is None else one / one.sum() for one in [*self.chances, *([None] if pasted else [])]]
+        chances = [
+            None if chance is None else chance / chance.sum() for chance in [*self.chances, *([None] if pasted else [])]
+        ]
         drawn = random.choice(len(shares), size=count, p=shares / shares.sum())
         return [(int(source), int(random.choice(sizes[source], p=chances[source]))) for source in drawn]
 
@@ -330,7 +332,9 @@ class Augmented(Dataset[dict[str, Tensor]]):
             maps = {"labels": labels}
             if self.with_limbs:
                 maps["limbs"] = limb_map(sample.people, labels, self.label_set)
-            image, *masks = self.geometric(image, *(tv_tensors.Mask(torch.from_numpy(one)) for one in maps.values()))
+            image, *masks = self.geometric(
+                image, *(tv_tensors.Mask(torch.from_numpy(values)) for values in maps.values())
+            )
             image = self.photometric(image)
         pixels = normalize(image, self.preprocessing.mean, self.preprocessing.std)
         targets = {name: mask.as_subclass(Tensor).long() for name, mask in zip(maps, masks, strict=True)}

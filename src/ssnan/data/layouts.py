@@ -10,7 +10,7 @@ from ssnan.data.folder import DatasetError, ParsingFolder
 from ssnan.data.lip import open_lip
 from ssnan.data.packed import INDEX, open_packed
 from ssnan.data.pascal_person_part import PLACES, open_pascal_person_part
-from ssnan.errors import quoted
+from ssnan.errors import of_file, quoted
 from ssnan.labels import LabelSet, label_set_by_name
 
 
@@ -49,7 +49,7 @@ def find_split(root: str | Path, split: str) -> ParsingFolder:
             return open_pascal_person_part(root, split)
         return open_lip(root, split)
     except OSError as error:
-        raise DatasetError(f"{quoted(error.filename or root)}: {error.strerror or error}") from None
+        raise DatasetError(of_file(error, root)) from None
     except UnicodeDecodeError as error:
         raise DatasetError(f"{quoted(root)}: a list of {split} is no UTF-8 text ({error.reason})") from None
 

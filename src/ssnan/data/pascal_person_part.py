@@ -1,4 +1,5 @@
-"""PASCAL-Person-Part: VOC 2010 photographs with the part masks of Chen et al. [5]."""
+"""PASCAL-Person-Part: VOC 2010 photographs with the part masks of Chen et al.
+(https://arxiv.org/abs/1406.2031)."""
 
 from __future__ import annotations
 

@@ -138,7 +138,7 @@ class ResidentPictures:
         """``{"images": (B, 3, *crop), "labels": (B, *crop)}`` of pictures ``index``; normalised, labels int64."""
         device = self.images.device
         where = index.to(device)
-        view = View(*(one.to(device) for one in view))
+        view = View(*(values.to(device) for values in view))
         fine = _positions(view, crop, AROUND)
         pixels = _sampled(self.images[where].float() / 255, fine, view.box, "bilinear")
         pixels = torch.where(_inside(fine, view.box).unsqueeze(1), (pixels - self.mean) / self.std, 0)

@@ -45,6 +45,6 @@ def interval(
     _, photo = np.unique([photo_of(name) for name in names], return_inverse=True)
     photos = int(photo.max()) + 1
     times = np.random.default_rng(0).multinomial(photos, np.full(photos, 1 / photos), size=DRAWS)[:, photo]
-    of_base, of_other = (measure(np.einsum("dp,spkc->dskc", times, one)) for one in (base, other))
+    of_base, of_other = (measure(np.einsum("dp,spkc->dskc", times, counts)) for counts in (base, other))
     low, high = np.percentile((of_other - of_base).mean(axis=1), (2.5, 97.5))
     return float(low), float(high)

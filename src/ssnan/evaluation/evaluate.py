@@ -71,7 +71,7 @@ def evaluate(parser: Parser, samples: Iterable[Sample], label_set: LabelSet) -> 
 def limb_iou(iou: Mapping[str, float | None], label_set: LabelSet) -> float | None:
     """Mean over the classes with a side, of an IoU by class name; None where there are none."""
     found = [iou[label_set.classes[i]] for pair in label_set.flip_pairs for i in pair]
-    present = [one for one in found if one is not None]
+    present = [value for value in found if value is not None]
     return mean(present) if present else None
 
 

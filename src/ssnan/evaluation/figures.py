@@ -16,7 +16,7 @@ from ssnan.data.layouts import open_split
 from ssnan.parsing.images import read_rgb
 from ssnan.parsing.inputs import find_inputs
 from ssnan.parsing.parser import Parser
-from ssnan.parsing.render import grid, heat, joints_over, map_over
+from ssnan.parsing.render import grid, heatmap, joints_over, map_over
 from ssnan.parsing.result import ParsingResult
 
 
@@ -78,7 +78,7 @@ def draw(systems: Sequence[Shown], photos: Path, count: int, output: Path) -> li
         if learned:
             weight_heads += [f"{system.name}, {scale:g}" for scale in system.scales]
             for weight_row, maps, photo in zip(weights, learned, chosen, strict=True):
-                weight_row += [heat(one, (photo.rgb.shape[1], photo.rgb.shape[0])) for one in maps]
+                weight_row += [heatmap(map_, (photo.rgb.shape[1], photo.rgb.shape[0])) for map_ in maps]
     files = {"side_by_side.jpg": grid(rows, heads)}
     if len(weight_heads) > 1:
         files["scale_weights.jpg"] = grid(weights, weight_heads)
@@ -92,8 +92,8 @@ def draw(systems: Sequence[Shown], photos: Path, count: int, output: Path) -> li
 def _scale_weights(system: Shown, photos: Sequence[Photo]) -> list[NDArray[np.float32]]:
     """Weights (S, h, w) of every photo; none at all from a system that gives every pixel the same."""
     found = [system.parser.scale_weights(system.parser.decode(photo.rgb)) for photo in photos]
-    weights = [one for one in found if one is not None]
-    return weights if any(np.ptp(one, axis=(1, 2)).any() for one in weights) else []
+    weights = [weights_of for weights_of in found if weights_of is not None]
+    return weights if any(np.ptp(weights_of, axis=(1, 2)).any() for weights_of in weights) else []
 
 
 def _choose(photos: Path, count: int) -> list[Photo]:

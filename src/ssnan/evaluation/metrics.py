@@ -155,8 +155,8 @@ def merged(confusion: Confusion, groups: NDArray[np.int64], sets: Sequence[Class
     """A confusion matrix with its classes merged: class c belongs to group ``groups[c]``. A set that lies
     in one group has become certain; the pixels of one that does not are left out."""
     member = np.eye(groups.max() + 1, dtype=np.int64)[groups]
-    certain = [len(set(groups[list(one.class_ids)])) == 1 for one in sets]
-    of_sets = [member[one.class_ids[0]] * sure for one, sure in zip(sets, certain, strict=True)]
+    certain = [len(set(groups[list(class_set.class_ids)])) == 1 for class_set in sets]
+    of_sets = [member[class_set.class_ids[0]] * sure for class_set, sure in zip(sets, certain, strict=True)]
     rows = np.concatenate([member, np.reshape(of_sets, (-1, member.shape[1]))]).astype(np.int64)
     return rows.T @ confusion @ member
 

@@ -240,10 +240,10 @@ def _difference(
 
 def _interval(base: System, other: System, pairs: Sequence[tuple[int, int]]) -> str:
     counts = [[_pictures(folder) for folder in (base.folders[i], other.folders[j])] for i, j in pairs]
-    if any(one is None for pair in counts for one in pair):
+    if any(of_run is None for pair in counts for of_run in pair):
         return "–"
-    names = sorted(set.intersection(*(set(one) for pair in counts for one in pair)))  # type: ignore[arg-type]
-    both = np.array([[[one[name] for name in names] for one in pair] for pair in counts])  # type: ignore[index]
+    names = sorted(set.intersection(*(set(of_run) for pair in counts for of_run in pair)))  # type: ignore[arg-type]
+    both = np.array([[[of_run[name] for name in names] for of_run in pair] for pair in counts])  # type: ignore[index]
     measure = lambda some: 100 * np.nanmean(iou_of(some), axis=-1)  # noqa: E731
     low, high = bootstrap.interval(both[:, 0], both[:, 1], measure, names)
     return f"{low:+.2f} … {high:+.2f}"

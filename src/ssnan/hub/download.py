@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ssnan.errors import quoted
+from ssnan.errors import cause, lacks, quoted
 from ssnan.parsing.card import ModelCard, ModelError, find_card
 
 ENGINES_FILES = ("*.json", "*.onnx", "*.xml", "*.bin")
@@ -21,7 +21,7 @@ SECONDS = 5.0
 
 
 @contextmanager
-def one_look() -> Iterator[None]:
+def offline_if_unreachable() -> Iterator[None]:
     """Within the block the hub's client, which would try for half a minute, keeps to its cache if one look
     tells that the hub cannot be reached."""
     from huggingface_hub import constants
@@ -70,12 +70,11 @@ def download(name: str, patterns: tuple[str, ...] = ENGINES_FILES) -> Path:
         from huggingface_hub import constants, snapshot_download
     except ModuleNotFoundError as error:
         raise ModelError(
-            f"model {quoted(name)}: no file or folder here; as a name on the hub it needs {error.name}: "
-            "pip install 'ssnan[hub]'"
+            lacks(f"model {quoted(name)}: no file or folder here; as a name on the hub it", error, "hub")
         ) from None
     repository, _, revision = name.partition("@")
     try:
-        with one_look():
+        with offline_if_unreachable():
             folder = snapshot_download(
                 repository,
                 revision=revision or None,
@@ -85,9 +84,8 @@ def download(name: str, patterns: tuple[str, ...] = ENGINES_FILES) -> Path:
             )
         return Path(folder)
     except Exception as error:  # of the hub's client, of HTTP, of the sockets below it
-        reason = (str(error).strip().splitlines() or [""])[0][:200] or type(error).__name__
         raise ModelError(
-            f"model {quoted(name)}: no file or folder here, and not to be had from the hub ({reason})"
+            f"model {quoted(name)}: no file or folder here, and not to be had from the hub ({cause(error)})"
         ) from None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from ssnan.errors import quoted
+from ssnan.errors import cause, quoted
 from ssnan.hub.readme import readme
 from ssnan.parsing.card import ModelCard, ModelError
 from ssnan.parsing.writing import appearing_together
@@ -42,7 +42,7 @@ def save_pretrained(card: ModelCard, folder: Path, name: str | None = None) -> N
             written_at(folder / README).write_text(readme(name or card.name, card.label_set, card.about, use))
         card.write(folder / card.weights().with_suffix(".json").name)
     except OSError as error:
-        raise ModelError(f"{quoted(folder)}: {error.strerror}") from None
+        raise ModelError(f"{quoted(folder)}: {cause(error)}") from None
 
 
 def push(folder: Path, name: str) -> str:
@@ -58,5 +58,6 @@ def push(folder: Path, name: str) -> str:
         api.create_repo(name, exist_ok=True)
         return str(api.upload_folder(repo_id=name, folder_path=folder))
     except Exception as error:  # of the hub's client, of HTTP, of the sockets below it
-        reason = (str(error).strip().splitlines() or [""])[0][:200] or type(error).__name__
-        raise ModelError(f"{name}: the hub did not take it ({reason}); 'hf auth login' tells it who you are") from None
+        raise ModelError(
+            f"{name}: the hub did not take it ({cause(error)}); 'hf auth login' tells it who you are"
+        ) from None

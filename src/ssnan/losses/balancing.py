@@ -1,4 +1,4 @@
-"""Weights that let rare classes count (SegNet [1], after Eigen and Fergus)."""
+"""Weights that let rare classes count (SegNet, https://arxiv.org/abs/1511.00561, after Eigen and Fergus)."""
 
 from __future__ import annotations
 

@@ -41,11 +41,11 @@ class Aggregation(nn.Module, ABC):
             return  # sizes are symbols then, and comparing them would fix them
         if not maps:
             raise ValueError("expected maps to fuse, got none")
-        shapes = [tuple(one.shape) for one in maps]
+        shapes = [tuple(of_scale.shape) for of_scale in maps]
         if len(set(shapes)) > 1:
             raise ValueError(
                 f"expected maps of one shape, got {' and '.join(map(str, dict.fromkeys(shapes)))}; "
-                "ssnan.models.pyramid.at_finest brings them to the finest one's size"
+                "ssnan.models.pyramid.resize_to_finest brings them to the finest one's size"
             )
         if self.channels not in (None, shapes[0][1]):
             raise ValueError(f"expected maps of {self.channels} channels, got {shapes[0][1]}")
@@ -101,7 +101,7 @@ class SharedNeuralAggregation(Aggregation):
 
     def forward(self, maps: Sequence[Float[Tensor, "b c h w"]]) -> Aggregated:
         self.check(maps)
-        weights = torch.cat([self.attention(one) for one in maps], dim=1).softmax(dim=1)
+        weights = torch.cat([self.attention(of_scale) for of_scale in maps], dim=1).softmax(dim=1)
         return weighted_sum(weights, maps), weights
 
 
@@ -121,8 +121,8 @@ class MaximumAggregation(Aggregation):
     def forward(self, maps: Sequence[Float[Tensor, "b c h w"]]) -> Aggregated:
         self.check(maps)
         fused = maps[0]
-        for one in maps[1:]:
-            fused = torch.maximum(fused, one)
+        for of_scale in maps[1:]:
+            fused = torch.maximum(fused, of_scale)
         return fused, None
 
 

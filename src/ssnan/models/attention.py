@@ -1,4 +1,5 @@
-"""Attention: Chen et al., Attention to scale: Scale-aware semantic image segmentation, CVPR 2016 [4]."""
+"""Attention: Chen et al., Attention to scale: Scale-aware semantic image segmentation, CVPR 2016
+(https://arxiv.org/abs/1511.03339)."""
 
 from __future__ import annotations
 
@@ -10,9 +11,9 @@ from torch import Tensor, nn
 
 from ssnan.models.aggregation import weighted_sum
 from ssnan.models.backbone import Backbone
-from ssnan.models.heads import LargeFOV, classifier, load_fc67, untrained
+from ssnan.models.heads import LargeFOV, classifier, load_fc67, untrained_parameters
 from ssnan.models.output import ParsingNetwork, ParsingOutput
-from ssnan.models.pyramid import at_finest, in_order, resized
+from ssnan.models.pyramid import resize_to_finest, resized, sorted_scales
 
 
 class Attention(ParsingNetwork):
@@ -22,7 +23,7 @@ class Attention(ParsingNetwork):
     ReLU, dropout and N_S × 1 × 1 with a softmax over scales. Every scale is supervised too, which
     that paper calls essential. SS-NAN differs in reading score maps and in its 3 × 3 second filter.
 
-    Attention+SSL [14] is this network, fine-tuned with the joint loss: a configuration.
+    Attention+SSL (https://arxiv.org/abs/1703.05446) is this network, fine-tuned with the joint loss: a configuration.
 
     Args:
         num_classes: classes C, background included.
@@ -42,7 +43,7 @@ class Attention(ParsingNetwork):
     ) -> None:
         super().__init__()
         self.num_classes = num_classes
-        self.scales = in_order(scales)
+        self.scales = sorted_scales(scales)
         self.backbone = backbone
         self.head = LargeFOV(backbone.channels, hidden)
         self.classifier = classifier(hidden, num_classes, 1)
@@ -55,12 +56,12 @@ class Attention(ParsingNetwork):
 
     def forward(self, images: Float[Tensor, "b 3 H W"]) -> ParsingOutput:
         features = [self.head(self.backbone(resized(images, scale))) for scale in self.scales]
-        maps = at_finest([self.classifier(one) for one in features])
-        weights = self.attention(torch.cat(at_finest(features), dim=1)).softmax(dim=1)
+        maps = resize_to_finest([self.classifier(of_scale) for of_scale in features])
+        weights = self.attention(torch.cat(resize_to_finest(features), dim=1)).softmax(dim=1)
         return ParsingOutput(weighted_sum(weights, maps), tuple(maps), weights)
 
     def classifier_parameters(self) -> list[nn.Parameter]:
-        return untrained(self.head, self.classifier, self.attention)
+        return untrained_parameters(self.head, self.classifier, self.attention)
 
     def load_backbone(self, weights: str) -> None:
         load_fc67(self, self.backbone.load(weights))

@@ -12,8 +12,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from ssnan.models.initial_weights import State, grow_resnet, in_feature_names, initial_weights, load_all
 from ssnan.models.vgg import VGG
-from ssnan.models.weights import State, grown, in_feature_names, initial_weights, load_all
 
 Own = TypeVar("Own", bound="_TimmFeatures")
 
@@ -51,12 +51,12 @@ class _TimmFeatures(nn.Module):
 
     def maps(self, images: Tensor) -> list[Tensor]:
         maps: list[Tensor] = self.features(images)
-        return [one.permute(0, 3, 1, 2) for one in maps] if self.channels_last else maps
+        return [feature_map.permute(0, 3, 1, 2) for feature_map in maps] if self.channels_last else maps
 
     def load(self, weights: str) -> State:
         """Start from ``weights``: ``timm`` for timm's own (a download), or a file that
-        :func:`ssnan.models.weights.read_weights` reads. Stages that were cut off are left out; blocks
-        that a shallower network's file lacks are grown, see :func:`ssnan.models.weights.grown`.
+        :func:`ssnan.models.initial_weights.read_weights` reads. Stages that were cut off are left out; blocks
+        that a shallower network's file lacks are grown, see :func:`ssnan.models.initial_weights.grow_resnet`.
 
         Returns:
             All of their tensors, for what stands on the backbone.
@@ -66,7 +66,7 @@ class _TimmFeatures(nn.Module):
         """
         own = self.features.state_dict()
         state = in_feature_names(initial_weights(self.name, weights), own)
-        state = grown(state, own, silence="conv" if self.frozen_batch_norm else "norm")
+        state = grow_resnet(state, own, silence="conv" if self.frozen_batch_norm else "norm")
         load_all(self.features, state, weights, self.name)
         return state
 
@@ -85,8 +85,8 @@ class Backbone(_TimmFeatures):
             convolution; the first block of a dilated stage keeps the rate of the stage before, so
             that the features equal the strided network's. ``v1`` is He et al.'s: on the first
             1 × 1, and every block takes the new rate, which is the exact rule there. ``pspnet`` is
-            PSPNet's [39]: a stem of three 3 × 3 convolutions (64, 64, 128), strides as in v1.5,
-            yet every block of a dilated stage takes the new rate.
+            PSPNet's (https://arxiv.org/abs/1612.01105): a stem of three 3 × 3 convolutions (64, 64, 128),
+            strides as in v1.5, yet every block of a dilated stage takes the new rate.
         frozen_batch_norm: keep the batch-norm statistics and affine terms of the initial weights;
             for batches too small for statistics of their own.
         frozen: modules that get no gradient, by name: ``[conv1, bn1, layer1]`` of a ResNet.

@@ -34,17 +34,17 @@ def build_network(values: Any) -> ParsingNetwork:
 
 def _built(value: Any) -> Any:
     if isinstance(value, list):
-        return [_built(one) for one in value]
+        return [_built(item) for item in value]
     if not isinstance(value, Mapping):
         return value
     if "class_path" not in value:
-        return {key: _built(one) for key, one in value.items()}
+        return {key: _built(item) for key, item in value.items()}
     arguments = value.get("init_args") or {}
     if not isinstance(arguments, Mapping) or not all(isinstance(name, str) for name in arguments):
         raise ValueError(f"expected arguments by name, got {arguments!r}")
     cls = _class(value["class_path"])
     try:
-        return cls(**{name: _built(one) for name, one in arguments.items()})
+        return cls(**{name: _built(argument) for name, argument in arguments.items()})
     except ValueError:
         raise
     except Exception as error:  # whatever a class does with values that are none of its own
@@ -65,9 +65,10 @@ def _class(path: Any) -> type:
     return known[path]
 
 
+# A walk over what is loaded, since an import by name would run whatever module a checkpoint names.
 def _with_subclasses(cls: type) -> list[type]:
     below: list[type] = cls.__subclasses__()
-    return [cls, *(deeper for one in below for deeper in _with_subclasses(one))]
+    return [cls, *(deeper for subclass in below for deeper in _with_subclasses(subclass))]
 
 
 def _names(cls: type) -> tuple[str, ...]:

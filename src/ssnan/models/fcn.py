@@ -1,4 +1,5 @@
-"""FCN-8s: Long, Shelhamer, Darrell, Fully convolutional networks for semantic segmentation, CVPR 2015 [31]."""
+"""FCN-8s: Long, Shelhamer, Darrell, Fully convolutional networks for semantic segmentation, CVPR 2015
+(https://arxiv.org/abs/1411.4038)."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ssnan.models.backbone import Pyramid
-from ssnan.models.heads import FC67, classifier, load_fc67, untrained
+from ssnan.models.heads import FC67, classifier, load_fc67, untrained_parameters
 from ssnan.models.output import ParsingNetwork, ParsingOutput
 
 
@@ -53,7 +54,7 @@ class FCN8s(ParsingNetwork):
         return ParsingOutput(self.score_8(of_8 * eighth) + _like(self.double_8(scores), eighth))
 
     def classifier_parameters(self) -> list[nn.Parameter]:
-        return untrained(self.head, self.score_8, self.score_16, self.double_8, self.double_16)
+        return untrained_parameters(self.head, self.score_8, self.score_16, self.double_8, self.double_16)
 
     def load_backbone(self, weights: str) -> None:
         load_fc67(self, self.backbone.load(weights))

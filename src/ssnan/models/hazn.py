@@ -1,5 +1,5 @@
 """HAZN: Xia et al., Zoom better to see clearer: Human and object parsing with hierarchical auto-zoom
-net, ECCV 2016 [36].
+net, ECCV 2016 (https://arxiv.org/abs/1511.06881).
 
 Our reading, from that paper's abstract and from descriptions by others: two auto-zoom nets in a row,
 the first at the scale of whole people, the second at that of their parts."""
@@ -19,7 +19,7 @@ from torch.nn.functional import affine_grid, binary_cross_entropy_with_logits, g
 
 from ssnan.labels import LabelSet
 from ssnan.models.backbone import Backbone
-from ssnan.models.heads import LargeFOV, classifier, load_fc67, untrained
+from ssnan.models.heads import LargeFOV, classifier, load_fc67, untrained_parameters
 from ssnan.models.output import ParsingNetwork, ParsingOutput
 
 Boxes = Float[Tensor, "b n 4"]
@@ -141,7 +141,7 @@ class HAZN(ParsingNetwork):
         backbones = {
             id(p) for net in (self.image_net, self.object_net, self.part_net) for p in net.backbone.parameters()
         }
-        return [parameter for parameter in untrained(self) if id(parameter) not in backbones]
+        return [parameter for parameter in untrained_parameters(self) if id(parameter) not in backbones]
 
     def load_backbone(self, weights: str) -> None:
         for net in (self.image_net, self.object_net, self.part_net):

@@ -56,15 +56,16 @@ class FC67(nn.Sequential):
 
 
 class LargeFOV(FC67):
-    """DeepLab-LargeFOV's fc6 and fc7 [2]: 3 × 3 with dilation 12, then 1 × 1; 1024 channels in the paper."""
+    """DeepLab-LargeFOV's fc6 and fc7 (https://arxiv.org/abs/1412.7062): 3 × 3 with dilation 12, then 1 × 1; 1024
+    channels in the paper."""
 
     def __init__(self, channels: int, hidden: int = 1024, dilation: int = 12) -> None:
         super().__init__(channels, hidden, 3, dilation)
 
 
 class ASPP(nn.Module):
-    """Atrous spatial pyramid pooling in DeepLabV2's VGG form [3]: an fc6-fc7-fc8 branch for each
-    rate, their class scores summed."""
+    """Atrous spatial pyramid pooling in DeepLabV2's VGG form (https://arxiv.org/abs/1606.00915): an fc6-fc7-fc8
+    branch for each rate, their class scores summed."""
 
     def __init__(self, channels: int, num_classes: int, hidden: int = 1024, rates: Sequence[int] = (6, 12, 18, 24)):
         super().__init__()
@@ -77,7 +78,7 @@ class ASPP(nn.Module):
 
 
 class ASPPClassifier(nn.Module):
-    """Atrous spatial pyramid pooling in DeepLabV2's ResNet form [3]: parallel 3 × 3 classifiers at
+    """Atrous spatial pyramid pooling in DeepLabV2's ResNet form: parallel 3 × 3 classifiers at
     several rates, summed."""
 
     def __init__(self, channels: int, num_classes: int, rates: Sequence[int] = (6, 12, 18, 24)) -> None:
@@ -115,7 +116,7 @@ def load_fc67(network: nn.Module, state: Mapping[str, Tensor]) -> None:
                 module.load(fc6, fc7)
 
 
-def untrained(*parts: nn.Module) -> list[nn.Parameter]:
+def untrained_parameters(*parts: nn.Module) -> list[nn.Parameter]:
     """Parameters of ``parts`` but those of a trained fc6 and fc7."""
     trained = {
         id(parameter)

@@ -1,4 +1,5 @@
-"""LG-LSTM: Liang et al., Semantic object parsing with local-global long short-term memory, CVPR 2016 [24].
+"""LG-LSTM: Liang et al., Semantic object parsing with local-global long short-term memory, CVPR 2016
+(https://arxiv.org/abs/1511.04510).
 
 No public code is known; this is our reading of the abstract and of the descriptions others give."""
 

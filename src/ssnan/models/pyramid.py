@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 
-def in_order(scales: Sequence[float]) -> tuple[float, ...]:
+def sorted_scales(scales: Sequence[float]) -> tuple[float, ...]:
     """``scales`` coarsest first: their order in a configuration is of no consequence.
 
     Raises:
@@ -35,8 +35,8 @@ def resized(images: Float[Tensor, "b c H W"], scale: float) -> Tensor:
     return interpolate(images, size=(height, width), mode="bilinear", align_corners=True)
 
 
-def at_finest(maps: Sequence[Tensor]) -> list[Tensor]:
+def resize_to_finest(maps: Sequence[Tensor]) -> list[Tensor]:
     """``maps`` of several scales, the finest last, all at its size."""
     finest = maps[-1].shape[-2:]
-    coarser = (interpolate(one, size=finest, mode="bilinear", align_corners=True) for one in maps[:-1])
+    coarser = (interpolate(coarse, size=finest, mode="bilinear", align_corners=True) for coarse in maps[:-1])
     return [*coarser, maps[-1]]

@@ -1,5 +1,5 @@
 """SegNet: Badrinarayanan, Kendall, Cipolla, SegNet: A deep convolutional encoder-decoder architecture
-for image segmentation, 2015 [1]."""
+for image segmentation, 2015 (https://arxiv.org/abs/1511.00561)."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn.functional import max_pool2d
 
 from ssnan.models.heads import classifier
+from ssnan.models.initial_weights import initial_weights, load_all
 from ssnan.models.output import ParsingNetwork, ParsingOutput
-from ssnan.models.weights import initial_weights, load_all
 
 
 class SegNet(ParsingNetwork):

@@ -13,7 +13,7 @@ from ssnan.models.aggregation import Aggregation, NeuralAggregation
 from ssnan.models.backbone import Backbone, SkipBackbone
 from ssnan.models.heads import classifier
 from ssnan.models.output import ParsingNetwork, ParsingOutput
-from ssnan.models.pyramid import at_finest, in_order, resized
+from ssnan.models.pyramid import resize_to_finest, resized, sorted_scales
 
 
 class SSNAN(ParsingNetwork):
@@ -47,7 +47,7 @@ class SSNAN(ParsingNetwork):
     ) -> None:
         super().__init__()
         self.num_classes = num_classes
-        self.scales = in_order(scales)
+        self.scales = sorted_scales(scales)
         self.backbone = backbone
         self.classifier = classifier(backbone.channels, num_classes, 3)
         self.aggregated = aggregated
@@ -62,12 +62,12 @@ class SSNAN(ParsingNetwork):
 
     def forward(self, images: Float[Tensor, "b 3 H W"]) -> ParsingOutput:
         """Parse normalised pictures; scores come at the finest scale's stride."""
-        features = [self.backbone(resized(images, scale)) for scale in in_order(self.scales)]
+        features = [self.backbone(resized(images, scale)) for scale in sorted_scales(self.scales)]
         if self.aggregated == "features":
-            fused, weights = self.aggregation(at_finest(features))
-            maps = at_finest([self.classifier(one) for one in features])
+            fused, weights = self.aggregation(resize_to_finest(features))
+            maps = resize_to_finest([self.classifier(of_scale) for of_scale in features])
             return ParsingOutput(self.classifier(fused), tuple(maps), weights)
-        maps = at_finest([self.classifier(one) for one in features])
+        maps = resize_to_finest([self.classifier(of_scale) for of_scale in features])
         if self.aggregated in ("probabilities", "letter"):
             fused, weights = self.aggregation([scores.softmax(dim=1) for scores in maps])
             if self.aggregated == "letter":

@@ -20,7 +20,7 @@ from ssnan.models.aggregation import Aggregation, NeuralAggregation
 from ssnan.models.backbone import EdgeBackbone, start_for_relu
 from ssnan.models.heads import classifier
 from ssnan.models.output import ParsingNetwork, ParsingOutput
-from ssnan.models.pyramid import at_finest, in_order, resized
+from ssnan.models.pyramid import resize_to_finest, resized, sorted_scales
 
 
 class Context(nn.Module):
@@ -84,7 +84,7 @@ class SSNANWithContext(ParsingNetwork):
     ) -> None:
         super().__init__()
         self.num_classes = num_classes
-        self.scales = in_order(scales)
+        self.scales = sorted_scales(scales)
         self.backbone = backbone
         self.context = Context(backbone.deep.in_channels, context_width, backbone.deep.out_channels, context_dilations)
         self.classifier = classifier(backbone.channels, num_classes, 3)
@@ -98,10 +98,10 @@ class SSNANWithContext(ParsingNetwork):
         pyramids = [self.backbone.maps(resized(images, scale)) for scale in self.scales]
         context = self.context(pyramids[0][-1])
         features = [self.backbone.joined(fine, deep, context) for _, fine, deep in pyramids]
-        edged = [self.backbone.with_edges(maps[0], one) for maps, one in zip(pyramids, features, strict=True)]
-        maps = at_finest([self.classifier(one) for one in edged])
+        edged = [self.backbone.with_edges(maps[0], of_scale) for maps, of_scale in zip(pyramids, features, strict=True)]
+        maps = resize_to_finest([self.classifier(of_scale) for of_scale in edged])
         fused, weights = self.aggregation(maps)
-        limbs = {"limbs": [self.limbs(one) for one in features]} if self.training else {}
+        limbs = {"limbs": [self.limbs(of_scale) for of_scale in features]} if self.training else {}
         return ParsingOutput(fused, tuple(maps), weights, limbs)
 
     def auxiliary_losses(

@@ -1,4 +1,5 @@
-"""VGG's convolutions (Simonyan and Zisserman [35]) as the systems of the paper's tables use them."""
+"""VGG's convolutions (Simonyan and Zisserman, https://arxiv.org/abs/1409.1556) as the systems of the
+paper's tables use them."""
 
 from __future__ import annotations
 

@@ -9,11 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ssnan.errors import printable, quoted
+from ssnan.errors import of_file, printable, quoted
 from ssnan.parsing.images import ImageError, ImageLike
 from ssnan.parsing.outputs import files
 from ssnan.parsing.parser import Parser, Scored
-from ssnan.parsing.pipeline import ahead
+from ssnan.parsing.pipeline import map_ahead
 from ssnan.parsing.writing import appearing_together, sweep
 
 
@@ -59,9 +59,9 @@ def parse_files(
     for folder in {(saving.folder / name).parent for name in inputs.values()}:
         sweep(folder)
     jobs = _jobs(inputs, saving, contents or {}, parser.result_labels.classes)
-    decoded = ahead(partial(_step, parser.decode), jobs)
+    decoded = map_ahead(partial(_step, parser.decode), jobs)
     scored = (_step(parser.score, job) for job in decoded)
-    written = ahead(lambda job: _step(partial(_write, parser, job, saving), job), scored)
+    written = map_ahead(lambda job: _step(partial(_write, parser, job, saving), job), scored)
     for job in written:
         yield job.outcome or Outcome(job.path)
 
@@ -109,7 +109,7 @@ def _step(function: Callable[[Any], Any], job: Job) -> Job:
     except ImageError as error:
         problem = str(error).replace("image bytes", "standard input") if isinstance(job.source, bytes) else str(error)
     except OSError as error:
-        problem = f"{quoted(error.filename or job.path)}: {error.strerror or error}"
+        problem = of_file(error, job.path)
     except MemoryError:
         problem = f"{quoted(job.path)}: not enough memory for a picture of this size"
     return job._replace(state=None, outcome=Outcome(job.path, printable(problem)))

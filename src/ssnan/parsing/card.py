@@ -9,7 +9,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from ssnan.errors import UserError, quoted
+from ssnan.errors import UserError, of_file, quoted
 from ssnan.labels import LabelSet
 from ssnan.parsing.preprocessing import Preprocessing
 from ssnan.parsing.writing import appearing_together
@@ -75,7 +75,7 @@ class ModelCard:
         except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
             raise ModelError(f"{quoted(path)}: not a model card of ssnan ({type(error).__name__}: {error})") from None
         except OSError as error:
-            raise ModelError(f"{quoted(path)}: {error.strerror}; every model needs its card beside it") from None
+            raise ModelError(f"{of_file(error, path)}; every model needs its card beside it") from None
         for file in card.files.values():
             if not file.is_file():
                 raise ModelError(f"{quoted(file)}: no such file, though {quoted(path.name)} names it")
@@ -89,7 +89,7 @@ class ModelCard:
 
     def all_files(self) -> list[Path]:
         """Every file of the weights, by name, those that belong to another included."""
-        return sorted({one for file in self.files.values() for one in _with_companion(file)})
+        return sorted({name for file in self.files.values() for name in _with_companion(file)})
 
     def verify(self, engine: str = "onnxruntime") -> None:
         """Compare the weights that an engine runs with the checksums in the card, if it has any.
@@ -140,7 +140,7 @@ def _sha256(file: Path) -> str:
         with file.open("rb") as content:
             return hashlib.file_digest(content, "sha256").hexdigest()
     except OSError as error:
-        raise ModelError(f"{quoted(file)}: {error.strerror}") from None
+        raise ModelError(of_file(error, file)) from None
 
 
 def read_about(path: Path) -> dict[str, Any]:
@@ -152,7 +152,7 @@ def read_about(path: Path) -> dict[str, Any]:
     try:
         about = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
-        raise ModelError(f"{quoted(path)}: {error.strerror}; expected a JSON file") from None
+        raise ModelError(f"{of_file(error, path)}; expected a JSON file") from None
     except (ValueError, RecursionError) as error:
         raise ModelError(f"{quoted(path)}: is no JSON ({error})") from None
     if not isinstance(about, dict):

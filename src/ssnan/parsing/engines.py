@@ -90,6 +90,7 @@ class _OfFile(ABC):
 
     def _run(self, output: str, pixels: Float32) -> Float32:
         if self._forked:
+            # Loaded again in place: parsers hold this object.
             self.__init__(self.weights, self.threads)  # type: ignore[misc]
         with self._explained():
             return self._output(output, pixels)
@@ -134,7 +135,7 @@ class OnnxRuntimeEngine(_OfFile):
         options.enable_cpu_mem_arena = False
         with self._explained():
             self._session = onnxruntime.InferenceSession(str(weights), options, providers=["CPUExecutionProvider"])
-            entries, results = ([one.name for one in side] for side in
+            entries, results = ([entry.name for entry in side] for side in
                                 (self._session.get_inputs(), self._session.get_outputs()))  # fmt: skip
             if entries != ["images"] or "scores" not in results:
                 raise ModelError(f"{quoted(weights)}: expected input 'images' and output 'scores', got {entries}, "
@@ -148,7 +149,7 @@ class OnnxRuntimeEngine(_OfFile):
         return values
 
 
-def untold() -> None:
+def disable_openvino_telemetry() -> None:
     """Called before OpenVINO is imported, which would otherwise tell an analytics server of it, with a number of
     the user's that it keeps in the home directory. It does without where the package for that is not to be had."""
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # what import takes for "missing"
@@ -167,7 +168,7 @@ class OpenVINOEngine(_OfFile):
     """
 
     def __init__(self, weights: Path, threads: int | None = None) -> None:
-        untold()
+        disable_openvino_telemetry()
         import openvino
 
         super().__init__(weights, threads)

@@ -82,7 +82,7 @@ def result_names(found: dict[Path, Path]) -> dict[Path, Path]:
     """A name for the results of every input, from its own name: short where it can be."""
     names = {path: own if path == STANDARD_INPUT else own.with_suffix("") for path, own in found.items()}
     alone = Counter((is_film(path), own) for path, own in found.items())
-    while True:
+    while True:  # a longer name may be another's short one: of a.jpg and a.png, beside a.jpg.png
         uses = Counter((is_film(path), name) for path, name in names.items())
         clashing = [
             path

@@ -19,7 +19,7 @@ from ssnan.parsing.colors import distinct
 from ssnan.parsing.engines import ENGINES, Engine
 from ssnan.parsing.images import MAX_PIXELS, ImageError, ImageLike, read_reduced, repeatable
 from ssnan.parsing.people import main_figure
-from ssnan.parsing.pipeline import ahead
+from ssnan.parsing.pipeline import map_ahead
 from ssnan.parsing.preprocessing import Preprocessing
 from ssnan.parsing.remapping import Remapping, remapping
 from ssnan.parsing.result import ParsingResult
@@ -148,9 +148,9 @@ class Parser:
     def map(self, images: Iterable[ImageLike]) -> Iterator[ParsingResult | ImageError]:
         """Parse many pictures, in order: one is decoded and one finished while a third is in the
         network. Only a few are held at a time. A picture that cannot be used gives its error."""
-        decoded = ahead(self._decode_or_error, images)
+        decoded = map_ahead(self._decode_or_error, images)
         scored = ((image, one if isinstance(one, ImageError) else self.score(one)) for image, one in decoded)
-        return ahead(self._finish_or_error, scored)
+        return map_ahead(self._finish_or_error, scored)
 
     def decode(self, image: ImageLike) -> Decoded:
         """The first step: pixels, not much larger than the network wants them."""

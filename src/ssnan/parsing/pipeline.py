@@ -11,7 +11,7 @@ Given = TypeVar("Given")
 Made = TypeVar("Made")
 
 
-def ahead(function: Callable[[Given], Made], items: Iterable[Given], depth: int = 2) -> Iterator[Made]:
+def map_ahead(function: Callable[[Given], Made], items: Iterable[Given], depth: int = 2) -> Iterator[Made]:
     """``map(function, items)`` in a thread of its own, in order, at most ``depth`` results ahead.
 
     ``items`` are drawn by the caller's thread. What ``function`` raises comes out in its turn. The

@@ -11,7 +11,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from ssnan.errors import UserError, quoted
+from ssnan.errors import UserError, of_file, quoted
 from ssnan.labels import ATR, LIP, LIP_MERGED, PASCAL_PERSON_PART, LabelSet
 from ssnan.parsing.colors import rgb_of
 
@@ -161,7 +161,7 @@ def _read(path: Path) -> tuple[LabelSet, Homes]:
         label_set = LabelSet(str(values["name"]), tuple(map(str, classes)), palette)
         return label_set, {str(name): tuple(home if isinstance(home, list) else [home]) for name, home in homes.items()}
     except OSError as error:
-        raise RemapError(f"{quoted(path)}: {error.strerror}") from None
+        raise RemapError(of_file(error, path)) from None
     except KeyError as error:
         raise RemapError(f"{quoted(path)}: expected name, classes and from, there is no {error.args[0]!r}") from None
     except (AttributeError, TypeError, ValueError, yaml.YAMLError, RecursionError) as error:

@@ -138,7 +138,7 @@ def joints_over(rgb: NDArray[np.uint8], structures: Sequence[ParsingResult]) -> 
     return picture
 
 
-def heat(values: NDArray[np.float32], size: tuple[int, int]) -> Image.Image:
+def heatmap(values: NDArray[np.float32], size: tuple[int, int]) -> Image.Image:
     """Values 0..1, (h, w), as a picture of ``size`` (width, height): dark blue is 0, yellow is 1."""
     stops = np.array([(13, 8, 80), (126, 3, 168), (204, 71, 120), (248, 149, 64), (240, 249, 33)], dtype=float)
     place = np.clip(values, 0, 1) * (len(stops) - 1)

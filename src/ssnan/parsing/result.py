@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ssnan.errors import unknown
 from ssnan.labels import LabelSet
 from ssnan.parsing.colors import distinct
 from ssnan.parsing.images import ImageLike, read_reduced, read_unflattened
@@ -270,9 +271,8 @@ class ParsingResult:
 
     def _ids(self, parts: tuple[str, ...]) -> list[int]:
         names = parts or self.label_set.classes[1:]
-        for name in names:
-            if name not in self.label_set.classes:
-                raise ValueError(f"no class {name!r}; there are {', '.join(self.label_set.classes)}")
+        if problem := unknown("class", names, self.label_set.classes):
+            raise ValueError(problem)
         return [self.label_set.classes.index(name) for name in names]
 
 

@@ -19,7 +19,7 @@ from ssnan.serving.limits import RefusedError
 Made = Callable[[ParsingResult, Sequence[str]], bytes]
 
 
-def only(result: ParsingResult, parts: Sequence[str]) -> ParsingResult:
+def keep_parts(result: ParsingResult, parts: Sequence[str]) -> ParsingResult:
     """The result with all but ``parts`` called background; as it is if none is named."""
     if not parts:
         return result
@@ -36,12 +36,12 @@ def as_json(result: ParsingResult, parts: Sequence[str]) -> bytes:
 
 def as_map(result: ParsingResult, parts: Sequence[str]) -> bytes:
     """The map as PNG."""
-    return files(only(result, parts), "", (), ())[".png"]()
+    return files(keep_parts(result, parts), "", (), ())[".png"]()
 
 
 def as_overlay(result: ParsingResult, parts: Sequence[str]) -> bytes:
     """The photo under its map as JPEG, of at most ``SCREEN_SIDE`` pixels a side."""
-    photo, labels = for_a_screen(result.reduced_photo(SCREEN_SIDE), only(result, parts).labels)
+    photo, labels = for_a_screen(result.reduced_photo(SCREEN_SIDE), keep_parts(result, parts).labels)
     buffer = io.BytesIO()
     map_over(photo, labels, result.label_set).save(buffer, format="JPEG", quality=90)
     return buffer.getvalue()
@@ -55,7 +55,7 @@ def as_masks(result: ParsingResult, parts: Sequence[str]) -> bytes:
 
 def as_files(result: ParsingResult, parts: Sequence[str], kinds: Sequence[str]) -> bytes:
     """A zip of what ``ssnan parse photo --save kinds`` writes, all of it of ``parts`` alone if some are named."""
-    made = files(only(result, parts), "photo", kinds, parts)
+    made = files(keep_parts(result, parts), "photo", kinds, parts)
     return _zip({f"photo{ending}": made[ending] for ending in made})
 
 
@@ -102,5 +102,5 @@ def chosen(accept: str) -> str:
 def _entry(text: str) -> tuple[str, float]:
     """Media type and quality, 0 where that is no number of 0..1."""
     media, *parameters = (word.strip().lower() for word in text.split(";"))
-    quality = next((one[2:] for one in parameters if one.startswith("q=")), "1")
+    quality = next((parameter[2:] for parameter in parameters if parameter.startswith("q=")), "1")
     return media, float(quality) if QUALITY.fullmatch(quality) else 0.0

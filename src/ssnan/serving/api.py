@@ -19,7 +19,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp
 
 import ssnan
-from ssnan.errors import did_you_mean
+from ssnan.errors import unknown
 from ssnan.labels import LabelSet
 from ssnan.parsing.card import ModelCard
 from ssnan.parsing.outputs import KINDS
@@ -29,7 +29,7 @@ from ssnan.serving.answers import ANSWERS, as_files, chosen
 from ssnan.serving.guard import Guard, refusal
 from ssnan.serving.limits import Limits, RefusedError
 from ssnan.serving.page import add_page
-from ssnan.serving.service import Service
+from ssnan.serving.queue import RequestQueue
 
 
 class Problem(BaseModel):
@@ -44,11 +44,11 @@ class _InMemory(MultiPartParser):
     spool_max_size = 1 << 62
 
 
-def application(service: Service, cards: Mapping[str, ModelCard | None], hosts: Collection[str] = ()) -> ASGIApp:
+def application(queue: RequestQueue, cards: Mapping[str, ModelCard | None], hosts: Collection[str] = ()) -> ASGIApp:
     """The page and the service as an ASGI application.
 
     Args:
-        service: what parses.
+        queue: what parses.
         cards: of its models, by name; None for a checkpoint, which has none.
         hosts: names by which it may be asked, beside those of the loopback.
     """
@@ -100,7 +100,7 @@ def application(service: Service, cards: Mapping[str, ModelCard | None], hosts: 
         """Parse a picture: multipart field `image`, or the picture as the body. `Accept` says what comes back: JSON,
         the map (PNG), the photo under it (JPEG), or a zip: of a mask a part, or of what `save` names."""
         kind = chosen(request.headers.get("accept", ""))
-        parser = service.parser(model)
+        parser = queue.parser(model)
         how = _remapping(parser.result_labels, labels)
         wanted = _named(parts, (parser.result_labels if how is None else how.target).classes, "part")
         kinds = _named(save, tuple(KINDS), "file to save")
@@ -111,9 +111,9 @@ def application(service: Service, cards: Mapping[str, ModelCard | None], hosts: 
             result = result.in_distinct_colors() if colors == "distinct" else result
             return as_files(result, wanted, kinds) if kinds else ANSWERS[kind](result, wanted)
 
-        with service.place():
-            image = await _image(request, service.limits)
-            made = await service.parse(image, parser, answer, how)
+        with queue.place():
+            image = await _image(request, queue.limits)
+            made = await queue.parse(image, parser, answer, how)
         return Response(made, media_type=kind, headers={"Cache-Control": "no-store"})
 
     @app.get("/api/labels")
@@ -121,14 +121,14 @@ def application(service: Service, cards: Mapping[str, ModelCard | None], hosts: 
         model: Annotated[str | None, Query(description="one of /api/models")] = None,
     ) -> dict[str, Any]:
         """The classes that a model tells apart: ids by position, colours, and which are left and right."""
-        return service.parser(model).result_labels.to_dict()
+        return queue.parser(model).result_labels.to_dict()
 
     @app.get("/api/models")
     async def models() -> list[dict[str, Any]]:
         """The models that may be asked for, the usual one first, with what their cards say."""
         return [
             {"name": name, "label_set": parser.result_labels.name, "about": card.about if (card := cards[name]) else {}}
-            for name, parser in service.parsers.items()
+            for name, parser in queue.parsers.items()
         ]
 
     @app.get("/healthz")
@@ -139,9 +139,9 @@ def application(service: Service, cards: Mapping[str, ModelCard | None], hosts: 
     @app.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
     async def metrics() -> Response:
         """Numbers for Prometheus."""
-        return Response(generate_latest(service.registry), media_type=CONTENT_TYPE_LATEST)
+        return Response(generate_latest(queue.registry), media_type=CONTENT_TYPE_LATEST)
 
-    return Guard(app, service, hosts)
+    return Guard(app, queue, hosts)
 
 
 def _refusals(texts: Mapping[int, str]) -> dict[int | str, dict[str, Any]]:
@@ -198,10 +198,8 @@ def _named(text: str, known: Sequence[str], what: str) -> tuple[str, ...]:
         RefusedError: 422, one is not known.
     """
     names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
-    for name in names:
-        if name not in known:
-            near = did_you_mean(name[:40], known)
-            raise RefusedError(422, f"no {what} {name[:40]!r}{near}; there are {', '.join(known)}")
+    if problem := unknown(what, names, known):
+        raise RefusedError(422, problem)
     return names
 
 

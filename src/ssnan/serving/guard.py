@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ssnan.serving.limits import RefusedError
-from ssnan.serving.service import Service
+from ssnan.serving.queue import RequestQueue
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 """Names of this machine for itself."""
@@ -57,14 +57,14 @@ class Guard:
 
     Args:
         app: what is guarded.
-        service: whose limits hold, and which counts the answers.
+        queue: whose limits hold, and which counts the answers.
         hosts: names beside those of the loopback. The address that a request arrived at is always one: a
             name can be bent to it, an address cannot.
     """
 
-    def __init__(self, app: ASGIApp, service: Service, hosts: Collection[str]) -> None:
+    def __init__(self, app: ASGIApp, queue: RequestQueue, hosts: Collection[str]) -> None:
         self.app = app
-        self.service = service
+        self.queue = queue
         self.hosts = {*LOOPBACK, *(host_name(f"[{host}]" if ":" in host else host) for host in hosts)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -80,7 +80,7 @@ class Guard:
             if message["type"] == "http.response.start":
                 started = True
                 if scope["path"].startswith("/api/"):
-                    self.service.answered.labels(str(message["status"])).inc()
+                    self.queue.answered.labels(str(message["status"])).inc()
                 more = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
                 message = {**message, "headers": [*message["headers"], *more]}
             elif head:
@@ -91,7 +91,7 @@ class Guard:
             nonlocal size
             message = await receive()
             size += len(message.get("body", b""))
-            if size > self.service.limits.upload_bytes:
+            if size > self.queue.limits.upload_bytes:
                 raise self._too_large()
             return message
 
@@ -116,7 +116,7 @@ class Guard:
                     403, "a page of another site may not ask here; the owner can allow it with --allow-host"
                 )
         length = headers.get("content-length", "0")
-        if not length.isdecimal() or len(length) > 15 or int(length) > self.service.limits.upload_bytes:
+        if not length.isdecimal() or len(length) > 15 or int(length) > self.queue.limits.upload_bytes:
             raise self._too_large()
 
     def _ours(self, scope: Scope, authority: str) -> bool:
@@ -125,7 +125,7 @@ class Guard:
         return name is not None and (name in self.hosts or (_is_address(name) and name == arrived_at))
 
     def _too_large(self) -> RefusedError:
-        megabytes = self.service.limits.upload_bytes / 1e6
+        megabytes = self.queue.limits.upload_bytes / 1e6
         return RefusedError(413, f"the upload is larger than the {megabytes:g} MB that are allowed")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ssnan.errors import quoted
+from ssnan.errors import cause, quoted
 from ssnan.evaluation.figures import Shown
 from ssnan.models import ParsingNetwork
 from ssnan.models.building import build_network
@@ -59,20 +58,16 @@ def read_content(path: Path) -> dict[str, Any]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if "nsupported" not in str(error):
-            raise ModelError(f"{quoted(path)}: damaged, or no checkpoint ({_first_line(error)})") from None
+            raise ModelError(f"{quoted(path)}: damaged, or no checkpoint ({cause(error)})") from None
         raise ModelError(
             f"{quoted(path)}: holds more than weights and plain values, and reading that could run code which "
             "somebody put there; if you made it yourself, tools/plain_checkpoint.py of ssnan's repository rewrites it"
         ) from None
     except Exception as error:  # of zip files, of tensors that are cut off
-        raise ModelError(f"{quoted(path)}: damaged, or no checkpoint ({_first_line(error)})") from None
+        raise ModelError(f"{quoted(path)}: damaged, or no checkpoint ({cause(error)})") from None
     if not isinstance(content, dict) or not isinstance(content.get("state_dict"), dict):
         raise ModelError(f"{quoted(path)}: not a checkpoint of 'ssnan train'")
     return content
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
 
 
 def read_task(path: Path) -> ParsingTask:
@@ -86,22 +81,20 @@ def read_task(path: Path) -> ParsingTask:
     try:
         return task_of(content["hyper_parameters"], content["state_dict"])
     except Exception as error:  # of values that are none of ours
-        raise ModelError(f"{quoted(path)}: not a checkpoint of 'ssnan train' ({_first_line(error)})") from None
+        raise ModelError(f"{quoted(path)}: not a checkpoint of 'ssnan train' ({cause(error)})") from None
 
 
 def task_of(values: Mapping[str, Any], state: Mapping[str, torch.Tensor]) -> ParsingTask:
-    """A task from the plain values that describe it, its network as ``{"class_path": …, "init_args": {…}}``, and its
-    tensors. The values stay with it, as its ``hparams``.
+    """A task to parse or to measure with, from the plain values that describe it, its network as
+    ``{"class_path": …, "init_args": {…}}``, and its tensors. What the values say of its training is not read, but stays
+    with it, as its ``hparams``: it has had other names.
 
     Raises:
         Exception: of whatever kind, where they are none of ours.
     """
-    known = inspect.signature(ParsingTask).parameters
-    options = {name: value for name, value in values.items() if name in known}
-    options["network"] = build_network(values["network"])
     read = dict(values["preprocessing"])
-    options["preprocessing"] = Preprocessing(**read | {name: tuple(read[name]) for name in ("mean", "std")})
-    task = ParsingTask(**options)
+    preprocessing = Preprocessing(**read | {name: tuple(read[name]) for name in ("mean", "std")})
+    task = ParsingTask(build_network(values["network"]), values["label_set"], preprocessing)
     classes = getattr(task.network, "num_classes", None)
     if classes != len(task.label_set):
         raise ValueError(f"its network has {classes} classes, its label set {len(task.label_set)}")

@@ -11,8 +11,8 @@ from huggingface_hub import ModelCard, ModelHubMixin
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from ssnan.errors import quoted
-from ssnan.hub.download import download, one_look
+from ssnan.errors import cause, quoted
+from ssnan.hub.download import download, offline_if_unreachable
 from ssnan.hub.readme import readme
 from ssnan.parsing.card import ModelError
 from ssnan.parsing.parser import Parser
@@ -63,7 +63,7 @@ class PretrainedNetwork(ModelHubMixin):
         Raises:
             ModelError: there is no such folder or name, or it does not hold what ``save_pretrained`` writes.
         """
-        with one_look():
+        with offline_if_unreachable():
             return super().from_pretrained(pretrained_model_name_or_path, **options)
 
     @classmethod
@@ -76,8 +76,7 @@ class PretrainedNetwork(ModelHubMixin):
             state = load_file(folder / WEIGHTS)
             return cls(task_of({name: config[name] for name in KEPT}, state), config.get("about"))
         except Exception as error:  # of files that are none of ours
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-            raise ModelError(f"{quoted(folder)}: not what save_pretrained writes ({reason})") from None
+            raise ModelError(f"{quoted(folder)}: not what save_pretrained writes ({cause(error)})") from None
 
     def _state(self) -> dict[str, Tensor]:
         return {f"network.{key}": value for key, value in self.task.network.state_dict().items()}

@@ -23,10 +23,9 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from ssnan.data.datamodule import ParsingData
 from ssnan.data.layouts import label_set_of
 from ssnan.recipes import expand
-from ssnan.training.last import LastCheckpoint, LastingOptions, where_it_stopped
-from ssnan.training.pictures import ValidationPictures
-from ssnan.training.pieces import StopAfter
+from ssnan.training.callbacks import StopAfter, ValidationPictures
 from ssnan.training.results import write_results
+from ssnan.training.resume import LastCheckpoint, LastingOptions, where_it_stopped
 from ssnan.training.task import ParsingTask, TrainingError
 
 

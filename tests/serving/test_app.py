@@ -15,8 +15,8 @@ import uvicorn
 from serving.conftest import STOPS
 from ssnan.commands import parsers
 from ssnan.errors import UserError
+from ssnan.serving.app import Server, serve
 from ssnan.serving.limits import Limits
-from ssnan.serving.serve import Server, serve
 
 
 def test_a_system_without_sighup_is_served(monkeypatch):

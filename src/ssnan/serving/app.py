@@ -11,13 +11,13 @@ from functools import partial
 
 import uvicorn
 
-from ssnan.errors import UserError
+from ssnan.errors import UserError, cause
 from ssnan.parsing.card import ModelCard
 from ssnan.parsing.parser import Parser
 from ssnan.serving.api import application
 from ssnan.serving.connection import Connection
 from ssnan.serving.limits import Limits
-from ssnan.serving.service import Service
+from ssnan.serving.queue import RequestQueue
 
 
 class Server(uvicorn.Server):
@@ -56,13 +56,12 @@ def serve(
     Raises:
         UserError: the address cannot be listened on.
     """
-    app = application(Service(parsers, limits), cards, [host, *hosts])
+    app = application(RequestQueue(parsers, limits), cards, [host, *hosts])
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         listening = socket.create_server((host, port), family=family)
     except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise UserError(f"cannot listen on {host}:{port}: {reason}; choose another --host or --port") from None
+        raise UserError(f"cannot listen on {host}:{port}: {cause(error)}; choose another --host or --port") from None
     address = f"[{host}]" if ":" in host else host
     line = f"http://{address}:{listening.getsockname()[1]}   the page, and /docs for the service; Ctrl+C ends it"
     print(line, flush=True)

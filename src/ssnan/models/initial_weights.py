@@ -13,7 +13,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from ssnan.hub.download import one_look
+from ssnan.errors import cause
+from ssnan.hub.download import offline_if_unreachable
 
 State = dict[str, Tensor]
 
@@ -60,12 +61,11 @@ def downloaded(name: str) -> State:
         ValueError: they are neither cached nor can be reached.
     """
     try:
-        with one_look():
+        with offline_if_unreachable():
             return timm.create_model(name, pretrained=True).state_dict()
     except Exception as error:  # of the hub's client, of the sockets below it, of timm where no weights exist
-        reason = (str(error) or type(error).__name__).strip().splitlines()[0]
         raise ValueError(
-            f"backbone weights 'timm' of {name}: cannot be downloaded ({reason}); give a file as "
+            f"backbone weights 'timm' of {name}: cannot be downloaded ({cause(error)}); give a file as "
             "model.backbone_weights, or start from a bundled model with model.start_from"
         ) from None
 
@@ -116,8 +116,7 @@ def read_network(source: str | Path) -> State:
             # Weights and plain values alone: anything else in a pickle may be code.
             state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
     except Exception as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-        raise ValueError(f"start_from {str(source)!r}: cannot be read ({reason})") from None
+        raise ValueError(f"start_from {str(source)!r}: cannot be read ({cause(error)})") from None
     prefix = "network."
     return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
 
@@ -162,7 +161,7 @@ def in_feature_names(state: State, wanted: Mapping[str, Tensor]) -> State:
     return state | {key: state[name] for key, name in renamed.items() if key not in state and name in state}
 
 
-def grown(state: State, wanted: Mapping[str, Tensor], silence: Literal["conv", "norm"]) -> State:
+def grow_resnet(state: State, wanted: Mapping[str, Tensor], silence: Literal["conv", "norm"]) -> State:
     """``state`` with the residual blocks that ``wanted`` has beyond it: ResNet-101 from ResNet-50.
 
     A new block is a copy of its stage's last one whose residual branch ends in zero, x + 0 = x, so

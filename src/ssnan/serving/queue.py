@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from ssnan.errors import unknown
 from ssnan.parsing.card import ModelError
 from ssnan.parsing.images import ImageError, TooLargeError, UnknownFormatError
 from ssnan.parsing.parser import Parser
@@ -28,7 +29,7 @@ STATUS: dict[type[ImageError], int] = {TooLargeError: 413, UnknownFormatError: 4
 """HTTP's words for what can be wrong with a picture; 422 for all else."""
 
 
-class Service:
+class RequestQueue:
     """Parsers that any number of callers share.
 
     One picture is in the network at a time, with all its threads: batches were no faster (docs/serving.md). Meanwhile
@@ -76,8 +77,8 @@ class Service:
             RefusedError: 422, there is no such model.
         """
         name = next(iter(self.parsers)) if model is None else model
-        if name not in self.parsers:
-            raise RefusedError(422, f"no model {name[:40]!r}; there are {', '.join(self.parsers)}")
+        if problem := unknown("model", [name], list(self.parsers)):
+            raise RefusedError(422, problem)
         return self.parsers[name]
 
     async def parse(

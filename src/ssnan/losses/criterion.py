@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -56,63 +57,83 @@ JointCount = Literal["present", "defined"]
 defines, nine in LIP."""
 
 
+@dataclass(frozen=True)
+class JointLoss:
+    """How the joint loss enters.
+
+    Attributes:
+        form: how it meets the cross-entropy; ``none`` is the first step.
+        weight: λ of the ``weighted`` form.
+        measure: how far two joint structures are apart: ``distance`` (Eq. 4) or ``heatmap``.
+        unit: what it is counted in.
+        count: what the distance is divided by.
+        centers: ``soft`` (of probabilities) or ``decided``, see :data:`ssnan.losses.JointCenters`.
+        detach_centers: no gradient through the predicted joints.
+
+    Raises:
+        ValueError: heatmaps are to be counted in cells.
+    """
+
+    form: JointForm = "none"
+    weight: float = 10.0
+    measure: JointMeasure = "distance"
+    unit: JointUnit = "own"
+    count: JointCount = "present"
+    centers: JointCenters = "soft"
+    detach_centers: bool = False
+
+    def __post_init__(self) -> None:
+        if self.measure == "heatmap" and self.unit == "cells":
+            raise ValueError("heatmaps are in cells already: expected unit own, mean or gradient, got cells")
+
+
+@dataclass(frozen=True)
+class LossOptions:
+    """What is compared, and what it weighs.
+
+    Attributes:
+        joint: the joint loss.
+        deep_supervision: the same loss on every scale's scores, added with weight 1.
+        iou_weight: of the fused map's Lovász-Softmax loss, see :mod:`ssnan.losses.lovasz`, which is added; 0 in the
+            paper. Pixels that are known by a set of classes do not count in it.
+        side_weight: of the fused map's :func:`ssnan.losses.sides.side_loss`, which asks whole limbs for their side; 0
+            in the paper.
+        class_balancing: lets rare classes count, by the power to which median-frequency weights are
+            taken: 0 not at all, 1 as SegNet does.
+        stride: compare at every ``stride``-th pixel of the labels; the released codes use the
+            network's own stride. Larger is faster, 1 is exact.
+    """
+
+    joint: JointLoss = JointLoss()
+    deep_supervision: bool = True
+    iou_weight: float = 0.0
+    side_weight: float = 0.0
+    class_balancing: float = 0.0
+    stride: int = 1
+
+
 class ParsingLoss:
     """The training criterion.
 
     Args:
         label_set: gives the joint regions and the ignored value.
-        joint_form: how the joint distance enters.
-        joint_weight: λ of the ``weighted`` form.
-        joint_measure: how far two joint structures are apart.
-        joint_unit: what it is counted in.
-        joint_count: what the distance is divided by.
-        joint_centers: what predicted joints are the centres of.
-        detach_centers: no gradient through the predicted centres.
+        options: what is compared, and what it weighs.
         class_weights: weight of every class in the cross-entropy, (C,); equal if None.
-        deep_supervision: the same loss on every scale's scores, added with weight 1.
-        iou_weight: of the fused map's Lovász-Softmax loss, see :mod:`ssnan.losses.lovasz`, which is added. Pixels
-            that are known by a set of classes do not count in it.
-        side_weight: of the fused map's :func:`ssnan.losses.sides.side_loss`, which is added.
-        stride: compare at every ``stride``-th pixel of the labels; the released codes use the
-            network's own stride. Larger is faster, 1 is exact.
 
     Attributes:
-        running: state of ``joint_unit`` ``gradient`` for each map, by name. Save it with the weights.
+        running: state of the joint loss's unit ``gradient`` for each map, by name. Save it with the weights.
     """
 
     def __init__(
         self,
         label_set: LabelSet,
-        joint_form: JointForm = "none",
-        joint_weight: float = 10.0,
-        joint_measure: JointMeasure = "distance",
-        joint_unit: JointUnit = "own",
-        joint_count: JointCount = "present",
-        joint_centers: JointCenters = "soft",
-        detach_centers: bool = False,
+        options: LossOptions = LossOptions(),
         class_weights: Float[Tensor, " c"] | None = None,
-        deep_supervision: bool = True,
-        iou_weight: float = 0.0,
-        side_weight: float = 0.0,
-        stride: int = 1,
     ) -> None:
-        if joint_measure == "heatmap" and joint_unit == "cells":
-            raise ValueError(
-                "heatmaps are in cells already: expected joint_unit own, mean or gradient beside them, got cells"
-            )
         self.label_set = label_set
-        self.joint_form = joint_form
-        self.joint_weight = joint_weight
-        self.joint_measure = joint_measure
-        self.joint_unit = joint_unit
-        self.joint_count = joint_count
-        self.joint_centers = joint_centers
+        self.options = options
+        self.joint = options.joint
         self.class_weights = class_weights
-        self.detach_centers = detach_centers
-        self.deep_supervision = deep_supervision
-        self.iou_weight = iou_weight
-        self.side_weight = side_weight
-        self.stride = stride
         self.running: dict[str, Tensor] = {}
 
     def __call__(
@@ -126,9 +147,9 @@ class ParsingLoss:
             gradients: add the norm of the gradient of each term of ``loss`` with respect to the scores that it judges,
                 under names that end in ``gradient``. It costs one pass back through the losses, not the network.
         """
-        labels = labels[:, :: self.stride, :: self.stride]
+        labels = labels[:, :: self.options.stride, :: self.options.stride]
         maps = {"fused": output.scores}
-        if self.deep_supervision:
+        if self.options.deep_supervision:
             maps |= {f"scale{index}": scores for index, scores in enumerate(output.scale_scores)}
         terms: dict[str, Tensor] = {}
         found: dict[str, Tensor] = {}
@@ -136,12 +157,12 @@ class ParsingLoss:
             of_map, values = self._of_one_map(name, scores, labels)
             terms |= {f"{name}/{term}": value for term, value in of_map.items()}
             found |= {f"{name}/{value_of}": value for value_of, value in values.items()}
-        if self.iou_weight:
+        if self.options.iou_weight:
             found["fused/iou"] = self._iou(output.scores, labels)
-            terms["fused/iou"] = self.iou_weight * found["fused/iou"]
-        if self.side_weight:
+            terms["fused/iou"] = self.options.iou_weight * found["fused/iou"]
+        if self.options.side_weight:
             found["fused/sides"] = side_loss(_at_labels(output.scores, labels), labels, self.label_set.flip_pairs)
-            terms["fused/sides"] = self.side_weight * found["fused/sides"]
+            terms["fused/sides"] = self.options.side_weight * found["fused/sides"]
         if gradients:
             for name, term in terms.items():
                 found[f"{name}_gradient"] = gradient_of(term, maps[name.partition("/")[0]]).norm()
@@ -154,23 +175,23 @@ class ParsingLoss:
         own, scores = scores, _at_labels(scores, labels)
         parsing = self._cross_entropy(scores, labels)
         terms = {"parsing": parsing.mean()}
-        if self.joint_form == "none":
+        if self.joint.form == "none":
             return terms, terms | {"loss": terms["parsing"]}
 
         joint = self._joint(scores, labels)
-        if self.joint_unit == "cells":
+        if self.joint.unit == "cells":
             joint = joint * cells
-        elif self.joint_unit == "mean":
+        elif self.joint.unit == "mean":
             joint = joint / mean_over_processes(joint.mean()).clamp_min(torch.finfo(joint.dtype).tiny)
-        if self.detach_centers or self.joint_form == "product_detached":
+        if self.joint.detach_centers or self.joint.form == "product_detached":
             joint = joint.detach()
         values = terms | {"joint": joint.mean()}
         together = parsing * joint
-        if self.joint_unit == "gradient":
+        if self.joint.unit == "gradient":
             ratio, self.running[name] = same_step(own, parsing, together, self.running.get(name))
             together = together * ratio
-        if self.joint_form == "weighted":
-            terms["joint"] = self.joint_weight * together.mean()
+        if self.joint.form == "weighted":
+            terms["joint"] = self.joint.weight * together.mean()
         else:
             terms = {"joint": together.mean()}
         return terms, values | {"loss": torch.stack(list(terms.values())).sum()}
@@ -178,11 +199,11 @@ class ParsingLoss:
     def _joint(self, scores: Tensor, labels: Tensor) -> Float[Tensor, " b"]:
         """L_joint of each image, in units of its own."""
         truth, known = label_centers(labels, self.label_set)
-        beliefs = region_beliefs(scores, self.joint_centers)
+        beliefs = region_beliefs(scores, self.joint.centers)
         predicted = soft_centers(beliefs, known, self.label_set.regions)
-        if self.joint_measure == "heatmap":
+        if self.joint.measure == "heatmap":
             return heatmap_distance(predicted, truth)
-        count = len(self.label_set.regions) if self.joint_count == "defined" else None
+        count = len(self.label_set.regions) if self.joint.count == "defined" else None
         return joint_distance(predicted, truth, count=count)
 
     def _iou(self, scores: Tensor, labels: Tensor) -> Float[Tensor, ""]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from ssnan.errors import quoted
 from ssnan.parsing.card import ModelError
 from ssnan.training.checkpoint import read_content
-from ssnan.training.task import TrainingError
+from ssnan.training.task import SGDOptions, TrainingError
 
 log = logging.getLogger("ssnan")
 
@@ -52,11 +53,15 @@ LASTING = (
     "seed_everything", "ema",
     "data.label_set", "data.batch_size", "data.samples_per_epoch", "data.seed", "trainer.accumulate_grad_batches",
     "model.network", "model.start_from", "model.backbone_weights",
-    "model.learning_rate", "model.classifier_factor", "model.faster",
-    "model.bias_factor", "model.momentum", "model.weight_decay",
+    "model.sgd.learning_rate", "model.sgd.classifier_factor", "model.sgd.faster",
+    "model.sgd.bias_factor", "model.sgd.momentum", "model.sgd.weight_decay",
 )  # fmt: skip
 """Options that a run keeps to its end. A checkpoint brings their effect with it: the weights, the optimizer's state and
 how far the run has come, counted in its steps. Other values would be ignored, or be true of a part of the run."""
+
+
+FLAT = {f"model.{field.name}": f"model.sgd.{field.name}" for field in fields(SGDOptions)}
+"""Names in checkpoints of runs from before these options had a group of their own."""
 
 
 class LastingOptions(Callback):
@@ -68,7 +73,9 @@ class LastingOptions(Callback):
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         flat = dict(_flat(config))
-        self.values = {name: flat[name] for name in flat if f"{name}.".startswith(tuple(f"{one}." for one in LASTING))}
+        self.values = {
+            name: flat[name] for name in flat if f"{name}.".startswith(tuple(f"{option}." for option in LASTING))
+        }
 
     def state_dict(self) -> dict[str, Any]:
         return self.values
@@ -82,6 +89,7 @@ class LastingOptions(Callback):
         before = read_content(path).get("callbacks", {}).get(self.state_key)
         if before is None:  # of a run before they were kept
             return
+        before = {FLAT.get(name, name): value for name, value in before.items()}
         for name in before | self.values:
             had, asked = before.get(name), self.values.get(name)
             if had != asked:

@@ -1,4 +1,5 @@
-"""``ssnan parse --workers`` and ``--ray``: catalogues of pictures, see :mod:`ssnan.cluster`."""
+"""Parse a catalogue: many photos, each once, whatever is killed meanwhile. OUT/results/ has a table with a row for
+each photo; the same command continues an interrupted run and parses only what is new. See docs/scale.md."""
 
 from __future__ import annotations
 
@@ -8,8 +9,16 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ssnan.commands.options import FAILED, MISUSED, Stopped, complain, positive, unknown_part
-from ssnan.errors import printable, quoted
+from ssnan.commands.options import (
+    FAILED,
+    MISUSED,
+    Stopped,
+    add_model_options,
+    add_result_options,
+    complain,
+    positive,
+)
+from ssnan.errors import lacks, of_file, printable, quoted, unknown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,39 +26,52 @@ if TYPE_CHECKING:
     from ssnan.cluster.catalog import Catalog, Into, Shard
     from ssnan.cluster.isolation import Recipe
 
+HELP = "parse a large collection of photos, on one machine or a cluster"
+
 SHOWN = 20
 """Problems that are said one by one; the tables have all."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("catalogues", "many pictures, each once, whatever is killed meanwhile")
-    group.add_argument("--workers", type=positive, metavar="N", help="parse with N processes; with --ray, N actors")
-    group.add_argument(
+    parser.add_argument(
+        "inputs",
+        nargs="+",
+        metavar="INPUT",
+        help="photos, folders, patterns, .txt lists, tables, tars; local or in a bucket such as s3://shop/photos",
+    )
+    parser.add_argument(
+        "-o", "--output", default="catalog", help="folder of the results, local or in a bucket (catalog)"
+    )
+    parser.add_argument(
+        "--workers",
+        type=positive,
+        metavar="N",
+        help="parse with N processes (1); with --ray, N actors (as many as fit)",
+    )
+    parser.add_argument(
         "--ray", nargs="?", const="", metavar="ADDRESS",
         help="parse on a Ray cluster: HOST:PORT, ray://HOST:PORT, or the one on this machine, or else a new one here",
     )  # fmt: skip
-    group.add_argument(
-        "--into", choices=("files", "parquet", "webdataset"),
+    parser.add_argument(
+        "--into", choices=("files", "parquet", "webdataset"), default="files",
         help="maps as files, in the tables of results, or in tars, one a shard (files)",
     )  # fmt: skip
-    group.add_argument("--column", metavar="NAME", help="column of tables with paths, addresses or image bytes")
-    group.add_argument(
+    parser.add_argument("--column", metavar="NAME", help="column of tables with paths, addresses or image bytes")
+    parser.add_argument(
         "--shard", type=positive, default=256, metavar="N", help="pictures that are taken together (256)"
     )
-    group.add_argument(
+    parser.add_argument(
         "--patience", type=positive, default=120, metavar="S",
         help="seconds without a result after which a picture is tried alone, and then given up (120)",
     )  # fmt: skip
-
-
-def asked_for(options: argparse.Namespace) -> bool:
-    return options.workers is not None or options.ray is not None
+    add_result_options(parser)
+    add_model_options(parser)
 
 
 def run(options: argparse.Namespace) -> int:
-    if options.output == Path("-") or "-" in options.inputs:
-        return complain("standard input and output go without --workers and --ray", MISUSED)
-    into: Into = options.into or "files"
+    if options.output == "-" or "-" in options.inputs:
+        return complain("standard input and output are for 'ssnan parse'; expected folders, got -", MISUSED)
+    into: Into = options.into
     try:
         import pyarrow  # noqa: F401
 
@@ -58,7 +80,7 @@ def run(options: argparse.Namespace) -> int:
         from ssnan.cluster.catalog import Catalog, CatalogError, shards
         from ssnan.cluster.items import ItemsError, find_items, named_apart
     except ModuleNotFoundError as error:
-        return complain(f"catalogues need {error.name}; pip install 'ssnan[cluster]'", MISUSED)
+        return complain(lacks("a catalogue", error, "cluster"), MISUSED)
     from ssnan.parsing.card import ModelError
     from ssnan.parsing.remapping import RemapError
 
@@ -71,13 +93,13 @@ def run(options: argparse.Namespace) -> int:
     recipe = _recipe(options)
     try:
         # What is wrong is said here rather than in every worker.
-        if unknown := unknown_part(options.parts, recipe.parser()):
-            return complain(unknown, MISUSED)
+        if problem := unknown("part", options.parts, recipe.parser().result_labels.classes):
+            return complain(problem, MISUSED)
         settings = _settings(options)
         items = find_items(options.inputs, options.recursive, options.column)
         if not items:
             return complain(f"no picture in {' '.join(map(quoted, options.inputs))}", MISUSED)
-        catalog = Catalog(str(options.output), into, settings)
+        catalog = Catalog(options.output, into, settings)
         with catalog.opened():
             done = catalog.done()
             named = named_apart(items, done, dots=into != "webdataset")
@@ -86,7 +108,7 @@ def run(options: argparse.Namespace) -> int:
     except (ModelError, RemapError, ItemsError, CatalogError) as error:
         return complain(str(error), MISUSED)
     except OSError as error:
-        return complain(f"{quoted(error.filename or options.output)}: {error.strerror or error}", FAILED)
+        return complain(of_file(error, options.output), FAILED)
 
 
 def _parse(options: argparse.Namespace, catalog: Catalog, recipe: Recipe, todo: Sequence[Shard], already: int) -> int:
@@ -97,7 +119,7 @@ def _parse(options: argparse.Namespace, catalog: Catalog, recipe: Recipe, todo: 
 
     console, counts, shown = Console(stderr=True), {"parsed": 0, "failed": 0, "quarantined": 0}, 0
     if options.ray is None:
-        written = in_processes(todo, recipe, catalog, options.workers, float(options.patience))
+        written = in_processes(todo, recipe, catalog, options.workers or 1, float(options.patience))
     else:
         written = on_ray(todo, recipe, catalog, options.workers, float(options.patience), options.ray)
     try:
@@ -133,7 +155,7 @@ def _recipe(options: argparse.Namespace) -> Recipe:
     from ssnan.parsing.engines import available_cores
     from ssnan.parsing.views import Views
 
-    alone = max(1, available_cores() // options.workers) if options.ray is None else 1
+    alone = max(1, available_cores() // (options.workers or 1)) if options.ray is None else 1
     return Recipe(
         options.model,
         options.engine,
