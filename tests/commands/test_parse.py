@@ -70,8 +70,8 @@ def test_blanks_between_them_are_named(run, tmp_path):
     photo = write_photo(tmp_path / "p.jpg")
     status, _, err = run(photo, "--save", "json", "overlay", "--parts", "hair", "face", "-o", tmp_path / "out")
     assert status == 1
-    assert "overlay: no such file; several after --save are joined by commas" in err
-    assert "face: no such file; several after --parts are joined by commas" in err
+    assert "overlay: no such file; separate several values of --save by commas" in err
+    assert "face: no such file; separate several values of --parts by commas" in err
 
 
 def test_unknown_kinds_and_parts_are_met_with_what_was_meant(run, tmp_path):
@@ -95,7 +95,7 @@ def test_from_standard_input_to_standard_output(run, tmp_path):
     assert (status, names(tmp_path / "out")) == (0, {"stdin.png"})
     status, out, err = run("-", "-o", "-", stdin=b"no picture")
     assert (status, out) == (1, b"")
-    assert "standard input: not a picture" in err
+    assert "standard input: not an image" in err
 
 
 def test_only_one_thing_goes_to_standard_output(run, tmp_path):
@@ -103,7 +103,7 @@ def test_only_one_thing_goes_to_standard_output(run, tmp_path):
     for arguments in ([one, two], [one, "--save", "json,overlay"], [one, "--save", "masks"]):
         status, out, err = run(*arguments, "-o", "-")
         assert (status, out) == (2, b"")
-        assert "writes one thing of one photo" in err
+        assert "writes one file of one photo" in err
     green = write_photo(tmp_path / "green.jpg", "green")
     status, out, err = run(green, "-o", "-", "--save", "crop")
     assert (status, out) == (1, b"")
@@ -126,7 +126,7 @@ def test_errors_show_at_once_and_again_at_the_end(run, tmp_path):
     (tmp_path / "in" / "bad.jpg").write_bytes(b"")
     status, out, err = run(tmp_path / "in", "-o", tmp_path / "out")
     assert status == 1
-    assert err.count("bad.jpg: not a picture") == 2
+    assert err.count("bad.jpg: not an image") == 2
     assert "1 not parsed:" in err
     assert b"1 parsed into" in out
 
@@ -135,13 +135,13 @@ def test_folders_of_folders_are_hinted_at(run, tmp_path):
     write_photo(tmp_path / "in" / "deep" / "a.jpg")
     status, _, err = run(tmp_path / "in", "-o", tmp_path / "out")
     assert status == 2
-    assert "--recursive takes them" in err
+    assert "--recursive includes them" in err
     write_photo(tmp_path / "in" / "b.jpg")
     status, _, err = run(tmp_path / "in", "-o", tmp_path / "out")
     assert status == 0
-    assert "left out; there are pictures in folders below" in err
+    assert "contain photos; --recursive includes them" in err
     status, _, err = run(tmp_path / "in", "-o", tmp_path / "out", "--recursive")
-    assert (status, "left out" in err) == (0, False)
+    assert (status, "subfolders" in err) == (0, False)
     assert names(tmp_path / "out") == {"b.png", "deep"}
 
 
@@ -165,7 +165,7 @@ def test_odd_names(run, tmp_path, name, monkeypatch):
     photo.write_bytes(b"")
     status, _, err = run(tmp_path / "in", "-o", tmp_path / "out")
     assert status == 1
-    assert f"{quoted(photo)}: not a picture" in err
+    assert f"{quoted(photo)}: not an image" in err
 
 
 def test_as_a_program(tmp_path):

@@ -77,7 +77,7 @@ def test_odd_ports(port, capsys):
     with pytest.raises(SystemExit) as ended:
         given(f"--port={port}")
     assert ended.value.code == 2
-    assert "expected a port, 0 to 65535" in capsys.readouterr().err
+    assert "expected a port from 0 to 65535" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -216,7 +216,7 @@ def test_8_bits_measure_what_they_cost(exported, lip_root, tmp_path, monkeypatch
 
 def test_8_bits_need_pictures(capsys):
     assert main(["export", "--model", "x.ckpt", "-o", "x.onnx", "--precision", "int8"]) == 2
-    assert "--calibrate DIR belongs to" in capsys.readouterr().err
+    assert "--precision bf16 and int8 need --calibrate DIR" in capsys.readouterr().err
 
 
 def test_wrong_config_is_one_clear_line(config, tmp_path, capsys):

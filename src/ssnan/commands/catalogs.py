@@ -1,4 +1,4 @@
-"""``ssnan parse --workers`` and ``--ray``: catalogues of pictures, see :mod:`ssnan.cluster`."""
+"""``ssnan parse --workers`` and ``--ray``: catalogs of photos, see :mod:`ssnan.cluster`."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ if TYPE_CHECKING:
     from ssnan.cluster.isolation import Recipe
 
 SHOWN = 20
-"""Problems that are said one by one; the tables have all."""
+"""Problems that are printed; the tables have all of them."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("catalogues", "many pictures, each once, whatever is killed meanwhile")
-    group.add_argument("--workers", type=positive, metavar="N", help="parse with N processes; with --ray, N actors")
+    group = parser.add_argument_group(
+        "catalogs", "parse many photos on several processes or machines; an interrupted run continues"
+    )
+    group.add_argument("--workers", type=positive, metavar="N", help="parse with N processes, or N actors with --ray")
     group.add_argument(
         "--ray", nargs="?", const="", metavar="ADDRESS",
-        help="parse on a Ray cluster: HOST:PORT, ray://HOST:PORT, or the one on this machine, or else a new one here",
+        help="parse on a Ray cluster: HOST:PORT or ray://HOST:PORT; by default, the local cluster or a new one",
     )  # fmt: skip
     group.add_argument(
         "--into", choices=("files", "parquet", "webdataset"),
-        help="maps as files, in the tables of results, or in tars, one a shard (files)",
+        help="write maps as files, in the tables of results, or in one tar per shard (files)",
     )  # fmt: skip
-    group.add_argument("--column", metavar="NAME", help="column of tables with paths, addresses or image bytes")
-    group.add_argument(
-        "--shard", type=positive, default=256, metavar="N", help="pictures that are taken together (256)"
-    )
+    group.add_argument("--column", metavar="NAME", help="column with paths, addresses or image bytes, for tables")
+    group.add_argument("--shard", type=positive, default=256, metavar="N", help="photos per shard (256)")
     group.add_argument(
         "--patience", type=positive, default=120, metavar="S",
-        help="seconds without a result after which a picture is tried alone, and then given up (120)",
+        help="seconds without a result before a photo is tried alone, and then quarantined (120)",
     )  # fmt: skip
 
 
@@ -48,7 +48,7 @@ def asked_for(options: argparse.Namespace) -> bool:
 
 def run(options: argparse.Namespace) -> int:
     if options.output == Path("-") or "-" in options.inputs:
-        return complain("standard input and output go without --workers and --ray", MISUSED)
+        return complain("--workers and --ray do not support standard input and output", MISUSED)
     into: Into = options.into or "files"
     try:
         import pyarrow  # noqa: F401
@@ -58,25 +58,23 @@ def run(options: argparse.Namespace) -> int:
         from ssnan.cluster.catalog import Catalog, CatalogError, shards
         from ssnan.cluster.items import ItemsError, find_items, named_apart
     except ModuleNotFoundError as error:
-        return complain(f"catalogues need {error.name}; pip install 'ssnan[cluster]'", MISUSED)
+        return complain(f"catalogs need {error.name}; pip install 'ssnan[cluster]'", MISUSED)
     from ssnan.parsing.card import ModelError
     from ssnan.parsing.remapping import RemapError
 
     if options.ray and "/" not in options.ray and ":" not in options.ray:
-        return complain(
-            f"--ray {options.ray}: expected HOST:PORT or ray://HOST:PORT; inputs stand before --ray", MISUSED
-        )
+        return complain(f"--ray {options.ray}: expected HOST:PORT or ray://HOST:PORT; put inputs before --ray", MISUSED)
     if into == "parquet" and options.save:
-        return complain("--into parquet holds maps alone; --save goes with --into files or webdataset", MISUSED)
+        return complain("--into parquet writes only maps; use --save with --into files or webdataset", MISUSED)
     recipe = _recipe(options)
     try:
-        # What is wrong is said here rather than in every worker.
+        # Report mistakes here rather than in every worker.
         if unknown := unknown_part(options.parts, recipe.parser()):
             return complain(unknown, MISUSED)
         settings = _settings(options)
         items = find_items(options.inputs, options.recursive, options.column)
         if not items:
-            return complain(f"no picture in {' '.join(map(quoted, options.inputs))}", MISUSED)
+            return complain(f"no photo in {' '.join(map(quoted, options.inputs))}", MISUSED)
         catalog = Catalog(str(options.output), into, settings)
         with catalog.opened():
             done = catalog.done()
@@ -115,15 +113,17 @@ def _parse(options: argparse.Namespace, catalog: Catalog, recipe: Recipe, todo: 
                         console.print(problem, style="red", markup=False, highlight=False, soft_wrap=True)
     except Stopped:
         console.print(
-            f"ssnan: stopped; the same command goes on with {quoted(catalog.root)}", style="red", markup=False
+            f"ssnan: stopped; run the same command to continue {quoted(catalog.root)}", style="red", markup=False
         )
         raise
     problems = counts["failed"] + counts["quarantined"]
     if shown > SHOWN:
-        console.print(f"ssnan: {shown - SHOWN} more are in the tables", style="red", markup=False, highlight=False)
+        console.print(
+            f"ssnan: {shown - SHOWN} more problems are in the tables", style="red", markup=False, highlight=False
+        )
     told = [f"{counts['parsed']} parsed into {quoted(catalog.root)}"]
     told += [f"{count} {status}" for status, count in counts.items() if count and status != "parsed"]
-    told += [f"{already} were there"] if already else []
+    told += [f"{already} already there"] if already else []
     print(", ".join(told))
     return FAILED if problems else 0
 
@@ -148,7 +148,7 @@ def _recipe(options: argparse.Namespace) -> Recipe:
 
 
 def _settings(options: argparse.Namespace) -> dict[str, object]:
-    """What all results of a folder have in common."""
+    """The settings that all results of a folder share."""
     from ssnan.hub.download import card_of
 
     if Path(options.model).suffix == ".ckpt":
