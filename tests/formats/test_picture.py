@@ -14,7 +14,7 @@ def test_overlays_are_no_maps(folder):
 
 def test_maps_in_other_labels_are_named(folder):
     ParsingResult(np.minimum(LABELS, 10), ATR).save(folder / "maps" / "three.png")
-    with pytest.raises(FormatError, match=r"three.png'?: is in labels of"):
+    with pytest.raises(FormatError, match=r"three.png'?: has label set"):
         list(read_pictures(folder / "maps"))
 
 
