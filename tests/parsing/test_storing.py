@@ -50,8 +50,8 @@ def arrays(**changes):
         (arrays(labels=np.zeros(0, dtype=np.uint8)), "labels in uint8"),
         (arrays(scores=np.zeros((3, 2, 2), dtype=np.float32)), "scores in float32"),
         (arrays(label_set=np.zeros(3, dtype=np.uint8)), "label set is none"),
-        ({"labels": np.zeros((2, 2), dtype=np.uint8)}, "not what ParsingResult.save writes"),
-        (arrays(labels=np.array([{}])), "not what ParsingResult.save writes"),
+        ({"labels": np.zeros((2, 2), dtype=np.uint8)}, "not a file of ParsingResult.save"),
+        (arrays(labels=np.array([{}])), "not a file of ParsingResult.save"),
     ],
 )
 def test_files_of_strangers(tmp_path, content, message):

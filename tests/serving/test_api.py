@@ -66,7 +66,7 @@ def form_without_image(photo):
 @pytest.mark.parametrize(
     ("path", "request_of", "limits", "status", "word"),
     [
-        ("/api/parse", lambda photo: {"content": b"no picture"}, Limits(), 415, "not a picture"),
+        ("/api/parse", lambda photo: {"content": b"no picture"}, Limits(), 415, "not an image"),
         ("/api/parse", lambda photo: {"content": photo[:-40]}, Limits(), 422, "truncated"),
         ("/api/parse", lambda photo: {"content": b""}, Limits(), 422, "expected a picture"),
         ("/api/parse", form_without_image, Limits(), 422, "field 'image'"),

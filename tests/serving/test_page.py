@@ -218,12 +218,12 @@ def test_a_wrong_file_is_called_what_it_is(visit, tmp_path):
     page = visit()
     (tmp_path / "letter.png").write_text("Dear Sir or Madam")
     send(page, tmp_path / "letter.png")
-    page.wait_for_selector("#notice >> text=not a picture in a format that can be read", timeout=30_000)
+    page.wait_for_selector("#notice >> text=not an image in a known format", timeout=30_000)
     assert str(tmp_path) not in page.content()
     shot(page, "wrong")
     send(page)
     see(page)
-    assert not page.locator("#notice >> text=not a picture").count()
+    assert not page.locator("#notice >> text=not an image").count()
 
 
 def test_a_name_is_no_part_of_the_page(visit, tmp_path):
@@ -285,7 +285,7 @@ def test_several_photos_and_one_that_is_none(visit, tmp_path):
     page = visit()
     (tmp_path / "none.jpg").write_bytes(b"nothing")
     send(page, PHOTO, tmp_path / "none.jpg", ROOT / "examples" / "camera.png")
-    page.wait_for_selector("#notice >> text=none.jpg: the file: not a picture", timeout=30_000)
+    page.wait_for_selector("#notice >> text=none.jpg: the file: not an image", timeout=30_000)
     page.wait_for_selector("#photos li:nth-child(2) img", timeout=30_000)
     assert "hat" in names(page)
     page.click("#photos img[alt='camera.png']")
