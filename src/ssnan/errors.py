@@ -1,4 +1,4 @@
-"""What a user is told: one line, whatever stands in the names that it mentions."""
+"""Error messages for users: always one printable line."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from collections.abc import Iterable
 
 
 class UserError(ValueError):
-    """Something that a user can mend. The message is one line of printable characters."""
+    """A mistake that the user can fix. The message is one line of printable characters."""
 
     def __init__(self, message: str) -> None:
         super().__init__(printable(message))
 
 
 def printable(text: str) -> str:
-    """``text`` with line breaks, escape sequences and all else that a terminal would act on, or cannot show,
-    written out: ``\\n``, ``\\x1b``, ``\\udcff``."""
+    """``text`` with all unprintable characters escaped, such as line breaks and terminal sequences: ``\\n``, ``\\x1b``,
+    ``\\udcff``."""
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
 def quoted(name: str | os.PathLike[str]) -> str:
-    """A file's name as it is if it is plain, else in quotes and :func:`printable`."""
+    """A file name: unchanged if it is plain, otherwise quoted and :func:`printable`."""
     text = os.fspath(name)
     return text if re.fullmatch(r"[\w.,:@%+=~/\\-]+", text) else repr(text)
 
 
 def did_you_mean(given: str, names: Iterable[str]) -> str:
-    """``; did you mean X?`` where one of ``names`` is close, else nothing."""
+    """``; did you mean X?`` if one of ``names`` is close, otherwise an empty string."""
     close = difflib.get_close_matches(given, list(names), n=1)
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def hide_decoder_warnings() -> None:
-    """Hide Pillow's warnings about damaged metadata and odd palettes. Filters belong to the whole process, so only our
-    programs call this; importing the package changes none."""
+    """Hide Pillow's warnings about damaged metadata and odd palettes. Filters affect the whole process, so only our
+    commands call this; importing the package does not."""
     warnings.filterwarnings("ignore", module=r"PIL\.")
