@@ -121,11 +121,11 @@ def test_a_part_is_seen_and_cut_out_alone(visit, tmp_path):
     page = visit()
     send(page)
     see(page)
-    before = downloaded(page, "Cut-out", tmp_path / "all.png")
+    before = downloaded(page, "Cutout", tmp_path / "all.png")
     page.click("#parts button[value=face]")
     assert page.get_attribute("#parts button[value=face]", "aria-pressed") == "true"
     shot(page, "isolated")
-    alone = downloaded(page, "Cut-out", tmp_path / "face.png")
+    alone = downloaded(page, "Cutout", tmp_path / "face.png")
     alpha = [np.array(Image.open(io.BytesIO(path.read_bytes())))[..., 3] > 127 for path in (before, alone)]
     assert alpha[1][230, 260]
     assert 0 < alpha[1].sum() < 0.5 * alpha[0].sum()
@@ -240,7 +240,7 @@ def test_nobody_is_found(visit, tmp_path):
     page = visit()
     Image.new("RGB", (40, 30), "white").save(tmp_path / "white.png")
     send(page, tmp_path / "white.png")
-    page.wait_for_selector("#which >> text=Nobody was found", timeout=30_000)
+    page.wait_for_selector("#which >> text=Nobody found", timeout=30_000)
 
 
 def test_a_photo_that_the_browser_cannot_show(visit, tmp_path):
@@ -302,7 +302,7 @@ def test_a_model_is_chosen_where_there_are_several(visit):
     page.reload()
     page.select_option("#model", "large & slow")
     send(page)
-    page.wait_for_selector("#notice >> text=no model 'large & slow'; there are small", timeout=30_000)
+    page.wait_for_selector("#notice >> text=no model 'large & slow'; expected one of small", timeout=30_000)
 
 
 def test_a_phone_s_width_and_the_dark(visit):

@@ -46,7 +46,7 @@ def test_a_signal_during_uploads(serving, name):
     for upload in uploads:
         upload.close()
     assert process.wait(20) == 128 + stop
-    assert all(b" 503 " in answer and b"being stopped" in answer for answer in answers[:2])
+    assert all(b" 503 " in answer and b"is stopping" in answer for answer in answers[:2])
 
 
 def test_a_closed_standard_output(tmp_path):
