@@ -45,7 +45,7 @@ def seven(values):
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (seven, "20 classes, its card names 7"),
+        (seven, "20 classes, but its card names 7"),
         (lambda v: v["preprocessing"].update(longest_side=-5), "longest_side: expected a whole number"),
         (lambda v: v["preprocessing"].update(longest_side=10**9), "longest_side: expected a whole number"),
         (lambda v: v["preprocessing"].update(multiple=0), "multiple: expected a whole number"),

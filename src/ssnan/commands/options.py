@@ -157,7 +157,7 @@ def unknown_part(parts: Sequence[str], parser: Parser) -> str | None:
     known = parser.result_labels.classes
     for part in parts:
         if part not in known:
-            return f"no part {part!r}{did_you_mean(part, known)}; there are {', '.join(known[1:])}"
+            return f"no part {part!r}{did_you_mean(part, known)}; expected one of {', '.join(known[1:])}"
     return None
 
 

@@ -272,7 +272,7 @@ class ParsingResult:
         names = parts or self.label_set.classes[1:]
         for name in names:
             if name not in self.label_set.classes:
-                raise ValueError(f"no class {name!r}; there are {', '.join(self.label_set.classes)}")
+                raise ValueError(f"no class {name!r}; expected one of {', '.join(self.label_set.classes)}")
         return [self.label_set.classes.index(name) for name in names]
 
 

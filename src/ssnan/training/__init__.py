@@ -1,4 +1,4 @@
-"""Training and validation on Lightning."""
+"""Training and validation with Lightning."""
 
 from ssnan.training.task import ParsingTask
 

@@ -1,4 +1,4 @@
-"""A few validation pictures in TensorBoard: photo, truth and prediction side by side."""
+"""Validation photos in TensorBoard: photo, ground truth and prediction side by side."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ssnan.training.task import ParsingTask
 
 
 class ValidationPictures(Callback):
-    """Log the first ``count`` validation pictures after every validation."""
+    """Log the first ``count`` validation photos after every validation."""
 
     def __init__(self, count: int = 4) -> None:
         self.count = count

@@ -1,4 +1,4 @@
-"""Training in pieces, for accelerators that are lent for minutes."""
+"""Training in pieces, for a GPU that is available for minutes at a time."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from lightning import Callback, LightningModule, Trainer
 
 
 class StopAfter(Callback):
-    """End the piece with the first epoch that is validated, and so saved, after ``minutes``; never if None.
+    """Stop after ``minutes``, at the end of the next epoch with a validation, which saves a checkpoint; never if None.
 
     Attributes:
-        stopped: the run was ended before its time; the next call continues it.
+        stopped: whether the run stopped early; the next call continues it.
     """
 
     def __init__(self, minutes: float | None) -> None:

@@ -114,7 +114,7 @@ async function take(files) {
   for (const image of $("photos").querySelectorAll("img")) URL.revokeObjectURL(image.src)
   $("photos").replaceChildren()
   show(null)
-  if (files.length) $("empty").textContent = "Looking at it …"
+  if (files.length) $("empty").textContent = "Parsing …"
   for (const file of files) {
     try {
       const photo = await parsed(file, signal)
