@@ -159,6 +159,6 @@ def test_data_check_notes_what_will_disappoint(tmp_path, capsys):
     palette_image(labels, LIP).save(mask)
     main(["data", "check", str(root)])
     printed = capsys.readouterr().out
-    assert "val has a single picture" in printed
+    assert "val has a single photo" in printed
     assert "val holds no hair: cannot be measured" in printed
     assert "train holds no hat: cannot be learned" in printed

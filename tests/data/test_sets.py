@@ -45,7 +45,7 @@ def test_a_value_that_is_no_set_is_refused(root):
         ({7: ["hat", "hair"]}, "at least 100"),
         ({255: ["hat", "hair"]}, "not the ignored 255"),
         ({100: ["hat"]}, "two classes or more"),
-        ({100: ["hat", "gold"]}, "'gold' is no class"),
+        ({100: ["hat", "gold"]}, "'gold' is not a class"),
         (["hat"], "expected 'mask value"),
     ],
 )

@@ -103,7 +103,7 @@ def test_a_wrong_mask_is_one_clear_line_also_from_another_process(config, tmp_pa
     run = on(config, root, str(root / "dataset.yaml"), tmp_path)
     assert main(["train", *run, "--data.num_workers", workers]) == 1
     error = capfd.readouterr().err
-    assert ".png: holds label id 99, which is no class of 'workwear' (0..8)" in error
+    assert ".png: has label id 99, which is not a class of 'workwear' (0..8)" in error
     assert "Traceback" not in error
 
 

@@ -86,7 +86,7 @@ class LastingOptions(Callback):
             had, asked = before.get(name), self.values.get(name)
             if had != asked:
                 raise TrainingError(
-                    f"{quoted(path)}: the interrupted run has {name} {had}, this one {asked}; set it to {had} to continue, "
+                    f"{quoted(path)}: the interrupted run has {name} {had}, this one {asked}; give {had} to continue, "
                     "or use --resume false or another --output to start again"
                 )
 
