@@ -160,5 +160,5 @@ def test_data_check_notes_what_will_disappoint(tmp_path, capsys):
     main(["data", "check", str(root)])
     printed = capsys.readouterr().out
     assert "val has a single photo" in printed
-    assert "val holds no hair: cannot be measured" in printed
-    assert "train holds no hat: cannot be learned" in printed
+    assert "val has no hair: cannot be measured" in printed
+    assert "train has no hat: cannot be learned" in printed

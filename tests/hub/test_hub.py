@@ -105,7 +105,7 @@ def test_the_page_says_what_the_card_has_measured(published):
 def test_one_folder_holds_one_model(published, tmp_path, capsys):
     (tmp_path / "other.onnx").write_bytes(b"")
     assert main(["publish", "small", "-o", str(tmp_path)]) == 1
-    assert "holds other.onnx already" in capsys.readouterr().err
+    assert "already contains other.onnx" in capsys.readouterr().err
 
 
 def test_what_cannot_be_read_or_written_is_a_line(tmp_path, capsys):

@@ -278,7 +278,7 @@ def test_no_format_that_starts_another_program_is_opened(tmp_path, monkeypatch):
     for claimed in (EPS, path, str(path)):
         with pytest.raises(ImageError, match="not an image in a known format"):
             read_rgb(claimed)
-    with Image.open(path) as lazy, pytest.raises(ImageError, match="EPS is none of"):
+    with Image.open(path) as lazy, pytest.raises(ImageError, match="EPS is not one of"):
         read_rgb(lazy)
     with pytest.raises(ImageError, match="not an image"):
         read_labels(path)

@@ -233,8 +233,8 @@ class ParsingData(LightningDataModule):
         processes, _ = self._processes
         if self.batch_size % processes:
             raise DatasetError(
-                f"data.batch_size: {self.batch_size} photos cannot be divided evenly by {processes} processes; it is the "
-                "batch size of all together"
+                f"data.batch_size: {self.batch_size} photos cannot be divided evenly by {processes} processes; it is "
+                "the batch size of all together"
             )
         step = self.batch_size if len(order) > self.batch_size else processes
         if len(order) < step:

@@ -1,4 +1,4 @@
-"""``ssnan bench``: where the time goes, what share of the machine that is, and how it grows."""
+"""``ssnan bench``: the time of each step, its share of the machine's peak, and its growth."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from ssnan.parsing.views import Views
 
 STAGES = ("decode", "prepare", "network", "upsample", "encode")
 SIZES = ((320, 480), (640, 960), (1080, 1620), (3000, 4500))
-"""Width and height of the photos on which growth is measured."""
+"""Width and height of the photos for measuring growth."""
 PEAK_SIDE = 2048
-"""Sides of the square matrices whose product shows what the machine can do."""
+"""Sides of the square matrices for measuring the machine's peak."""
 PEAK_CHAIN = 8
-"""Products one after the other, so that bringing the first into the engine's precision does not count."""
+"""Products in a row, so that converting the input to the engine's precision does not count."""
 
 
 def measure(model: str, photo: Path, runs: int, threads: int | None) -> dict[str, Any]:
-    """Time a model on a photo with every engine that is installed; plain values, seconds throughout.
+    """Time a model on a photo with every installed engine; returns plain values in seconds.
 
     Raises:
         ModelError: there is no such model.
@@ -70,7 +70,7 @@ def measure(model: str, photo: Path, runs: int, threads: int | None) -> dict[str
 
 
 def time_stages(parser: Parser, photo: Path, runs: int) -> dict[str, dict[str, float]]:
-    """Seconds of each step from a file to a PNG, after one run to warm up: the median and the quartiles."""
+    """Seconds of each step from a file to a PNG, after one warm-up run: median and quartiles."""
     laps: dict[str, list[float]] = {stage: [] for stage in STAGES}
     for run in range(runs + 1):
         times = [time.perf_counter()]
@@ -92,7 +92,7 @@ def time_stages(parser: Parser, photo: Path, runs: int) -> dict[str, dict[str, f
 
 
 def growth(parser: Parser, photo: Path, runs: int) -> dict[str, dict[str, float]]:
-    """Median seconds a picture by photo size, batch, scales and number of files."""
+    """Median seconds per photo by photo size, batch size, scales and number of files."""
     rgb = Image.fromarray(read_rgb(photo))
     grown: dict[str, dict[str, float]] = {"photo size": {}, "batch": {}, "scales": {}, "files": {}}
     with tempfile.TemporaryDirectory() as temporary:
@@ -120,10 +120,9 @@ def growth(parser: Parser, photo: Path, runs: int) -> dict[str, dict[str, float]
 
 
 def matmul_peak(engine: str, precision: str, threads: int | None) -> float | None:
-    """Operations a second of large matrix products, the best of a few, in the precision in which the
-    engine runs a file of ``precision``: ``int8`` as it says; the others in float32 by ONNX Runtime, and
-    in OpenVINO's own choice, bf16 where the processor has it. None for ONNX Runtime in 8 bits without the
-    extra ``train``, which brings what writes its product."""
+    """Operations per second of large matrix products, the best of a few, in the precision of the engine for a file of
+    ``precision``: 8 bits for ``int8``; for other files, float32 in ONNX Runtime and OpenVINO's choice, which is bf16 if
+    the processor supports it. None for ONNX Runtime in 8 bits without the extra ``train``, which builds its product."""
     matrix = np.random.default_rng(0).standard_normal((PEAK_SIDE, PEAK_SIDE), dtype=np.float32)
     multiply: Callable[[], object] = lambda: matrix @ matrix  # noqa: E731
     if engine == "openvino":
@@ -154,7 +153,7 @@ def matmul_peak(engine: str, precision: str, threads: int | None) -> float | Non
 
 
 def _int8_product(threads: int | None) -> Callable[[], object]:
-    """ONNX Runtime's product of 8-bit matrices, unsigned by signed as in its convolutions."""
+    """ONNX Runtime's product of an unsigned and a signed 8-bit matrix, as in its convolutions."""
     from onnx import TensorProto, helper
     from onnxruntime import InferenceSession, SessionOptions
 
@@ -176,7 +175,7 @@ def _int8_product(threads: int | None) -> Callable[[], object]:
 
 
 def peak_memory() -> float | None:
-    """The most memory this process has held, in MB; None where the system does not tell."""
+    """The peak memory of this process in MB; None if the system does not report it."""
     try:
         import resource
     except ModuleNotFoundError:
@@ -192,7 +191,7 @@ def spread(seconds: Sequence[float]) -> dict[str, float]:
 
 
 def tables(report: dict[str, Any]) -> list[Table]:
-    """The report in tables, milliseconds throughout."""
+    """The report as tables, in milliseconds."""
     stages = Table(
         title=f"{report['model']}, a {' × '.join(map(str, report['photo']))} photo, {report['threads']} threads: ms"
     )
@@ -206,7 +205,7 @@ def tables(report: dict[str, Any]) -> list[Table]:
         for key, label, unit in (("flop_per_second", "GFLOP/s", 1e-9), ("peak_flop_per_second", "matmul GFLOP/s", 1e-9),
                                  ("share_of_peak", "share of that, %", 100)):  # fmt: skip
             stages.add_row(label, *(f"{unit * entry[key]:.0f}" for entry in report["engines"].values()))
-    grown = Table(title="ms a picture")
+    grown = Table(title="ms per photo")
     for column in ("by", "", *report["engines"]):
         grown.add_column(column, justify="left" if column == "by" else "right")
     first = next(iter(report["engines"].values()))["growth"]
