@@ -129,7 +129,7 @@ def compress(card: ModelCard, precision: str, data: Sequence[Path]) -> tuple[Mod
                 hurt = hurt or by_error(files["onnxruntime"], card.preprocessing, photos[:2])
             if best - after > MAY_LOSE:
                 raise ModelError(
-                    f"{precision} would lower mean IoU on {data[0].name} val from {100 * best:.2f} to {100 * after:.2f} "
+                    f"{precision} would lower {data[0].name} val mean IoU from {100 * best:.2f} to {100 * after:.2f} "
                     f"with {engine}, more than the {100 * MAY_LOSE:.1f} allowed; {full} stays in fp32"
                 )
         for file in temporary.iterdir():  # OpenVINO has two files

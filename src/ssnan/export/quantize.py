@@ -73,7 +73,7 @@ def quantize_for_openvino(
         quantized = nncf.quantize(
             openvino.Core().read_model(_folded(weights, Path(folder))),
             nncf.Dataset(pixels),
-            # Symmetric weights, asymmetric activations, because not every input of a convolution is the output of a ReLU.
+            # Symmetric weights, asymmetric activations, because inputs of convolutions may be negative.
             preset=nncf.QuantizationPreset.MIXED,
             subset_size=len(pixels),
             # OpenVINO adds the bias in a separate operation and names the convolution NAME/WithoutBiases.
