@@ -47,7 +47,7 @@ def test_rows_and_maps(isolation, tmp_path):
     ("word", "told"),
     [
         ("dies", "ended by signal 9 (SIGKILL) in two attempts"),
-        ("exits", "ended with status 3, twice"),
+        ("exits", "ended with status 3 in two attempts"),
         ("hangs", "no result within 5 seconds in two attempts"),
     ],
 )

@@ -127,7 +127,7 @@ def test_threads_have_a_limit(threads):
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        ("{", "is no JSON"),
+        ("{", "not JSON"),
         ("[1]", "expected a JSON object"),
         ('{"measured": {"ccp": 3}}', "expected named numbers"),
         ('{"data": "photos"}', "data: expected a JSON object"),

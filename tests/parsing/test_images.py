@@ -262,7 +262,7 @@ def test_float_tiffs_of_zero_to_one_are_not_black_and_no_number_is_refused():
     assert read_rgb(encoded(Image.fromarray(levels), "TIFF"))[0, :, 0].tolist() == [0, 64, 255]
     assert read_rgb(encoded(Image.fromarray(levels * 200), "TIFF"))[0, :, 0].tolist() == [0, 50, 200]
     for wrong in (np.nan, np.inf, -np.inf):
-        with pytest.raises(ImageError, match="no finite numbers"):
+        with pytest.raises(ImageError, match="not finite numbers"):
             read_rgb(encoded(Image.fromarray(np.array([[0, wrong]], dtype=np.float32)), "TIFF"))
 
 

@@ -88,7 +88,7 @@ def test_labels_of_one_s_own(result, tmp_path):
     ("text", "message"),
     [
         (OWN, "'hat' has no target class"),
-        ("name: x", "there is no 'classes'"),
+        ("name: x", "'classes' is missing"),
         ("[1, 2", "expected name, classes"),
         ("classes: 3\nfrom: 4\nname: x", "expected name, classes"),
         (OWN.replace("black", "blackish"), "unknown color"),

@@ -150,7 +150,7 @@ def test_frames_of_another_size_are_refused(color_parser, tmp_path, monkeypatch)
             yield small
 
     monkeypatch.setattr(video, "_frames", changing)
-    with pytest.raises(ImageError, match=r"frame 3 is 32 × 24, those before it 64 × 48"):
+    with pytest.raises(ImageError, match=r"frame 3 is 32 × 24, earlier frames are 64 × 48"):
         list(parse_video(color_parser, film, tmp_path / "out" / "film"))
     assert not list((tmp_path / "out").iterdir())
 

@@ -90,7 +90,7 @@ def test_odd_hosts(option, host, capsys):
     with pytest.raises(SystemExit) as ended:
         given(f"{option}={host}")
     assert ended.value.code == 2
-    assert "expected a name or an address, without a port" in capsys.readouterr().err
+    assert "expected a name or an address without a port" in capsys.readouterr().err
 
 
 def test_plain_hosts():

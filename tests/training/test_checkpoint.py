@@ -137,7 +137,7 @@ def test_other_labels_than_the_network_has_are_refused(content, tmp_path):
 def test_damaged_checkpoints_are_one_line(plain_run, tmp_path, damage):
     path = tmp_path / "damaged.ckpt"
     path.write_bytes(damage((plain_run / "checkpoints" / "best.ckpt").read_bytes()))
-    with pytest.raises(ModelError, match="damaged, or no checkpoint") as caught:
+    with pytest.raises(ModelError, match="damaged, or not a checkpoint") as caught:
         read_task(path)
     assert str(caught.value).isprintable()
 

@@ -203,7 +203,7 @@ def test_8_bits_measure_what_they_cost(exported, lip_root, tmp_path, monkeypatch
     card = find_card(tmp_path / "n.onnx")
     if may_lose < 0:
         before = (tmp_path / "n.onnx").read_bytes()
-        with pytest.raises(ModelError, match="is left in fp32"):
+        with pytest.raises(ModelError, match="stays in fp32"):
             compress(card, "int8", [lip_root])
         assert (tmp_path / "n.onnx").read_bytes() == before
     else:

@@ -145,9 +145,15 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--model", default="small", help="bundled model, .onnx file with its card, or checkpoint")
     add_engine_options(group)
     group.add_argument(
-        "--scales", type=factors, default=[1.0], metavar="S,S", help="parse at these sizes and average the scores (1)"
+        "--scales",
+        type=factors,
+        default=[1.0],
+        metavar="S,S",
+        help="parse at these sizes and average the probabilities (1)",
     )
-    group.add_argument("--mirror", action="store_true", help="also parse the mirrored photo and average the scores")
+    group.add_argument(
+        "--mirror", action="store_true", help="also parse the mirrored photo and average the probabilities"
+    )
     group.add_argument("--max-megapixels", type=megapixels, default=150, metavar="N", help="refuse larger photos (150)")
     group.add_argument("-v", "--verbose", action="store_true", help="print which engine was chosen and why")
 

@@ -67,9 +67,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--colors", choices=("labels", "distinct"), default="labels",
         help="colours of the label set, or distinct ones for dark clothes and colour-blind readers (labels)",
     )  # fmt: skip
-    parser.add_argument(
-        "--largest", action="store_true", help="keep only the main figure, the largest connected person"
-    )
+    parser.add_argument("--largest", action="store_true", help="keep only the largest connected region of people")
     parser.add_argument("--recursive", action="store_true", help="include subfolders")
     parser.add_argument("--skip-existing", action="store_true", help="skip photos that already have a map")
     catalogs.add_options(parser)
