@@ -1,4 +1,4 @@
-"""What the machine can do: operations a second of large matrix products, by engine and precision.
+"""The machine's peak: operations per second of large matrix products, by engine and precision.
 
 Usage: python benchmarks/matrix_peak.py [--threads N]
 """
@@ -13,15 +13,15 @@ import numpy as np
 from ssnan.parsing.engines import available_cores, disable_openvino_telemetry
 
 PEAK_SIDE = 2048
-"""Sides of the square matrices whose product shows what the machine can do."""
+"""Sides of the square matrices for measuring the machine's peak."""
 PEAK_CHAIN = 8
-"""Products one after the other, so that bringing the first into the engine's precision does not count."""
+"""Products in a row, so that converting the input to the engine's precision does not count."""
 
 
 def matmul_peak(engine: str, precision: str, threads: int | None) -> float:
-    """Operations a second of large matrix products, the best of a few, in the precision in which the
-    engine runs a file of ``precision``: ``int8`` as it says; the others in float32 by ONNX Runtime, and
-    in OpenVINO's own choice, bf16 where the processor has it."""
+    """Operations per second of large matrix products, the best of a few, in the precision of the engine for a file of
+    ``precision``: 8 bits for ``int8``; for other files, float32 in ONNX Runtime and OpenVINO's choice, which is bf16 if
+    the processor supports it."""
     matrix = np.random.default_rng(0).standard_normal((PEAK_SIDE, PEAK_SIDE), dtype=np.float32)
     multiply: Callable[[], object] = lambda: matrix @ matrix  # noqa: E731
     if engine == "openvino":
@@ -49,7 +49,7 @@ def matmul_peak(engine: str, precision: str, threads: int | None) -> float:
 
 
 def _int8_product(threads: int | None) -> Callable[[], object]:
-    """ONNX Runtime's product of 8-bit matrices, unsigned by signed as in its convolutions."""
+    """ONNX Runtime's product of an unsigned and a signed 8-bit matrix, as in its convolutions."""
     from onnx import TensorProto, helper
     from onnxruntime import InferenceSession, SessionOptions
 

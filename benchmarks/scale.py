@@ -96,7 +96,7 @@ def rates(counts: list[int], rounds: int, price: float) -> None:
             command = ssnan(way.split()[0], str(folders[count]), "-o", str(home / "out"), *options)
             seconds, *_ = run(command)
             quickest[way, count] = min(seconds, quickest.get((way, count), seconds))
-    print("| command | seconds to start | pictures a second | beside plain |\n|---|---|---|---|")
+    print("| command | seconds to start | photos per second | relative to plain |\n|---|---|---|---|")
     rate = {way: (many - few) / (quickest[way, many] - quickest[way, few]) for way in WAYS}
     for way in WAYS:
         start = quickest[way, few] - few / rate[way]

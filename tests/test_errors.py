@@ -49,7 +49,7 @@ def test_closed_streams_leave_no_traceback(tmp_path, closed):
 
 def test_the_first_unknown_name_is_told_with_what_was_meant():
     known = ("hair", "face")
-    assert unknown("part", ["face", "hare"], known) == "no part 'hare'; did you mean 'hair'?; there are hair, face"
+    assert unknown("part", ["face", "hare"], known) == "no part 'hare'; did you mean 'hair'?; expected one of hair, face"
     assert unknown("part", ["face"], known) is None
 
 
@@ -73,4 +73,4 @@ def test_a_system_s_error_names_its_file_or_else_the_one_at_hand():
 
 def test_a_package_that_is_not_there_is_named_with_its_extra():
     error = ModuleNotFoundError("no", name="av")
-    assert lacks("a film", error, "video") == "a film needs av; pip install 'ssnan[video]'"
+    assert lacks("a video", error, "video") == "a video needs av; pip install 'ssnan[video]'"

@@ -48,7 +48,7 @@ def test_the_same_maps_as_without_workers_and_a_row_for_each(photos, tmp_path, c
     out, err = capsys.readouterr()
     assert "3 parsed into" in out
     assert "1 failed" in out
-    assert "broken.jpg: not a picture" in " ".join(err.split())
+    assert "broken.jpg: not an image" in " ".join(err.split())
     found, count = rows(catalog)
     assert set(found) == {"astronaut", "grace_hopper", "broken", "deep/camera"}
     assert count == 4
@@ -61,7 +61,7 @@ def test_the_same_maps_as_without_workers_and_a_row_for_each(photos, tmp_path, c
     before = {path: path.stat().st_mtime_ns for path in catalog.rglob("*.p*") if path.is_file()}
     assert main(["catalog", *arguments, "-o", str(catalog), "--workers", "2", "--shard", "2"]) == 0
     assert "0 parsed into" in (out := capsys.readouterr().out)
-    assert "4 were there" in out
+    assert "4 already there" in out
     assert before == {path: path.stat().st_mtime_ns for path in catalog.rglob("*.p*") if path.is_file()}
 
 
@@ -136,7 +136,7 @@ def test_from_one_bucket_into_another_folder_of_it(bucket, photos, capsys):
         assert members.getnames() == ["astronaut.png", "grace_hopper.png"]
     assert bucket.glob("shop/out/pending/*") == []
     assert main(command) == 0
-    assert "2 were there" in capsys.readouterr().out
+    assert "2 already there" in capsys.readouterr().out
 
 
 def test_a_killed_driver_loses_and_doubles_nothing(photos, tmp_path):
@@ -155,7 +155,7 @@ def test_a_killed_driver_loses_and_doubles_nothing(photos, tmp_path):
     assert 3 <= done < 16
     again = subprocess.run(command, capture_output=True, text=True, check=True)
     assert f"{16 - done} parsed" in again.stdout
-    assert f"{done} were there" in again.stdout
+    assert f"{done} already there" in again.stdout
     found, count = rows(out)
     assert count == len(found) == 16
     assert {path.name for path in out.glob("maps/*")} == {f"{number:02d}.png" for number in range(16)}
@@ -178,15 +178,15 @@ def test_on_ray(photos, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["{in}", "--ray", "photos"], "expected HOST:PORT or ray://HOST:PORT; inputs stand before --ray"),
-        (["{in}", "--workers", "1", "--into", "parquet", "--save", "json"], "--save goes with --into files"),
-        (["{in}", "--workers", "1", "-o", "-"], "standard input and output are for 'ssnan parse'"),
+        (["{in}", "--ray", "photos"], "expected HOST:PORT or ray://HOST:PORT; put inputs before --ray"),
+        (["{in}", "--workers", "1", "--into", "parquet", "--save", "json"], "use --save with --into files"),
+        (["{in}", "--workers", "1", "-o", "-"], "ssnan catalog does not support standard input and output"),
         (["{in}", "--workers", "1", "--parts", "trousers", "--save", "crop"], "no part 'trousers'"),
         (["s3://nobody/in", "--workers", "1"], "s3://nobody/in: cannot be listed"),
         (["{in}", "--workers", "1", "-o", "/proc/ssnan"], "/proc/ssnan"),
         (["{in}", "--workers", "1", "--model", "smal"], "smal"),
         (["{in}", "--workers", "1", "--labels", "nothing"], "nothing"),
-        (["{empty}", "--workers", "1"], "no picture in"),
+        (["{empty}", "--workers", "1"], "no photo in"),
         (["{empty}/list.csv", "--workers", "1"], "cannot be listed"),
     ],
 )
@@ -207,4 +207,4 @@ def test_mistakes_are_one_clear_line_and_leave_nothing(photos, tmp_path, capsys,
 def test_without_the_extra_it_says_what_to_install(photos, tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     assert main(["catalog", str(photos), "-o", str(tmp_path / "out")]) == 2
-    assert "a catalogue needs pyarrow; pip install 'ssnan[cluster]'" in capsys.readouterr().err
+    assert "a catalog needs pyarrow; pip install 'ssnan[cluster]'" in capsys.readouterr().err

@@ -85,7 +85,7 @@ def test_what_cannot_be_read_costs_itself_alone(tmp_path, monkeypatch):
     assert (good, row) == (b"good", b"row")
     assert "No such file" in str(gone_)
     assert "more than 10 bytes" in str(long)
-    assert "row 1 of 'image' holds no bytes" in str(nothing)
+    assert "row 1 of 'image' has no bytes" in str(nothing)
 
 
 def test_a_pipe_is_not_waited_for(tmp_path):

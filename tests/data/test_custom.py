@@ -55,10 +55,10 @@ def test_splits_by_lists(tmp_path):
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        ({"colours": 1}, "'colours' means nothing here; the keys are name, images"),
+        ({"colours": 1}, "unknown key 'colours'; expected one of name, images"),
         ({"name": None}, "'name' is missing"),
         ({"images": "none"}, "images: no such folder"),
-        ({"pairs": [["left-arm", "arm"]]}, "pairs: 'arm' is no class"),
+        ({"pairs": [["left-arm", "arm"]]}, "pairs: 'arm' is not a class"),
         ({"pairs": [["left-arm"]]}, "expected two classes in each"),
         ({"joints": {"head": "hair"}}, "joints: head: expected a list of classes, got 'hair'"),
         ({"classes": {"background": "#000000", "hair": [1, 2]}, "pairs": [], "joints": {}}, "hair: expected a colour"),
@@ -130,7 +130,7 @@ def test_a_list_that_is_no_text_is_one_clear_line(tmp_path):
     root = write_custom(tmp_path)
     (root / "dataset.yaml").write_text(yaml.safe_dump(description() | {"splits": {"train": "t.txt"}}, sort_keys=False))
     (root / "t.txt").write_bytes(b"p0\n\xff\xfe")
-    with pytest.raises(DatasetError, match="no UTF-8 text"):
+    with pytest.raises(DatasetError, match="not UTF-8 text"):
         open_split(root, "train")
 
 
@@ -140,7 +140,7 @@ def test_masks_of_black_and_white_are_refused(tmp_path):
         mask = np.asarray(Image.open(path))
         Image.fromarray(np.where(mask > 0, 255, 0).astype(np.uint8)).save(path)
     for split in ("train", "val"):
-        with pytest.raises(DatasetError, match="hold 0 and 255 alone, and 255 is ignored"):
+        with pytest.raises(DatasetError, match="have only 0 and 255, and 255 is ignored"):
             open_split(root, split)
 
 

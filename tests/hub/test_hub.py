@@ -52,7 +52,7 @@ def test_damaged_weights_of_a_hub_are_not_run(tmp_path, monkeypatch):
     (copy / "small.onnx").write_bytes(content)
     with (
         fake_hub({"somebody/damaged": copy}, monkeypatch, tmp_path / "cache"),
-        pytest.raises(ModelError, match="its checksum is not that of its card"),
+        pytest.raises(ModelError, match="its checksum differs from that in its card"),
     ):
         ssnan.load("somebody/damaged", engine="onnxruntime")
 
@@ -62,7 +62,7 @@ def test_what_the_hub_lacks_is_said_in_a_line(hub, capsys, tmp_path):
     photo.write_bytes(b"")
     assert main(["parse", str(photo), "--model", "somebody/else", "-o", str(tmp_path)]) == 2
     [line] = capsys.readouterr().err.splitlines()
-    assert "somebody/else: no file or folder here, and not to be had from the hub" in line
+    assert "somebody/else: no such file or folder, and the hub does not provide it" in line
 
 
 def test_without_the_client_it_says_what_to_install(monkeypatch):
@@ -105,7 +105,7 @@ def test_the_page_says_what_the_card_has_measured(published):
 def test_one_folder_holds_one_model(published, tmp_path, capsys):
     (tmp_path / "other.onnx").write_bytes(b"")
     assert main(["publish", "small", "-o", str(tmp_path)]) == 1
-    assert "holds other.onnx already" in capsys.readouterr().err
+    assert "already contains other.onnx" in capsys.readouterr().err
 
 
 def test_what_cannot_be_read_or_written_is_a_line(tmp_path, capsys):

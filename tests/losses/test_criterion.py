@@ -245,7 +245,7 @@ def test_eq_4_may_divide_by_the_joints_that_are_defined():
 
 
 def test_heatmaps_have_their_own_cells():
-    with pytest.raises(ValueError, match="in cells already"):
+    with pytest.raises(ValueError, match="already in cells"):
         JointLoss("product", measure="heatmap", unit="cells")
 
 

@@ -53,7 +53,7 @@ def test_labels_are_lossless_and_frames_keep_their_times(color_parser, tmp_path,
 
 def test_what_is_no_film_is_named_and_nothing_is_left(color_parser, tmp_path):
     (tmp_path / "bad.mp4").write_bytes(b"no film")
-    with pytest.raises(ImageError, match=r"bad\.mp4: not a film"):
+    with pytest.raises(ImageError, match=r"bad\.mp4: not a video"):
         list(parse_video(color_parser, tmp_path / "bad.mp4", tmp_path / "out" / "bad"))
     assert list((tmp_path / "out").iterdir()) == []
 
@@ -74,8 +74,8 @@ def test_command_parses_films_beside_photos(tmp_path, capsys):
     twin = write_film(tmp_path / "other" / "film.mkv")
     assert main(["parse", str(tmp_path / "in"), str(twin), "-o", str(tmp_path / "out")]) == 1
     said = capsys.readouterr()
-    assert "bad.mp4: not a film" in said.err
-    assert "film.mkv: its result would replace that of" in said.err
+    assert "bad.mp4: not a video" in said.err
+    assert "film.mkv: its result would overwrite that of" in said.err
     assert "2 parsed" in said.out
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"photo.png", "film.labels.mkv", "film.overlay.mp4"}
 
@@ -95,7 +95,7 @@ def test_json_and_confidence_of_every_frame(color_parser, tmp_path):
 def test_what_films_cannot_have_is_refused(tmp_path, capsys):
     film = write_film(tmp_path / "film.mkv")
     assert main(["parse", str(film), "-o", str(tmp_path / "out"), "--save", "cutout,json"]) == 1
-    assert "films have no cutout, only overlay, json, confidence" in " ".join(capsys.readouterr().err.split())
+    assert "videos have no cutout, only overlay, json, confidence" in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "out").exists()
 
 
@@ -109,7 +109,7 @@ def test_what_films_cannot_have_is_refused(tmp_path, capsys):
 def test_a_playlist_that_claims_to_be_a_film_opens_nothing(color_parser, tmp_path, content):
     write_film(tmp_path / "other.mkv")
     (tmp_path / "film.mp4").write_text(content)
-    with pytest.raises(ImageError, match="not a film that can be read"):
+    with pytest.raises(ImageError, match="not a video that can be read"):
         list(parse_video(color_parser, tmp_path / "film.mp4", tmp_path / "out" / "film"))
     assert list((tmp_path / "out").iterdir()) == []
 
@@ -117,7 +117,7 @@ def test_a_playlist_that_claims_to_be_a_film_opens_nothing(color_parser, tmp_pat
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes on this system")
 def test_a_pipe_is_no_film(color_parser, tmp_path):
     os.mkfifo(tmp_path / "film.mp4")
-    with pytest.raises(ImageError, match="no regular file"):
+    with pytest.raises(ImageError, match="expected a regular file"):
         list(parse_video(color_parser, tmp_path / "film.mp4", tmp_path / "out" / "film"))
 
 
@@ -150,7 +150,7 @@ def test_frames_of_another_size_are_refused(color_parser, tmp_path, monkeypatch)
             yield small
 
     monkeypatch.setattr(video, "_frames", changing)
-    with pytest.raises(ImageError, match=r"frame 3 is 32 × 24, those before it 64 × 48"):
+    with pytest.raises(ImageError, match=r"frame 3 is 32 × 24, earlier frames are 64 × 48"):
         list(parse_video(color_parser, film, tmp_path / "out" / "film"))
     assert not list((tmp_path / "out").iterdir())
 
@@ -217,5 +217,5 @@ def test_a_film_without_pictures_is_one_clear_line(color_parser, tmp_path):
         sound.sample_rate = 8000
         container.mux(stream.encode(sound))
         container.mux(stream.encode(None))
-    with pytest.raises(ImageError, match="holds no pictures"):
+    with pytest.raises(ImageError, match="has only sound or text"):
         list(parse_video(color_parser, film, tmp_path / "out" / "film"))

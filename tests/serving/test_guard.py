@@ -48,7 +48,7 @@ def test_where_nothing_is(ask, path):
     for method in ("GET", "POST", "PUT", "HEAD"):
         answer = ask(method, path, json={"data": [{"path": "/etc/hostname"}], "fn_index": 0})
         assert answer.status_code == 404
-        assert method == "HEAD" or answer.json() == {"error": "nothing is here; /docs lists what can be asked"}
+        assert method == "HEAD" or answer.json() == {"error": "no such address; /docs lists all addresses"}
 
 
 def test_no_address_holds_anything_that_a_visitor_chooses(color_parser):
@@ -162,7 +162,7 @@ def test_every_answer_says_what_a_browser_may_do_with_it(ask, photo, color_parse
     color_parser.engine = broken
     answers.append(ask("POST", "/api/parse", Limits(waiting=7), content=photo))
     assert [answer.status_code for answer in answers] == [200, 200, 404, 405, 421, 403, 200, 413, 500]
-    assert answers[-1].json() == {"error": "something went wrong here; the log says what"}
+    assert answers[-1].json() == {"error": "internal error; see the log of the service"}
     for answer in answers:
         policy = answer.headers["content-security-policy"]
         assert policy.startswith("default-src 'self'; ")
@@ -227,4 +227,4 @@ def test_who_is_not_waited_for_any_more_is_told(color_parser):
 
     asyncio.run(stopped())
     assert sent[0]["status"] == 503
-    assert b"being stopped" in sent[1]["body"]
+    assert b"is stopping" in sent[1]["body"]

@@ -62,7 +62,7 @@ def test_no_way_into_a_checkpoint_runs_its_code(evil, config, lip_root, tmp_path
         error = capsys.readouterr().err
         assert "Traceback" not in error
         assert not target.exists(), command
-    with pytest.raises(ModelError, match=r"could run code .* tools/plain_checkpoint\.py"):
+    with pytest.raises(ModelError, match=r"could run foreign code.* tools/plain_checkpoint\.py"):
         read_task(checkpoint)
     for read in (read_network, read_weights):
         with pytest.raises(ValueError, match="cannot be read"):
@@ -161,7 +161,7 @@ def test_other_labels_than_the_network_has_are_refused(content, tmp_path):
     labels |= {"classes": labels["classes"][:7], "palette": labels["palette"][:7]}
     labels |= {"flip_pairs": [], "regions": [], "table_order": []}
     torch.save(content, tmp_path / "seven.ckpt")
-    with pytest.raises(ModelError, match="its network has 20 classes, its label set 7"):
+    with pytest.raises(ModelError, match="its network has 20 classes, but its label set 7"):
         read_task(tmp_path / "seven.ckpt")
 
 
@@ -169,7 +169,7 @@ def test_other_labels_than_the_network_has_are_refused(content, tmp_path):
 def test_damaged_checkpoints_are_one_line(plain_run, tmp_path, damage):
     path = tmp_path / "damaged.ckpt"
     path.write_bytes(damage((plain_run / "checkpoints" / "best.ckpt").read_bytes()))
-    with pytest.raises(ModelError, match="damaged, or no checkpoint") as caught:
+    with pytest.raises(ModelError, match="damaged, or not a checkpoint") as caught:
         read_task(path)
     assert str(caught.value).isprintable()
 
@@ -195,7 +195,7 @@ def test_a_damaged_last_checkpoint_gives_way_to_the_one_before(plain_run, tmp_pa
     assert where_it_stopped(tmp_path) == tmp_path / "previous.ckpt"
     assert "last.ckpt: damaged" in caplog.text
     (tmp_path / "previous.ckpt").write_bytes(b"")
-    with pytest.raises(TrainingError, match="no checkpoint can be read; --resume false"):
+    with pytest.raises(TrainingError, match="no checkpoint is readable; --resume false"):
         where_it_stopped(tmp_path)
 
 
@@ -208,7 +208,7 @@ def test_a_run_does_not_go_on_with_other_options(plain_run, name):
     options.values = dict(read_content(best)["callbacks"][options.state_key])
     options.refuse_others(best)
     options.values[name] = 7
-    with pytest.raises(TrainingError, match=rf"its run has {re.escape(name)} .*, asked for is 7; .*--resume false"):
+    with pytest.raises(TrainingError, match=rf"interrupted run has {re.escape(name)} .*, this one 7; .*--resume false"):
         options.refuse_others(best)
 
 

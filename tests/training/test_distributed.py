@@ -97,4 +97,4 @@ def test_a_batch_that_cannot_be_shared_is_one_clear_line(config, tmp_path):
         [*command, *arguments, "--trainer.strategy", "ddp"], capture_output=True, text=True, timeout=300
     )
     assert done.returncode != 0
-    assert "data.batch_size: 3 pictures cannot be shared evenly by 2 processes" in done.stderr
+    assert "data.batch_size: 3 photos cannot be divided evenly by 2 processes" in done.stderr

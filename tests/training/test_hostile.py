@@ -115,7 +115,7 @@ def test_a_full_disk_keeps_the_epoch_before(config, tmp_path, capsys, monkeypatc
         patch.setattr("lightning.fabric.plugins.io.torch_io._atomic_save", full)
         assert main(["train", *run]) == 1
     error = capsys.readouterr().err
-    assert "No space left on device; the same command goes on" in " ".join(error.split())
+    assert "No space left on device; run the same command to continue" in " ".join(error.split())
     assert "Traceback" not in error
     files = (tmp_path / "run" / "checkpoints").glob("*.ckpt")
     assert kept in [path.read_bytes() for path in files]

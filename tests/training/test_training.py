@@ -103,14 +103,14 @@ def test_a_wrong_mask_is_one_clear_line_also_from_another_process(config, tmp_pa
     run = on(config, root, str(root / "dataset.yaml"), tmp_path)
     assert main(["train", *run, "--data.num_workers", workers]) == 1
     error = capfd.readouterr().err
-    assert ".png: holds label id 99, which is no class of 'workwear' (0..8)" in error
+    assert ".png: has label id 99, which is not a class of 'workwear' (0..8)" in error
     assert "Traceback" not in error
 
 
 def test_another_label_set_than_the_run_s_is_refused(config, tmp_path, capsys):
     root = write_pascal_person_part(tmp_path / "ppp")
     assert main(["train", *on(config, root, "lip", tmp_path)]) == 1
-    assert "labelled as 'pascal_person_part', the run as 'lip'" in capsys.readouterr().err
+    assert "has label set 'pascal_person_part', the run 'lip'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -203,7 +203,7 @@ def test_8_bits_measure_what_they_cost(exported, lip_root, tmp_path, monkeypatch
     card = find_card(tmp_path / "n.onnx")
     if may_lose < 0:
         before = (tmp_path / "n.onnx").read_bytes()
-        with pytest.raises(ModelError, match="is left in fp32"):
+        with pytest.raises(ModelError, match="stays in fp32"):
             compress(card, "int8", [lip_root])
         assert (tmp_path / "n.onnx").read_bytes() == before
     else:
@@ -216,7 +216,7 @@ def test_8_bits_measure_what_they_cost(exported, lip_root, tmp_path, monkeypatch
 
 def test_8_bits_need_pictures(capsys):
     assert main(["export", "--model", "x.ckpt", "-o", "x.onnx", "--precision", "int8"]) == 2
-    assert "--calibrate DIR belongs to" in capsys.readouterr().err
+    assert "--precision bf16 and int8 need --calibrate DIR" in capsys.readouterr().err
 
 
 def test_wrong_config_is_one_clear_line(config, tmp_path, capsys):

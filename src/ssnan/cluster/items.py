@@ -1,4 +1,4 @@
-"""Where pictures are: files anywhere, members of tars, rows of tables."""
+"""Find and read photos: files, members of tars, rows of tables."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ from ssnan.parsing.inputs import result_it_could_be_of, result_names
 from ssnan.parsing.signatures import HEAD, is_picture
 
 MOST_BYTES = 1 << 30
-"""Bytes of one picture's file; longer ones are refused before they fill the memory."""
+"""The most bytes of a photo; larger files are refused before they fill the memory."""
 
 COLUMNS = ("image", "path", "uri", "url", "file", "filename", "file_name", "key")
-"""Columns that are looked for in a table, the first that it has."""
+"""Column names to look for in a table, in order of preference."""
 
 
 class ItemsError(UserError):
-    """Pictures cannot be listed; the message says why."""
+    """Photos cannot be listed; the message says why."""
 
 
 class Item(NamedTuple):
-    """One picture.
+    """One photo.
 
     Attributes:
-        name: of its results, a relative path without ending.
-        uri: a file's path, or an address that fsspec reads.
-        place: offset of a tar's member, or row of a table; None for a file.
-        size: bytes of a tar's member.
-        column: of the table.
+        name: the name of its results, a relative path without suffix.
+        uri: the path of a file, or an address that fsspec can read.
+        place: byte offset in a tar, or row of a table; None for a file.
+        size: bytes of a member of a tar.
+        column: column of a table.
     """
 
     name: str
@@ -53,23 +53,22 @@ class Item(NamedTuple):
 
     @property
     def key(self) -> str:
-        """What tells it from every other picture."""
+        """A unique key."""
         return self.uri if self.place is None else f"{self.uri}#{self.place}"
 
 
 def find_items(inputs: Sequence[str], recursive: bool = False, column: str | None = None) -> list[Item]:
-    """Every picture of folders, patterns, files, lists (``.txt``, a path or address a line), tables (``.csv`` and
-    ``.parquet``, with a column of paths, addresses or the pictures' bytes) and WebDataset's tars, all of them on any
-    file system that fsspec knows. Each once, in the order of the inputs; paths in lists and tables are relative to
-    the list.
+    """Find the photos of folders, patterns, files, lists (``.txt``, one path or address per line), tables (``.csv`` and
+    ``.parquet``, with a column of paths, addresses or bytes) and WebDataset tars, on any file system that fsspec knows.
+    Returns each photo once, in the order of the inputs. Paths in lists and tables are relative to the list.
 
     Args:
-        inputs: what a user named.
-        recursive: look into folders of folders.
-        column: of tables; one of :data:`COLUMNS` if None.
+        inputs: paths, patterns and addresses.
+        recursive: include subfolders.
+        column: column of tables; the first of :data:`COLUMNS` that exists if None.
 
     Raises:
-        ItemsError: something cannot be listed.
+        ItemsError: an input cannot be listed.
     """
     found: dict[str, Item] = {}
     for given in inputs:
@@ -80,22 +79,22 @@ def find_items(inputs: Sequence[str], recursive: bool = False, column: str | Non
             raise
         except Exception as error:
             known = (OSError, ImportError, tarfile.TarError, pa.ArrowException, UnicodeDecodeError, csv.Error)
-            if not isinstance(error, known) and "://" not in given:  # stores have errors of their own
+            if not isinstance(error, known) and "://" not in given:  # remote stores raise their own errors
                 raise
             raise ItemsError(f"{quoted(given)}: cannot be listed: {cause(error)}") from None
-    # Paths, since the names of files' results are made of paths; a key is only a key here.
+    # Paths, because find_inputs names results after paths; here a key is only a key.
     names = result_names({Path(key): Path(item.name) for key, item in found.items()})
     return [item._replace(name=names[Path(key)].as_posix()) for key, item in found.items()]
 
 
 def named_apart(items: Sequence[Item], done: Mapping[str, str] | None = None, dots: bool = True) -> list[Item]:
-    """The same items, with names of which no two can have a file in common: where two would, of pictures in different
-    folders that are called alike, each gets a checksum of its key, as in ``a-0123456789ab``.
+    """The same items with unique names. Photos with the same name in different folders get a checksum of their key, as
+    in ``a-0123456789ab``.
 
     Args:
-        items: of :func:`find_items`.
-        done: names of results that are there already, by their pictures' keys; no other picture gets one of them.
-        dots: whether file names may hold dots; WebDataset takes what follows the first one for a field of a sample.
+        items: from :func:`find_items`.
+        done: names of existing results by key; no other photo gets one of these names.
+        dots: whether names may contain dots; WebDataset reads what follows the first dot as a field.
     """
     if not dots:
         items = [item._replace(name=_without_dots(item.name)) for item in items]
@@ -148,14 +147,14 @@ def _file(uri: str) -> Item:
 
 
 def _address(fs: Any, child: str, given: str) -> str:
-    """A child's address, as the input was given: a path stays a path."""
+    """The address of a child, in the form of the input: a path stays a path."""
     return str(fs.unstrip_protocol(child)) if "://" in given else child
 
 
 def _beside(given: str, line: str) -> str:
     if "://" in line or posixpath.isabs(line):
         return line
-    if "\\" in line and "/" not in line:  # a path of Windows
+    if "\\" in line and "/" not in line:  # a Windows path
         line = line.replace("\\", "/")
     return posixpath.join(posixpath.dirname(given), line)
 
@@ -189,7 +188,7 @@ def _in_parquet(given: str, column: str | None) -> Iterator[Item]:
 
 def _in_csv(given: str, file: io.TextIOBase, column: str | None) -> list[str]:
     header = file.readline()
-    separator = max(",;\t", key=header.count)  # a comma if there is none
+    separator = max(",;\t", key=header.count)  # a comma if none occurs
     reader = csv.DictReader(file, next(csv.reader([header], delimiter=separator), None), delimiter=separator)
     name = _column(given, list(reader.fieldnames or ()), column)
     return [row[name] or "" for row in reader]
@@ -207,10 +206,10 @@ def _column(given: str, names: Sequence[str], wanted: str | None) -> str:
 
 
 def contents(items: Sequence[Item]) -> Iterator[tuple[Item, bytes | OSError]]:
-    """The bytes of every picture, in order, or why there are none. Tars and tables are opened once a stretch."""
+    """Yield the bytes of every photo, in order, or the error. Opens each tar or table once per run of its photos."""
     for _, several in groupby(items, key=lambda item: (item.uri, item.column)):
         stretch, answered = list(several), 0
-        problem = OSError("is no longer there")
+        problem = OSError("no longer exists")
         try:
             for content in _of_one_place(stretch):
                 yield stretch[answered], content
@@ -252,5 +251,5 @@ def _rows(uri: str, column: str, rows: Sequence[int]) -> Iterator[bytes | OSErro
                 for row in inside:
                     value = values[row - first].as_py()
                     value = value.get("bytes") if isinstance(value, dict) else value
-                    yield value if isinstance(value, bytes) else OSError(f"row {row} of {column!r} holds no bytes")
+                    yield value if isinstance(value, bytes) else OSError(f"row {row} of {column!r} has no bytes")
             first += count

@@ -1,5 +1,5 @@
-"""Parse a catalogue: many photos, each once, whatever is killed meanwhile. OUT/results/ has a table with a row for
-each photo; the same command continues an interrupted run and parses only what is new. See docs/scale.md."""
+"""Parse a catalog: many photos on several processes or machines. OUT/results/ has a table with one row per photo. The
+same command continues an interrupted run and parses only new photos. See docs/scale.md."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 HELP = "parse a large collection of photos, on one machine or a cluster"
 
 SHOWN = 20
-"""Problems that are said one by one; the tables have all."""
+"""Problems that are printed; the tables have all of them."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -39,30 +39,26 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="INPUT",
         help="photos, folders, patterns, .txt lists, tables, tars; local or in a bucket such as s3://shop/photos",
     )
-    parser.add_argument(
-        "-o", "--output", default="catalog", help="folder of the results, local or in a bucket (catalog)"
-    )
+    parser.add_argument("-o", "--output", default="catalog", help="output folder, local or in a bucket (catalog)")
     parser.add_argument(
         "--workers",
         type=positive,
         metavar="N",
-        help="parse with N processes (1); with --ray, N actors (as many as fit)",
+        help="parse with N processes (1), or N actors with --ray (as many as fit)",
     )
     parser.add_argument(
         "--ray", nargs="?", const="", metavar="ADDRESS",
-        help="parse on a Ray cluster: HOST:PORT, ray://HOST:PORT, or the one on this machine, or else a new one here",
+        help="parse on a Ray cluster: HOST:PORT or ray://HOST:PORT; by default, the local cluster or a new one",
     )  # fmt: skip
     parser.add_argument(
         "--into", choices=("files", "parquet", "webdataset"), default="files",
-        help="maps as files, in the tables of results, or in tars, one a shard (files)",
+        help="write maps as files, in the tables of results, or in one tar per shard (files)",
     )  # fmt: skip
-    parser.add_argument("--column", metavar="NAME", help="column of tables with paths, addresses or image bytes")
-    parser.add_argument(
-        "--shard", type=positive, default=256, metavar="N", help="pictures that are taken together (256)"
-    )
+    parser.add_argument("--column", metavar="NAME", help="column with paths, addresses or image bytes, for tables")
+    parser.add_argument("--shard", type=positive, default=256, metavar="N", help="photos per shard (256)")
     parser.add_argument(
         "--patience", type=positive, default=120, metavar="S",
-        help="seconds without a result after which a picture is tried alone, and then given up (120)",
+        help="seconds without a result before a photo is tried alone, and then quarantined (120)",
     )  # fmt: skip
     add_result_options(parser)
     add_model_options(parser)
@@ -70,7 +66,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     if options.output == "-" or "-" in options.inputs:
-        return complain("standard input and output are for 'ssnan parse'; expected folders, got -", MISUSED)
+        return complain("ssnan catalog does not support standard input and output; expected folders, got -", MISUSED)
     into: Into = options.into
     try:
         import pyarrow  # noqa: F401
@@ -80,25 +76,23 @@ def run(options: argparse.Namespace) -> int:
         from ssnan.cluster.catalog import Catalog, CatalogError, shards
         from ssnan.cluster.items import ItemsError, find_items, named_apart
     except ModuleNotFoundError as error:
-        return complain(lacks("a catalogue", error, "cluster"), MISUSED)
+        return complain(lacks("a catalog", error, "cluster"), MISUSED)
     from ssnan.parsing.card import ModelError
     from ssnan.parsing.remapping import RemapError
 
     if options.ray and "/" not in options.ray and ":" not in options.ray:
-        return complain(
-            f"--ray {options.ray}: expected HOST:PORT or ray://HOST:PORT; inputs stand before --ray", MISUSED
-        )
+        return complain(f"--ray {options.ray}: expected HOST:PORT or ray://HOST:PORT; put inputs before --ray", MISUSED)
     if into == "parquet" and options.save:
-        return complain("--into parquet holds maps alone; --save goes with --into files or webdataset", MISUSED)
+        return complain("--into parquet writes only maps; use --save with --into files or webdataset", MISUSED)
     recipe = _recipe(options)
     try:
-        # What is wrong is said here rather than in every worker.
+        # Report mistakes here rather than in every worker.
         if problem := unknown("part", options.parts, recipe.parser().result_labels.classes):
             return complain(problem, MISUSED)
         settings = _settings(options)
         items = find_items(options.inputs, options.recursive, options.column)
         if not items:
-            return complain(f"no picture in {' '.join(map(quoted, options.inputs))}", MISUSED)
+            return complain(f"no photo in {' '.join(map(quoted, options.inputs))}", MISUSED)
         catalog = Catalog(options.output, into, settings)
         with catalog.opened():
             done = catalog.done()
@@ -137,15 +131,17 @@ def _parse(options: argparse.Namespace, catalog: Catalog, recipe: Recipe, todo: 
                         console.print(problem, style="red", markup=False, highlight=False, soft_wrap=True)
     except Stopped:
         console.print(
-            f"ssnan: stopped; the same command goes on with {quoted(catalog.root)}", style="red", markup=False
+            f"ssnan: stopped; run the same command to continue {quoted(catalog.root)}", style="red", markup=False
         )
         raise
     problems = counts["failed"] + counts["quarantined"]
     if shown > SHOWN:
-        console.print(f"ssnan: {shown - SHOWN} more are in the tables", style="red", markup=False, highlight=False)
+        console.print(
+            f"ssnan: {shown - SHOWN} more problems are in the tables", style="red", markup=False, highlight=False
+        )
     told = [f"{counts['parsed']} parsed into {quoted(catalog.root)}"]
     told += [f"{count} {status}" for status, count in counts.items() if count and status != "parsed"]
-    told += [f"{already} were there"] if already else []
+    told += [f"{already} already there"] if already else []
     print(", ".join(told))
     return FAILED if problems else 0
 
@@ -170,7 +166,7 @@ def _recipe(options: argparse.Namespace) -> Recipe:
 
 
 def _settings(options: argparse.Namespace) -> dict[str, object]:
-    """What all results of a folder have in common."""
+    """The settings that all results of a folder share."""
     from ssnan.hub.download import card_of
 
     if Path(options.model).suffix == ".ckpt":

@@ -1,6 +1,6 @@
-"""Write OUT/<name>.png for every photograph: an 8-bit palette PNG of the photo's size whose indices are
-label ids and whose colours are the label set's. '-' reads a photo from standard input; '-o -' writes one
-result to standard output."""
+"""Parse photos and videos. For every photo, ssnan writes OUT/<name>.png: an 8-bit palette PNG of the photo's size with
+one label id per pixel, in the colours of the label set. '-' reads a photo from standard input; '-o -' writes one result
+to standard output."""
 
 from __future__ import annotations
 
@@ -30,35 +30,31 @@ if TYPE_CHECKING:
     from ssnan.parsing.batch import Saving
     from ssnan.parsing.parser import Parser
 
-HELP = "parse photographs into maps of parts"
+HELP = "parse photos into label maps"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "inputs", nargs="+", metavar="INPUT", help="photos, films, folders of them, patterns like '*.jpg', or -"
+        "inputs", nargs="+", metavar="INPUT", help="photos, videos, folders, patterns like '*.jpg', or -"
     )
-    parser.add_argument(
-        "-o", "--output", type=_folder, default=Path("parsed"), help="folder of the results, or - (parsed)"
-    )
+    parser.add_argument("-o", "--output", type=_folder, default=Path("parsed"), help="output folder, or - (parsed)")
     add_result_options(parser)
-    parser.add_argument(
-        "--largest", action="store_true", help="keep the main figure alone: the largest piece of people"
-    )
-    parser.add_argument("--skip-existing", action="store_true", help="leave out photos that have a map already")
+    parser.add_argument("--largest", action="store_true", help="keep only the largest connected region of people")
+    parser.add_argument("--skip-existing", action="store_true", help="skip photos that already have a map")
     for flag in ("--workers", "--ray", "--into", "--column", "--shard", "--patience"):
         parser.add_argument(flag, action=_OfCatalog, nargs="?", help=argparse.SUPPRESS)
     add_model_options(parser)
 
 
 def _folder(text: str) -> Path:
-    """A folder on this machine, or -."""
+    """A local folder, or -."""
     if "://" in text:
-        raise argparse.ArgumentTypeError(f"expected a folder on this machine, got {text!r}; ssnan catalog writes there")
+        raise argparse.ArgumentTypeError(f"expected a local folder, got {text!r}; ssnan catalog writes elsewhere")
     return Path(text)
 
 
 class _OfCatalog(argparse.Action):
-    """An option that ``parse`` had before there was ``ssnan catalog``."""
+    """An option that moved from ``parse`` to ``ssnan catalog``."""
 
     def __call__(
         self,
@@ -67,7 +63,7 @@ class _OfCatalog(argparse.Action):
         values: object,
         option_string: str | None = None,
     ) -> None:
-        parser.exit(MISUSED, f"ssnan: {self.option_strings[0]} belongs to another command: ssnan catalog INPUT\n")
+        parser.exit(MISUSED, f"ssnan: {self.option_strings[0]} is an option of another command: ssnan catalog INPUT\n")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -78,15 +74,15 @@ def run(options: argparse.Namespace) -> int:
 
     to_standard_output = options.output == Path("-")
     if "" in options.inputs:
-        return complain("'' is no file; is there an empty variable on the command line?", MISUSED)
+        return complain("'' is not a file; is a variable on the command line empty?", MISUSED)
     inputs = find_inputs(options.inputs, options.recursive)
     if not inputs:
-        return complain(f"no picture in {' '.join(map(quoted, options.inputs))}{_hint(options)}", MISUSED)
+        return complain(f"no photo in {' '.join(map(quoted, options.inputs))}{_hint(options)}", MISUSED)
     films = {path: name for path, name in inputs.items() if is_film(path)}
-    if os.path.exists(options.output) and not options.output.is_dir():  # noqa: PTH110 - any name may be asked
-        return complain(f"{quoted(options.output)}: is a file, expected a folder for the results", MISUSED)
+    if os.path.exists(options.output) and not options.output.is_dir():  # noqa: PTH110 - it accepts any name
+        return complain(f"{quoted(options.output)}: is a file; expected a folder for the results", MISUSED)
     if to_standard_output and (len(inputs) > 1 or films or len(options.save) > 1 or "masks" in options.save):
-        return complain("-o - writes one thing of one photo: its map, or what a single --save names", MISUSED)
+        return complain("-o - writes one file of one photo: its map, or the one that --save names", MISUSED)
     try:
         parser = load_parser(options, options.labels, options.colors, options.largest)
     except (ModelError, RemapError) as error:
@@ -94,7 +90,7 @@ def run(options: argparse.Namespace) -> int:
     if problem := unknown("part", options.parts, parser.result_labels.classes):
         return complain(problem, MISUSED)
     if STANDARD_INPUT in inputs and sys.stdin is None:
-        return complain("standard input is closed; expected a photo there", FAILED)
+        return complain("standard input is closed; expected a photo", FAILED)
     contents = {STANDARD_INPUT: sys.stdin.buffer.read()} if STANDARD_INPUT in inputs else {}
     saving = Saving(options.output, tuple(options.save), tuple(options.parts), options.skip_existing)
     if to_standard_output:
@@ -130,7 +126,7 @@ def _parse_all(
     done = skipped = 0
     taken: dict[Path, Path] = {}
     try:
-        # Closed, the steps that run ahead are waited for.
+        # Closing waits for the steps that run ahead.
         with (
             Progress(console=console, disable=len(photos) < 2) as progress,
             closing(parse_files(parser, photos, saving, contents)) as outcomes,
@@ -143,7 +139,7 @@ def _parse_all(
         for path, name in films.items():
             if taken.setdefault(name, path) != path:
                 clash = quoted(taken[name])
-                note(f"{quoted(path)}: its result would replace that of {clash}; parse it into another folder")
+                note(f"{quoted(path)}: its result would overwrite that of {clash}; parse it into another folder")
             elif saving.skip_existing and (saving.folder / f"{name}.labels.mkv").is_file():
                 skipped += 1
             else:
@@ -152,7 +148,7 @@ def _parse_all(
                 for problem in found:
                     note(problem)
     except Stopped:
-        show(f"stopped; {done} parsed into {quoted(saving.folder)}, the same command with --skip-existing goes on")
+        show(f"stopped; {done} parsed into {quoted(saving.folder)}; run it again with --skip-existing to continue")
         raise
     if problems and several:
         console.print(f"{len(problems)} not parsed:", style="red", highlight=False)
@@ -160,14 +156,14 @@ def _parse_all(
             show(problem)
     hint = _hint(options)
     if hint:
-        console.print(f"ssnan: left out{printable(hint)}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"ssnan: {printable(hint.removeprefix('; '))}", markup=False, highlight=False, soft_wrap=True)
     if done or skipped:
         print(f"{done} parsed into {quoted(saving.folder)}" + (f", {skipped} skipped" if skipped else ""))
     return FAILED if problems else 0
 
 
 def _parse_film(parser: Parser, path: Path, output: Path, kinds: Sequence[str], console: Console) -> Iterator[str]:
-    """Parse a film with a progress bar that shows frames a second; what went wrong, if anything."""
+    """Parse a video with a progress bar in frames per second; yields problems."""
     from rich.progress import BarColumn, Progress, TextColumn
 
     from ssnan.parsing.images import ImageError
@@ -176,9 +172,9 @@ def _parse_film(parser: Parser, path: Path, output: Path, kinds: Sequence[str], 
 
     foreign = [kind for kind in kinds if kind not in OF_FILMS]
     if foreign:
-        yield f"{quoted(path)}: films have no {' or '.join(foreign)}, only {', '.join(OF_FILMS)}"
+        yield f"{quoted(path)}: videos have no {' or '.join(foreign)}, only {', '.join(OF_FILMS)}"
         return
-    count = TextColumn("{task.completed:.0f} frames, {task.fields[rate]:.1f} a second")
+    count = TextColumn("{task.completed:.0f} frames, {task.fields[rate]:.1f} per second")
     try:
         with Progress(TextColumn("{task.description}", markup=False), BarColumn(), count, console=console) as progress:
             bar, started = progress.add_task(printable(path.name), total=None, rate=0.0), time.perf_counter()
@@ -189,7 +185,7 @@ def _parse_film(parser: Parser, path: Path, output: Path, kinds: Sequence[str], 
     except OSError as error:
         yield of_file(error, path)
     except ModuleNotFoundError as error:
-        yield f"{quoted(path)}: {lacks('a film', error, 'video')}"
+        yield f"{quoted(path)}: {lacks('a video', error, 'video')}"
 
 
 def _write_to_standard_output(parser: Parser, path: Path, contents: dict[Path, bytes], saving: Saving) -> int:
@@ -197,9 +193,9 @@ def _write_to_standard_output(parser: Parser, path: Path, contents: dict[Path, b
     from ssnan.parsing.outputs import files
 
     if sys.stdout is None:
-        return complain("standard output is closed; send it to a file or another program", FAILED)
+        return complain("standard output is closed; redirect it to a file or another program", FAILED)
     if sys.stdout.isatty() and saving.kinds != ("json",):
-        return complain("-o - would fill the terminal with a picture; send it to a file or another program", MISUSED)
+        return complain("-o - would write an image to the terminal; redirect it to a file or another program", MISUSED)
     try:
         result = parser(contents.get(path, path))
         made = files(result, path.name, saving.kinds, saving.parts)
@@ -212,7 +208,7 @@ def _write_to_standard_output(parser: Parser, path: Path, contents: dict[Path, b
 
 
 def _hint(options: argparse.Namespace) -> str:
-    """Folders whose pictures lie deeper than was looked."""
+    """A hint at photos in subfolders."""
     from ssnan.parsing.inputs import pictures_below
 
     if options.recursive:
@@ -220,21 +216,19 @@ def _hint(options: argparse.Namespace) -> str:
     deeper = [
         given
         for given in options.inputs
-        if os.path.isdir(given) and pictures_below(Path(given))  # noqa: PTH112 - any name may be asked
+        if os.path.isdir(given) and pictures_below(Path(given))  # noqa: PTH112 - it accepts any name
     ]
     return (
-        f"; there are pictures in folders below {', '.join(map(quoted, deeper))}: --recursive takes them"
-        if deeper
-        else ""
+        f"; subfolders of {', '.join(map(quoted, deeper))} contain photos; --recursive includes them" if deeper else ""
     )
 
 
 def _word_of_a_list(path: Path, parser: Parser) -> str:
-    """A remedy for those who put blanks between what commas join."""
+    """A hint for lists with blanks instead of commas."""
     from ssnan.parsing.outputs import KINDS
 
     if not os.path.lexists(path):
         for flag, known in (("--save", KINDS), ("--parts", parser.result_labels.classes)):
             if str(path) in known:
-                return f"; several after {flag} are joined by commas"
+                return f"; separate several values of {flag} by commas"
     return ""

@@ -1,4 +1,4 @@
-"""Look into Person's folders as they come out of the official archives."""
+"""Look into Person in the layout of its official archives."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from ssnan.labels import LIP
 def open_lip(root: Path, split: str) -> ParsingFolder:
     """One split (``train`` or ``val``) of a dataset in LIP's layout.
 
-    ``TrainVal_images`` and ``TrainVal_parsing_annotations`` may be nested twice and spelled in any
-    case; the flat form ``{split}_images``, ``{split}_segmentations``, ``{split}_id.txt`` works too.
+    ``TrainVal_images`` and ``TrainVal_parsing_annotations`` may be nested twice and have any case. The flat layout
+    ``{split}_images``, ``{split}_segmentations``, ``{split}_id.txt`` works too.
 
     Raises:
-        DatasetError: the layout is not LIP's.
+        DatasetError: the folder has another layout.
     """
     images = _find(root, f"{split}_images", "TrainVal_images")
     masks = _find(root, f"{split}_segmentations", "TrainVal_parsing_annotations")
@@ -25,14 +25,14 @@ def open_lip(root: Path, split: str) -> ParsingFolder:
 
 
 def _find(root: Path, name: str, parent: str) -> Path:
-    """``name`` under ``root``, under ``parent``, or under ``parent`` nested twice, in any case."""
+    """Find ``name`` in ``root``, in ``parent``, or in ``parent`` nested twice, in any case."""
     places = [root]
     for _ in range(2):
         places += [child for place in places for child in _children(place, parent)]
     for place in places:
         for child in _children(place, name):
             return child
-    raise DatasetError(f"{root}: expected {name}, in {parent} or beside it (LIP's layout), found neither")
+    raise DatasetError(f"{root}: expected {name} in {parent} or beside it (LIP's layout), found neither")
 
 
 def _children(place: Path, name: str) -> list[Path]:

@@ -1,4 +1,4 @@
-"""``ssnan bench``: where the time goes, and how it grows."""
+"""``ssnan bench``: the time of each step, and its growth."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from ssnan.parsing.views import Views
 
 STAGES = ("decode", "prepare", "network", "upsample", "encode")
 SIZES = ((320, 480), (640, 960), (1080, 1620), (3000, 4500))
-"""Width and height of the photos on which growth is measured."""
+"""Width and height of the photos for measuring growth."""
 
 
 def measure(model: str, photo: Path, runs: int, threads: int | None) -> dict[str, Any]:
-    """Time a model on a photo with every engine that is installed; plain values, seconds throughout.
+    """Time a model on a photo with every installed engine; returns plain values in seconds.
 
     Raises:
         ModelError: there is no such model.
@@ -61,7 +61,7 @@ def measure(model: str, photo: Path, runs: int, threads: int | None) -> dict[str
 
 
 def time_stages(parser: Parser, photo: Path, runs: int) -> dict[str, dict[str, float]]:
-    """Seconds of each step from a file to a PNG, after one run to warm up: the median and the quartiles."""
+    """Seconds of each step from a file to a PNG, after one warm-up run: median and quartiles."""
     laps: dict[str, list[float]] = {stage: [] for stage in STAGES}
     for run in range(runs + 1):
         times = [time.perf_counter()]
@@ -83,7 +83,7 @@ def time_stages(parser: Parser, photo: Path, runs: int) -> dict[str, dict[str, f
 
 
 def growth(parser: Parser, photo: Path, runs: int) -> dict[str, dict[str, float]]:
-    """Median seconds a picture by photo size, batch, scales and number of files."""
+    """Median seconds per photo by photo size, batch size, scales and number of files."""
     rgb = Image.fromarray(read_rgb(photo))
     grown: dict[str, dict[str, float]] = {"photo size": {}, "batch": {}, "scales": {}, "files": {}}
     with tempfile.TemporaryDirectory() as temporary:
@@ -111,7 +111,7 @@ def growth(parser: Parser, photo: Path, runs: int) -> dict[str, dict[str, float]
 
 
 def peak_memory() -> float | None:
-    """The most memory this process has held, in MB; None where the system does not tell."""
+    """The peak memory of this process in MB; None if the system does not report it."""
     try:
         import resource
     except ModuleNotFoundError:
@@ -127,7 +127,7 @@ def spread(seconds: Sequence[float]) -> dict[str, float]:
 
 
 def tables(report: dict[str, Any]) -> list[Table]:
-    """The report in tables, milliseconds throughout."""
+    """The report as tables, in milliseconds."""
     stages = Table(
         title=f"{report['model']}, a {' × '.join(map(str, report['photo']))} photo, {report['threads']} threads: ms"
     )
@@ -140,7 +140,7 @@ def tables(report: dict[str, Any]) -> list[Table]:
     if all("flop_per_second" in entry for entry in report["engines"].values()):
         speeds = (entry["flop_per_second"] for entry in report["engines"].values())
         stages.add_row("GFLOP/s", *(f"{speed / 1e9:.0f}" for speed in speeds))
-    grown = Table(title="ms a picture")
+    grown = Table(title="ms per photo")
     for column in ("by", "", *report["engines"]):
         grown.add_column(column, justify="left" if column == "by" else "right")
     first = next(iter(report["engines"].values()))["growth"]

@@ -1,4 +1,4 @@
-"""Losses: pixel cross-entropy, joint structure, and how they meet (Section 3.3)."""
+"""Losses: pixel cross-entropy, the joint loss, and their combination (Section 3.3)."""
 
 from ssnan.losses.balancing import median_frequency_weights
 from ssnan.losses.criterion import JointCount, JointForm, JointLoss, JointMeasure, JointUnit, LossOptions, ParsingLoss

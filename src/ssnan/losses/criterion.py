@@ -1,4 +1,4 @@
-"""L_parsing, L_joint and L_SS-NAN (Section 3.3, Eq. 4), on the fused map and on every scale."""
+"""L_parsing, L_joint and L_SS-NAN (Section 3.3, Eq. 4), for the fused map and every scale."""
 
 from __future__ import annotations
 
@@ -26,52 +26,51 @@ from ssnan.losses.sides import side_loss
 from ssnan.models.output import ParsingOutput
 
 JointForm = Literal["none", "weighted", "product", "product_detached"]
-"""How the joint term meets the cross-entropy, image by image.
+"""The combination of joint loss and cross-entropy for each photo.
 
-- ``none``: L_parsing alone, the first training step.
-- ``weighted``: L_parsing · (1 + λ L_joint), the default of the second step. The cross-entropy keeps
-  its gradient where the joints are perfect or absent.
-- ``product``: L_parsing · L_joint, Eq. 4 to the letter.
-- ``product_detached``: Eq. 4 with no gradient through the joints, as the released codes have it.
+- ``none``: L_parsing, the first training step.
+- ``weighted``: L_parsing · (1 + λ L_joint), the default of the second step. The cross-entropy keeps its gradient if the
+  joints are perfect or absent.
+- ``product``: L_parsing · L_joint, exactly Eq. 4.
+- ``product_detached``: Eq. 4 without a gradient through the joints, as in the released code.
 """
 
 JointMeasure = Literal["distance", "heatmap"]
-"""L_joint as Eq. 4 has it, or by the heatmaps of Attention+SSL's code; see :mod:`ssnan.losses.joints`."""
+"""L_joint of Eq. 4, or the heatmaps of Attention+SSL's code; see :mod:`ssnan.losses.joints`."""
 
 JointUnit = Literal["own", "cells", "mean", "gradient"]
-"""What L_joint is counted in, and with it the step that ``product`` takes and what λ means.
+"""The unit of L_joint, which determines the step of ``product`` and the meaning of λ.
 
-- ``own``: the measure's. A distance is in sides of the picture, about 0.002 once a network has learned to parse, so
-  that ``product`` goes 500 times slower than the cross-entropy alone.
-- ``cells``: cells of the score map, some 1,000 times more; coordinates "computed according to the dense
-  predictions", as Eq. 4 prints them.
-- ``mean``: the mean of the batch, a constant to the gradient. ``product`` then only weighs the
-  pictures against each other.
-- ``gradient``: what gives L_parsing · L_joint a gradient as long as the cross-entropy's, both with respect to the
-  scores and both a running mean over the steps (:mod:`ssnan.losses.norms`). λ is then the share of the step that the
-  joints have, and ``product`` takes steps as long as the cross-entropy's.
+- ``own``: the unit of the measure. A distance is in sides of the photo, about 0.002 for a trained network, so the steps
+  of ``product`` are 500 times smaller than those of the cross-entropy.
+- ``cells``: cells of the score map, about 1,000 times larger; coordinates "computed according to the dense
+  predictions", as in Eq. 4.
+- ``mean``: the mean of the batch, without gradient. ``product`` then only weights the photos relative to each other.
+- ``gradient``: the unit in which L_parsing · L_joint has the gradient norm of the cross-entropy. Both norms are with
+  respect to the scores and running means over the steps (:mod:`ssnan.losses.norms`). λ is then the joints' share of
+  the step, and the steps of ``product`` are as long as those of the cross-entropy.
 """
 
 JointCount = Literal["present", "defined"]
-"""How many joints the distance is divided by: those that the ground truth has, or, as in Eq. 4, all that the label set
-defines, nine in LIP."""
+"""The divisor of the distance: the joints in the ground truth, or all joints of the label set as in Eq. 4 (nine in
+LIP)."""
 
 
 @dataclass(frozen=True)
 class JointLoss:
-    """How the joint loss enters.
+    """Options of the joint loss.
 
     Attributes:
-        form: how it meets the cross-entropy; ``none`` is the first step.
+        form: combination with the cross-entropy, see :data:`JointForm`; ``none`` is the first step.
         weight: λ of the ``weighted`` form.
-        measure: how far two joint structures are apart: ``distance`` (Eq. 4) or ``heatmap``.
-        unit: what it is counted in.
-        count: what the distance is divided by.
+        measure: ``distance`` (Eq. 4) or ``heatmap``.
+        unit: unit of the joint loss, see :data:`JointUnit`.
+        count: divisor of the distance, see :data:`JointCount`.
         centers: ``soft`` (of probabilities) or ``decided``, see :data:`ssnan.losses.JointCenters`.
-        detach_centers: no gradient through the predicted joints.
+        detach_centers: whether to stop the gradient through predicted joints.
 
     Raises:
-        ValueError: heatmaps are to be counted in cells.
+        ValueError: ``heatmap`` with ``cells``.
     """
 
     form: JointForm = "none"
@@ -84,24 +83,23 @@ class JointLoss:
 
     def __post_init__(self) -> None:
         if self.measure == "heatmap" and self.unit == "cells":
-            raise ValueError("heatmaps are in cells already: expected unit own, mean or gradient, got cells")
+            raise ValueError("heatmaps are already in cells: expected unit own, mean or gradient, got cells")
 
 
 @dataclass(frozen=True)
 class LossOptions:
-    """What is compared, and what it weighs.
+    """Terms of the loss and their weights.
 
     Attributes:
         joint: the joint loss.
-        deep_supervision: the same loss on every scale's scores, added with weight 1.
-        iou_weight: of the fused map's Lovász-Softmax loss, see :mod:`ssnan.losses.lovasz`, which is added; 0 in the
-            paper. Pixels that are known by a set of classes do not count in it.
-        side_weight: of the fused map's :func:`ssnan.losses.sides.side_loss`, which asks whole limbs for their side; 0
-            in the paper.
-        class_balancing: lets rare classes count, by the power to which median-frequency weights are
-            taken: 0 not at all, 1 as SegNet does.
-        stride: compare at every ``stride``-th pixel of the labels; the released codes use the
-            network's own stride. Larger is faster, 1 is exact.
+        deep_supervision: whether to add the same loss for every scale, with weight 1.
+        iou_weight: weight of the Lovász-Softmax loss of the fused map, see :mod:`ssnan.losses.lovasz`; 0 in the paper.
+            Pixels of sets of classes do not count in it.
+        side_weight: weight of :func:`ssnan.losses.sides.side_loss` of the fused map, a loss on the sides of whole
+            limbs; 0 in the paper.
+        class_balancing: power of the median-frequency weights of classes: 0 for equal weights, 1 as in SegNet.
+        stride: compare every ``stride``-th pixel of the labels; the released code uses the network's stride. Larger is
+            faster, 1 is exact.
     """
 
     joint: JointLoss = JointLoss()
@@ -116,12 +114,12 @@ class ParsingLoss:
     """The training criterion.
 
     Args:
-        label_set: gives the joint regions and the ignored value.
-        options: what is compared, and what it weighs.
+        label_set: has the regions and the ignored value.
+        options: terms of the loss and their weights.
         class_weights: weight of every class in the cross-entropy, (C,); equal if None.
 
     Attributes:
-        running: state of the joint loss's unit ``gradient`` for each map, by name. Save it with the weights.
+        running: state of the joint loss's unit ``gradient`` for each map, by name; save it with the weights.
     """
 
     def __init__(
@@ -139,13 +137,13 @@ class ParsingLoss:
     def __call__(
         self, output: ParsingOutput, labels: Int[Tensor, "b H W"], gradients: bool = False
     ) -> dict[str, Float[Tensor, ""]]:
-        """Named losses; ``loss`` is the one to minimise, the others are its parts.
+        """Named losses: ``loss`` is the total to minimise, the others are its terms.
 
-        Scores are resized to the labels' size, over ``stride``, before anything is compared.
+        Scores are resized to the size of the labels divided by ``stride`` before the comparison.
 
         Args:
-            gradients: add the norm of the gradient of each term of ``loss`` with respect to the scores that it judges,
-                under names that end in ``gradient``. It costs one pass back through the losses, not the network.
+            gradients: whether to add the gradient norm of each term with respect to its scores, under names that end in
+                ``gradient``. This costs one backward pass through the losses, not the network.
         """
         labels = labels[:, :: self.options.stride, :: self.options.stride]
         maps = {"fused": output.scores}
@@ -170,7 +168,7 @@ class ParsingLoss:
         return {"loss": total} | {name: value.detach() for name, value in found.items()}
 
     def _of_one_map(self, name: str, scores: Tensor, labels: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """The terms that add up to the loss of one map, and what is reported of it."""
+        """The terms of the loss of one map, and values to report."""
         cells = (scores.shape[2] - 1) * (scores.shape[3] - 1)
         own, scores = scores, _at_labels(scores, labels)
         parsing = self._cross_entropy(scores, labels)
@@ -197,7 +195,7 @@ class ParsingLoss:
         return terms, values | {"loss": torch.stack(list(terms.values())).sum()}
 
     def _joint(self, scores: Tensor, labels: Tensor) -> Float[Tensor, " b"]:
-        """L_joint of each image, in units of its own."""
+        """L_joint of each photo, in the unit of the measure."""
         truth, known = label_centers(labels, self.label_set)
         beliefs = region_beliefs(scores, self.joint.centers)
         predicted = soft_centers(beliefs, known, self.label_set.regions)
@@ -212,9 +210,9 @@ class ParsingLoss:
         return lovasz_softmax(probabilities, labels, labels < len(self.label_set))
 
     def _cross_entropy(self, scores: Tensor, labels: Tensor) -> Float[Tensor, " b"]:
-        """L_parsing of each image: the mean over its pixels that are not ignored, weighted by class.
+        """L_parsing of each photo: the mean over its pixels without the ignored value, weighted by class.
 
-        A pixel of a set of classes costs −log Σ p over its members, with their mean weight.
+        A pixel of a set of classes costs −log Σ p over the members, with their mean weight.
         """
         ignore = self.label_set.ignore_index
         member = torch.from_numpy(self.label_set.membership).to(scores.device)

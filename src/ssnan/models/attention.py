@@ -1,5 +1,7 @@
-"""Attention: Chen et al., Attention to scale: Scale-aware semantic image segmentation, CVPR 2016
-(https://arxiv.org/abs/1511.03339)."""
+"""Attention: Chen et al., Attention to scale: Scale-aware semantic image segmentation, CVPR 2016.
+
+https://arxiv.org/abs/1511.03339
+"""
 
 from __future__ import annotations
 
@@ -17,16 +19,17 @@ from ssnan.models.pyramid import resize_to_finest, resized, sorted_scales
 
 
 class Attention(ParsingNetwork):
-    """DeepLab-LargeFOV shared over scales; attention read from their features weighs their scores.
+    """DeepLab-LargeFOV shared over scales, whose scores are weighted by attention from their features.
 
-    The attention head concatenates the fc7 features of all scales and applies ``width`` × 3 × 3,
-    ReLU, dropout and N_S × 1 × 1 with a softmax over scales. Every scale is supervised too, which
-    that paper calls essential. SS-NAN differs in reading score maps and in its 3 × 3 second filter.
+    The attention head concatenates the fc7 features of all scales and applies ``width`` × 3 × 3, ReLU, dropout and
+    N_S × 1 × 1 with a softmax over scales. Every scale is also supervised, which the paper calls essential. SS-NAN
+    reads score maps instead, and its second filter is 3 × 3.
 
-    Attention+SSL (https://arxiv.org/abs/1703.05446) is this network, fine-tuned with the joint loss: a configuration.
+    Attention+SSL (Gong et al., Look into Person, https://arxiv.org/abs/1703.05446) is this network, fine-tuned with the
+    joint loss by a recipe.
 
     Args:
-        num_classes: classes C, background included.
+        num_classes: classes C, including the background.
         backbone: VGG-16 at output stride 8 in the paper.
         scales: sizes relative to the input.
         hidden: channels of fc6 and fc7.

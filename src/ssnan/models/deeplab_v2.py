@@ -1,5 +1,8 @@
 """DeepLabV2: Chen et al., DeepLab: Semantic image segmentation with deep convolutional nets, atrous
-convolution, and fully connected CRFs, 2016 (https://arxiv.org/abs/1606.00915); without the CRF."""
+convolution, and fully connected CRFs, 2016; without the CRF.
+
+https://arxiv.org/abs/1606.00915
+"""
 
 from __future__ import annotations
 
@@ -17,14 +20,14 @@ from ssnan.models.pyramid import resize_to_finest, resized, sorted_scales
 
 
 class DeepLabV2(ParsingNetwork):
-    """A dilated backbone with one of the paper's three heads, over one scale or several.
+    """A dilated backbone with one of the paper's three heads, at one scale or several.
 
     Args:
-        num_classes: classes C, background included.
+        num_classes: classes C, including the background.
         backbone: VGG-16 or ResNet-101 at output stride 8 in the paper.
         head: ``large_fov`` and ``aspp`` are the VGG forms, ``aspp_classifier`` the ResNet form.
-        scales: the ResNet form runs over 0.5, 0.75 and 1, takes the largest score of each class at
-            each pixel, and supervises every scale and the merged map.
+        scales: sizes relative to the input. The ResNet form has 0.5, 0.75 and 1, takes the largest score of each class
+            at each pixel, and supervises every scale and the merged map.
         hidden: channels of fc6 and fc7 in the VGG forms.
     """
 

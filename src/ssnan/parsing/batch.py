@@ -1,4 +1,4 @@
-"""Parsing many files: decoding, network and writing overlap, and a bad one does not stop the others."""
+"""Parse many files. Decoding, network and writing overlap, and a bad file does not stop the others."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from ssnan.parsing.writing import appearing_together, sweep
 
 @dataclass(frozen=True)
 class Saving:
-    """Where results go and what is saved of them.
+    """Where to write results, and which files.
 
     Attributes:
-        folder: of the results.
-        kinds: what is saved beside the map, of :data:`ssnan.parsing.outputs.KINDS`.
-        parts: of masks, cut-outs and crops; the whole person if empty.
-        skip_existing: leave out pictures whose map is there already.
+        folder: folder of the results.
+        kinds: files to save beside the map, from :data:`ssnan.parsing.outputs.KINDS`.
+        parts: parts for masks, cutouts and crops; the whole person if empty.
+        skip_existing: skip photos that already have a map.
     """
 
     folder: Path
@@ -35,7 +35,7 @@ class Saving:
 
 
 class Outcome(NamedTuple):
-    """What became of a picture: parsed, or not, for the reason given, or left out because it was there."""
+    """The outcome of a photo: parsed, failed with a problem, or skipped because its map exists."""
 
     path: Path
     problem: str | None = None
@@ -45,16 +45,16 @@ class Outcome(NamedTuple):
 def parse_files(
     parser: Parser, inputs: dict[Path, Path], saving: Saving, contents: dict[Path, bytes] | None = None
 ) -> Generator[Outcome, None, None]:
-    """Parse every input, and yield what became of it, in the order of the inputs.
+    """Parse every input and yield its outcome, in the order of the inputs.
 
-    A picture's files appear together when all are written, its map last. None of them replaces an
-    input or another input's result. What a killed run left unfinished is removed first.
+    The files of a photo appear together when all are written, the map last. They never replace an input or the result
+    of another input. Unfinished files of a killed run are removed first.
 
     Args:
-        parser: of :func:`ssnan.load`.
-        inputs: of :func:`ssnan.parsing.inputs.find_inputs`.
-        saving: what goes where.
-        contents: bytes of inputs that are no files, such as standard input's.
+        parser: from :func:`ssnan.load`.
+        inputs: from :func:`ssnan.parsing.inputs.find_inputs`.
+        saving: where to write results, and which files.
+        contents: bytes of inputs that are not files, such as standard input.
     """
     for folder in {(saving.folder / name).parent for name in inputs.values()}:
         sweep(folder)
@@ -67,7 +67,7 @@ def parse_files(
 
 
 class Job(NamedTuple):
-    """A picture on its way: ``state`` is what the last step made of it; ``outcome`` ends the way."""
+    """A photo in progress: ``state`` is the result of the last step; a job with an ``outcome`` is done."""
 
     path: Path
     source: ImageLike
@@ -87,11 +87,12 @@ def _jobs(
         places = {os.path.realpath(place): place for place in _possible(target, saving, classes)}
         if clash := next((taken[place] for place in places if place in taken), None):
             outcome = Outcome(
-                path, f"{quoted(path)}: its result would replace that of {quoted(clash)}; parse it into another folder"
+                path,
+                f"{quoted(path)}: its result would overwrite that of {quoted(clash)}; parse it into another folder",
             )
         elif clash := next((place for real, place in places.items() if real in sources), None):
             outcome = Outcome(
-                path, f"{quoted(path)}: its result would replace the photo {quoted(clash)}; choose another folder"
+                path, f"{quoted(path)}: its result would overwrite the photo {quoted(clash)}; choose another folder"
             )
         elif saving.skip_existing and _file(target, ".png").is_file():
             outcome = Outcome(path, skipped=True)
@@ -101,7 +102,7 @@ def _jobs(
 
 
 def _step(function: Callable[[Any], Any], job: Job) -> Job:
-    """The job after one more step, or with the reason why it ended there."""
+    """The job after one more step, or with the problem that stopped it."""
     if job.outcome is not None:
         return job
     try:
@@ -111,12 +112,12 @@ def _step(function: Callable[[Any], Any], job: Job) -> Job:
     except OSError as error:
         problem = of_file(error, job.path)
     except MemoryError:
-        problem = f"{quoted(job.path)}: not enough memory for a picture of this size"
+        problem = f"{quoted(job.path)}: not enough memory for a photo of this size"
     return job._replace(state=None, outcome=Outcome(job.path, printable(problem)))
 
 
 def _possible(target: Path, saving: Saving, classes: Iterable[str]) -> list[Path]:
-    """Files that a picture's result may have."""
+    """The files that a result may have."""
     endings = [".png", *(".json" if kind == "json" else f".{kind}.png" for kind in saving.kinds if kind != "masks")]
     masks = (saving.parts or classes) if "masks" in saving.kinds else ()
     return [_file(target, ending) for ending in [*endings, *(f".mask.{part}.png" for part in masks)]]

@@ -1,4 +1,4 @@
-"""Label maps as pictures: read from masks of ids or of colours, and written with a palette."""
+"""Label maps as images: read from masks of ids or colours, and written with a palette."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from ssnan.labels import LabelSet
 from ssnan.parsing.images import ImageError, explained, opened_image, refuse_if_huge, refuse_unless_regular
 
 STRETCHED = {"'L;2'": 85, "'L;4'": 17}
-"""By what Pillow multiplies grey levels of 2 and 4 bits, by how it names them."""
+"""Pillow's factor for grey levels of 2 and 4 bits, by raw mode."""
 
 
 def read_labels(mask: Path | bytes) -> NDArray[np.uint8]:
-    """Label ids of a mask PNG, (H, W): palette indices or grey levels, never colours.
+    """Read label ids from a mask PNG, uint8 (H, W): palette indices or grey levels.
 
     Raises:
-        ImageError: unreadable, or stored as colours, which carry no ids.
+        ImageError: unreadable, or stored as colours instead of ids.
     """
 
     def read() -> NDArray[np.uint8]:
@@ -30,23 +30,22 @@ def read_labels(mask: Path | bytes) -> NDArray[np.uint8]:
             refuse_if_huge(*opened.size)
             if opened.mode not in ("1", "P", "L") and not opened.mode.startswith("I"):
                 raise ImageError(
-                    "expected a mask of one channel (palette or grey) whose values are label ids, got mode "
-                    f"{opened.mode}"
+                    f"expected a mask with one channel (palette or grey) of label ids, got mode {opened.mode}"
                 )
             scale = max(
                 (factor for bits, factor in STRETCHED.items() if bits in str(getattr(opened, "tile", ""))), default=1
             )
             values = np.array(opened)
             if values.max() > 255 or values.min() < 0:
-                raise ImageError(f"expected label ids of 0 to 255, got {values.min()} to {values.max()}")
+                raise ImageError(f"expected label ids from 0 to 255, got {values.min()} to {values.max()}")
             return values.astype(np.uint8) // np.uint8(scale)
 
     return explained("image bytes" if isinstance(mask, bytes) else quoted(mask), read)
 
 
 def read_colors(path: Path, label_set: LabelSet) -> NDArray[np.uint8] | None:
-    """Colours of a mask that is painted in them, (H, W, 3); None if it holds ids. A palette counts as painted if its
-    used entries are all colours of ``label_set``.
+    """Read the colours of a painted mask, uint8 (H, W, 3); None if the mask has ids. A palette image counts as painted
+    if all its used entries are colours of ``label_set``.
 
     Raises:
         ImageError: as :func:`read_rgb`.
@@ -67,7 +66,7 @@ def read_colors(path: Path, label_set: LabelSet) -> NDArray[np.uint8] | None:
 
 
 def palette_image(labels: NDArray[np.uint8], label_set: LabelSet) -> Image.Image:
-    """An 8-bit palette picture whose indices are the label ids and whose colours are the label set's."""
+    """An 8-bit palette image with label ids as indices and the colours of the label set."""
     image = Image.fromarray(labels)
     image.putpalette(label_set.color_table.tobytes())
     return image

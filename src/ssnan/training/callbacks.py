@@ -1,4 +1,4 @@
-"""What happens beside the training steps: pictures in TensorBoard, and an end after some minutes."""
+"""Callbacks of a training: photos in TensorBoard, and a stop after some minutes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ssnan.training.task import ParsingTask
 
 
 class ValidationPictures(Callback):
-    """Log the first ``count`` validation pictures after every validation: photo, truth and prediction side by side."""
+    """Log the first ``count`` validation photos after every validation: photo, ground truth and prediction."""
 
     def __init__(self, count: int = 4) -> None:
         self.count = count
@@ -36,10 +36,10 @@ class ValidationPictures(Callback):
 
 
 class StopAfter(Callback):
-    """End the piece with the first epoch that is validated, and so saved, after ``minutes``; never if None.
+    """Stop after ``minutes``, at the end of the next epoch with a validation, which saves a checkpoint; never if None.
 
     Attributes:
-        stopped: the run was ended before its time; the next call continues it.
+        stopped: whether the run stopped early; the next call continues it.
     """
 
     def __init__(self, minutes: float | None) -> None:

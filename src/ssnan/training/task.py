@@ -1,4 +1,4 @@
-"""What one training step and one validation picture do (Section 4.1, Training)."""
+"""One training step and one validation step (Section 4.1, Training)."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ log = logging.getLogger("ssnan")
 Gathered = TypeVar("Gathered")
 
 PAPER_RATE, PAPER_BATCH = 1e-3, 30
-"""Section 4.1: base rate, and the pictures of one step that it is for."""
+"""Section 4.1: the base rate, and the batch size that it is for."""
 
 
 class TrainingError(UserError):
-    """A training cannot go on; the message says where it stopped and what to do."""
+    """Training cannot continue; the message says where it stopped and what to do."""
 
 
 @dataclass(frozen=True)
@@ -54,16 +54,14 @@ class SGDOptions:
     """Rates and schedule of stochastic gradient descent.
 
     Attributes:
-        learning_rate: base rate; if None the paper's 0.001 for 30 pictures a step, and in proportion for
-            fewer or more.
-        classifier_factor: how much faster the parts in ``faster`` learn; 10 in the paper.
-        faster: names of these parts of the network; if None all that starts untrained, the aggregation too. The paper
+        learning_rate: base rate; if None, the paper's 0.001 for 30 photos per step, in proportion to the batch size.
+        classifier_factor: factor on the rate of the parts in ``faster``; 10 in the paper.
+        faster: names of these parts of the network; if None, all untrained parts, including the aggregation. The paper
             has ``[classifier]``.
-        bias_factor: how much faster biases learn than the weights beside them. Other than 1 they are not decayed,
-            as in the Caffe models of DeepLab and Attention, which have 2.
+        bias_factor: factor on the rate of biases. If it is not 1, biases have no weight decay, as in the Caffe models
+            of DeepLab and Attention, which use 2.
         momentum, weight_decay, power: 0.9, 5e-4 and 0.9 in the paper.
-        warmup: iterations over which the rate rises linearly; 0 in the paper. If None a tenth of all, at
-            most 100.
+        warmup: iterations over which the rate rises linearly; 0 in the paper. If None, a tenth of all, at most 100.
     """
 
     learning_rate: float | None = None
@@ -77,27 +75,26 @@ class SGDOptions:
 
 
 class ParsingTask(LightningModule):
-    """Train a network with SGD and the poly schedule; validate at the pictures' own size.
+    """Train a network with SGD and the poly schedule, and validate at the size of the photos.
 
     Args:
         network: any system of :mod:`ssnan.models`.
-        label_set: name of a label set, a ``dataset.yaml``, or the plain values of a label set; a
-            checkpoint holds the last.
-        preprocessing: of validation pictures, and of everything the network will ever read.
-        backbone_weights: where the backbone starts, see :meth:`Backbone.load`; None for random.
-        start_from: weights that the whole network starts from: a bundled model's name, such as ``small``, a
-            checkpoint, for the second step, or a .safetensors file. What does not fit, such as the
-            classifier of other labels, is learned anew.
-        loss: what is compared, and what it weighs.
+        label_set: name of a label set, a ``dataset.yaml``, or the plain values of a label set, as in a checkpoint.
+        preprocessing: preprocessing of validation photos, and of the trained model's input.
+        backbone_weights: initial weights of the backbone, see :meth:`Backbone.load`; random if None.
+        start_from: initial weights of the whole network: a bundled model such as ``small``, a checkpoint (for the
+            second step), or a .safetensors file. Parts that do not fit, such as the classifier of other labels, start
+            untrained.
+        loss: terms of the loss and their weights.
         sgd: rates and schedule.
-        compiled: train through ``torch.compile``; worth its minute on an accelerator.
+        compiled: whether to train through ``torch.compile``; it takes a minute, which pays off on a GPU.
 
     Attributes:
-        criterion: of a training; :meth:`setup` builds it, when the data and their classes are known.
+        criterion: the training criterion; :meth:`setup` builds it, because the classes come from the data.
         validated: confusion matrix of the last validation.
-        validated_structure: what :class:`ssnan.evaluation.structure.Structure` says of it.
-        validated_pictures: :func:`ssnan.evaluation.metrics.class_counts` of each of its pictures, by name.
-        validation_labels: the label set, with the sets of the validation pictures.
+        validated_structure: the :class:`ssnan.evaluation.structure.Structure` of the last validation.
+        validated_pictures: the :func:`ssnan.evaluation.metrics.class_counts` of each of its photos, by name.
+        validation_labels: the label set with the sets of the validation data.
     """
 
     criterion: ParsingLoss
@@ -119,7 +116,7 @@ class ParsingTask(LightningModule):
     ) -> None:
         super().__init__()
         with warnings.catch_warnings():
-            # What is saved is how the network is built; its weights are saved once, in the state dict.
+            # Save only how to build the network; the state dict already has its weights.
             warnings.filterwarnings("ignore", "Attribute 'network' is an instance of `nn.Module`")
             self.save_hyperparameters()
         self.network = network
@@ -129,7 +126,7 @@ class ParsingTask(LightningModule):
         self.start_from = start_from
         self.loss = loss
         self.sgd = sgd
-        # The function is compiled, not the module, whose parameters would get other names.
+        # Compile the function, because compiling the module would rename its parameters.
         self.forward_in_training = torch.compile(network.forward) if compiled else network.forward
         self.validation_labels = self.label_set
         self.confusion = self._empty_confusion()
@@ -137,8 +134,8 @@ class ParsingTask(LightningModule):
         self.pictures: dict[str, list[list[int]]] = {}
 
     def setup(self, stage: str) -> None:
-        """Learn which sets of classes the data have, load initial weights, which a resumed run overwrites with its own
-        afterwards, and build the criterion."""
+        """Take over the sets of classes of the data, load initial weights, which a resumed run overwrites later, and
+        build the criterion."""
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         self.validation_labels = replace(self.label_set, sets=data.val_folder.label_set.sets)
         self.confusion = self._empty_confusion().to(self.device)
@@ -148,7 +145,7 @@ class ParsingTask(LightningModule):
         if self.start_from is not None:
             anew = take_over(self.network, read_network(self.start_from))
             if anew:
-                log.info("started from %s; learned anew: %s", self.start_from, ", ".join(anew))
+                log.info("started from %s; untrained parts: %s", self.start_from, ", ".join(anew))
         elif self.backbone_weights is not None:
             self.network.load_backbone(self.backbone_weights)
         self.network.to(memory_format=torch.channels_last)
@@ -159,13 +156,13 @@ class ParsingTask(LightningModule):
         self.criterion = ParsingLoss(replace(self.label_set, sets=data.label_set.sets), self.loss, weights)
 
     def on_train_start(self) -> None:
-        # A small set's epochs have few steps, and each should leave a point in TensorBoard.
+        # Epochs of small datasets have few steps, and each should log at least one point to TensorBoard.
         trainer: Any = self.trainer
         trainer.log_every_n_steps = max(1, min(trainer.log_every_n_steps, trainer.num_training_batches))
-        self.seed = torch.initial_seed()  # the run's
+        self.seed = torch.initial_seed()  # the seed of the run
 
     def on_train_epoch_start(self) -> None:
-        # A resumed run meets the same random numbers (dropout) as one that was never interrupted; each process its own.
+        # A resumed run draws the same random numbers (dropout) as an uninterrupted one; each process has its own.
         torch.manual_seed(hash((self.seed, self.current_epoch, self.global_rank)))
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
@@ -212,9 +209,9 @@ class ParsingTask(LightningModule):
             hit = truth.present & found(predicted, truth)
             offsets = (predicted.position - truth.position).norm(dim=2)
             self.log("val/joint_distance", joint_distance(predicted, truth).mean(), batch_size=1, sync_dist=True)
-            # The distance mixes two things: how far off the joints are that were found, and how many were not.
+            # The distance mixes the offset of found joints and the number of missed ones.
             for name, values in (("joint_offset", offsets[hit]), ("joints_missed", (~hit[truth.present]).float())):
-                # Logged where there is nothing too: the processes' sums are added, name by name, so all must have them.
+                # Logged even without joints, because sums are added by name over all processes.
                 mean = values.sum() / max(1, len(values))
                 self.log(f"val/{name}", mean, batch_size=len(values), sync_dist=True)
 
@@ -247,13 +244,13 @@ class ParsingTask(LightningModule):
         return gathered
 
     def _empty_confusion(self) -> MulticlassConfusionMatrix:
-        """A matrix with rows for the validation pictures' sets, square as torchmetrics has it."""
+        """An empty matrix with rows for the sets of the validation data; square, as torchmetrics requires."""
         label_set = self.validation_labels
         self.register_buffer("rows", torch.from_numpy(rows_of(label_set)), persistent=False)
         return MulticlassConfusionMatrix(len(label_set) + len(label_set.sets), ignore_index=-1)
 
     def scores_at_own_size(self, sample: Sample) -> Float[Tensor, "1 c H W"]:
-        """Fused scores of one picture, upsampled to the picture's size."""
+        """Fused scores of one photo, upsampled to its size."""
         pixels = torch.from_numpy(self.preprocessing(sample.image)).to(self.device)[None]
         scores = self.network(pixels).scores.float()
         return interpolate(scores, size=sample.labels.shape, mode="bilinear", align_corners=True)
@@ -301,5 +298,5 @@ class ParsingTask(LightningModule):
 
 
 def pictures_per_step(trainer: Trainer, batch_size: int) -> int:
-    """Pictures that one step of the optimizer learns from; the batch is that of all processes together."""
+    """Photos per step of the optimizer; the batch size is for all processes together."""
     return batch_size * trainer.accumulate_grad_batches
