@@ -49,7 +49,9 @@ def test_closed_streams_leave_no_traceback(tmp_path, closed):
 
 def test_the_first_unknown_name_is_told_with_what_was_meant():
     known = ("hair", "face")
-    assert unknown("part", ["face", "hare"], known) == "no part 'hare'; did you mean 'hair'?; expected one of hair, face"
+    assert (
+        unknown("part", ["face", "hare"], known) == "no part 'hare'; did you mean 'hair'?; expected one of hair, face"
+    )
     assert unknown("part", ["face"], known) is None
 
 
