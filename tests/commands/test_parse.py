@@ -352,5 +352,5 @@ def test_other_labels_that_cannot_be(run, tmp_path):
     status, _, err = run(photo, "--labels", "cihp", "-o", tmp_path / "out")
     assert (status, "expected one of atr" in err) == (2, True)
     status, _, err = run(photo, "--labels", "merged", "--parts", "coat", "-o", tmp_path / "out")
-    assert (status, "there are hair, skin, clothes" in err) == (2, True)
+    assert (status, "there are background, hair, skin, clothes" in err) == (2, True)
     assert not (tmp_path / "out").exists()
