@@ -49,7 +49,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def _folder(text: str) -> Path:
     """A local folder, or -."""
     if "://" in text:
-        raise argparse.ArgumentTypeError(f"expected a local folder, got {text!r}; ssnan catalog writes elsewhere")
+        raise argparse.ArgumentTypeError(f"expected a local folder, got {text!r}; ssnan catalog writes there")
     return Path(text)
 
 
