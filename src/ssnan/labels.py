@@ -89,7 +89,7 @@ class LabelSet:
             self.ignore_index,
         ]
         if wrong := [i for i in ids if not isinstance(i, int) or isinstance(i, bool)]:
-            raise ValueError(f"label set {self.name!r}: expected whole numbers as ids and values, got {wrong[0]!r}")
+            raise ValueError(f"label set {self.name!r}: expected integers as ids and values, got {wrong[0]!r}")
         if 0 <= self.ignore_index < count:
             raise ValueError(
                 f"label set {self.name!r}: ignore_index {self.ignore_index} is also a class; "

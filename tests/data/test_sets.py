@@ -42,7 +42,7 @@ def test_a_value_that_is_no_set_is_refused(root):
 @pytest.mark.parametrize(
     ("sets", "message"),
     [
-        ({7: ["hat", "hair"]}, "at least 100"),
+        ({7: ["hat", "hair"]}, "in 100..255"),
         ({255: ["hat", "hair"]}, "not the ignored 255"),
         ({100: ["hat"]}, "two classes or more"),
         ({100: ["hat", "gold"]}, "'gold' is not a class"),

@@ -46,9 +46,9 @@ def seven(values):
     ("change", "reason"),
     [
         (seven, "20 classes, but its card names 7"),
-        (lambda v: v["preprocessing"].update(longest_side=-5), "longest_side: expected a whole number"),
-        (lambda v: v["preprocessing"].update(longest_side=10**9), "longest_side: expected a whole number"),
-        (lambda v: v["preprocessing"].update(multiple=0), "multiple: expected a whole number"),
+        (lambda v: v["preprocessing"].update(longest_side=-5), "longest_side: expected an integer"),
+        (lambda v: v["preprocessing"].update(longest_side=10**9), "longest_side: expected an integer"),
+        (lambda v: v["preprocessing"].update(multiple=0), "multiple: expected an integer"),
         (lambda v: v["preprocessing"].update(std=[0.2, 0.0, 0.2]), "std: expected positive"),
         (lambda v: v["preprocessing"].update(mean=[0.5, float("nan"), 0.5]), "mean: expected three numbers"),
         (lambda v: v["preprocessing"].update(mean="abc"), "not a model card"),
