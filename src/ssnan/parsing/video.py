@@ -23,6 +23,9 @@ from ssnan.parsing.writing import unfinished_folder
 SUFFIXES = frozenset({".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v"})
 """File endings that count as films."""
 
+RESULTS = (".overlay.mp4", ".labels.mkv", ".confidence.mkv", ".jsonl")
+"""Endings of what may be written of a film."""
+
 TOLERANCE = 0.1
 """Seconds by which a film may be shorter than it says."""
 
@@ -36,8 +39,9 @@ def parse_video(
     """Parse a film frame by frame; yields, after every frame, how many are done and how many the film
     says it has (None if it does not say).
 
-    Writes ``OUTPUT.overlay.mp4`` (H.264, the film under its maps) and ``OUTPUT.labels.mkv`` (FFV1,
-    lossless, grey levels are label ids), both with the times of the film's own frames; and where ``kinds``
+    Writes ``OUTPUT.overlay.mp4`` (H.264, the film under its maps, with its sound where MP4 can hold it) and
+    ``OUTPUT.labels.mkv`` (FFV1, lossless, grey levels are label ids), both with the times of the film's own frames;
+    and where ``kinds``
     asks for them ``OUTPUT.confidence.mkv``, likewise, and ``OUTPUT.jsonl``, a line of JSON a frame with its
     ``time`` in seconds. Only a few frames are in memory at a time, and all files appear when they are complete.
 
@@ -70,7 +74,8 @@ def parse_video(
             lines = stack.enter_context(targets[".jsonl"].open("w"))
         writers: dict[str, _Writer] = {}
         times: deque[tuple[int | None, Fraction | None, NDArray[np.uint8]]] = deque()
-        for done, result in enumerate(parser.map(_frames(source, path, times)), start=1):
+        sound: deque[Any] = deque()
+        for done, result in enumerate(parser.map(_frames(source, path, times, sound)), start=1):
             pts, base, rgb = times.popleft()
             if isinstance(result, ImageError):
                 raise result
@@ -81,6 +86,8 @@ def parse_video(
                     ending: stack.enter_context(_Writer(targets[ending], *stream, width, height, rate))
                     for ending, stream in streams.items()
                 }
+                if source.streams.audio:
+                    writers[".overlay.mp4"].take_sound_of(source.streams.audio[0])
             if rgb.shape[:2] != size:
                 raise ImageError(
                     f"{quoted(path)}: frame {done} is {rgb.shape[1]} × {rgb.shape[0]}, those before it {size[1]} × "
@@ -88,12 +95,14 @@ def parse_video(
                 )
             for ending, writer in writers.items():
                 writer.write(_frame(ending, rgb, result), pts, base)
+            writers[".overlay.mp4"].write_sound(sound)
             if lines is not None:
                 time = None if pts is None or base is None else float(pts * base)
                 lines.write(json.dumps({"image": path.name, "time": time} | result.to_dict()) + "\n")
             yield done, stream.frames or None
         if not writers:
             raise ImageError(f"{quoted(path)}: holds no frames")
+        writers[".overlay.mp4"].write_sound(sound)
         for writer in writers.values():
             writer.finish()
         if lines is not None:
@@ -125,6 +134,7 @@ class _Writer:
         self.stream.width, self.stream.height = width // even * even, height // even * even
         self.stream.pix_fmt = pixels
         self.size = (self.stream.width, self.stream.height)
+        self.sound: Any = None
 
     def __enter__(self) -> _Writer:
         return self
@@ -137,6 +147,19 @@ class _Writer:
         frame.pts, frame.time_base = pts, base
         self.container.mux(self.stream.encode(frame))
 
+    def take_sound_of(self, stream: Any) -> None:
+        """Before the first frame: copy the packets of another film's sound, if this kind of file can hold them."""
+        if stream.codec_context.codec.canonical_name in self.container.supported_codecs:
+            self.sound = self.container.add_stream_from_template(stream)
+
+    def write_sound(self, packets: deque[Any]) -> None:
+        """Take all the packets that have come."""
+        while packets:
+            packet = packets.popleft()
+            if self.sound is not None and packet.dts is not None:
+                packet.stream = self.sound
+                self.container.mux(packet)
+
     def finish(self) -> None:
         self.container.mux(self.stream.encode())
         self.container.close()
@@ -145,32 +168,45 @@ class _Writer:
         self.container.close()
 
 
-def _frames(source: Any, path: Path, times: deque[Any]) -> Iterator[NDArray[np.uint8]]:
-    """Pixels of every frame, turned as the film asks, its time kept aside in ``times``."""
+def _frames(source: Any, path: Path, times: deque[Any], sound: deque[Any]) -> Iterator[NDArray[np.uint8]]:
+    """Pixels of every frame, turned as the film asks, its time kept aside in ``times``, packets of its first sound in
+    ``sound``."""
     import av
 
+    stream = source.streams.video[0]
+    heard = source.streams.audio[:1]
     end = 0.0  # in seconds
     packets = 0  # rather than frames, of which an edit list may leave some out
     try:
         for packet in source.demux():
-            if packet.stream.type != "video" or packet.stream.index != source.streams.video[0].index:
-                if packet.pts is not None:
-                    end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+            time = packet.dts if packet.pts is None else packet.pts
+            if time is not None:
+                end = max(end, float((time + (packet.duration or 0)) * packet.time_base))
+            if packet.stream in heard:
+                sound.append(packet)
+            if packet.stream != stream:
                 continue
             packets += packet.size > 0
-            if packet.pts is not None:
-                end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
             for frame in packet.decode():
-                rgb = _upright(_square(frame, source.streams.video[0].sample_aspect_ratio), _matrix(frame))
+                rgb = _upright(_square(frame, stream.sample_aspect_ratio), _matrix(frame))
                 times.append((frame.pts, frame.time_base, rgb))
                 yield rgb
     except av.error.FFmpegError as error:
         raise ImageError(f"{quoted(path)}: damaged or truncated ({error})") from None
-    if packets < source.streams.video[0].frames:
-        raise ImageError(f"{quoted(path)}: truncated, {packets} of {source.streams.video[0].frames} frames are there")
-    length = (source.duration or 0) / av.time_base
-    if "matroska" in source.format.name and end < length - TOLERANCE:
+    if "mov" in source.format.name and packets < stream.frames:
+        raise ImageError(f"{quoted(path)}: truncated, {packets} of {stream.frames} frames are there")
+    length = _length(source, stream)
+    if end < length - TOLERANCE:
         raise ImageError(f"{quoted(path)}: truncated, {end:.1f} of {length:.1f} seconds are there")
+
+
+def _length(source: Any, stream: Any) -> float:
+    """Seconds that a Matroska or AVI film says it has; 0 where it does not."""
+    import av
+
+    if source.format.name == "avi":  # whose index may be gone; in place of a frame there may be an empty packet
+        return float(stream.frames * stream.time_base)
+    return (source.duration or 0) / av.time_base if "matroska" in source.format.name else 0.0
 
 
 def _square(frame: Any, aspect: Fraction | None) -> NDArray[np.uint8]:
