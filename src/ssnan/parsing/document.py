@@ -53,7 +53,7 @@ class Document(TypedDict):
         label_set: name of the labels.
         classes: their names, in the order of the ids.
         width, height: of the picture, in pixels.
-        people: how many there are at least, see :func:`ssnan.parsing.people.count`.
+        people: how many there are at least, see :func:`ssnan.parsing.people.count`; older documents lack it.
         parts: every class that occurs, the background included.
         joints: centre of every joint region (Section 3.3); None where it does not occur.
     """
@@ -64,7 +64,7 @@ class Document(TypedDict):
     classes: list[str]
     width: int
     height: int
-    people: int
+    people: NotRequired[int]
     parts: dict[str, Part]
     joints: dict[str, Point | None]
 
