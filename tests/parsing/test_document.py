@@ -53,8 +53,9 @@ def test_types_and_schema_name_the_same():
 def test_a_document_from_before_people_were_counted_is_one(pieces):
     old = json.loads(
         """{"image": "a.jpg", "version": 1, "label_set": "two", "classes": ["background", "hair"],
-        "width": 2, "height": 1, "parts": {"hair": {"id": 1, "color": [255, 0, 0], "area": 1, "confidence": null, "extent": [0, 0, 1, 1],
-        "box": [0, 0, 1, 1], "center": [0.0, 0.0]}}, "joints": {"head": [0.0, 0.0], "left-arm": null}}"""
+        "width": 2, "height": 1, "joints": {"head": [0.0, 0.0], "left-arm": null},
+        "parts": {"hair": {"id": 1, "color": [255, 0, 0], "area": 1, "confidence": null, "extent": [0, 0, 1, 1],
+        "box": [0, 0, 1, 1], "center": [0.0, 0.0]}}}"""
     )
     jsonschema.validate(old, SCHEMA)
     assert pieces.to_dict()["version"] == old["version"]

@@ -149,16 +149,16 @@ def read_label_set(description: Path) -> LabelSet:
 
 
 def read_ids_or_colors(path: Path, label_set: LabelSet) -> NDArray[np.uint8]:
-    """Label ids of a mask of one channel, or of one painted in the label set's colours. A palette whose used entries
-    are all colours of classes is read by them, in whatever order it has them.
+    """Label ids of a mask of one channel, or of one painted in the label set's colours; of a palette as
+    :func:`read_labels` says.
 
     Raises:
         ImageError: cannot be read.
         DatasetError: a colour is no class's.
     """
-    colors = read_colors(path, label_set)
+    colors = read_colors(path)
     if colors is None:
-        return read_labels(path)
+        return read_labels(path, label_set)
     packed = colors.astype(np.int32) @ np.array([1 << 16, 1 << 8, 1])
     known = np.array(label_set.palette) @ np.array([1 << 16, 1 << 8, 1])
     order = np.argsort(known)

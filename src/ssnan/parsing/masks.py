@@ -16,11 +16,13 @@ STRETCHED = {"'L;2'": 85, "'L;4'": 17}
 """By what Pillow multiplies grey levels of 2 and 4 bits, by how it names them."""
 
 
-def read_labels(mask: Path | bytes) -> NDArray[np.uint8]:
-    """Label ids of a mask PNG, (H, W): palette indices or grey levels, never colours.
+def read_labels(mask: Path | bytes, label_set: LabelSet | None = None) -> NDArray[np.uint8]:
+    """Label ids of a mask PNG, (H, W): palette indices or grey levels, never colours. With a label set, a palette whose
+    used entries are colours of its classes is read by them, in whatever order it has them.
 
     Raises:
-        ImageError: unreadable, or stored as colours, which carry no ids.
+        ImageError: unreadable, stored as colours, which carry no ids, or as JPEG, which blends them; or a palette that
+            has some of the classes' colours at other indices.
     """
 
     def read() -> NDArray[np.uint8]:
@@ -28,6 +30,8 @@ def read_labels(mask: Path | bytes) -> NDArray[np.uint8]:
             refuse_unless_regular(mask)
         with opened_image(mask) as opened:
             refuse_if_huge(*opened.size)
+            if opened.format in ("JPEG", "MPO"):
+                raise ImageError("expected a mask as PNG, got JPEG, which blends label ids")
             if opened.mode not in ("1", "P", "L") and not opened.mode.startswith("I"):
                 raise ImageError(
                     "expected a mask of one channel (palette or grey) whose values are label ids, got mode "
@@ -39,14 +43,35 @@ def read_labels(mask: Path | bytes) -> NDArray[np.uint8]:
             values = np.array(opened)
             if values.max() > 255 or values.min() < 0:
                 raise ImageError(f"expected label ids of 0 to 255, got {values.min()} to {values.max()}")
-            return values.astype(np.uint8) // np.uint8(scale)
+            ids = values.astype(np.uint8) // np.uint8(scale)
+            return ids if label_set is None or opened.mode != "P" else _meanings(opened, label_set)[ids]
 
     return explained("image bytes" if isinstance(mask, bytes) else quoted(mask), read)
 
 
-def read_colors(path: Path, label_set: LabelSet) -> NDArray[np.uint8] | None:
-    """Colours of a mask that is painted in them, (H, W, 3); None if it holds ids. A palette counts as painted if its
-    used entries are all colours of ``label_set``.
+def _meanings(mask: Image.Image, label_set: LabelSet) -> NDArray[np.uint8]:
+    """The label id of each index of a palette, (256,)."""
+    palette = mask.getpalette("RGB") or []
+    apart = {label_set.ignore_index, *(one.value for one in label_set.sets)}
+    used = [index for index, count in enumerate(mask.histogram()) if count and index not in apart]
+    colors = [tuple(palette[3 * index : 3 * index + 3]) for index in used]
+    ids = [label_set.palette.index(color) if color in label_set.palette else None for color in colors]
+    meanings = np.arange(256, dtype=np.uint8)
+    elsewhere = [pair for pair in zip(used, ids, strict=True) if pair[1] not in (None, pair[0])]
+    if not elsewhere or len(set(colors)) < len(colors):  # a palette that says the same, or nothing
+        return meanings
+    if None in ids:
+        index, other = elsewhere[0]
+        raise ImageError(
+            f"its palette has the colour of {label_set.classes[other or 0]!r} at {index} instead of {other}, and at "
+            f"{used[ids.index(None)]} none of a class; save the ids as grey levels"
+        )
+    meanings[used] = np.array(ids, dtype=np.uint8)
+    return meanings
+
+
+def read_colors(path: Path) -> NDArray[np.uint8] | None:
+    """Colours of a mask that is painted in them, (H, W, 3); None if it holds ids.
 
     Raises:
         ImageError: as :func:`read_rgb`.
@@ -56,11 +81,7 @@ def read_colors(path: Path, label_set: LabelSet) -> NDArray[np.uint8] | None:
         refuse_unless_regular(path)
         with opened_image(path) as mask:
             refuse_if_huge(*mask.size)
-            palette = mask.getpalette("RGB") if mask.mode == "P" else None
-            used = [] if palette is None else [i for i, n in enumerate(mask.histogram()) if n]
-            entries = [tuple(palette[3 * i : 3 * i + 3]) for i in used] if palette is not None else []
-            painted = mask.mode in ("RGB", "RGBA") or (bool(entries) and set(entries) <= set(label_set.palette))
-            return np.asarray(mask.convert("RGB")) if painted else None
+            return np.asarray(mask.convert("RGB")) if mask.mode in ("RGB", "RGBA") else None
 
     colors: NDArray[np.uint8] | None = explained(quoted(path), read)
     return colors
