@@ -127,11 +127,19 @@ def test_values_of_another_kind_are_one_clear_line(tmp_path, values):
     assert str(caught.value).isprintable()
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_lists_of_windows(tmp_path, encoding):
+    root = write_custom(tmp_path)
+    (root / "dataset.yaml").write_text(yaml.safe_dump(description() | {"splits": {"train": "t.txt"}}, sort_keys=False))
+    (root / "t.txt").write_bytes("photos\\p1.jpg\r\nphotos/p0.jpg\r\n".encode(encoding))
+    assert [pair.id for pair in open_split(root, "train").pairs] == ["p1", "p0"]
+
+
 def test_a_list_that_is_no_text_is_one_clear_line(tmp_path):
     root = write_custom(tmp_path)
     (root / "dataset.yaml").write_text(yaml.safe_dump(description() | {"splits": {"train": "t.txt"}}, sort_keys=False))
     (root / "t.txt").write_bytes(b"p0\n\xff\xfe")
-    with pytest.raises(DatasetError, match="no UTF-8 text"):
+    with pytest.raises(DatasetError, match="no text in UTF-8 or UTF-16"):
         open_split(root, "train")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from ssnan.data.keypoints import read_keypoints
 from ssnan.labels import ClassSet, LabelSet, Region
 from ssnan.parsing.colors import rgb_of
 from ssnan.parsing.images import ImageError, read_rgb
+from ssnan.parsing.lists import text_of
 from ssnan.parsing.masks import read_colors, read_labels
 
 DESCRIPTION = "dataset.yaml"
@@ -68,7 +69,9 @@ def open_custom(root: Path, split: str) -> ParsingFolder:
         if not listed_in.is_file():
             raise DatasetError(f"{description}: splits: {split}: no such file {listed_in}")
         names = [
-            Path(line.strip()).name for line in listed_in.read_text(encoding="utf-8-sig").splitlines() if line.strip()
+            PureWindowsPath(line.strip()).name  # which takes / and \\ alike
+            for line in text_of(listed_in.read_bytes()).splitlines()
+            if line.strip()
         ]
     else:
         raise DatasetError(f"{description}: splits: no {split!r}, only {', '.join(splits)}")

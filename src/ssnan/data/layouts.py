@@ -51,7 +51,9 @@ def find_split(root: str | Path, split: str) -> ParsingFolder:
     except OSError as error:
         raise DatasetError(f"{quoted(error.filename or root)}: {error.strerror or error}") from None
     except UnicodeDecodeError as error:
-        raise DatasetError(f"{quoted(root)}: a list of {split} is no UTF-8 text ({error.reason})") from None
+        raise DatasetError(
+            f"{quoted(root)}: a list of {split} is no text in UTF-8 or UTF-16 ({error.reason})"
+        ) from None
 
 
 def label_set_of(value: str | dict[str, Any] | LabelSet) -> LabelSet:
