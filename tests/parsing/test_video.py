@@ -11,6 +11,7 @@ from PIL import Image
 from ssnan.commands import main, parse
 from ssnan.parsing import video
 from ssnan.parsing.images import ImageError
+from ssnan.parsing.inputs import find_inputs
 from ssnan.parsing.video import parse_video
 
 TIMES = [0, 40, 80, 200, 240]  # milliseconds: a film that pauses
@@ -57,6 +58,15 @@ def test_what_is_no_film_is_named_and_nothing_is_left(color_parser, tmp_path):
     with pytest.raises(ImageError, match=r"bad\.mp4: not a film"):
         list(parse_video(color_parser, tmp_path / "bad.mp4", tmp_path / "out" / "bad"))
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_films_in_a_folder_are_parsed_or_named(color_parser, tmp_path):
+    noise_film(tmp_path / "phone.3gp", "mpeg4", "yuv420p", range(2))
+    noise_film(tmp_path / "camera.mpg", "mpeg2video", "yuv420p", range(2))
+    assert {path.name for path in find_inputs([str(tmp_path)], recursive=False)} == {"phone.3gp", "camera.mpg"}
+    assert len(list(parse_video(color_parser, tmp_path / "phone.3gp", tmp_path / "out" / "phone"))) == 2
+    with pytest.raises(ImageError, match="expected MP4, MOV, Matroska, WebM or AVI"):
+        list(parse_video(color_parser, tmp_path / "camera.mpg", tmp_path / "out" / "camera"))
 
 
 def test_given_up_halfway_leaves_nothing(color_parser, tmp_path):

@@ -20,8 +20,11 @@ from ssnan.parsing.render import confidence_image, map_over
 from ssnan.parsing.result import ParsingResult
 from ssnan.parsing.writing import unfinished_folder
 
-SUFFIXES = frozenset({".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v"})
-"""File endings that count as films."""
+SUFFIXES = frozenset({
+    ".mp4", ".m4v", ".mov", ".qt", ".3gp", ".3g2", ".mkv", ".webm", ".avi",
+    ".mpg", ".mpeg", ".mts", ".m2ts", ".wmv", ".flv", ".ogv",
+})  # fmt: skip
+"""Endings of films' names, of those that cannot be read too: reading them says so."""
 
 RESULTS = (".overlay.mp4", ".labels.mkv", ".confidence.mkv", ".jsonl")
 """Endings of what may be written of a film."""
@@ -59,7 +62,9 @@ def parse_video(
         except ImageError as error:
             raise ImageError(f"{quoted(path)}: {error}") from None
         except (av.error.FFmpegError, OSError) as error:
-            raise ImageError(f"{quoted(path)}: not a film that can be read ({error})") from None
+            raise ImageError(
+                f"{quoted(path)}: not a film that can be read: expected MP4, MOV, Matroska, WebM or AVI ({error})"
+            ) from None
         if not source.streams.video:
             raise ImageError(f"{quoted(path)}: holds no pictures, only sound or text; expected a film")
         stream = source.streams.video[0]
