@@ -347,6 +347,19 @@ def test_other_labels_and_clear_colours(run, tmp_path):
     assert names(out) == {"p.png", "p.mask.skin.png", "p.mask.hair.png"}
 
 
+def test_the_largest_figure_alone(run, tmp_path):
+    photo, out = Image.new("RGB", (80, 40)), tmp_path / "out"
+    photo.paste("red", (5, 5, 25, 35))
+    photo.paste("red", (50, 10, 65, 35))
+    photo.save(tmp_path / "p.png")
+    people = []
+    for options in ((), ("--largest",)):
+        assert run(tmp_path / "p.png", "-o", out, "--save", "json", *options)[0] == 0
+        people.append(json.loads((out / "p.json").read_text())["people"])
+    assert people == [2, 1]
+    assert not ParsingResult.load(out / "p.png").labels[:, 45:].any()
+
+
 def test_other_labels_that_cannot_be(run, tmp_path):
     photo = write_photo(tmp_path / "p.jpg")
     status, _, err = run(photo, "--labels", "cihp", "-o", tmp_path / "out")

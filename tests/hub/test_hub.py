@@ -11,6 +11,7 @@ from fakes.lip import person
 from ssnan.commands import main
 from ssnan.hub.download import is_hub_name
 from ssnan.parsing.card import ModelError, find_card
+from ssnan.serving import serve
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +64,18 @@ def test_what_the_hub_lacks_is_said_in_a_line(hub, capsys, tmp_path):
     assert main(["parse", str(photo), "--model", "somebody/else", "-o", str(tmp_path)]) == 2
     [line] = capsys.readouterr().err.splitlines()
     assert "somebody/else: no such file or folder, and the hub does not provide it" in line
+
+
+def test_a_name_on_the_hub_is_served(hub, monkeypatch, capsys):
+    served = []
+    monkeypatch.setattr(serve, "serve", lambda parsers, cards, *_: served.append((parsers, cards)) or 0)
+    options = ["serve", "--engine", "onnxruntime", "--threads", "1", "--model", "somebody/small@v1.0"]
+    assert main(options) == 0
+    [(parsers, cards)] = served
+    assert list(parsers) == list(cards) == ["small@v1.0"]
+    assert parsers["small@v1.0"].label_set == cards["small@v1.0"].label_set
+    assert main([*options, "--model", "somebody/else"]) == 2
+    assert "somebody/else: no such file or folder" in capsys.readouterr().err
 
 
 def test_without_the_client_it_says_what_to_install(monkeypatch):

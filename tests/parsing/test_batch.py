@@ -96,6 +96,20 @@ def test_photos_and_other_results_are_never_replaced(color_parser, tmp_path):
     assert "would overwrite that of" in second.problem
 
 
+def test_where_case_does_not_matter_names_that_differ_in_it_are_one(color_parser, tmp_path, monkeypatch):
+    for name in ("a/IMG.jpg", "b/img.jpg", "c.PNG"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("RGB", (20, 20), "red").save(tmp_path / name)
+    inputs = find_inputs([str(tmp_path / name) for name in ("a/IMG.jpg", "b/img.jpg", "c.PNG")], recursive=False)
+    monkeypatch.setattr("ssnan.parsing.batch.CASE_MATTERS", False)
+    first, second, photo = parse_files(color_parser, inputs, Saving(tmp_path))
+    assert first.problem is None
+    assert "would overwrite that of" in second.problem
+    assert "would overwrite the photo" in photo.problem
+    monkeypatch.setattr("ssnan.parsing.batch.CASE_MATTERS", True)
+    assert [outcome.problem for outcome in parse_files(color_parser, inputs, Saving(tmp_path))] == [None] * 3
+
+
 @pytest.mark.parametrize("kinds", [(), ("overlay",)])
 def test_existing_results_are_renewed_or_left(color_parser, tmp_path, kinds):
     inputs = find_inputs([str(write_photo(tmp_path / "p.jpg"))], False)

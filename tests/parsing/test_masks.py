@@ -26,3 +26,9 @@ def test_labels_are_indices_not_colours(tmp_path):
     Image.open(tmp_path / "m.png").convert("RGB").save(tmp_path / "colours.png")
     with pytest.raises(ImageError, match="got mode RGB"):
         read_labels(tmp_path / "colours.png")
+
+
+def test_a_mask_as_jpeg_is_refused(tmp_path):
+    Image.fromarray(np.zeros((8, 8), dtype=np.uint8)).save(tmp_path / "m.png", format="JPEG")
+    with pytest.raises(ImageError, match="got JPEG, which blends label ids"):
+        read_labels(tmp_path / "m.png")

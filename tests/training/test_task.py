@@ -137,3 +137,35 @@ def test_validation_is_at_the_picture_s_own_size():
     module = task().eval()
     photo, labels = person(70, 50)
     assert module.scores_at_own_size(Sample("x", photo, labels)).shape == (1, len(LIP), 70, 50)
+
+
+def test_dropout_differs_by_process_epoch_and_seed_and_comes_again():
+    module = task()
+
+    def drawn(seed=0, epoch=0, rank=0):
+        torch.manual_seed(seed)
+        module.trainer = SimpleNamespace(
+            current_epoch=epoch, global_rank=rank, log_every_n_steps=1, num_training_batches=1
+        )
+        module.on_train_start()
+        module.on_train_epoch_start()
+        return tuple(torch.nn.functional.dropout(torch.ones(64)).tolist())
+
+    assert drawn() == drawn()
+    assert len({drawn(), drawn(rank=1), drawn(epoch=1), drawn(seed=1), drawn(rank=1, seed=1)}) == 5
+
+
+def test_a_picture_without_joints_logs_the_same_numbers():
+    """The processes add them up, name by name, and wait for each other."""
+    module, logged = task().eval(), []
+    module.log = lambda name, value, **options: logged.append((name, options.get("sync_dist")))
+    photo, labels = person(33, 33)
+    seen = []
+    for sample in (Sample("x", photo, labels), Sample("y", photo, labels * 0)):
+        logged.clear()
+        module.validation_step(sample, 0)
+        seen.append(list(logged))
+    assert seen[0] == seen[1]
+    assert {name for name, shared in seen[0] if shared} == {
+        "val/joint_distance", "val/joint_offset", "val/joints_missed",
+    }  # fmt: skip

@@ -21,6 +21,7 @@ from fsspec.core import url_to_fs
 from ssnan.errors import UserError, cause, did_you_mean, quoted
 from ssnan.parsing.images import refuse_unless_regular
 from ssnan.parsing.inputs import result_it_could_be_of, result_names
+from ssnan.parsing.lists import text_of, without_case
 from ssnan.parsing.signatures import HEAD, is_picture
 
 MOST_BYTES = 1 << 30
@@ -81,7 +82,9 @@ def find_items(inputs: Sequence[str], recursive: bool = False, column: str | Non
             known = (OSError, ImportError, tarfile.TarError, pa.ArrowException, UnicodeDecodeError, csv.Error)
             if not isinstance(error, known) and "://" not in given:  # remote stores raise their own errors
                 raise
-            raise ItemsError(f"{quoted(given)}: cannot be listed: {cause(error)}") from None
+            text = isinstance(error, UnicodeDecodeError)
+            problem = "expected text in UTF-8 or UTF-16; Excel saves it as 'CSV UTF-8'" if text else cause(error)
+            raise ItemsError(f"{quoted(given)}: cannot be listed: {problem}") from None
     # Paths, because find_inputs names results after paths; here a key is only a key.
     names = result_names({Path(key): Path(item.name) for key, item in found.items()})
     return [item._replace(name=names[Path(key)].as_posix()) for key, item in found.items()]
@@ -89,7 +92,7 @@ def find_items(inputs: Sequence[str], recursive: bool = False, column: str | Non
 
 def named_apart(items: Sequence[Item], done: Mapping[str, str] | None = None, dots: bool = True) -> list[Item]:
     """The same items with unique names. Photos with the same name in different folders get a checksum of their key, as
-    in ``a-0123456789ab``.
+    in ``a-0123456789ab``. Names that differ only in case count as the same, because they are on some disks.
 
     Args:
         items: from :func:`find_items`.
@@ -100,11 +103,11 @@ def named_apart(items: Sequence[Item], done: Mapping[str, str] | None = None, do
         items = [item._replace(name=_without_dots(item.name)) for item in items]
     wanted = {item.key: item.name for item in items}
     before = (name for key, name in (done or {}).items() if wanted.get(key) != name)
-    uses = Counter(PurePosixPath(name) for name in [*wanted.values(), *before])
+    uses = Counter(PurePosixPath(without_case(name)) for name in [*wanted.values(), *before])
     owners = {result_it_could_be_of(name) for name in uses}
 
     def apart(item: Item) -> Item:
-        name = PurePosixPath(item.name)
+        name = PurePosixPath(without_case(item.name))
         if uses[name] == 1 and name not in owners and result_it_could_be_of(name) not in uses:
             return item
         return item._replace(name=f"{item.name}-{hashlib.sha256(item.key.encode()).hexdigest()[:12]}")
@@ -125,8 +128,9 @@ def _items_of(given: str, recursive: bool, column: str | None) -> Iterator[Item]
     elif ending == ".parquet" and not fs.isdir(path):
         yield from _in_parquet(given, column)
     elif ending in (".csv", ".txt") and not fs.isdir(path):
-        with fsspec.open(given, "rt", encoding="utf-8-sig", newline="") as file:
-            lines = [line.strip() for line in file] if ending == ".txt" else _in_csv(given, file, column)
+        with fsspec.open(given, "rb") as file:
+            text = text_of(file.read())
+        lines = [line.strip() for line in text.splitlines()] if ending == ".txt" else _in_csv(given, text, column)
         for line in filter(None, lines):
             yield _file(_beside(given, line))
     elif fs.isdir(path):
@@ -186,8 +190,11 @@ def _in_parquet(given: str, column: str | None) -> Iterator[Item]:
             yield Item(f"{stem}/{row:08d}", given, row, None, name)
 
 
-def _in_csv(given: str, file: io.TextIOBase, column: str | None) -> list[str]:
+def _in_csv(given: str, text: str, column: str | None) -> list[str]:
+    file = io.StringIO(text, newline="")
     header = file.readline()
+    if header.lower().startswith("sep="):  # for Excel
+        header = file.readline()
     separator = max(",;\t", key=header.count)  # a comma if none occurs
     reader = csv.DictReader(file, next(csv.reader([header], delimiter=separator), None), delimiter=separator)
     name = _column(given, list(reader.fieldnames or ()), column)
@@ -195,9 +202,10 @@ def _in_csv(given: str, file: io.TextIOBase, column: str | None) -> list[str]:
 
 
 def _column(given: str, names: Sequence[str], wanted: str | None) -> str:
+    known = {name.strip().lower(): name for name in reversed(names)} | {name: name for name in names}
     for name in [wanted] if wanted is not None else COLUMNS:
-        if name in names:
-            return name
+        if name in known:
+            return known[name]
     hint = "" if wanted is None else did_you_mean(wanted, names)
     expected = repr(wanted) if wanted is not None else "one of " + ", ".join(COLUMNS)
     raise ItemsError(

@@ -111,6 +111,7 @@ def _parse_all(
     from rich.progress import Progress
 
     from ssnan.parsing.batch import parse_files
+    from ssnan.parsing.video import RESULTS
 
     console = Console(stderr=True)
     several = len(photos) + len(films) > 1
@@ -136,8 +137,13 @@ def _parse_all(
                 done += not outcome.skipped and outcome.problem is None
                 if outcome.problem is not None:
                     note(outcome.problem + _word_of_a_list(outcome.path, parser))
+        sources = {os.path.realpath(path): path for path in films}
         for path, name in films.items():
-            if taken.setdefault(name, path) != path:
+            places = {os.path.realpath(saving.folder / f"{name}{ending}") for ending in RESULTS}
+            if places & sources.keys():
+                clash = quoted(sources[min(places & sources.keys())])
+                note(f"{quoted(path)}: its result would overwrite the video {clash}; choose another folder")
+            elif taken.setdefault(name, path) != path:
                 clash = quoted(taken[name])
                 note(f"{quoted(path)}: its result would overwrite that of {clash}; parse it into another folder")
             elif saving.skip_existing and (saving.folder / f"{name}.labels.mkv").is_file():

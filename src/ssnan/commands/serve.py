@@ -77,7 +77,7 @@ def run(options: argparse.Namespace) -> int:
     parsers: dict[str, Parser] = {}
     cards: dict[str, ModelCard | None] = {}
     for model in options.model or ["small"]:
-        name = Path(model).stem
+        name = Path(model).name.removesuffix(".onnx").removesuffix(".ckpt")  # a revision may contain dots: name@v1.0
         if name in parsers:
             return complain(f"two models have the name {name!r}; rename one", MISUSED)
         try:

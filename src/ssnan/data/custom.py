@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from ssnan.data.keypoints import read_keypoints
 from ssnan.labels import ClassSet, LabelSet, Region
 from ssnan.parsing.colors import rgb_of
 from ssnan.parsing.images import ImageError, read_rgb
+from ssnan.parsing.lists import text_of
 from ssnan.parsing.masks import read_colors, read_labels
 
 DESCRIPTION = "dataset.yaml"
@@ -68,7 +69,9 @@ def open_custom(root: Path, split: str) -> ParsingFolder:
         if not listed_in.is_file():
             raise DatasetError(f"{description}: splits: {split}: no such file {listed_in}")
         names = [
-            Path(line.strip()).name for line in listed_in.read_text(encoding="utf-8-sig").splitlines() if line.strip()
+            PureWindowsPath(line.strip()).name  # splits at / and \\
+            for line in text_of(listed_in.read_bytes()).splitlines()
+            if line.strip()
         ]
     else:
         raise DatasetError(f"{description}: splits: no {split!r}; expected one of {', '.join(splits)}")
@@ -149,16 +152,16 @@ def read_label_set(description: Path) -> LabelSet:
 
 
 def read_ids_or_colors(path: Path, label_set: LabelSet) -> NDArray[np.uint8]:
-    """Label ids of a mask with one channel, or of one painted in the colours of the label set. A palette mask is read
-    by colour if all its used entries are colours of classes, in any order.
+    """Label ids of a mask with one channel, or of one painted in the colours of the label set. :func:`read_labels` reads
+    palette masks.
 
     Raises:
         ImageError: the mask cannot be read.
         DatasetError: a colour belongs to no class.
     """
-    colors = read_colors(path, label_set)
+    colors = read_colors(path)
     if colors is None:
-        return read_labels(path)
+        return read_labels(path, label_set)
     packed = colors.astype(np.int32) @ np.array([1 << 16, 1 << 8, 1])
     known = np.array(label_set.palette) @ np.array([1 << 16, 1 << 8, 1])
     order = np.argsort(known)

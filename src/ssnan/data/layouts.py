@@ -50,7 +50,9 @@ def find_split(root: str | Path, split: str) -> ParsingFolder:
     except OSError as error:
         raise DatasetError(of_file(error, root)) from None
     except UnicodeDecodeError as error:
-        raise DatasetError(f"{quoted(root)}: a list of {split} is not UTF-8 text ({error.reason})") from None
+        raise DatasetError(
+            f"{quoted(root)}: a list of {split} is not text in UTF-8 or UTF-16 ({error.reason})"
+        ) from None
 
 
 def label_set_of(value: str | dict[str, Any] | LabelSet) -> LabelSet:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ssnan.data.folder import DatasetError, ParsingFolder, paired
 from ssnan.labels import LIP
+from ssnan.parsing.lists import text_of
 
 
 def open_lip(root: Path, split: str) -> ParsingFolder:
@@ -20,7 +21,7 @@ def open_lip(root: Path, split: str) -> ParsingFolder:
     images = _find(root, f"{split}_images", "TrainVal_images")
     masks = _find(root, f"{split}_segmentations", "TrainVal_parsing_annotations")
     listed_in = _find(root, f"{split}_id.txt", "TrainVal_images")
-    ids = listed_in.read_text(encoding="utf-8-sig").split()
+    ids = text_of(listed_in.read_bytes()).split()
     return ParsingFolder(LIP, *paired(zip(ids, ids, strict=True), images, masks, listed_in))
 
 

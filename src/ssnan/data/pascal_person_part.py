@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PureWindowsPath
 
 from ssnan.data.folder import DatasetError, ParsingFolder, paired
 from ssnan.labels import PASCAL_PERSON_PART
+from ssnan.parsing.lists import text_of
 
 PLACES = ("", "pascal_person_part", "VOC2010", "VOCdevkit/VOC2010")
 """Subfolders of the root in common copies of the dataset."""
@@ -27,8 +28,8 @@ def open_pascal_person_part(root: Path, split: str) -> ParsingFolder:
     if not listed_in.is_file():
         have = ", ".join(sorted(path.stem for path in listed_in.parent.glob("*.txt")))
         raise DatasetError(f"{listed_in}: no such list; there are {have or 'none'}")
-    lines = [line.split() for line in listed_in.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
-    names = [(PurePosixPath(line[0]).name, PurePosixPath(line[-1]).name) for line in lines]
+    lines = [line.split() for line in text_of(listed_in.read_bytes()).splitlines() if line.strip()]
+    names = [(PureWindowsPath(line[0]).name, PureWindowsPath(line[-1]).name) for line in lines]
     return ParsingFolder(PASCAL_PERSON_PART, *paired(names, images, masks, listed_in))
 
 

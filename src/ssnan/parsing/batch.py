@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from ssnan.errors import of_file, printable, quoted
 from ssnan.parsing.images import ImageError, ImageLike
+from ssnan.parsing.lists import CASE_MATTERS, without_case
 from ssnan.parsing.outputs import files
 from ssnan.parsing.parser import Parser, Scored
 from ssnan.parsing.pipeline import map_ahead
@@ -79,12 +80,12 @@ class Job(NamedTuple):
 def _jobs(
     inputs: dict[Path, Path], saving: Saving, contents: dict[Path, bytes], classes: Iterable[str]
 ) -> Iterator[Job]:
-    sources = {os.path.realpath(path) for path in inputs}
+    sources = {_real(path) for path in inputs}
     taken: dict[str, Path] = {}
     for path, name in inputs.items():
         outcome = None
         target = saving.folder / name
-        places = {os.path.realpath(place): place for place in _possible(target, saving, classes)}
+        places = {_real(place): place for place in _possible(target, saving, classes)}
         if clash := next((taken[place] for place in places if place in taken), None):
             outcome = Outcome(
                 path,
@@ -99,6 +100,12 @@ def _jobs(
         taken |= dict.fromkeys(places, path)
         source = contents.get(path, path)
         yield Job(path, source, target, source, outcome)
+
+
+def _real(path: Path) -> str:
+    """One path for all paths of a file, which need not exist."""
+    real = os.path.realpath(path)
+    return real if CASE_MATTERS else without_case(real)
 
 
 def _step(function: Callable[[Any], Any], job: Job) -> Job:

@@ -53,7 +53,7 @@ class Document(TypedDict):
         label_set: name of the label set.
         classes: names of its classes, in the order of the ids.
         width, height: size of the photo in pixels.
-        people: least number of people, see :func:`ssnan.parsing.people.count`.
+        people: least number of people, see :func:`ssnan.parsing.people.count`; missing in older documents.
         parts: every class that occurs, including the background.
         joints: centre of every region (Section 3.3); None if the region does not occur.
     """
@@ -64,7 +64,7 @@ class Document(TypedDict):
     classes: list[str]
     width: int
     height: int
-    people: int
+    people: NotRequired[int]
     parts: dict[str, Part]
     joints: dict[str, Point | None]
 

@@ -16,7 +16,7 @@ from PIL import Image, UnidentifiedImageError
 
 from ssnan.errors import UserError, quoted
 from ssnan.parsing.profiles import in_srgb
-from ssnan.parsing.signatures import HEAD, RAW, head_of, is_heif
+from ssnan.parsing.signatures import HEAD, RAW, head_of, is_heif, is_raw
 from ssnan.parsing.windows import WINDOW, is_long
 
 MAX_PIXELS = 150_000_000
@@ -42,6 +42,11 @@ STRIP_PIXELS = 1 << 22
 
 ORIENTATION = 0x0112
 """The EXIF tag of the orientation."""
+
+SUBFILE = 0x00FE
+"""TIFF tag with the kind of a page: 1 for a smaller version of another page, 4 for a mask of it."""
+
+A_RAW_FILE = "is a camera raw file; convert it to JPEG or TIFF first"
 
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -167,6 +172,7 @@ def _read(image: Repeatable, max_pixels: int, use: Callable[[Image.Image], Any])
             refuse_unless_regular(image)
         with opened_image(image) as opened:
             _refuse_unusable(opened, max_pixels)
+            _refuse_several(opened, image)
             return use(opened)
 
     return explained(name, read)
@@ -179,12 +185,9 @@ def opened_image(source: str | os.PathLike[str] | bytes) -> Image.Image:
         UnknownFormatError: HEIC without that extra, or a camera raw file.
         OSError: as ``Image.open`` with :data:`FORMATS`.
     """
-    if isinstance(source, bytes):
-        head = source[:HEAD]
-    else:
-        if Path(source).suffix.lower() in RAW:
-            raise UnknownFormatError("is a camera raw file; convert it to JPEG or TIFF first")
-        head = head_of(source)
+    head = source[:HEAD] if isinstance(source, bytes) else head_of(source)
+    if is_raw(head) or (not isinstance(source, bytes) and Path(source).suffix.lower() in RAW):
+        raise UnknownFormatError(A_RAW_FILE)
     formats = FORMATS
     if is_heif(head):
         try:
@@ -257,6 +260,31 @@ def _refuse_unusable(image: Image.Image, max_pixels: int) -> None:
         raise ImageError(f"is an animation of {frames} frames; save one frame as an image, or all as an MP4 video")
 
 
+def _refuse_several(image: Image.Image, source: str | os.PathLike[str] | bytes) -> None:
+    """Refuse a TIFF with several pages, or with only a thumbnail on the first.
+
+    Raises:
+        ImageError: the first page is a thumbnail, as in camera raw files, or another photo follows.
+    """
+    if image.format != "TIFF":
+        return
+    if _subfile(image) & 1:
+        raise UnknownFormatError(A_RAW_FILE)
+    with opened_image(source) as again:
+        try:
+            again.seek(1)
+            follows = not _subfile(again) & 5
+        except Exception:  # no other page can be read
+            return
+    if follows:
+        raise ImageError("has several pages; save one of them as a separate file")
+
+
+def _subfile(page: Image.Image) -> int:
+    value = page.tag_v2.get(SUBFILE, 0)  # type: ignore[attr-defined]  # a TIFF's
+    return value if isinstance(value, int) else 0
+
+
 def _rgb_of(image: Image.Image, longest_side: int | None) -> tuple[NDArray[np.uint8], int, int]:
     image, height, width = _upright(image)
     if longest_side is not None and width * height >= REDUCED_FROM:
@@ -268,10 +296,11 @@ def _rgb_of(image: Image.Image, longest_side: int | None) -> tuple[NDArray[np.ui
 def _upright(image: Image.Image) -> tuple[Image.Image, int, int]:
     """The decoded photo in its EXIF orientation, with its height and width."""
     width, height = image.size
-    deep = image.mode in ("RGB", "RGBA") and any(";16" in str(tile) for tile in getattr(image, "tile", ()))
+    deep = image.mode in ("LA", "RGB", "RGBA") and any(";16" in str(tile) for tile in getattr(image, "tile", ()))
     image.load()
-    if deep and 0 < np.max(image.getextrema()[:3]) < 16:  # Pillow keeps only the upper 8 bits
-        raise ImageError("has colours of 12 bits or fewer in 16, which would become black; save it with 8 bits")
+    colors = image.getextrema()[: 1 if image.mode == "LA" else 3] if deep else (0,)
+    if 0 < np.max(colors) < 64:  # Pillow keeps only the upper 8 bits
+        raise ImageError("has colours of 14 bits or fewer in 16, which would become dark; save it with 8 bits")
     if image.mode in ("I;16B", "I;16L"):  # Pillow supports few operations on these modes
         image = image.convert("I")
     turn = None

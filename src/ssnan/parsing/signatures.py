@@ -12,18 +12,23 @@ HEAD = 64
 
 _PICTURE = re.compile(
     rb"""\xff\xd8\xff | \x89PNG\r\n\x1a\n | GIF8[79]a | RIFF....WEBP | BM.{4}\0\0\0\0
-    | II\*\0 | MM\0\* | II\+\0 | MM\0\+ | P[1-7]\s+[\#\d] | 8BPS\0
+    | II\*\0 | MM\0\* | II\+\0 | MM\0\+ | P[1-6Ff]\s+[\#\d] | P7\nWIDTH | 8BPS\0
     | \0\0\0\x0c(JXL\x20|jP\x20\x20) | ....ftyp(....)*?(avif|avis|heic|heix|heim|heis|hevc|hevx|mif1|msf1|miaf)""",
     re.VERBOSE | re.DOTALL,
 )
 _HEIF = re.compile(rb"....ftyp(....)*?(heic|heix|heim|heis|hevc|hevx|mif1|msf1|miaf)", re.DOTALL)
 
-RAW = frozenset({".dng", ".nef", ".cr2", ".cr3", ".arw", ".orf", ".rw2", ".raf", ".pef", ".srw"})
+_RAW = re.compile(rb"II\*\0....CR", re.DOTALL)
+
+RAW = frozenset({
+    ".dng", ".nef", ".nrw", ".cr2", ".cr3", ".arw", ".sr2", ".srf", ".orf", ".rw2", ".rwl", ".raf", ".pef", ".srw",
+    ".3fr", ".fff", ".iiq", ".mef", ".mos", ".erf", ".kdc", ".dcr", ".mrw", ".x3f",
+})  # fmt: skip
 """Suffixes of camera raw files. Pillow reads most of them as a TIFF with only a thumbnail."""
 
 _NAMES = RAW | {
     ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".ppm", ".pgm",
-    ".pbm", ".pnm", ".heic", ".heif", ".jxl", ".jp2", ".psd",
+    ".pbm", ".pnm", ".pfm", ".pam", ".heic", ".heif", ".hif", ".jxl", ".jp2", ".jpx", ".j2k", ".psd", ".tga", ".exr",
 }  # fmt: skip
 """Suffixes of images, including formats that cannot be read, so that reading them reports the error."""
 
@@ -58,6 +63,11 @@ def head_of(path: str | os.PathLike[str]) -> bytes:
     """
     with Path(path).open("rb") as file:
         return file.read(HEAD)
+
+
+def is_raw(head: bytes) -> bool:
+    """Whether the first bytes of a file show a camera raw file. For some raw files, only the TIFF tags do."""
+    return _RAW.match(head) is not None
 
 
 def is_heif(head: bytes) -> bool:

@@ -20,8 +20,14 @@ from ssnan.parsing.render import confidence_image, map_over
 from ssnan.parsing.result import ParsingResult
 from ssnan.parsing.writing import unfinished_folder
 
-SUFFIXES = frozenset({".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v"})
-"""Suffixes of videos."""
+SUFFIXES = frozenset({
+    ".mp4", ".m4v", ".mov", ".qt", ".3gp", ".3g2", ".mkv", ".webm", ".avi",
+    ".mpg", ".mpeg", ".mts", ".m2ts", ".wmv", ".flv", ".ogv",
+})  # fmt: skip
+"""Suffixes of videos, including formats that cannot be read, so that reading them reports the error."""
+
+RESULTS = (".overlay.mp4", ".labels.mkv", ".confidence.mkv", ".jsonl")
+"""Suffixes of the files that may be written for a video."""
 
 TOLERANCE = 0.1
 """Seconds by which a video may be shorter than its header says."""
@@ -35,10 +41,10 @@ def parse_video(
 ) -> Iterator[tuple[int, int | None]]:
     """Parse a video frame by frame; yields the number of finished frames and the total (None if unknown).
 
-    Writes ``OUTPUT.overlay.mp4`` (H.264, the maps over the video) and ``OUTPUT.labels.mkv`` (FFV1, lossless, grey
-    levels are label ids), with the times of the original frames. With ``kinds``, also writes ``OUTPUT.confidence.mkv``
-    and ``OUTPUT.jsonl``, one line of JSON per frame with its ``time`` in seconds. Holds only a few frames in memory,
-    and all files appear when they are complete.
+    Writes ``OUTPUT.overlay.mp4`` (H.264, the maps over the video, with its sound if MP4 supports the format) and
+    ``OUTPUT.labels.mkv`` (FFV1, lossless, grey levels are label ids), with the times of the original frames. With
+    ``kinds``, also writes ``OUTPUT.confidence.mkv`` and ``OUTPUT.jsonl``, one line of JSON per frame with its ``time``
+    in seconds. Holds only a few frames in memory, and all files appear when they are complete.
 
     Raises:
         ImageError: the video is unreadable or truncated, or its frames change size.
@@ -54,7 +60,9 @@ def parse_video(
         except ImageError as error:
             raise ImageError(f"{quoted(path)}: {error}") from None
         except (av.error.FFmpegError, OSError) as error:
-            raise ImageError(f"{quoted(path)}: not a video that can be read ({error})") from None
+            raise ImageError(
+                f"{quoted(path)}: not a readable video: expected MP4, MOV, Matroska, WebM or AVI ({error})"
+            ) from None
         if not source.streams.video:
             raise ImageError(f"{quoted(path)}: has only sound or text; expected a video")
         stream = source.streams.video[0]
@@ -69,7 +77,8 @@ def parse_video(
             lines = stack.enter_context(targets[".jsonl"].open("w"))
         writers: dict[str, _Writer] = {}
         times: deque[tuple[int | None, Fraction | None, NDArray[np.uint8]]] = deque()
-        for done, result in enumerate(parser.map(_frames(source, path, times)), start=1):
+        sound: deque[Any] = deque()
+        for done, result in enumerate(parser.map(_frames(source, path, times, sound)), start=1):
             pts, base, rgb = times.popleft()
             if isinstance(result, ImageError):
                 raise result
@@ -80,6 +89,8 @@ def parse_video(
                     ending: stack.enter_context(_Writer(targets[ending], *stream, width, height, rate))
                     for ending, stream in streams.items()
                 }
+                if source.streams.audio:
+                    writers[".overlay.mp4"].take_sound_of(source.streams.audio[0])
             if rgb.shape[:2] != size:
                 raise ImageError(
                     f"{quoted(path)}: frame {done} is {rgb.shape[1]} × {rgb.shape[0]}, earlier frames are {size[1]} × "
@@ -87,12 +98,14 @@ def parse_video(
                 )
             for ending, writer in writers.items():
                 writer.write(_frame(ending, rgb, result), pts, base)
+            writers[".overlay.mp4"].write_sound(sound)
             if lines is not None:
                 time = None if pts is None or base is None else float(pts * base)
                 lines.write(json.dumps({"image": path.name, "time": time} | result.to_dict()) + "\n")
             yield done, stream.frames or None
         if not writers:
             raise ImageError(f"{quoted(path)}: has no frames")
+        writers[".overlay.mp4"].write_sound(sound)
         for writer in writers.values():
             writer.finish()
         if lines is not None:
@@ -124,6 +137,7 @@ class _Writer:
         self.stream.width, self.stream.height = width // even * even, height // even * even
         self.stream.pix_fmt = pixels
         self.size = (self.stream.width, self.stream.height)
+        self.sound: Any = None
 
     def __enter__(self) -> _Writer:
         return self
@@ -136,6 +150,19 @@ class _Writer:
         frame.pts, frame.time_base = pts, base
         self.container.mux(self.stream.encode(frame))
 
+    def take_sound_of(self, stream: Any) -> None:
+        """Copy the packets of a sound stream, if this kind of file supports them. Call this before the first frame."""
+        if stream.codec_context.codec.canonical_name in self.container.supported_codecs:
+            self.sound = self.container.add_stream_from_template(stream)
+
+    def write_sound(self, packets: deque[Any]) -> None:
+        """Write all ``packets`` and remove them."""
+        while packets:
+            packet = packets.popleft()
+            if self.sound is not None and packet.dts is not None:
+                packet.stream = self.sound
+                self.container.mux(packet)
+
     def finish(self) -> None:
         self.container.mux(self.stream.encode())
         self.container.close()
@@ -144,32 +171,45 @@ class _Writer:
         self.container.close()
 
 
-def _frames(source: Any, path: Path, times: deque[Any]) -> Iterator[NDArray[np.uint8]]:
-    """Yield the pixels of every frame, upright, and append its time to ``times``."""
+def _frames(source: Any, path: Path, times: deque[Any], sound: deque[Any]) -> Iterator[NDArray[np.uint8]]:
+    """Yield the pixels of every frame, upright. Append its time to ``times``, and packets of the first sound to
+    ``sound``."""
     import av
 
+    stream = source.streams.video[0]
+    heard = source.streams.audio[:1]
     end = 0.0  # in seconds
     packets = 0  # not frames, because an edit list may skip some
     try:
         for packet in source.demux():
-            if packet.stream.type != "video" or packet.stream.index != source.streams.video[0].index:
-                if packet.pts is not None:
-                    end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+            time = packet.dts if packet.pts is None else packet.pts
+            if time is not None:
+                end = max(end, float((time + (packet.duration or 0)) * packet.time_base))
+            if packet.stream in heard:
+                sound.append(packet)
+            if packet.stream != stream:
                 continue
             packets += packet.size > 0
-            if packet.pts is not None:
-                end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
             for frame in packet.decode():
-                rgb = _upright(_square(frame, source.streams.video[0].sample_aspect_ratio), _matrix(frame))
+                rgb = _upright(_square(frame, stream.sample_aspect_ratio), _matrix(frame))
                 times.append((frame.pts, frame.time_base, rgb))
                 yield rgb
     except av.error.FFmpegError as error:
         raise ImageError(f"{quoted(path)}: damaged or truncated ({error})") from None
-    if packets < source.streams.video[0].frames:
-        raise ImageError(f"{quoted(path)}: truncated, with {packets} of {source.streams.video[0].frames} frames")
-    length = (source.duration or 0) / av.time_base
-    if "matroska" in source.format.name and end < length - TOLERANCE:
+    if "mov" in source.format.name and packets < stream.frames:
+        raise ImageError(f"{quoted(path)}: truncated, with {packets} of {stream.frames} frames")
+    length = _length(source, stream)
+    if end < length - TOLERANCE:
         raise ImageError(f"{quoted(path)}: truncated, with {end:.1f} of {length:.1f} seconds")
+
+
+def _length(source: Any, stream: Any) -> float:
+    """The stated length of a Matroska or AVI video in seconds; 0 if there is none."""
+    import av
+
+    if source.format.name == "avi":  # the index may be missing, and an empty packet may stand for a frame
+        return float(stream.frames * stream.time_base)
+    return (source.duration or 0) / av.time_base if "matroska" in source.format.name else 0.0
 
 
 def _square(frame: Any, aspect: Fraction | None) -> NDArray[np.uint8]:
