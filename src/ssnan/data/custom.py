@@ -152,8 +152,8 @@ def read_label_set(description: Path) -> LabelSet:
 
 
 def read_ids_or_colors(path: Path, label_set: LabelSet) -> NDArray[np.uint8]:
-    """Label ids of a mask with one channel, or of one painted in the colours of the label set. :func:`read_labels` reads
-    palette masks.
+    """Label ids of a mask with one channel, or of one painted in the colours of the label set. For palettes, see
+    :func:`read_labels`.
 
     Raises:
         ImageError: the mask cannot be read.

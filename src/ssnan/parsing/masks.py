@@ -21,7 +21,7 @@ def read_labels(mask: Path | bytes, label_set: LabelSet | None = None) -> NDArra
     used entries are all colours of its classes is read by colour, in any order.
 
     Raises:
-        ImageError: unreadable, stored as colours instead of ids, or as JPEG, which blends ids; or a palette that has only
+        ImageError: unreadable, stored as colours instead of ids, or as JPEG, which blends ids; or a palette with only
             some colours of classes, at other indices.
     """
 
