@@ -136,7 +136,7 @@ def test_damaged_settings_are_one_clear_line(root, content):
     with catalog.opened():
         pass
     catalog._fs.pipe_file(catalog._path("settings.json"), content)
-    with pytest.raises(CatalogError, match=r"settings\.json: damaged, expected settings in JSON"), catalog.opened():
+    with pytest.raises(CatalogError, match=r"settings\.json: damaged; expected settings in JSON"), catalog.opened():
         pass
 
 

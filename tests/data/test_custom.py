@@ -49,7 +49,7 @@ def test_splits_by_lists(tmp_path):
     (root / "b.txt").write_text("p1\n")
     assert [pair.id for pair in open_split(root, "train").pairs] == ["p0", "p2"]
     assert [pair.id for pair in open_split(root, "test").pairs] == ["p1"]
-    with pytest.raises(DatasetError, match="no 'val', only train, test"):
+    with pytest.raises(DatasetError, match="no 'val'; expected one of train, test"):
         open_split(root, "val")
 
 

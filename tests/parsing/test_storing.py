@@ -34,7 +34,7 @@ def test_other_labels_are_remembered_too(result, tmp_path):
 
 def test_a_map_of_others_needs_a_label_set(result, tmp_path):
     Image.fromarray(result.labels).save(tmp_path / "m.png")
-    with pytest.raises(ImageError, match=r"m\.png: does not say .*from_png"):
+    with pytest.raises(ImageError, match=r"m\.png: contains no label set; .*from_png"):
         ParsingResult.load(tmp_path / "m.png")
 
 

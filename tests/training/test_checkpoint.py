@@ -152,7 +152,7 @@ def test_a_run_goes_on_from_a_checkpoint_with_options_in_one_row(content, plain_
     torch.save(content, tmp_path / "old.ckpt")
     options.refuse_others(tmp_path / "old.ckpt")
     options.values["model.sgd.momentum"] = 7
-    with pytest.raises(TrainingError, match=r"its run has model\.sgd\.momentum 0\.9, asked for is 7"):
+    with pytest.raises(TrainingError, match=r"the interrupted run has model\.sgd\.momentum 0\.9, this one 7"):
         options.refuse_others(tmp_path / "old.ckpt")
 
 

@@ -61,7 +61,7 @@ def parse_video(
             raise ImageError(f"{quoted(path)}: {error}") from None
         except (av.error.FFmpegError, OSError) as error:
             raise ImageError(
-                f"{quoted(path)}: not a readable video: expected MP4, MOV, Matroska, WebM or AVI ({error})"
+                f"{quoted(path)}: not a video that can be read: expected MP4, MOV, Matroska, WebM or AVI ({error})"
             ) from None
         if not source.streams.video:
             raise ImageError(f"{quoted(path)}: has only sound or text; expected a video")
