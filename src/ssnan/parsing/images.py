@@ -298,8 +298,7 @@ def _upright(image: Image.Image) -> tuple[Image.Image, int, int]:
     width, height = image.size
     deep = image.mode in ("LA", "RGB", "RGBA") and any(";16" in str(tile) for tile in getattr(image, "tile", ()))
     image.load()
-    colors = image.getextrema()[: 1 if image.mode == "LA" else 3] if deep else (0,)
-    if 0 < np.max(colors) < 64:  # Pillow keeps only the upper 8 bits
+    if deep and 0 < np.max(image.getextrema()[: 1 if image.mode == "LA" else 3]) < 64:  # Pillow keeps the upper 8 bits
         raise ImageError("has colours of 14 bits or fewer in 16, which would become dark; save it with 8 bits")
     if image.mode in ("I;16B", "I;16L"):  # Pillow supports few operations on these modes
         image = image.convert("I")
