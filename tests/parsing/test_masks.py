@@ -15,7 +15,7 @@ def test_masks_of_any_depth_hold_ids(bits):
 
 
 def test_a_mask_of_larger_numbers_is_refused():
-    with pytest.raises(ImageError, match="ids of 0 to 255, got 0 to 256"):
+    with pytest.raises(ImageError, match="ids from 0 to 255, got 0 to 256"):
         read_labels(png(np.array([[0, 256]]), 16, 0))
 
 
