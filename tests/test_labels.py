@@ -35,7 +35,7 @@ def test_mirroring_swaps_every_left_with_its_right():
         ({"regions": (Region("r", (5,)),)}, "not in 0..1"),
         ({"ignore_index": 1}, "also a class"),
         ({"table_order": (0, 0)}, "every class once"),
-        ({"table_order": (True, 0)}, "whole numbers"),
+        ({"table_order": (True, 0)}, "integers"),
     ],
 )
 def test_contradictions_are_refused(wrong, message):

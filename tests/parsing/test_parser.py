@@ -46,7 +46,7 @@ def test_missing_models_and_engines():
         ssnan.load(engine="abacus")
     with pytest.raises(ssnan.ModelError, match="torch only runs"):
         ssnan.load(engine="torch")
-    with pytest.raises(ssnan.ModelError, match="only torch only runs checkpoints"):
+    with pytest.raises(ssnan.ModelError, match="only torch runs checkpoints"):
         ssnan.load("run.ckpt", engine="openvino")
 
 
