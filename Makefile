@@ -1,6 +1,6 @@
 PYTHON ?= python3
 
-.PHONY: demo catalogue test browser web web-test site floor audit clean python
+.PHONY: demo catalog test browser web web-test site floor audit clean python
 
 # Install what parsing needs, parse the example photos, say where to look.
 demo: python
@@ -9,13 +9,13 @@ demo: python
 	.venv/bin/ssnan parse examples --output demo --save summary,json,confidence
 	@echo "Open demo/astronaut.summary.png, demo/grace_hopper.summary.png and demo/camera.summary.png."
 
-# A thousand pictures, cut out of the example photos, through two processes into tables and tars.
-catalogue: python
+# Cut a thousand photos out of the examples and parse them with two processes into tables and tars.
+catalog: python
 	$(PYTHON) -m venv .venv
 	.venv/bin/pip install --quiet --constraint constraints.txt '.[cluster]'
 	.venv/bin/python examples/thousand.py build/thousand.tar
-	.venv/bin/ssnan parse build/thousand.tar --workers 2 --into webdataset --output catalogue
-	@echo "Open catalogue/results/ with whatever reads Parquet; the maps are in catalogue/maps/."
+	.venv/bin/ssnan catalog build/thousand.tar --workers 2 --into webdataset --output catalog
+	@echo "Open catalog/results/ with any Parquet reader; the maps are in catalog/maps/."
 
 # Install everything, then lint, spelling, types, the contract between the floors, the site, tests.
 test: python
@@ -77,4 +77,4 @@ python:
 	@$(PYTHON) -c 'import venv, ensurepip' || (echo "$(PYTHON) has no venv; on Debian: apt install python3-venv"; exit 1)
 
 clean:
-	rm -rf .venv .venv-test .venv-floor .venv-site .venv-web .venv-audit web/generated web/dist demo catalogue build src/*.egg-info
+	rm -rf .venv .venv-test .venv-floor .venv-site .venv-web .venv-audit web/generated web/dist demo catalog build src/*.egg-info

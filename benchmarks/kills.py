@@ -86,7 +86,7 @@ def one_kill(mode: str, kind: str, random: Random, count: int) -> tuple[str, ...
             start_node("--head", f"--port={PORT}", "--include-dashboard=false")
             second = start_node(f"--address=127.0.0.1:{PORT}")
             where += ["--ray", f"127.0.0.1:{PORT}"]
-        command = [sys.executable, "-m", "ssnan", "parse", str(pictures), *where, "--shard", "2", "-o", str(out)]
+        command = [sys.executable, "-m", "ssnan", "catalog", str(pictures), *where, "--shard", "2", "-o", str(out)]
         try:
             driver = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             after = random.randrange(count // 2 - 2)

@@ -113,15 +113,15 @@ def main() -> None:
     photos = sorted(options.photos.glob("*.jpg"))[: options.count]
     images = [path.read_bytes() for path in photos]
     plain = folder_run(photos)
-    print(f"ssnan parse: {plain:.1f} pictures a second\n")
+    print(f"ssnan parse: {plain:.1f} photos per second\n")
     command = [sys.executable, "-m", "ssnan", "serve", "--port", "0", "--engine", "onnxruntime", "--max-seconds", "10"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         address = server.stdout.readline().split()[0]
         asyncio.run(load(address, images, 2, 3))  # warm
         before = memory(server.pid)
-        head = ["clients", "answers a second", "of ssnan parse", "with what the clients take"]
-        head += ["p50 ms", "p95 ms", "p99 ms", "sent away", "memory, MB"]
+        head = ["clients", "responses per second", "share of ssnan parse", "without the clients' own time"]
+        head += ["p50 ms", "p95 ms", "p99 ms", "refused", "memory, MB"]
         print("|", " | ".join(head), "|")
         print("|---" * len(head) + "|")
         for clients in options.clients:
@@ -149,7 +149,7 @@ def main() -> None:
         time.sleep(2)
         print(f"memory: {before:.0f} MB warm, {memory(server.pid):.0f} MB after all of it")
         server.terminate()
-    print(f"folder run again: {folder_run(photos):.1f} pictures a second")
+    print(f"folder run again: {folder_run(photos):.1f} photos per second")
 
 
 if __name__ == "__main__":

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from matrix_peak import matmul_peak
 from rich.console import Console
 from rich.table import Table
 
-from ssnan.evaluation.bench import matmul_peak
 from ssnan.export.onnx import export_network
 from ssnan.export.quantize import quantize_for_onnxruntime, quantize_for_openvino
 from ssnan.models import SSNAN, Backbone

@@ -36,12 +36,12 @@ from ssnan.cluster.items import find_items
 from ssnan.parsing.card import find_card
 
 WAYS = {
-    "plain": [],
-    "--save json": ["--save", "json"],
-    "--workers 1": ["--workers", "1"],
-    "--workers 2": ["--workers", "2"],
-    "--ray --workers 1": ["--ray", "--workers", "1"],
-    "--ray --workers 2": ["--ray", "--workers", "2"],
+    "parse": [],
+    "parse --save json": ["--save", "json"],
+    "catalog --workers 1": ["--workers", "1"],
+    "catalog --workers 2": ["--workers", "2"],
+    "catalog --ray --workers 1": ["--ray", "--workers", "1"],
+    "catalog --ray --workers 2": ["--ray", "--workers", "2"],
 }
 SHARD = 256
 
@@ -93,15 +93,15 @@ def rates(counts: list[int], rounds: int, price: float) -> None:
         folders = {count: repeat(originals, count, home / str(count)) for count in counts}
         for _, (way, options), count in itertools.product(range(rounds), WAYS.items(), counts):
             shutil.rmtree(home / "out", ignore_errors=True)
-            command = ssnan("parse", str(folders[count]), "-o", str(home / "out"), *options)
+            command = ssnan(way.split()[0], str(folders[count]), "-o", str(home / "out"), *options)
             seconds, *_ = run(command)
             quickest[way, count] = min(seconds, quickest.get((way, count), seconds))
-    print("| `ssnan parse` | seconds to start | pictures a second | beside plain |\n|---|---|---|---|")
+    print("| command | seconds to start | photos per second | relative to plain |\n|---|---|---|---|")
     rate = {way: (many - few) / (quickest[way, many] - quickest[way, few]) for way in WAYS}
     for way in WAYS:
         start = quickest[way, few] - few / rate[way]
-        print(f"| {way} | {start:.1f} | {rate[way]:.1f} | {rate[way] / rate['plain']:.2f} |")
-    best = rate["--workers 2"]
+        print(f"| {way} | {start:.1f} | {rate[way]:.1f} | {rate[way] / rate['parse']:.2f} |")
+    best = rate["catalog --workers 2"]
     hours = 1e6 / best / 3600
     cost = f"{hours:.1f} hours of this machine, {hours * price:.2f} at {price} an hour"
     print(f"\na million pictures: 1,000,000 / {best:.1f} / 3600 = {cost}")
@@ -115,7 +115,7 @@ def growth(counts: list[int]) -> None:
         thumbnails, model = write_thumbnails(home / "thumbnails"), write_small_model(home / "model")
         for count in [1, *counts]:
             folder, out = repeat(thumbnails, count, home / f"in{count}"), home / f"out{count}"
-            command = ssnan("parse", str(folder), "-o", str(out), "--workers", "2", "--model", str(model))
+            command = ssnan("catalog", str(folder), "-o", str(out), "--workers", "2", "--model", str(model))
             rows.append((*run(command), *run(command)))
             assert sum(pq.read_metadata(table).num_rows for table in out.glob("results/*.parquet")) == count
             shutil.rmtree(folder)

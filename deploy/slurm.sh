@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# A training on two nodes of four GPUs: sbatch deploy/slurm.sh lip/ss_nan
-# One task a GPU; Lightning reads the rest from SLURM. A job that is cut off and put back into the queue goes on with
-# the last epoch that was finished. The batch in the recipe is that of all GPUs together.
+# Train on two nodes with four GPUs each: sbatch deploy/slurm.sh lip/ss_nan
+# Each GPU gets one task; Lightning reads the rest from SLURM. A requeued job continues after the last finished epoch.
+# The batch size in the recipe is for all GPUs together.
 #SBATCH --job-name=ssnan
 #SBATCH --nodes=2
 #SBATCH --ntasks-per-node=4

@@ -1,4 +1,4 @@
-"""A thousand pictures to try a catalogue on: pieces of the photos beside this file, in a tar as WebDataset reads them.
+"""Cut a thousand photos out of those in this folder, into a WebDataset tar, to try a catalog on.
 
 python examples/thousand.py thousand.tar
 """

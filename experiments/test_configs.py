@@ -8,7 +8,7 @@ import yaml
 from experiments.aggregation.run import ROWS
 from experiments.joint_loss import run as joint_loss
 from experiments.rivals import run as rivals
-from ssnan.training.main import train
+from ssnan.training.cli import train
 
 ROOT = Path(__file__).parent
 RIVALS = rivals.CONFIGS

@@ -2,7 +2,7 @@ import pytest
 import yaml
 
 from ssnan.recipes import CONFIGS, shipped
-from ssnan.training.main import command_line, train
+from ssnan.training.cli import command_line, train
 
 NAMES = [f"{folder}/{name}" for folder, names in shipped().items() for name in names]
 SYSTEMS = {
@@ -24,7 +24,7 @@ def test_every_recipe_is_accepted_by_its_name_alone(name, capsys):
     values, stem = printed(name, capsys), name.partition("/")[2]
     network = values["model"]["network"]["class_path"]
     assert network == f"ssnan.models.{SYSTEMS.get(stem, network.rsplit('.', 1)[-1])}"
-    assert (values["model"]["joint_form"] == "none") == (stem not in WITH_JOINTS)
+    assert (values["model"]["loss"]["joint"]["form"] == "none") == (stem not in WITH_JOINTS)
     assert values["output"] in (f"runs/{name}", f"runs/{{label_set}}/{stem}")
     assert "base" not in values or values["base"] is None
 
@@ -52,14 +52,14 @@ def test_the_label_set_names_the_run_and_the_one_before(tmp_path, monkeypatch):
 def test_the_paper_s_numbers(dataset, capsys):
     """Section 4.1, Training."""
     first, second = (printed(f"{dataset}/{name}", capsys) for name in ("ss_nan", "ss_nan_step2"))
-    model, data = first["model"], first["data"]
+    model, sgd, data = first["model"], first["model"]["sgd"], first["data"]
     backbone = model["network"]["init_args"]["backbone"]["init_args"]
     assert model["network"]["init_args"]["scales"] == [0.5, 0.75, 1.0]
     assert (backbone["name"], backbone["output_stride"]) == ("resnet101", 8)
     assert data["batch_size"] * first["trainer"]["accumulate_grad_batches"] == 30
     assert (data["crop"], data["scale"]) == ([321, 321], [0.6, 1.4])
-    assert (model["learning_rate"], model["classifier_factor"], model["power"]) == (0.001, 10, 0.9)
-    assert (model["momentum"], model["weight_decay"]) == (0.9, 0.0005)
+    assert (sgd["learning_rate"], sgd["classifier_factor"], sgd["power"]) == (0.001, 10, 0.9)
+    assert (sgd["momentum"], sgd["weight_decay"]) == (0.9, 0.0005)
     assert (first["trainer"]["max_epochs"], second["trainer"]["max_epochs"]) == (40, 30)
     assert data["label_set"] == dataset
 
@@ -74,9 +74,10 @@ def test_the_letter_of_the_paper(dataset, capsys):
         assert (backbone["name"], backbone["resnet"], backbone["frozen_batch_norm"]) == ("resnet101", "pspnet", False)
         assert backbone["output_stride"] == 8
         assert values["model"]["network"]["init_args"]["aggregated"] == "letter"
-        assert values["model"]["faster"] == ["classifier"]
-    assert (first["model"]["joint_form"], second["model"]["joint_form"]) == ("none", "product")
-    assert (second["model"]["joint_unit"], second["model"]["joint_count"]) == ("cells", "defined")
+        assert values["model"]["sgd"]["faster"] == ["classifier"]
+    joints = [values["model"]["loss"]["joint"] for values in (first, second)]
+    assert [joint["form"] for joint in joints] == ["none", "product"]
+    assert (joints[1]["unit"], joints[1]["count"]) == ("cells", "defined")
     assert second["model"]["start_from"] == f"{first['output']}/checkpoints/best.ckpt"
     assert (first["trainer"]["max_epochs"], second["trainer"]["max_epochs"]) == (40, 30)
     assert second["model"]["backbone_weights"] is None
@@ -93,11 +94,11 @@ def test_the_rivals_have_their_sources_solvers(dataset, capsys):
     }
     for name, solver in solvers.items():
         values = printed(f"{dataset}/{name}", capsys)
-        model, batch = values["model"], values["data"]["batch_size"] * values["trainer"]["accumulate_grad_batches"]
-        assert (model["learning_rate"], batch, model["power"]) == solver, name
-        assert model["bias_factor"] == 2, name
+        sgd, batch = values["model"]["sgd"], values["data"]["batch_size"] * values["trainer"]["accumulate_grad_batches"]
+        assert (sgd["learning_rate"], batch, sgd["power"]) == solver, name
+        assert sgd["bias_factor"] == 2, name
     ssl = printed(f"{dataset}/attention_ssl", capsys)["model"]
-    assert (ssl["power"], ssl["warmup"], ssl["start_from"]) == (
+    assert (ssl["sgd"]["power"], ssl["sgd"]["warmup"], ssl["start_from"]) == (
         0,
         0,
         "runs/{label_set}/attention/checkpoints/best.ckpt",

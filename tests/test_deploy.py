@@ -7,7 +7,7 @@ import pytest
 import ray
 import yaml
 
-from ssnan.training.main import train
+from ssnan.training.cli import train
 
 DEPLOY = Path(__file__).parent.parent / "deploy"
 

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from ssnan.errors import UserError, printable, quoted
+from ssnan.errors import UserError, cause, lacks, of_file, printable, quoted, unknown
 
 
 @pytest.mark.parametrize(
@@ -45,3 +45,34 @@ def test_closed_streams_leave_no_traceback(tmp_path, closed):
     ended = subprocess.run(["sh", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert ended.returncode == 1
     assert "Traceback" not in ended.stdout + ended.stderr
+
+
+def test_the_first_unknown_name_is_told_with_what_was_meant():
+    known = ("hair", "face")
+    assert (
+        unknown("part", ["face", "hare"], known) == "no part 'hare'; did you mean 'hair'?; expected one of hair, face"
+    )
+    assert unknown("part", ["face"], known) is None
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (OSError(28, "No space left on device", "x"), "No space left on device"),
+        (ValueError("one\ntwo"), "one"),
+        (ValueError(" "), "ValueError"),
+        (ValueError("a" * 300), "a" * 200),
+    ],
+)
+def test_a_cause_is_one_short_line(error, told):
+    assert cause(error) == told
+
+
+def test_a_system_s_error_names_its_file_or_else_the_one_at_hand():
+    assert of_file(OSError(2, "No such file", "a b"), "c") == "'a b': No such file"
+    assert of_file(OSError(2, "No such file"), "c") == "c: No such file"
+
+
+def test_a_package_that_is_not_there_is_named_with_its_extra():
+    error = ModuleNotFoundError("no", name="av")
+    assert lacks("a video", error, "video") == "a video needs av; pip install 'ssnan[video]'"

@@ -31,11 +31,11 @@ def test_mirroring_swaps_every_left_with_its_right():
         ({"palette": (RED,)}, "one colour for each"),
         ({"classes": ("a", "a")}, "same name"),
         ({"flip_pairs": ((0, 1), (1, 0))}, "two flip pairs"),
-        ({"flip_pairs": ((0, 2),)}, "not within 0..1"),
-        ({"regions": (Region("r", (5,)),)}, "not within 0..1"),
+        ({"flip_pairs": ((0, 2),)}, "not in 0..1"),
+        ({"regions": (Region("r", (5,)),)}, "not in 0..1"),
         ({"ignore_index": 1}, "also a class"),
         ({"table_order": (0, 0)}, "every class once"),
-        ({"table_order": (True, 0)}, "whole numbers"),
+        ({"table_order": (True, 0)}, "integers"),
     ],
 )
 def test_contradictions_are_refused(wrong, message):

@@ -29,5 +29,5 @@ def test_only_make_browser_installs_packages_of_the_system():
         return done.stdout
 
     assert "apt-get install" in commands("browser")
-    for target in ("demo", "catalogue", "test", "site", "floor", "audit", "clean"):
+    for target in ("demo", "catalog", "test", "site", "floor", "audit", "clean"):
         assert "apt-get" not in commands(target)

@@ -41,8 +41,8 @@ def test_bases_of_your_own_lie_beside_the_file_or_come_with_ssnan(tmp_path):
 
 
 def test_other_arguments_stay():
-    assert expand(["--model.power", "0", "--output=runs/config=1", "--config"]) == [
-        "--model.power", "0", "--output=runs/config=1", "--config",
+    assert expand(["--model.sgd.power", "0", "--output=runs/config=1", "--config"]) == [
+        "--model.sgd.power", "0", "--output=runs/config=1", "--config",
     ]  # fmt: skip
 
 
@@ -53,14 +53,14 @@ def test_a_recipe_that_is_not_there():
 
 def test_a_base_that_is_not_there(tmp_path):
     (tmp_path / "own.yaml").write_text("base: other\n")
-    with pytest.raises(RecipeError, match=r"recipe 'other': .*own\.yaml builds on it, but there is no such file"):
+    with pytest.raises(RecipeError, match=r"recipe 'other': .*own\.yaml has it as its base, but there is no such file"):
         expand(["-c", str(tmp_path / "own.yaml")])
 
 
 def test_a_recipe_cannot_build_on_itself(tmp_path):
     (tmp_path / "a.yaml").write_text("base: b\n")
     (tmp_path / "b.yaml").write_text("base: a\n")
-    with pytest.raises(RecipeError, match=r"a\.yaml: builds on itself"):
+    with pytest.raises(RecipeError, match=r"a\.yaml: is its own base"):
         expand(["-c", str(tmp_path / "a.yaml")])
 
 

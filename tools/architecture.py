@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from ssnan.models import SSNAN, NeuralAggregation
-from ssnan.training.main import NOISE, command_line
+from ssnan.training.cli import NOISE, command_line
 
 BLUE, GREEN, YELLOW, GREY = "#dbe9f6", "#dff0d8", "#fdf1cc", "#f2f2f2"
 ROW, BOX = 96, 46

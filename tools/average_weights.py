@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from ssnan.models.weights import read_network
+from ssnan.models.initial_weights import read_network
 
 KEPT = ("hyper_parameters", "pytorch-lightning_version", "epoch", "global_step")
 """Of the second checkpoint beside its weights, what building the network again takes."""

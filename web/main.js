@@ -95,8 +95,8 @@ async function take(files) {
   for (const image of $("photos").querySelectorAll("img")) URL.revokeObjectURL(image.src)
   $("photos").replaceChildren()
   show(null)
-  if (files.length > LATEST) complain(`${files.length} photos are too many here: the first ${LATEST} are parsed; the rest needs ssnan parse`)
-  if (files.length) $("empty").textContent = "Looking at it …"
+  if (files.length > LATEST) complain(`${files.length} photos are too many for this page: it parses the first ${LATEST}; use ssnan parse for the rest`)
+  if (files.length) $("empty").textContent = "Parsing …"
   for (const file of files.slice(0, LATEST)) {
     try {
       const photo = {...await parsed(await opened(file), file.name), file}
@@ -135,10 +135,10 @@ function show(photo, button) {
 /** Size, name and parts of what is shown. */
 function list() {
   $("parts").replaceChildren(...shown.parts.map(item))
-  $("which").textContent = shown.parts.length ? "Choose parts to see and save them alone" : "Nobody was found in this photo"
+  $("which").textContent = shown.parts.length ? "Choose parts to see and save only them" : "Nobody found in this photo"
   Object.assign($("view"), {width: shown.canvas.width, height: shown.canvas.height})
   const words = shown.parts.map(({name, share}) => `${name} ${percent(share)}`).join(", ")
-  $("view").setAttribute("aria-label", `${shown.name} under the map of its parts: ${words || "nobody was found"}`)
+  $("view").setAttribute("aria-label", `${shown.name} with its parts: ${words || "nobody found"}`)
 }
 
 function item(part) {

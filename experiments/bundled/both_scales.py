@@ -13,7 +13,7 @@ from pathlib import Path
 
 from safetensors.torch import save_file
 
-from ssnan.models.weights import State, read_network
+from ssnan.models.initial_weights import State, read_network
 
 
 def joined(half: State, earlier: State) -> State:

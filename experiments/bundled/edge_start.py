@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 
 from experiments.bundled.skip_start import network_of
 from ssnan.labels import LIP
-from ssnan.models.weights import State, read_network, take_over
+from ssnan.models.initial_weights import State, read_network, take_over
 
 
 @torch.no_grad()

@@ -25,8 +25,8 @@ from ssnan.data.layouts import open_split
 from ssnan.labels import LIP
 from ssnan.models import SSNAN, SkipBackbone
 from ssnan.models.building import build_network
+from ssnan.models.initial_weights import read_network
 from ssnan.models.pyramid import resized
-from ssnan.models.weights import read_network
 from ssnan.parsing.preprocessing import Preprocessing
 
 DILATED_3 = Path(__file__).parent.parent / "designs" / "configs" / "dilated_3.yaml"

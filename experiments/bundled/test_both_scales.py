@@ -3,7 +3,7 @@ import torch
 from experiments.bundled.both_scales import joined
 from ssnan.models import NeuralAggregation, SSNANWithContext
 from ssnan.models.backbone import EdgeBackbone
-from ssnan.models.weights import take_over
+from ssnan.models.initial_weights import take_over
 
 
 def network(scales):

@@ -81,7 +81,7 @@ def arguments_of(name: str, seed: int, also: list[str]) -> list[str]:
 
 def train(minutes: float, also: list[str], names: list[str]) -> None:
     """Continue with the first unfinished run (of ``names``, if there are any), then the next, for ``minutes``."""
-    from ssnan.training.main import train as run
+    from ssnan.training.cli import train as run
 
     end = time.monotonic() + 60 * minutes
     for name, seed in ORDER:
@@ -107,12 +107,14 @@ def measure(also: list[str], batches: list[int]) -> None:
     """Speed of the paper's network on its own data: forward, in training, and of the data alone."""
     from torch.utils.flop_counter import FlopCounterMode
 
-    from ssnan.training.main import command_line
+    from ssnan.losses import ParsingLoss
+    from ssnan.training.cli import command_line
 
     cli = command_line([*arguments_of("ss_nan", 0, also), "--output", str(RUNS / "measure")])
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     task, data = cli.model.to(device, memory_format=torch.channels_last), cli.datamodule
     data.setup("fit")
+    criterion = ParsingLoss(data.label_set, task.loss)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         task.network.eval()(torch.zeros(1, 3, *data.crop, device=device))
     flops, peak = counter.get_total_flops(), matmul_peak(device)
@@ -131,7 +133,7 @@ def measure(also: list[str], batches: list[int]) -> None:
 
         def step(images: Tensor = images, labels: Tensor = batch["labels"]) -> None:
             with torch.autocast(device.type, torch.bfloat16):
-                loss = task.criterion(task.forward_in_training(images), labels)["loss"]
+                loss = criterion(task.forward_in_training(images), labels)["loss"]
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()

@@ -3,7 +3,7 @@ import torch
 import yaml
 
 from experiments.full_size import run as full_size
-from ssnan.training.main import train
+from ssnan.training.cli import train
 
 
 def test_weights_travel_in_small_files(tmp_path):

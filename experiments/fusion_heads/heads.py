@@ -30,7 +30,7 @@ from ssnan.evaluation import bootstrap
 from ssnan.evaluation.metrics import class_counts, confusion_matrix, frequent_classes, iou_of
 from ssnan.evaluation.report import markdown
 from ssnan.labels import LabelSet
-from ssnan.losses import ParsingLoss
+from ssnan.losses import LossOptions, ParsingLoss
 from ssnan.models import (
     Aggregation,
     AverageAggregation,
@@ -190,7 +190,7 @@ def run(
     data.samples_per_epoch = steps * data.batch_size
     data.setup("fit")
     label_set = data.val_folder.label_set
-    criterion = ParsingLoss(data.label_set, deep_supervision=False, stride=stride)
+    criterion = ParsingLoss(data.label_set, LossOptions(deep_supervision=False, stride=stride))
     samples = [data.val_folder[index] for index in range(len(data.val_folder))]
     began, photos = time.monotonic(), []
     for seed in seeds:
@@ -255,7 +255,7 @@ def _difference(base: NDArray[np.int64], own: NDArray[np.int64], names: Sequence
 
 def main() -> None:
     from ssnan.training.checkpoint import read_task
-    from ssnan.training.main import command_line
+    from ssnan.training.cli import command_line
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("trunk", type=Path)

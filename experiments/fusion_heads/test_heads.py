@@ -23,7 +23,7 @@ from ssnan.labels import LIP
 from ssnan.losses import ParsingLoss
 from ssnan.models import Backbone, NeuralAggregation
 from ssnan.parsing.preprocessing import Preprocessing
-from ssnan.training.main import train
+from ssnan.training.cli import train
 
 RECIPE = Path(__file__).with_name("trunk.yaml")
 

@@ -127,9 +127,9 @@ def limb_iou(counts: Counts) -> NDArray[np.float64]:
 
 OF_PIXELS: dict[str, Measure] = {"mean IoU": mean_iou, "limb IoU": limb_iou}
 OF_RUNS = {
-    "limb pairs exchanged": ("limb_pairs_exchanged", 1),
-    "joints off, %": ("hard_joint_offset", 100),
-    "missed, %": ("hard_joints_missed", 100),
+    "limb pairs swapped": ("limb_pairs_exchanged", 1),
+    "joint offset, %": ("hard_joint_offset", 100),
+    "joints missed, %": ("hard_joints_missed", 100),
     "calibration error, %": ("calibration_error", 100),
 }
 """Measures that a run's own results hold, by their names there and factors."""

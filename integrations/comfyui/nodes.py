@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 import ssnan
+from ssnan.errors import unknown
 from ssnan.parsing.card import bundled_cards
 
 
@@ -47,11 +48,7 @@ class HumanParsing:
     @classmethod
     def VALIDATE_INPUTS(cls, parts: str, model: str) -> bool | str:  # noqa: N802 - ComfyUI's name
         """True, or what is wrong, which ComfyUI shows before anything runs."""
-        classes = loaded(model).label_set.classes
-        for name in names(parts):
-            if name not in classes:
-                return f"no part {name!r}; there are {', '.join(classes[1:])}"
-        return True
+        return unknown("part", names(parts), loaded(model).label_set.classes) or True
 
     def parse(
         self, image: torch.Tensor, parts: str, edge: str, opacity: float, model: str

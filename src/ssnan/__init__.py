@@ -1,4 +1,4 @@
-"""Human parsing: hair, face, clothes, left and right limbs, pixel by pixel.
+"""Human parsing: label hair, face, clothes, left and right limbs at every pixel.
 
 >>> import ssnan
 >>> result = ssnan.load()("photo.jpg")

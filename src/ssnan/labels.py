@@ -1,4 +1,4 @@
-"""Label sets: everything that differs between LIP, PASCAL-Person-Part and a user's own labels."""
+"""Label sets: LIP, PASCAL-Person-Part, ATR, and those that users define."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ RGB = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Region:
-    """Classes whose union has one centre: one joint of the structure of Section 3.3, Figure 3."""
+    """Classes whose common centre is one joint of the joint loss (Section 3.3, Figure 3)."""
 
     name: str
     class_ids: tuple[int, ...]
@@ -23,35 +23,35 @@ class Region:
 
 @dataclass(frozen=True)
 class ClassSet:
-    """A mask value that stands for "one of these classes, nobody said which"."""
+    """A mask value for pixels that belong to one of several classes."""
 
     value: int
     class_ids: tuple[int, ...]
 
 
 FIRST_SET = 100
-"""Mask values of sets start here."""
+"""The smallest mask value of a set."""
 
 
 @dataclass(frozen=True)
 class LabelSet:
-    """Names, colours and symmetry of the classes that a parser tells apart.
+    """Names, colours and symmetry of the classes of a parser.
 
     Attributes:
         name: short name, written into results and model cards.
         classes: class names; the position is the label id.
-        palette: one RGB colour (0-255) a class.
-        flip_pairs: ids that trade places when a picture is mirrored, such as left and right arm.
-            Left and right are always the person's own.
-        regions: the joints of the joint-structure loss.
+        palette: one RGB colour (0-255) per class.
+        flip_pairs: ids that swap in a mirrored photo, such as left and right arm. Left and right are always the
+            person's own.
+        regions: the regions of the joint loss.
         table_order: order of the classes in the published tables; ids ascending if empty.
-        ignore_index: value of pixels that neither train nor count.
-        sets: mask values of 100 and more whose pixels are known to belong to one of several classes.
+        ignore_index: mask value that training and metrics ignore.
+        sets: mask values of 100 and more for pixels that belong to one of several classes.
 
     Raises:
-        ValueError: lengths disagree, a name could be no part of a file's name, a colour is none, an id is
-            no whole number or out of range, an id stands in two flip pairs, or a set is none of two classes
-            or more with a value of its own.
+        ValueError: lengths differ, a class name cannot be part of a file name, a colour is invalid, an id is
+            not an integer or out of range, an id is in two flip pairs, or a set has fewer than two classes or a
+            used value.
     """
 
     name: str
@@ -73,51 +73,50 @@ class LabelSet:
         for name in self.classes:
             if not isinstance(name, str) or not name.isprintable() or not name.strip(". ") or set(name) & set("/\\:"):
                 raise ValueError(
-                    f"label set {self.name!r}: class names become part of files' names; expected printable ones "
+                    f"label set {self.name!r}: class names become part of file names; expected printable names "
                     f"without / \\ and :, got {name!r}"
                 )
         for color in self.palette:
             if len(color) != 3 or not all(isinstance(level, int) and 0 <= level <= 255 for level in color):
-                raise ValueError(f"label set {self.name!r}: expected colours of three levels 0..255, got {color}")
+                raise ValueError(f"label set {self.name!r}: expected colours of three integers in 0..255, got {color}")
         if len(set(self.classes)) != count:
             raise ValueError(f"label set {self.name!r}: two classes have the same name")
         ids = [
             *(i for pair in self.flip_pairs for i in pair),
             *(i for region in self.regions for i in region.class_ids),
-            *(i for one in self.sets for i in (one.value, *one.class_ids)),
+            *(i for class_set in self.sets for i in (class_set.value, *class_set.class_ids)),
             *self.table_order,
             self.ignore_index,
         ]
         if wrong := [i for i in ids if not isinstance(i, int) or isinstance(i, bool)]:
-            raise ValueError(f"label set {self.name!r}: expected whole numbers as ids and values, got {wrong[0]!r}")
+            raise ValueError(f"label set {self.name!r}: expected integers as ids and values, got {wrong[0]!r}")
         if 0 <= self.ignore_index < count:
             raise ValueError(
                 f"label set {self.name!r}: ignore_index {self.ignore_index} is also a class; "
-                "choose a value that is no class id"
+                "choose a value that is not a class id"
             )
         paired = [class_id for pair in self.flip_pairs for class_id in pair]
         if len(set(paired)) != len(paired):
-            raise ValueError(f"label set {self.name!r}: a class stands in two flip pairs: {self.flip_pairs}")
+            raise ValueError(f"label set {self.name!r}: a class is in two flip pairs: {self.flip_pairs}")
         used = [*paired, *(i for region in self.regions for i in region.class_ids)]
         for class_id in used:
             if not 0 <= class_id < count:
                 raise ValueError(
-                    f"label set {self.name!r}: class id {class_id} in flip_pairs or regions "
-                    f"is not within 0..{count - 1}"
+                    f"label set {self.name!r}: class id {class_id} in flip_pairs or regions is not in 0..{count - 1}"
                 )
         if self.table_order and sorted(self.table_order) != list(range(count)):
             raise ValueError(f"label set {self.name!r}: table_order must name every class once")
-        values = [one.value for one in self.sets]
-        for one in self.sets:
-            if not max(FIRST_SET, count) <= one.value <= 255 or one.value == self.ignore_index:
+        values = [class_set.value for class_set in self.sets]
+        for class_set in self.sets:
+            if not max(FIRST_SET, count) <= class_set.value <= 255 or class_set.value == self.ignore_index:
                 raise ValueError(
-                    f"label set {self.name!r}: the mask value of a set is at least {max(FIRST_SET, count)}, at most "
-                    f"255 and not the ignored {self.ignore_index}, got {one.value}"
+                    f"label set {self.name!r}: expected the mask value of a set in {max(FIRST_SET, count)}..255 "
+                    f"and not the ignored {self.ignore_index}, got {class_set.value}"
                 )
-            if len(set(one.class_ids)) < 2 or not all(0 <= i < count for i in one.class_ids):
+            if len(set(class_set.class_ids)) < 2 or not all(0 <= i < count for i in class_set.class_ids):
                 raise ValueError(
-                    f"label set {self.name!r}: set {one.value}: expected two classes or more within 0..{count - 1}, "
-                    f"got {list(one.class_ids)}"
+                    f"label set {self.name!r}: set {class_set.value}: expected two classes or more in "
+                    f"0..{count - 1}, got {list(class_set.class_ids)}"
                 )
         if len(set(values)) != len(values):
             raise ValueError(f"label set {self.name!r}: two sets have the same mask value: {values}")
@@ -127,7 +126,7 @@ class LabelSet:
 
     @property
     def flip_permutation(self) -> NDArray[np.int64]:
-        """Ids as they read in a mirrored picture, shape (C,): its own inverse."""
+        """The id of each class in a mirrored photo, shape (C,). The permutation is its own inverse."""
         permutation = np.arange(len(self))
         for left, right in self.flip_pairs:
             permutation[[left, right]] = right, left
@@ -135,87 +134,87 @@ class LabelSet:
 
     @property
     def membership(self) -> NDArray[np.bool_]:
-        """Classes that a pixel of each mask value may belong to, shape (256, C): of a class itself, of a
-        set its members, of any other value none."""
+        """The possible classes of each mask value, shape (256, C): a class itself, the members of a set, and none
+        for any other value."""
         table = np.zeros((256, len(self)), dtype=np.bool_)
         table[range(len(self)), range(len(self))] = True
-        for one in self.sets:
-            table[one.value, list(one.class_ids)] = True
+        for class_set in self.sets:
+            table[class_set.value, list(class_set.class_ids)] = True
         return table
 
-    def describe(self, one: ClassSet) -> str:
-        """A set in words, by what is in it or, where that is shorter, by what is not."""
-        absent = [name for i, name in enumerate(self.classes) if i not in one.class_ids]
-        if len(absent) < len(one.class_ids) / 2:
+    def describe(self, class_set: ClassSet) -> str:
+        """A set in words: its members or, if that is shorter, the classes outside it."""
+        absent = [name for i, name in enumerate(self.classes) if i not in class_set.class_ids]
+        if len(absent) < len(class_set.class_ids) / 2:
             return "all but " + ", ".join(absent)
-        return "one of " + ", ".join(self.classes[i] for i in one.class_ids)
+        return "one of " + ", ".join(self.classes[i] for i in class_set.class_ids)
 
     @property
     def person(self) -> NDArray[np.bool_]:
-        """Mask values whose pixels are surely not background, shape (256,)."""
+        """Whether each mask value excludes the background, shape (256,)."""
         return self.membership.any(axis=1) & ~self.membership[:, 0]
 
     @property
     def flip_table(self) -> NDArray[np.uint8]:
-        """Every mask value as it reads in a mirrored picture, shape (256,).
+        """Each mask value in a mirrored photo, shape (256,).
 
         Raises:
-            ValueError: the mirror image of a set is none of the sets; :meth:`united` adds it.
+            ValueError: the mirror image of a set is not a set; :meth:`united` adds it.
         """
         table = np.arange(256, dtype=np.uint8)
         table[: len(self)] = self.flip_permutation
-        values = {frozenset(one.class_ids): one.value for one in self.sets}
-        for one in self.sets:
-            mirrored = frozenset(int(self.flip_permutation[i]) for i in one.class_ids)
+        values = {frozenset(class_set.class_ids): class_set.value for class_set in self.sets}
+        for class_set in self.sets:
+            mirrored = frozenset(int(self.flip_permutation[i]) for i in class_set.class_ids)
             if mirrored not in values:
-                raise ValueError(f"label set {self.name!r}: no set is the mirror image of {one.value}")
-            table[one.value] = values[mirrored]
+                raise ValueError(f"label set {self.name!r}: no set is the mirror image of {class_set.value}")
+            table[class_set.value] = values[mirrored]
         return table
 
     def agrees_with(self, other: LabelSet) -> bool:
-        """Whether ids and the ignored value mean the same; colours, joints and sets may differ."""
+        """Whether ids and the ignored value have the same meaning; colours, regions and sets may differ."""
         own, others = ((s.classes, set(s.flip_pairs), s.ignore_index) for s in (self, other))
         return own == others
 
     def united(self, others: Iterable[LabelSet]) -> LabelSet:
-        """This label set with all sets of ``others`` and their mirror images, numbered anew.
+        """This label set with all sets of ``others`` and their mirror images, renumbered.
 
         Raises:
-            ValueError: there are more than values for them.
+            ValueError: there are more sets than mask values.
         """
         found: dict[frozenset[int], None] = {}
-        for one in (one for other in (self, *others) for one in other.sets):
-            found[frozenset(one.class_ids)] = None
-            found[frozenset(int(self.flip_permutation[i]) for i in one.class_ids)] = None
+        for class_set in (class_set for other in (self, *others) for class_set in other.sets):
+            found[frozenset(class_set.class_ids)] = None
+            found[frozenset(int(self.flip_permutation[i]) for i in class_set.class_ids)] = None
         free = (value for value in range(max(FIRST_SET, len(self)), 256) if value != self.ignore_index)
         numbered = tuple(ClassSet(value, tuple(sorted(ids))) for value, ids in zip(free, found, strict=False))
         if len(numbered) < len(found):
-            raise ValueError(f"label set {self.name!r}: {len(found)} sets are more than there are mask values for")
+            raise ValueError(f"label set {self.name!r}: {len(found)} sets, but only {len(numbered)} mask values")
         return replace(self, sets=numbered)
 
     def values_in(self, other: LabelSet) -> NDArray[np.uint8]:
-        """Every mask value of this label set as ``other``, which has all its sets, writes it, shape (256,)."""
+        """Each mask value of this label set in ``other``, which contains all its sets, shape (256,)."""
         table = np.arange(256, dtype=np.uint8)
-        values = {frozenset(one.class_ids): one.value for one in other.sets}
-        for one in self.sets:
-            table[one.value] = values[frozenset(one.class_ids)]
+        values = {frozenset(class_set.class_ids): class_set.value for class_set in other.sets}
+        for class_set in self.sets:
+            table[class_set.value] = values[frozenset(class_set.class_ids)]
         return table
 
     @property
     def color_table(self) -> NDArray[np.uint8]:
-        """Colour of every possible uint8 label, shape (256, 3); white where the id is no class."""
+        """The colour of each uint8 id, uint8 of shape (256, 3); white for ids without a class."""
         table = np.full((256, 3), 255, dtype=np.uint8)
         table[: len(self)] = self.palette
         return table
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values as JSON and YAML know them, for model cards and checkpoints."""
+        """Plain values for JSON and YAML, as in model cards and checkpoints."""
         values: dict[str, Any] = json.loads(json.dumps(asdict(self)))
         return values
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> LabelSet:
-        """The inverse of :meth:`to_dict`, after a passage through JSON."""
+        """The inverse of :meth:`to_dict`; also accepts its values after a round trip through JSON."""
         return cls(
             name=values["name"],
             classes=tuple(values["classes"]),
@@ -224,7 +223,9 @@ class LabelSet:
             regions=tuple(Region(region["name"], tuple(region["class_ids"])) for region in values["regions"]),
             table_order=tuple(values["table_order"]),
             ignore_index=values["ignore_index"],
-            sets=tuple(ClassSet(one["value"], tuple(one["class_ids"])) for one in values.get("sets", ())),
+            sets=tuple(
+                ClassSet(class_set["value"], tuple(class_set["class_ids"])) for class_set in values.get("sets", ())
+            ),
         )
 
 
@@ -254,7 +255,7 @@ LIP = LabelSet(
     ),
     table_order=(*range(1, 20), 0),
 )  # fmt: skip
-"""Look into Person: 20 classes, nine joints (Section 3.3), Table 2 prints the background last."""
+"""Look into Person: 20 classes, nine joints (Section 3.3). Table 2 lists the background last."""
 
 PASCAL_PERSON_PART = LabelSet(
     name="pascal_person_part",
@@ -270,8 +271,8 @@ PASCAL_PERSON_PART = LabelSet(
     ),
     table_order=(*range(1, 7), 0),
 )  # fmt: skip
-"""PASCAL-Person-Part: 7 classes. The paper defines no joints for it; the six part centres are our
-reading, ill-posed where several people share one picture."""
+"""PASCAL-Person-Part: 7 classes. The paper defines no joints for it. We use the centres of the six parts, which
+are ill-defined if a photo shows several people."""
 
 ATR = LabelSet(
     name="atr",
@@ -304,17 +305,17 @@ LIP_MERGED = LabelSet(
     classes=("background", "hair", "skin", "clothes"),
     palette=((0, 0, 0), (255, 0, 0), (0, 0, 255), (255, 85, 0)),
 )
-"""LIP merged to four classes that parsers with other labels can be compared on."""
+"""LIP merged to four classes, for comparison with parsers that use other labels."""
 
 LABEL_SETS = {label_set.name: label_set for label_set in (LIP, PASCAL_PERSON_PART, ATR)}
 
 
 def label_set_by_name(name: str) -> LabelSet:
-    """The label set called ``name``.
+    """The label set named ``name``.
 
     Raises:
-        ValueError: no label set has that name.
+        ValueError: there is no such label set.
     """
     if name not in LABEL_SETS:
-        raise ValueError(f"label set {name!r} is unknown; choose one of {', '.join(sorted(LABEL_SETS))}")
+        raise ValueError(f"no label set {name!r}; expected one of {', '.join(sorted(LABEL_SETS))}")
     return LABEL_SETS[name]

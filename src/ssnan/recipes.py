@@ -1,8 +1,8 @@
-"""Recipes: the YAML files of ``ssnan train``, by their names, each after the ones that it builds on.
+"""Recipes: find the YAML files of ``ssnan train`` by name, with their bases.
 
-A recipe says ``base: NAME`` (or a list of names) where it only changes another one. A name is a file beside it, or a
-recipe that comes with ssnan: ``bundled/NAME`` is one file, and ``lip/ss_nan`` two, ``data/lip.yaml`` and
-``paper/ss_nan.yaml``. What a system needs on one dataset alone stands in a third, ``paper/SYSTEM.DATASET.yaml``.
+A recipe that changes another one names it with ``base: NAME`` (or a list of names). A name is a file in the same folder
+or a recipe of ssnan. ``bundled/NAME`` is one file. ``lip/ss_nan`` is two files, ``data/lip.yaml`` and
+``paper/ss_nan.yaml``, and a third, ``paper/SYSTEM.DATASET.yaml``, if the system needs changes for one dataset.
 """
 
 from __future__ import annotations
@@ -19,22 +19,23 @@ CONFIGS = Path(str(resources.files("ssnan") / "configs"))
 
 
 class RecipeError(UserError):
-    """There is no such recipe, or it builds on itself; the message says which."""
+    """There is no such recipe, or it is its own base."""
 
 
 def shipped() -> dict[str, list[str]]:
-    """Names of the recipes that come with ssnan: of each dataset the paper's systems, and the bundled models'."""
+    """Names of ssnan's recipes: the paper's systems for each dataset, and those of the bundled models."""
     systems = [name for name in _names("paper") if "." not in name]
     return {**dict.fromkeys(_names("data"), systems), "bundled": _names("bundled")}
 
 
 def expand(arguments: Sequence[str]) -> list[str]:
-    """The arguments of ``ssnan train``, each recipe after ``--config`` or ``-c`` replaced by its files, bases first.
+    """The arguments of ``ssnan train`` with each recipe after ``--config`` or ``-c`` replaced by its files, bases
+    first.
 
-    A file that several recipes build on is read once, where it comes first.
+    A base of several recipes appears once, at its first place.
 
     Raises:
-        RecipeError: there is no such recipe, or it builds on itself.
+        RecipeError: there is no such recipe, or it is its own base.
     """
     expanded: list[str] = []
     given: dict[Path, Path] = {}
@@ -52,11 +53,12 @@ def expand(arguments: Sequence[str]) -> list[str]:
 
 
 def _collect(name: str, beside: Path | None, given: dict[Path, Path], above: tuple[Path, ...]) -> None:
-    """Add the files of a recipe to ``given``; the file ``beside`` names it, and ``above`` are all that build on it."""
+    """Add the files of a recipe to ``given``. ``beside`` is the file that names it; ``above`` are the files based on
+    it."""
     for path in _find(name, beside):
         place = path.resolve()
         if place in above:
-            raise RecipeError(f"{quoted(path)}: builds on itself")
+            raise RecipeError(f"{quoted(path)}: is its own base")
         if place not in given:
             for base in _bases(path):
                 _collect(base, path, given, (*above, place))
@@ -64,7 +66,7 @@ def _collect(name: str, beside: Path | None, given: dict[Path, Path], above: tup
 
 
 def _find(name: str, beside: Path | None) -> list[Path]:
-    """The files of a recipe without its bases."""
+    """The files of a recipe, without its bases."""
     plain = name.removesuffix(".yaml")
     own = Path(name) if beside is None else beside.parent / f"{plain}.yaml"
     if own.is_file():
@@ -73,7 +75,7 @@ def _find(name: str, beside: Path | None) -> list[Path]:
     recipes = shipped()
     if system not in recipes.get(folder, ()):
         known = [f"{folder}/{stem}" for folder, stems in recipes.items() for stem in stems]
-        where = "no such file" if beside is None else f"{quoted(beside)} builds on it, but there is no such file"
+        where = "no such file" if beside is None else f"{quoted(beside)} has it as its base, but there is no such file"
         raise RecipeError(f"recipe {name!r}: {where}, and 'ssnan models' does not list it{did_you_mean(plain, known)}")
     if folder == "bundled":
         return [CONFIGS / "bundled" / f"{system}.yaml"]
@@ -90,6 +92,6 @@ def _bases(path: Path) -> list[str]:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError):
-        return []  # training says what is wrong with it
+        return []  # training reports the error
     base = values.get("base") if isinstance(values, dict) else None
     return [] if base is None else [base] if isinstance(base, str) else list(base)

@@ -114,7 +114,7 @@ def test_other_settings_are_refused(root):
     with Catalog(root, "files", SETTINGS).opened():
         pass
     with (
-        pytest.raises(CatalogError, match="holds results with checksum 'abc', asked for are some with 'def'"),
+        pytest.raises(CatalogError, match="has results with checksum 'abc', this run has 'def'"),
         Catalog(root, "files", SETTINGS | {"checksum": "def"}).opened(),
     ):
         pass
@@ -124,7 +124,7 @@ def test_other_settings_are_refused(root):
 
 def test_a_second_driver_is_refused(tmp_path):
     catalog = Catalog(str(tmp_path / "out"), "files", SETTINGS)
-    with catalog.opened(), pytest.raises(CatalogError, match="another run is writing there"), catalog.opened():
+    with catalog.opened(), pytest.raises(CatalogError, match="another run is writing to it"), catalog.opened():
         pass
     with catalog.opened():
         assert json.loads((tmp_path / "out" / "settings.json").read_text()) == SETTINGS | {"into": "files"}
@@ -136,7 +136,7 @@ def test_damaged_settings_are_one_clear_line(root, content):
     with catalog.opened():
         pass
     catalog._fs.pipe_file(catalog._path("settings.json"), content)
-    with pytest.raises(CatalogError, match=r"settings\.json: damaged, expected settings in JSON"), catalog.opened():
+    with pytest.raises(CatalogError, match=r"settings\.json: damaged; expected settings in JSON"), catalog.opened():
         pass
 
 
@@ -147,5 +147,5 @@ def test_a_damaged_table_is_named(root):
         catalog.take(written(catalog, shard))
     (table,) = catalog._tables()
     catalog._fs.pipe_file(table, b"PAR1 and no more")
-    with pytest.raises(CatalogError, match=r"not a table of results .* its pictures are parsed anew"):
+    with pytest.raises(CatalogError, match=r"not a table of results .* remove it to parse its photos again"):
         catalog.done()

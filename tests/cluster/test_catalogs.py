@@ -41,14 +41,14 @@ def rows(folder):
 
 def test_the_same_maps_as_without_workers_and_a_row_for_each(photos, tmp_path, capsys):
     catalog, plain = tmp_path / "catalog", tmp_path / "plain"
-    arguments = ["parse", str(photos), "--recursive", "--engine", "onnxruntime", "--threads", "1"]
-    assert main([*arguments, "-o", str(plain)]) == 1
+    arguments = [str(photos), "--recursive", "--engine", "onnxruntime", "--threads", "1"]
+    assert main(["parse", *arguments, "-o", str(plain)]) == 1
     capsys.readouterr()
-    assert main([*arguments, "-o", str(catalog), "--workers", "2", "--shard", "2"]) == 1
+    assert main(["catalog", *arguments, "-o", str(catalog), "--workers", "2", "--shard", "2"]) == 1
     out, err = capsys.readouterr()
     assert "3 parsed into" in out
     assert "1 failed" in out
-    assert "broken.jpg: not a picture" in " ".join(err.split())
+    assert "broken.jpg: not an image" in " ".join(err.split())
     found, count = rows(catalog)
     assert set(found) == {"astronaut", "grace_hopper", "broken", "deep/camera"}
     assert count == 4
@@ -59,16 +59,16 @@ def test_the_same_maps_as_without_workers_and_a_row_for_each(photos, tmp_path, c
         assert {part["name"]: part["area"] for part in found[name]["parts"]} == mine.areas
         assert (found[name]["model"], len(found[name]["checksum"])) == ("small", 64)
     before = {path: path.stat().st_mtime_ns for path in catalog.rglob("*.p*") if path.is_file()}
-    assert main([*arguments, "-o", str(catalog), "--workers", "2", "--shard", "2"]) == 0
+    assert main(["catalog", *arguments, "-o", str(catalog), "--workers", "2", "--shard", "2"]) == 0
     assert "0 parsed into" in (out := capsys.readouterr().out)
-    assert "4 were there" in out
+    assert "4 already there" in out
     assert before == {path: path.stat().st_mtime_ns for path in catalog.rglob("*.p*") if path.is_file()}
 
 
 def test_only_what_is_new_is_parsed(photos, tmp_path, capsys):
     folder = tmp_path / "in"
     folder.mkdir()
-    command = ["parse", str(folder), "--workers", "1", "-o", str(tmp_path / "out"), "--into", "parquet"]
+    command = ["catalog", str(folder), "--workers", "1", "-o", str(tmp_path / "out"), "--into", "parquet"]
     for name, told in (("astronaut", "1 parsed into"), ("grace_hopper", "1 parsed into")):
         (folder / f"{name}.jpg").write_bytes((photos / f"{name}.jpg").read_bytes())
         assert main(command) == 0
@@ -87,7 +87,7 @@ def test_pictures_called_alike_all_have_maps(photos, tmp_path, into, capsys):
         (tmp_path / place).write_bytes((photos / "astronaut.jpg").read_bytes())
     for places in (["one", "two"], ["three"]):
         (tmp_path / "list.txt").write_text("".join(f"{place}/a.b.jpg\n" for place in places))
-        command = ["parse", str(tmp_path / "list.txt"), "--workers", "1", "-o", str(tmp_path / "out"), "--into", into]
+        command = ["catalog", str(tmp_path / "list.txt"), "--workers", "1", "-o", str(tmp_path / "out"), "--into", into]
         assert main(command) == 0
         assert f"{len(places)} parsed" in capsys.readouterr().out
     found, count = rows(tmp_path / "out")
@@ -123,7 +123,7 @@ def bucket(monkeypatch):
 def test_from_one_bucket_into_another_folder_of_it(bucket, photos, capsys):
     for name in ("astronaut.jpg", "grace_hopper.jpg"):
         bucket.pipe_file(f"shop/in/{name}", (photos / name).read_bytes())
-    command = ["parse", "s3://shop/in", "--workers", "1", "-o", "s3://shop/out", "--into", "webdataset"]
+    command = ["catalog", "s3://shop/in", "--workers", "1", "-o", "s3://shop/out", "--into", "webdataset"]
     assert main(command) == 0
     assert "2 parsed into s3://shop/out" in capsys.readouterr().out
     [table], [tar] = bucket.glob("shop/out/results/*.parquet"), bucket.glob("shop/out/maps/*.tar")
@@ -136,7 +136,7 @@ def test_from_one_bucket_into_another_folder_of_it(bucket, photos, capsys):
         assert members.getnames() == ["astronaut.png", "grace_hopper.png"]
     assert bucket.glob("shop/out/pending/*") == []
     assert main(command) == 0
-    assert "2 were there" in capsys.readouterr().out
+    assert "2 already there" in capsys.readouterr().out
 
 
 def test_a_killed_driver_loses_and_doubles_nothing(photos, tmp_path):
@@ -144,7 +144,7 @@ def test_a_killed_driver_loses_and_doubles_nothing(photos, tmp_path):
     folder.mkdir()
     for number in range(16):
         (folder / f"{number:02d}.jpg").write_bytes((photos / "astronaut.jpg").read_bytes())
-    command = [sys.executable, "-m", "ssnan", "parse", str(folder), "--workers", "2", "--shard", "1", "-o", str(out)]
+    command = [sys.executable, "-m", "ssnan", "catalog", str(folder), "--workers", "2", "--shard", "1", "-o", str(out)]
     driver = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     until = time.monotonic() + 60
     while len(list(out.glob("results/*.parquet"))) < 3 and time.monotonic() < until:
@@ -155,14 +155,14 @@ def test_a_killed_driver_loses_and_doubles_nothing(photos, tmp_path):
     assert 3 <= done < 16
     again = subprocess.run(command, capture_output=True, text=True, check=True)
     assert f"{16 - done} parsed" in again.stdout
-    assert f"{done} were there" in again.stdout
+    assert f"{done} already there" in again.stdout
     found, count = rows(out)
     assert count == len(found) == 16
     assert {path.name for path in out.glob("maps/*")} == {f"{number:02d}.png" for number in range(16)}
 
 
 def test_on_ray(photos, tmp_path):
-    command = ["parse", str(photos), "--ray", "--workers", "1", "--shard", "2", "-o", str(tmp_path / "out")]
+    command = ["catalog", str(photos), "--ray", "--workers", "1", "--shard", "2", "-o", str(tmp_path / "out")]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     done = subprocess.run([sys.executable, "-m", "ssnan", *command], capture_output=True, text=True, env=environment)
     assert done.returncode == 1, done.stderr
@@ -178,17 +178,15 @@ def test_on_ray(photos, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["{in}", "-o", "s3://shop/out"], "results go elsewhere with --workers or --ray only"),
-        (["{in}", "--ray", "photos"], "expected HOST:PORT or ray://HOST:PORT; inputs stand before --ray"),
-        (["{in}", "--workers", "1", "--into", "parquet", "--save", "json"], "--save goes with --into files"),
-        (["{in}", "--into", "parquet"], "say --workers N or --ray too"),
-        (["{in}", "--workers", "1", "-o", "-"], "standard input and output go without --workers"),
+        (["{in}", "--ray", "photos"], "expected HOST:PORT or ray://HOST:PORT; put inputs before --ray"),
+        (["{in}", "--workers", "1", "--into", "parquet", "--save", "json"], "use --save with --into files"),
+        (["{in}", "--workers", "1", "-o", "-"], "ssnan catalog does not support standard input and output"),
         (["{in}", "--workers", "1", "--parts", "trousers", "--save", "crop"], "no part 'trousers'"),
         (["s3://nobody/in", "--workers", "1"], "s3://nobody/in: cannot be listed"),
         (["{in}", "--workers", "1", "-o", "/proc/ssnan"], "/proc/ssnan"),
         (["{in}", "--workers", "1", "--model", "smal"], "smal"),
         (["{in}", "--workers", "1", "--labels", "nothing"], "nothing"),
-        (["{empty}", "--workers", "1"], "no picture in"),
+        (["{empty}", "--workers", "1"], "no photo in"),
         (["{empty}/list.csv", "--workers", "1"], "cannot be listed"),
     ],
 )
@@ -199,14 +197,14 @@ def test_mistakes_are_one_clear_line_and_leave_nothing(photos, tmp_path, capsys,
                         "AWS_SECRET_ACCESS_KEY": "b", "AWS_DEFAULT_REGION": "us-east-1"}.items():  # fmt: skip
         monkeypatch.setenv(name, value)
     given = [one.format(**{"in": photos, "empty": tmp_path / "empty"}) for one in arguments]
-    assert main(["parse", *given]) in (1, 2)
+    assert main(["catalog", *given]) in (1, 2)
     err = capsys.readouterr().err
     assert told in " ".join(err.split())
     assert len(err.splitlines()) == 1
-    assert not (tmp_path / "parsed").exists()
+    assert not (tmp_path / "catalog").exists()
 
 
 def test_without_the_extra_it_says_what_to_install(photos, tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    assert main(["parse", str(photos), "--workers", "1", "-o", str(tmp_path / "out")]) == 2
-    assert "catalogues need pyarrow; pip install 'ssnan[cluster]'" in capsys.readouterr().err
+    assert main(["catalog", str(photos), "-o", str(tmp_path / "out")]) == 2
+    assert "a catalog needs pyarrow; pip install 'ssnan[cluster]'" in capsys.readouterr().err

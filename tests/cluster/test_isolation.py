@@ -46,9 +46,9 @@ def test_rows_and_maps(isolation, tmp_path):
 @pytest.mark.parametrize(
     ("word", "told"),
     [
-        ("dies", "ended by signal 9 (SIGKILL), twice"),
-        ("exits", "ended with status 3, twice"),
-        ("hangs", "no result within 5 seconds, twice"),
+        ("dies", "ended by signal 9 (SIGKILL) in two attempts"),
+        ("exits", "ended with status 3 in two attempts"),
+        ("hangs", "no result within 5 seconds in two attempts"),
     ],
 )
 def test_a_poisoned_picture_costs_itself_alone(isolation, tmp_path, word, told):
@@ -70,7 +70,7 @@ def test_what_is_no_picture_is_told_and_kills_nobody(isolation, tmp_path):
     given = [*items(tmp_path, "broken"), Item("gone", str(tmp_path / "gone.jpg"))]
     broken, gone = (parsed.row for _, parsed in isolation.parse(given))
     assert (broken["status"], gone["status"]) == ("failed", "failed")
-    assert broken["reason"].startswith("not a picture")
+    assert broken["reason"].startswith("not an image")
     assert broken["sha256"] == hashlib.sha256(b"broken").hexdigest()
     assert "No such file" in gone["reason"]
 

@@ -85,7 +85,7 @@ def test_what_cannot_be_read_costs_itself_alone(tmp_path, monkeypatch):
     assert (good, row) == (b"good", b"row")
     assert "No such file" in str(gone_)
     assert "more than 10 bytes" in str(long)
-    assert "row 1 of 'image' holds no bytes" in str(nothing)
+    assert "row 1 of 'image' has no bytes" in str(nothing)
 
 
 def test_a_pipe_is_not_waited_for(tmp_path):
@@ -144,14 +144,32 @@ def test_names_in_a_webdataset_hold_no_dots_of_their_own():
     assert not any("." in name.rpartition("/")[2] for name in found)
 
 
+def test_names_that_differ_in_case_or_accents_alone_are_kept_apart():
+    """They are one file on the disks of some systems."""
+    wanted = ["x/IMG", "x/img", "caf\u00e9", "cafe\u0301", "other"]
+    found = names(named_apart([Item(name, f"{place}/{name}") for place, name in enumerate(wanted)]))
+    assert [len(name) - len(own) for name, own in zip(found, wanted, strict=True)] == [13, 13, 13, 13, 0]
+    [second] = names(named_apart([Item("a", "/new/a.jpg")], done={"/A.jpg": "A"}))
+    assert second.startswith("a-")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
-def test_tables_of_excel_and_paths_of_windows(tmp_path, separator):
-    rows = [["id", "file_name"], ["1", "photos\\sub\\ä.jpg"], ["2", "photos/b.jpg"]]
-    text = "\ufeff" + "".join(separator.join(row) + "\r\n" for row in rows)
-    (tmp_path / "t.csv").write_bytes(text.encode())
-    assert [item.uri for item in find_items([str(tmp_path / "t.csv")])] == [
-        str(tmp_path / "photos/sub/ä.jpg"),
-        str(tmp_path / "photos/b.jpg"),
-    ]
-    (tmp_path / "l.txt").write_bytes("\ufeffphotos\\b.jpg\r\n".encode())
+def test_tables_of_excel_and_paths_of_windows(tmp_path, separator, encoding):
+    rows = [["id", "File_Name "], ["1", "photos\\sub\\ä.jpg"], ["2", "photos/b.jpg"]]
+    text = f"sep={separator}\r\n" + "".join(separator.join(row) + "\r\n" for row in rows)
+    for content in (text, text.partition("\n")[2]):
+        (tmp_path / "t.csv").write_bytes(content.encode(encoding))
+        assert [item.uri for item in find_items([str(tmp_path / "t.csv")])] == [
+            str(tmp_path / "photos/sub/ä.jpg"),
+            str(tmp_path / "photos/b.jpg"),
+        ]
+    (tmp_path / "l.txt").write_bytes("photos\\b.jpg\r\n".encode(encoding))
     assert [item.uri for item in find_items([str(tmp_path / "l.txt")])] == [str(tmp_path / "photos/b.jpg")]
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.txt"])
+def test_a_list_in_another_encoding_is_one_clear_line(tmp_path, name):
+    (tmp_path / name).write_bytes("path\nä.jpg\n".encode("cp1252"))
+    with pytest.raises(ItemsError, match="expected text in UTF-8 or UTF-16; Excel saves it as 'CSV UTF-8'"):
+        find_items([str(tmp_path / name)])

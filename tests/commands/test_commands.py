@@ -21,7 +21,7 @@ def test_parses_and_counts_failures(tmp_path, capsys):
     assert main(["parse", str(good), "-o", str(tmp_path / "out"), "--save", "json"]) == 0
     assert json.loads((tmp_path / "out" / "camera.json").read_text())["width"] == 512
     assert main(["parse", str(good), str(tmp_path / "bad.jpg"), "-o", str(tmp_path / "out")]) == 1
-    assert "bad.jpg: not a picture" in capsys.readouterr().err
+    assert "bad.jpg: not an image" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_a_mistyped_command_and_a_bare_photo_are_met_with_what_was_meant(tmp_pat
     assert main([str(photo)]) == 2
     assert f"to parse it: ssnan parse {photo}" in capsys.readouterr().err
     assert main(["xyz"]) == 2
-    assert "'ssnan --help' lists them" in capsys.readouterr().err
+    assert "'ssnan --help' lists the commands" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("flag", ["-V", "--version"])
@@ -159,6 +159,6 @@ def test_data_check_notes_what_will_disappoint(tmp_path, capsys):
     palette_image(labels, LIP).save(mask)
     main(["data", "check", str(root)])
     printed = capsys.readouterr().out
-    assert "val has a single picture" in printed
-    assert "val holds no hair: cannot be measured" in printed
-    assert "train holds no hat: cannot be learned" in printed
+    assert "val has a single photo" in printed
+    assert "val has no hair: cannot be measured" in printed
+    assert "train has no hat: cannot be learned" in printed

@@ -70,8 +70,8 @@ def test_blanks_between_them_are_named(run, tmp_path):
     photo = write_photo(tmp_path / "p.jpg")
     status, _, err = run(photo, "--save", "json", "overlay", "--parts", "hair", "face", "-o", tmp_path / "out")
     assert status == 1
-    assert "overlay: no such file; several after --save are joined by commas" in err
-    assert "face: no such file; several after --parts are joined by commas" in err
+    assert "overlay: no such file; separate several values of --save by commas" in err
+    assert "face: no such file; separate several values of --parts by commas" in err
 
 
 def test_unknown_kinds_and_parts_are_met_with_what_was_meant(run, tmp_path):
@@ -95,7 +95,7 @@ def test_from_standard_input_to_standard_output(run, tmp_path):
     assert (status, names(tmp_path / "out")) == (0, {"stdin.png"})
     status, out, err = run("-", "-o", "-", stdin=b"no picture")
     assert (status, out) == (1, b"")
-    assert "standard input: not a picture" in err
+    assert "standard input: not an image" in err
 
 
 def test_only_one_thing_goes_to_standard_output(run, tmp_path):
@@ -103,7 +103,7 @@ def test_only_one_thing_goes_to_standard_output(run, tmp_path):
     for arguments in ([one, two], [one, "--save", "json,overlay"], [one, "--save", "masks"]):
         status, out, err = run(*arguments, "-o", "-")
         assert (status, out) == (2, b"")
-        assert "writes one thing of one photo" in err
+        assert "writes one file of one photo" in err
     green = write_photo(tmp_path / "green.jpg", "green")
     status, out, err = run(green, "-o", "-", "--save", "crop")
     assert (status, out) == (1, b"")
@@ -126,7 +126,7 @@ def test_errors_show_at_once_and_again_at_the_end(run, tmp_path):
     (tmp_path / "in" / "bad.jpg").write_bytes(b"")
     status, out, err = run(tmp_path / "in", "-o", tmp_path / "out")
     assert status == 1
-    assert err.count("bad.jpg: not a picture") == 2
+    assert err.count("bad.jpg: not an image") == 2
     assert "1 not parsed:" in err
     assert b"1 parsed into" in out
 
@@ -135,13 +135,13 @@ def test_folders_of_folders_are_hinted_at(run, tmp_path):
     write_photo(tmp_path / "in" / "deep" / "a.jpg")
     status, _, err = run(tmp_path / "in", "-o", tmp_path / "out")
     assert status == 2
-    assert "--recursive takes them" in err
+    assert "--recursive includes them" in err
     write_photo(tmp_path / "in" / "b.jpg")
     status, _, err = run(tmp_path / "in", "-o", tmp_path / "out")
     assert status == 0
-    assert "left out; there are pictures in folders below" in err
+    assert "contain photos; --recursive includes them" in err
     status, _, err = run(tmp_path / "in", "-o", tmp_path / "out", "--recursive")
-    assert (status, "left out" in err) == (0, False)
+    assert (status, "subfolders" in err) == (0, False)
     assert names(tmp_path / "out") == {"b.png", "deep"}
 
 
@@ -165,7 +165,7 @@ def test_odd_names(run, tmp_path, name, monkeypatch):
     photo.write_bytes(b"")
     status, _, err = run(tmp_path / "in", "-o", tmp_path / "out")
     assert status == 1
-    assert f"{quoted(photo)}: not a picture" in err
+    assert f"{quoted(photo)}: not an image" in err
 
 
 def test_as_a_program(tmp_path):
@@ -205,7 +205,7 @@ def test_an_empty_name_is_no_folder(run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     status, _, err = run("", "p.jpg")
     assert status == 2
-    assert "'' is no file" in err
+    assert "'' is not a file" in err
     assert names(tmp_path) == {"p.jpg"}
 
 
@@ -216,6 +216,20 @@ def test_an_output_that_cannot_be_is_one_line(run, tmp_path, output):
     assert status in (1, 2)
     assert err.startswith("ssnan: ")
     assert ".part" not in err
+
+
+@pytest.mark.parametrize("options", [["--workers", "2"], ["--ray"], ["--into=parquet"]])
+def test_options_of_catalogs_name_their_command(run, tmp_path, options):
+    status, _, err = run("in/astronaut.png", *options)
+    flag = options[0].partition("=")[0]
+    assert (status, err) == (2, f"ssnan: {flag} is an option of another command: ssnan catalog INPUT")
+
+
+def test_results_in_a_bucket_are_for_catalogs(run, tmp_path):
+    status, _, err = run("in/astronaut.png", "-o", "s3://shop/maps")
+    assert status == 2
+    assert "got 's3://shop/maps'; ssnan catalog writes there" in err
+    assert not (tmp_path / "s3:").exists()
 
 
 @pytest.mark.parametrize("threads", ["0", "-1", "1" * 30, "100000", "two"])
@@ -252,7 +266,7 @@ def test_a_signal_stops_between_pictures_and_leaves_nothing_unfinished(tmp_path,
     assert process.returncode == 128 + number
     assert "Traceback" not in err
     assert "stopped" in err
-    assert "--skip-existing goes on" in " ".join(err.split())
+    assert "--skip-existing to continue" in " ".join(err.split())
     done = {name.removesuffix(".overlay.png") for name in names(out) if name.endswith(".overlay.png")}
     assert names(out) == {f"{stem}{ending}" for stem in done for ending in (".png", ".overlay.png")}
     assert 0 < len(done) < 40
@@ -333,10 +347,23 @@ def test_other_labels_and_clear_colours(run, tmp_path):
     assert names(out) == {"p.png", "p.mask.skin.png", "p.mask.hair.png"}
 
 
+def test_the_largest_figure_alone(run, tmp_path):
+    photo, out = Image.new("RGB", (80, 40)), tmp_path / "out"
+    photo.paste("red", (5, 5, 25, 35))
+    photo.paste("red", (50, 10, 65, 35))
+    photo.save(tmp_path / "p.png")
+    people = []
+    for options in ((), ("--largest",)):
+        assert run(tmp_path / "p.png", "-o", out, "--save", "json", *options)[0] == 0
+        people.append(json.loads((out / "p.json").read_text())["people"])
+    assert people == [2, 1]
+    assert not ParsingResult.load(out / "p.png").labels[:, 45:].any()
+
+
 def test_other_labels_that_cannot_be(run, tmp_path):
     photo = write_photo(tmp_path / "p.jpg")
     status, _, err = run(photo, "--labels", "cihp", "-o", tmp_path / "out")
     assert (status, "expected one of atr" in err) == (2, True)
     status, _, err = run(photo, "--labels", "merged", "--parts", "coat", "-o", tmp_path / "out")
-    assert (status, "there are hair, skin, clothes" in err) == (2, True)
+    assert (status, "expected one of background, hair, skin, clothes" in err) == (2, True)
     assert not (tmp_path / "out").exists()

@@ -33,7 +33,7 @@ def test_everything_wrong_is_listed(lip_root, capsys):
     assert main(["data", "check", str(lip_root)]) == 1
     printed = capsys.readouterr().out
     for line in (
-        "train_0.png: holds ids [77]", "train_1 has no mask", "train_2.jpg", "same file: train_3 and val_1",
+        "train_0.png: has ids [77]", "train_1 has no mask", "train_2.jpg", "same file: train_3 and val_1",
     ):  # fmt: skip
         assert line in printed.replace("\n", " ")
 

@@ -9,6 +9,7 @@ from ssnan.data.custom import read_label_set
 from ssnan.data.folder import DatasetError
 from ssnan.data.layouts import open_split
 from ssnan.labels import LIP, Region
+from ssnan.parsing.images import ImageError
 
 
 @pytest.mark.parametrize("colors", [True, False])
@@ -48,17 +49,17 @@ def test_splits_by_lists(tmp_path):
     (root / "b.txt").write_text("p1\n")
     assert [pair.id for pair in open_split(root, "train").pairs] == ["p0", "p2"]
     assert [pair.id for pair in open_split(root, "test").pairs] == ["p1"]
-    with pytest.raises(DatasetError, match="no 'val', only train, test"):
+    with pytest.raises(DatasetError, match="no 'val'; expected one of train, test"):
         open_split(root, "val")
 
 
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        ({"colours": 1}, "'colours' means nothing here; the keys are name, images"),
+        ({"colours": 1}, "unknown key 'colours'; expected one of name, images"),
         ({"name": None}, "'name' is missing"),
         ({"images": "none"}, "images: no such folder"),
-        ({"pairs": [["left-arm", "arm"]]}, "pairs: 'arm' is no class"),
+        ({"pairs": [["left-arm", "arm"]]}, "pairs: 'arm' is not a class"),
         ({"pairs": [["left-arm"]]}, "expected two classes in each"),
         ({"joints": {"head": "hair"}}, "joints: head: expected a list of classes, got 'hair'"),
         ({"classes": {"background": "#000000", "hair": [1, 2]}, "pairs": [], "joints": {}}, "hair: expected a colour"),
@@ -126,11 +127,19 @@ def test_values_of_another_kind_are_one_clear_line(tmp_path, values):
     assert str(caught.value).isprintable()
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_lists_of_windows(tmp_path, encoding):
+    root = write_custom(tmp_path)
+    (root / "dataset.yaml").write_text(yaml.safe_dump(description() | {"splits": {"train": "t.txt"}}, sort_keys=False))
+    (root / "t.txt").write_bytes("photos\\p1.jpg\r\nphotos/p0.jpg\r\n".encode(encoding))
+    assert [pair.id for pair in open_split(root, "train").pairs] == ["p1", "p0"]
+
+
 def test_a_list_that_is_no_text_is_one_clear_line(tmp_path):
     root = write_custom(tmp_path)
     (root / "dataset.yaml").write_text(yaml.safe_dump(description() | {"splits": {"train": "t.txt"}}, sort_keys=False))
     (root / "t.txt").write_bytes(b"p0\n\xff\xfe")
-    with pytest.raises(DatasetError, match="no UTF-8 text"):
+    with pytest.raises(DatasetError, match="not text in UTF-8 or UTF-16"):
         open_split(root, "train")
 
 
@@ -140,20 +149,57 @@ def test_masks_of_black_and_white_are_refused(tmp_path):
         mask = np.asarray(Image.open(path))
         Image.fromarray(np.where(mask > 0, 255, 0).astype(np.uint8)).save(path)
     for split in ("train", "val"):
-        with pytest.raises(DatasetError, match="hold 0 and 255 alone, and 255 is ignored"):
+        with pytest.raises(DatasetError, match="have only 0 and 255, and 255 is ignored"):
             open_split(root, split)
 
 
-@pytest.mark.parametrize("ordered", [True, False])
-def test_a_palette_in_the_classes_colours_is_read_by_them(tmp_path, ordered):
-    root = write_custom(tmp_path, colors=False)
-    folder = open_split(root, "train")
+@pytest.fixture
+def palette_mask(tmp_path):
+    """Writes the first mask with a palette that has the classes' colours in another order; gives it as it is read, and
+    as it should be."""
+    folder = open_split(write_custom(tmp_path, colors=False), "train")
     [mask, expected] = folder.pairs[0].mask, folder[0].labels
-    order = np.arange(len(NAMES)) if ordered else np.random.default_rng(0).permutation(len(NAMES))
-    image = Image.fromarray(np.argsort(order)[expected].astype(np.uint8))
-    image.putpalette(np.array(folder.label_set.palette, dtype=np.uint8)[order].tobytes())
-    image.save(mask)
-    np.testing.assert_array_equal(folder[0].labels, expected)
+    order = np.random.default_rng(0).permutation(len(NAMES))
+
+    def write(change=lambda ids, palette: None, length=256):
+        ids, palette = np.argsort(order)[expected].astype(np.uint8), np.zeros((length, 3), dtype=np.uint8)
+        palette[: len(NAMES)] = np.array(folder.label_set.palette, dtype=np.uint8)[order]
+        change(ids, palette)
+        image = Image.fromarray(ids)
+        image.putpalette(palette.tobytes())
+        image.save(mask)
+        return folder[0].labels, expected
+
+    return write
+
+
+@pytest.mark.parametrize("length", [len(NAMES), 256])
+def test_a_palette_in_the_classes_colours_is_read_by_them(palette_mask, length):
+    np.testing.assert_array_equal(*palette_mask(length=length))
+
+
+def test_the_ignored_value_needs_no_colour_of_a_class(palette_mask):
+    def outline(ids, palette):
+        ids[:3], palette[255] = 255, (224, 224, 192)
+
+    found, expected = palette_mask(outline)
+    assert (found[:3] == 255).all()
+    np.testing.assert_array_equal(found[3:], expected[3:])
+
+
+def test_a_palette_that_is_partly_the_classes_is_refused(palette_mask):
+    def unknown(ids, palette):
+        palette[ids[0, 0]] = (1, 2, 3)
+
+    with pytest.raises(
+        ImageError, match=r"palette has the colour of '.*' at \d instead of \d, and no class's colour at \d"
+    ):
+        palette_mask(unknown)
+
+
+def test_a_black_palette_says_nothing(palette_mask):
+    found, expected = palette_mask(lambda ids, palette: palette.fill(0))
+    assert len(np.unique(found)) == len(np.unique(expected)) > 2
 
 
 def test_a_foreign_palette_says_nothing(tmp_path):

@@ -54,5 +54,5 @@ def test_all_or_no_shares(lip_root):
 def test_fewer_val_photos_than_processes_are_refused(lip_root, monkeypatch):
     data = module(Source(lip_root))
     monkeypatch.setattr(ParsingData, "_processes", property(lambda self: (3, 0)))
-    with pytest.raises(DatasetError, match="2 pictures cannot be shared by 3 processes"):
+    with pytest.raises(DatasetError, match="2 photos are too few for 3 processes"):
         data.setup("fit")

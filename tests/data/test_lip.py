@@ -51,5 +51,5 @@ def test_damaged_and_mismatched_files_are_named(lip_root):
 def test_ids_that_are_no_class_are_named(lip_root):
     folder = open_split(lip_root, "train")
     Image.fromarray(np.full((96, 64), 20, np.uint8)).save(folder.pairs[0].mask)
-    with pytest.raises(DatasetError, match=r"train_0\.png: holds label id 20, which is no class of 'lip' \(0\.\.19\)"):
+    with pytest.raises(DatasetError, match=r"train_0\.png: has label id 20, which is not a class of 'lip' \(0\.\.19\)"):
         folder[0]

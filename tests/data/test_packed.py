@@ -90,11 +90,11 @@ def test_mistakes_are_one_clear_line_and_leave_nothing(tmp_path, capsys):
     assert "expected -o FOLDER" in capsys.readouterr().err
     next((root / "TrainVal_images" / "val_images").iterdir()).write_bytes(b"damaged")
     assert main(["data", "pack", str(root), "-o", str(tmp_path / "out")]) == 1
-    assert "not a picture" in capsys.readouterr().err
+    assert "not an image" in capsys.readouterr().err
     assert not list((tmp_path / "out").glob("*"))
     (tmp_path / "out" / "packed.json").write_text("[]")
     assert main(["data", "pack", str(root), "-o", str(tmp_path / "out")]) == 2
-    assert "holds a packed dataset" in capsys.readouterr().err
+    assert "contains a packed dataset" in capsys.readouterr().err
     assert main(["data", "check", str(tmp_path / "out")]) == 1
     assert "not an index of 'ssnan data pack'" in capsys.readouterr().err
 

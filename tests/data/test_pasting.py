@@ -125,5 +125,5 @@ def test_pasting_needs_shares_and_workers(scenes, lip_root):
     pasting = Pasting(scenes, [lip_root], share=1.0)
     with pytest.raises(ValueError, match=r"data\.pasting: give the sources shares"):
         ParsingData([Source(lip_root)], lip_root, pasting=pasting)
-    with pytest.raises(ValueError, match=r"data\.pasting: is done by workers"):
+    with pytest.raises(ValueError, match=r"data\.pasting: not supported with data.resident_side"):
         ParsingData([Source(lip_root, 1.0)], lip_root, pasting=pasting, resident_side=64)

@@ -35,17 +35,17 @@ def test_a_folder_reads_them(root):
 
 def test_a_value_that_is_no_set_is_refused(root):
     Image.fromarray(np.full((96, 64), 103, np.uint8)).save(root / "masks" / "h0.png")
-    with pytest.raises(DatasetError, match=r"label id 103.*none of its sets"):
+    with pytest.raises(DatasetError, match=r"label id 103.*one of its sets"):
         open_split(root, "train")[0]
 
 
 @pytest.mark.parametrize(
     ("sets", "message"),
     [
-        ({7: ["hat", "hair"]}, "at least 100"),
+        ({7: ["hat", "hair"]}, "in 100..255"),
         ({255: ["hat", "hair"]}, "not the ignored 255"),
         ({100: ["hat"]}, "two classes or more"),
-        ({100: ["hat", "gold"]}, "'gold' is no class"),
+        ({100: ["hat", "gold"]}, "'gold' is not a class"),
         (["hat"], "expected 'mask value"),
     ],
 )

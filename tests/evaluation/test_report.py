@@ -56,7 +56,7 @@ def test_mean_and_spread_over_seeds_by_hand(runs):
     assert second[head.index("GFLOPs at 321 × 321")] == "26.1"
     assert second[head.index("Seconds at 321 × 321")].startswith("0.25")
     assert second[head.index("Joint distance × 1000")] == "2.00 ± 0.00"
-    assert second[head.index("Limb pairs, exchanged")] == "253.00 ± 0.00, 15.00 ± 1.41"
+    assert second[head.index("Limb pairs, swapped")] == "253.00 ± 0.00, 15.00 ± 1.41"
     assert first[head.index("Limb IoU")] == "–"  # nobody's limbs are in these confusion matrices
     assert first[head.index("Calibration error, %")] == "–"
 
@@ -169,7 +169,7 @@ def test_paired_differences_by_hand(tmp_path):
     assert row[:2] == ["other", "3"]
     assert row[head.index("Mean IoU")] == f"{np.mean(gains):+.2f} ± {4.303 * np.std(gains, ddof=1) / np.sqrt(3):.2f}"
     assert row[head.index("over pictures")] == "–"  # nobody wrote pictures.json
-    assert row[head.index("Limb pairs exchanged")] == "+2.00 ± 2.48"
+    assert row[head.index("Limb pairs swapped")] == "+2.00 ± 2.48"
 
 
 def test_the_bootstrap_over_pictures(tmp_path):

@@ -14,7 +14,7 @@ def test_overlays_are_no_maps(folder):
 
 def test_maps_in_other_labels_are_named(folder):
     ParsingResult(np.minimum(LABELS, 10), ATR).save(folder / "maps" / "three.png")
-    with pytest.raises(FormatError, match=r"three.png'?: is in labels of"):
+    with pytest.raises(FormatError, match=r"three.png'?: has label set"):
         list(read_pictures(folder / "maps"))
 
 
@@ -47,7 +47,7 @@ def test_misuse_is_said_in_a_line(arguments, capsys):
 
 def test_a_folder_without_maps_is_said_so(folder, capsys):
     assert main(["convert", str(folder / "photos"), "--to", "coco", "-o", str(folder / "out")]) == 1
-    assert "holds no map" in capsys.readouterr().err
+    assert "has no label map" in capsys.readouterr().err
 
 
 def test_specks_take_the_class_around_them():

@@ -11,6 +11,7 @@ from fakes.lip import person
 from ssnan.commands import main
 from ssnan.hub.download import is_hub_name
 from ssnan.parsing.card import ModelError, find_card
+from ssnan.serving import serve
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +53,7 @@ def test_damaged_weights_of_a_hub_are_not_run(tmp_path, monkeypatch):
     (copy / "small.onnx").write_bytes(content)
     with (
         fake_hub({"somebody/damaged": copy}, monkeypatch, tmp_path / "cache"),
-        pytest.raises(ModelError, match="its checksum is not that of its card"),
+        pytest.raises(ModelError, match="its checksum differs from that in its card"),
     ):
         ssnan.load("somebody/damaged", engine="onnxruntime")
 
@@ -62,7 +63,19 @@ def test_what_the_hub_lacks_is_said_in_a_line(hub, capsys, tmp_path):
     photo.write_bytes(b"")
     assert main(["parse", str(photo), "--model", "somebody/else", "-o", str(tmp_path)]) == 2
     [line] = capsys.readouterr().err.splitlines()
-    assert "somebody/else: no file or folder here, and not to be had from the hub" in line
+    assert "somebody/else: no such file or folder, and the hub does not provide it" in line
+
+
+def test_a_name_on_the_hub_is_served(hub, monkeypatch, capsys):
+    served = []
+    monkeypatch.setattr(serve, "serve", lambda parsers, cards, *_: served.append((parsers, cards)) or 0)
+    options = ["serve", "--engine", "onnxruntime", "--threads", "1", "--model", "somebody/small@v1.0"]
+    assert main(options) == 0
+    [(parsers, cards)] = served
+    assert list(parsers) == list(cards) == ["small@v1.0"]
+    assert parsers["small@v1.0"].label_set == cards["small@v1.0"].label_set
+    assert main([*options, "--model", "somebody/else"]) == 2
+    assert "somebody/else: no such file or folder" in capsys.readouterr().err
 
 
 def test_without_the_client_it_says_what_to_install(monkeypatch):
@@ -105,7 +118,7 @@ def test_the_page_says_what_the_card_has_measured(published):
 def test_one_folder_holds_one_model(published, tmp_path, capsys):
     (tmp_path / "other.onnx").write_bytes(b"")
     assert main(["publish", "small", "-o", str(tmp_path)]) == 1
-    assert "holds other.onnx already" in capsys.readouterr().err
+    assert "already contains other.onnx" in capsys.readouterr().err
 
 
 def test_what_cannot_be_read_or_written_is_a_line(tmp_path, capsys):

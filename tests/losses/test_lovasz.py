@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from ssnan.labels import ClassSet, LabelSet
-from ssnan.losses import ParsingLoss
+from ssnan.losses import LossOptions, ParsingLoss
 from ssnan.losses.lovasz import lovasz_softmax
 from ssnan.models import ParsingOutput
 
@@ -64,7 +64,7 @@ def test_the_criterion_adds_it_without_pixels_of_sets():
         torch.randint(0, 5, (2, 4, 4), generator=torch.Generator().manual_seed(4))
     ]
     plain = ParsingLoss(THREE)(ParsingOutput(scores, ()), labels)
-    losses = ParsingLoss(THREE, iou_weight=0.5)(ParsingOutput(scores, ()), labels)
+    losses = ParsingLoss(THREE, LossOptions(iou_weight=0.5))(ParsingOutput(scores, ()), labels)
     alone = lovasz_softmax(scores.softmax(dim=1), labels, labels < 3)
     torch.testing.assert_close(losses["fused/iou"], alone)
     torch.testing.assert_close(losses["loss"], plain["loss"] + 0.5 * alone)

@@ -8,14 +8,14 @@ import torch
 from torch import distributed
 
 from ssnan.labels import LIP
-from ssnan.losses import ParsingLoss
+from ssnan.losses import JointLoss, LossOptions, ParsingLoss
 from ssnan.models.output import ParsingOutput
 
 LOSSES = {
-    "iou": {"iou_weight": 1.0},
-    "sides": {"side_weight": 1.0},
-    "joints": {"joint_form": "weighted", "joint_unit": "mean"},
-    "gradients": {"joint_form": "weighted", "joint_unit": "gradient"},
+    "iou": LossOptions(iou_weight=1.0),
+    "sides": LossOptions(side_weight=1.0),
+    "joints": LossOptions(JointLoss("weighted", unit="mean")),
+    "gradients": LossOptions(JointLoss("weighted", unit="gradient")),
 }
 
 
@@ -28,9 +28,9 @@ def batch():
     return scores, labels
 
 
-def loss_and_gradient(scores, labels, settings):
+def loss_and_gradient(scores, labels, options):
     scores = scores.clone().requires_grad_()
-    loss = ParsingLoss(LIP, **settings)(ParsingOutput(scores, (), None), labels)["loss"]
+    loss = ParsingLoss(LIP, options)(ParsingOutput(scores, (), None), labels)["loss"]
     loss.backward()
     return loss.detach(), scores.grad
 
@@ -39,7 +39,7 @@ def share(rank, rendezvous):
     distributed.init_process_group("gloo", init_method=f"file://{rendezvous}", rank=rank, world_size=2)
     scores, labels = batch()
     mine = slice(2 * rank, 2 * rank + 2)
-    found = {name: loss_and_gradient(scores[mine], labels[mine], settings) for name, settings in LOSSES.items()}
+    found = {name: loss_and_gradient(scores[mine], labels[mine], options) for name, options in LOSSES.items()}
     torch.save(found, f"{rendezvous}.{rank}")
     distributed.barrier()
     distributed.destroy_process_group()

@@ -4,7 +4,7 @@ import torch
 
 from fakes.lip import person
 from ssnan.labels import LIP
-from ssnan.losses import ParsingLoss, side_loss
+from ssnan.losses import LossOptions, ParsingLoss, side_loss
 from ssnan.models import ParsingOutput
 
 PAIRS = ((1, 2),)
@@ -54,6 +54,6 @@ def test_it_is_added_to_the_criterion():
     scores = torch.randn(1, 20, 12, 8, generator=torch.Generator().manual_seed(1))
     labels = torch.from_numpy(person()[1]).long()[None, ::8, ::8]
     output = ParsingOutput(scores, ())
-    plain, with_sides = (ParsingLoss(LIP, side_weight=weight)(output, labels) for weight in (0.0, 0.5))
+    plain, with_sides = (ParsingLoss(LIP, LossOptions(side_weight=weight))(output, labels) for weight in (0.0, 0.5))
     torch.testing.assert_close(with_sides["loss"], plain["loss"] + 0.5 * with_sides["fused/sides"])
     torch.testing.assert_close(with_sides["fused/sides"], side_loss(scores, labels, LIP.flip_pairs))

@@ -115,7 +115,7 @@ def test_wrong_number_of_scales():
     ids=lambda aggregation: type(aggregation).__name__,
 )
 def test_maps_that_cannot_be_fused_are_refused_with_a_remedy(aggregation):
-    with pytest.raises(ValueError, match=r"one shape, got \(1, 4, 5, 6\) and \(1, 4, 3, 3\); .*at_finest"):
+    with pytest.raises(ValueError, match=r"one shape, got \(1, 4, 5, 6\) and \(1, 4, 3, 3\); .*resize_to_finest"):
         aggregation([torch.zeros(1, 4, 5, 6), torch.zeros(1, 4, 3, 3)])
     with pytest.raises(ValueError, match="got none"):
         aggregation([])

@@ -4,7 +4,7 @@ import torch
 from models.contract import CLASSES, SystemContract
 from ssnan.labels import LIP
 from ssnan.models import SSNAN, EdgeBackbone, NeuralAggregation, SSNANWithContext
-from ssnan.models.weights import take_over
+from ssnan.models.initial_weights import take_over
 
 
 def backbone():

@@ -41,7 +41,7 @@ def test_a_bad_file_does_not_stop_the_others(color_parser, tmp_path):
     bad.write_bytes(b"no picture")
     good = write_photo(tmp_path / "b.jpg")
     first, second = parse_files(color_parser, find_inputs([str(bad), str(good)], False), Saving(tmp_path / "out"))
-    assert "not a picture" in first.problem
+    assert "not an image" in first.problem
     assert second == Outcome(good)
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["b.png"]
 
@@ -80,20 +80,34 @@ def test_one_photo_s_map_never_replaces_another_s_overlay(color_parser, tmp_path
     inputs = dict(zip(photos, (Path("a.overlay"), Path("a")), strict=True))  # names that find_inputs would not give
     first, second = parse_files(color_parser, inputs, Saving(tmp_path / "out", ("overlay",)))
     assert first.problem is None
-    assert "would replace that of" in second.problem
+    assert "would overwrite that of" in second.problem
 
 
 def test_photos_and_other_results_are_never_replaced(color_parser, tmp_path):
     photo = write_photo(tmp_path / "p.png")
     before = photo.read_bytes()
     [outcome] = parse_files(color_parser, find_inputs([str(photo)], False), Saving(tmp_path))
-    assert "would replace the photo" in outcome.problem
+    assert "would overwrite the photo" in outcome.problem
     assert photo.read_bytes() == before
 
     twin = write_photo(tmp_path / "other" / "p.png", "blue")
     first, second = parse_files(color_parser, find_inputs([str(photo), str(twin)], False), Saving(tmp_path / "out"))
     assert first == Outcome(photo)
-    assert "would replace that of" in second.problem
+    assert "would overwrite that of" in second.problem
+
+
+def test_where_case_does_not_matter_names_that_differ_in_it_are_one(color_parser, tmp_path, monkeypatch):
+    for name in ("a/IMG.jpg", "b/img.jpg", "c.PNG"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("RGB", (20, 20), "red").save(tmp_path / name)
+    inputs = find_inputs([str(tmp_path / name) for name in ("a/IMG.jpg", "b/img.jpg", "c.PNG")], recursive=False)
+    monkeypatch.setattr("ssnan.parsing.batch.CASE_MATTERS", False)
+    first, second, photo = parse_files(color_parser, inputs, Saving(tmp_path))
+    assert first.problem is None
+    assert "would overwrite that of" in second.problem
+    assert "would overwrite the photo" in photo.problem
+    monkeypatch.setattr("ssnan.parsing.batch.CASE_MATTERS", True)
+    assert [outcome.problem for outcome in parse_files(color_parser, inputs, Saving(tmp_path))] == [None] * 3
 
 
 @pytest.mark.parametrize("kinds", [(), ("overlay",)])

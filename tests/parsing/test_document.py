@@ -43,8 +43,23 @@ def test_it_is_what_the_schema_says(pieces, color_parser):
 
 def test_types_and_schema_name_the_same():
     assert set(SCHEMA["properties"]) == set(get_type_hints(Document))
-    assert set(SCHEMA["required"]) == set(SCHEMA["properties"]) - {"image"}
+    optional = {
+        name for name, kind in get_type_hints(Document, include_extras=True).items() if "NotRequired" in str(kind)
+    }
+    assert set(SCHEMA["required"]) == set(SCHEMA["properties"]) - optional
     assert set(SCHEMA["$defs"]["part"]["required"]) == set(get_type_hints(Part))
+
+
+def test_a_document_from_before_people_were_counted_is_one(pieces):
+    old = json.loads(
+        """{"image": "a.jpg", "version": 1, "label_set": "two", "classes": ["background", "hair"],
+        "width": 2, "height": 1, "joints": {"head": [0.0, 0.0], "left-arm": null},
+        "parts": {"hair": {"id": 1, "color": [255, 0, 0], "area": 1, "confidence": null, "extent": [0, 0, 1, 1],
+        "box": [0, 0, 1, 1], "center": [0.0, 0.0]}}}"""
+    )
+    jsonschema.validate(old, SCHEMA)
+    assert pieces.to_dict()["version"] == old["version"]
+    assert "people" in pieces.to_dict()
 
 
 def test_the_box_is_that_of_the_largest_piece(pieces):

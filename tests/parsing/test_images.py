@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from PIL import Image, TiffImagePlugin
 
-from fakes.png import png
 from ssnan.parsing.images import ImageError, read_reduced, read_rgb, repeatable
 from ssnan.parsing.masks import read_labels
 
@@ -43,28 +42,6 @@ def test_every_mode_becomes_rgb(mode):
     rgb = read_rgb(Image.fromarray(GREY).convert(mode))
     assert rgb.shape == (4, 6, 3)
     assert rgb.dtype == np.uint8
-
-
-def test_sixteen_bits_are_scaled_not_cut():
-    sixteen = Image.fromarray(np.array([[0, 32768, 65535]], dtype=np.uint16))
-    np.testing.assert_array_equal(read_rgb(encoded(sixteen))[0, :, 0], [0, 128, 255])
-
-
-@pytest.mark.parametrize("white", [255, 1023, 4095, 16383, 65535])
-@pytest.mark.parametrize("mode", ["I;16", "I;16B", "I;16L", "I"])
-def test_fewer_bits_in_sixteen_are_as_bright(white, mode):
-    levels = np.array([[0, white // 2, white]], dtype={"I;16B": ">u2", "I": "<i4"}.get(mode, "<u2"))
-    np.testing.assert_allclose(
-        read_rgb(Image.frombytes(mode, (3, 1), levels.tobytes()))[0, :, 0], [0, 127, 255], atol=1
-    )
-
-
-def test_twelve_bits_of_colour_in_sixteen_are_refused():
-    colors = np.random.default_rng(0).integers(0, 4096, (4, 5, 3))
-    with pytest.raises(ImageError, match="12 bits or fewer in 16"):
-        read_rgb(png(colors, 16, 2))
-    assert read_rgb(png(colors * 16, 16, 2)).max() > 200
-    assert read_rgb(png(colors * 0, 16, 2)).max() == 0
 
 
 def test_transparency_lies_over_white():
@@ -107,7 +84,7 @@ def test_file_objects_are_read_from_their_beginning(tmp_path):
 def test_what_is_no_picture_at_all_is_said_so(tmp_path):
     for wrong, message in (
         (io.StringIO("photo"), "binary mode"),
-        (["a.jpg"], "parser.map takes several"),
+        (["a.jpg"], "use parser.map for several"),
         (None, "got NoneType"),
         (3, "got int"),
     ):
@@ -149,8 +126,8 @@ def huge_png() -> bytes:
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (b"", "not a picture"),
-        (b"hello", "not a picture"),
+        (b"", "not an image"),
+        (b"hello", "not an image"),
         (encoded(Image.fromarray(np.random.default_rng(0).integers(0, 255, (99, 99, 3), np.uint8)), "JPEG")[:900],
          "damaged or truncated"),
         (encoded(Image.fromarray(GREY))[:-30], "damaged or truncated"),
@@ -257,15 +234,6 @@ def test_damaged_exif_says_nothing_about_the_pixels():
     assert read_rgb(good).shape == (4, 6, 3)
 
 
-def test_float_tiffs_of_zero_to_one_are_not_black_and_no_number_is_refused():
-    levels = np.array([[0, 0.25, 1]], dtype=np.float32)
-    assert read_rgb(encoded(Image.fromarray(levels), "TIFF"))[0, :, 0].tolist() == [0, 64, 255]
-    assert read_rgb(encoded(Image.fromarray(levels * 200), "TIFF"))[0, :, 0].tolist() == [0, 50, 200]
-    for wrong in (np.nan, np.inf, -np.inf):
-        with pytest.raises(ImageError, match="no finite numbers"):
-            read_rgb(encoded(Image.fromarray(np.array([[0, wrong]], dtype=np.float32)), "TIFF"))
-
-
 EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\n(/tmp/x) (w) file\nshowpage\n%%EOF\n"
 
 
@@ -276,11 +244,11 @@ def test_no_format_that_starts_another_program_is_opened(tmp_path, monkeypatch):
     path = tmp_path / "photo.jpg"
     path.write_bytes(EPS)
     for claimed in (EPS, path, str(path)):
-        with pytest.raises(ImageError, match="not a picture in a format that can be read"):
+        with pytest.raises(ImageError, match="not an image in a known format"):
             read_rgb(claimed)
-    with Image.open(path) as lazy, pytest.raises(ImageError, match="EPS is none of"):
+    with Image.open(path) as lazy, pytest.raises(ImageError, match="EPS is not one of"):
         read_rgb(lazy)
-    with pytest.raises(ImageError, match="not a picture"):
+    with pytest.raises(ImageError, match="not an image"):
         read_labels(path)
     assert not started
 
@@ -291,9 +259,9 @@ def test_a_pipe_is_refused_not_waited_for(tmp_path, read):
     os.mkfifo(tmp_path / "photo.png")
     (tmp_path / "link.png").symlink_to("photo.png")
     for name in ("photo.png", "link.png"):
-        with pytest.raises(ImageError, match="no regular file"):
+        with pytest.raises(ImageError, match="expected a regular file"):
             read(tmp_path / name)
-    with pytest.raises(ImageError, match="no regular file"):
+    with pytest.raises(ImageError, match="expected a regular file"):
         read(Path("/dev/zero"))
 
 

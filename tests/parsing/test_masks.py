@@ -15,7 +15,7 @@ def test_masks_of_any_depth_hold_ids(bits):
 
 
 def test_a_mask_of_larger_numbers_is_refused():
-    with pytest.raises(ImageError, match="ids of 0 to 255, got 0 to 256"):
+    with pytest.raises(ImageError, match="ids from 0 to 255, got 0 to 256"):
         read_labels(png(np.array([[0, 256]]), 16, 0))
 
 
@@ -26,3 +26,9 @@ def test_labels_are_indices_not_colours(tmp_path):
     Image.open(tmp_path / "m.png").convert("RGB").save(tmp_path / "colours.png")
     with pytest.raises(ImageError, match="got mode RGB"):
         read_labels(tmp_path / "colours.png")
+
+
+def test_a_mask_as_jpeg_is_refused(tmp_path):
+    Image.fromarray(np.zeros((8, 8), dtype=np.uint8)).save(tmp_path / "m.png", format="JPEG")
+    with pytest.raises(ImageError, match="got JPEG, which blends label ids"):
+        read_labels(tmp_path / "m.png")

@@ -44,9 +44,9 @@ def test_missing_models_and_engines():
         ssnan.load("nonesuch.onnx")
     with pytest.raises(ssnan.ModelError, match="onnxruntime, openvino, torch"):
         ssnan.load(engine="abacus")
-    with pytest.raises(ssnan.ModelError, match="torch runs"):
+    with pytest.raises(ssnan.ModelError, match="torch only runs"):
         ssnan.load(engine="torch")
-    with pytest.raises(ssnan.ModelError, match="checkpoints are run by torch"):
+    with pytest.raises(ssnan.ModelError, match="only torch runs checkpoints"):
         ssnan.load("run.ckpt", engine="openvino")
 
 

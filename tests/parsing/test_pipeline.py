@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from ssnan.parsing.images import ImageError
-from ssnan.parsing.pipeline import ahead
+from ssnan.parsing.pipeline import map_ahead
 from ssnan.parsing.result import ParsingResult
 
 
@@ -17,25 +17,25 @@ def test_order_is_kept_and_work_is_bounded():
             drawn.append(number)
             yield number
 
-    made = ahead(lambda n: (time.sleep(0.001 * (n % 3)), n * n)[1], items(), depth=2)
+    made = map_ahead(lambda n: (time.sleep(0.001 * (n % 3)), n * n)[1], items(), depth=2)
     assert next(made) == 0
     assert len(drawn) <= 4
     assert list(made) == [n * n for n in range(1, 20)]
 
 
 def test_work_happens_beside_the_caller():
-    threads = set(ahead(lambda _: threading.get_ident(), range(4)))
+    threads = set(map_ahead(lambda _: threading.get_ident(), range(4)))
     assert threads != {threading.get_ident()}
     assert len(threads) == 1
 
 
 def test_errors_come_in_their_turn_and_no_thread_stays():
     before = threading.active_count()
-    made = ahead(lambda n: 1 // (n - 2), range(5))
+    made = map_ahead(lambda n: 1 // (n - 2), range(5))
     assert [next(made), next(made)] == [-1, -1]
     with pytest.raises(ZeroDivisionError):
         next(made)
-    for _ in ahead(str, range(100)):
+    for _ in map_ahead(str, range(100)):
         break  # given up
     assert threading.active_count() == before
 

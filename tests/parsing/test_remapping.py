@@ -60,12 +60,12 @@ def test_probabilities_are_those_of_all_that_go_there(result):
 
 
 def test_a_class_without_a_home_is_named():
-    with pytest.raises(RemapError, match="'hat' has no home"):
+    with pytest.raises(RemapError, match="'hat' has no target class"):
         Remapping(LIP, ATR, {"background": ("background",)})
     homes = dict.fromkeys(LIP.classes, ("background",))
-    with pytest.raises(RemapError, match="'hat' goes to 'cap', which is no class"):
+    with pytest.raises(RemapError, match="'hat' goes to 'cap', which is not a class"):
         Remapping(LIP, ATR, homes | {"hat": ("cap",)})
-    with pytest.raises(RemapError, match="no class 'cap'"):
+    with pytest.raises(RemapError, match="the source has no class 'cap'"):
         Remapping(LIP, ATR, homes | {"cap": ("hat",)})
 
 
@@ -87,8 +87,8 @@ def test_labels_of_one_s_own(result, tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (OWN, "'hat' has no home"),
-        ("name: x", "there is no 'classes'"),
+        (OWN, "'hat' has no target class"),
+        ("name: x", "'classes' is missing"),
         ("[1, 2", "expected name, classes"),
         ("classes: 3\nfrom: 4\nname: x", "expected name, classes"),
         (OWN.replace("black", "blackish"), "unknown color"),
@@ -107,5 +107,5 @@ def test_unknown_labels_list_the_known():
         remapping(LIP, "cihp")
     with pytest.raises(RemapError, match="no such file"):
         remapping(LIP, "cihp.yaml")
-    with pytest.raises(RemapError, match="only LIP's labels"):
+    with pytest.raises(RemapError, match="needs LIP's labels"):
         remapping(PASCAL_PERSON_PART, "atr")

@@ -4,7 +4,7 @@ from PIL import Image
 
 from fakes.lip import person
 from ssnan.labels import LIP
-from ssnan.parsing.render import grid, heat, joints_over, map_over, summary
+from ssnan.parsing.render import grid, heatmap, joints_over, map_over, summary
 from ssnan.parsing.result import ParsingResult
 
 
@@ -37,7 +37,7 @@ def test_joints_lie_on_their_parts():
 
 
 def test_heat_is_brighter_where_values_are_larger():
-    picture = np.asarray(heat(np.array([[0.0, 1.0]], dtype=np.float32), (8, 4)))
+    picture = np.asarray(heatmap(np.array([[0.0, 1.0]], dtype=np.float32), (8, 4)))
     assert picture.shape == (4, 8, 3)
     assert picture[0, 0].tolist() == [13, 8, 80]
     assert picture[0, -1].tolist() == [240, 249, 33]

@@ -51,7 +51,7 @@ def test_round_trip_through_its_file(result, tmp_path):
     np.testing.assert_array_equal(again.labels, result.labels)
     colors = np.array(result.to_image().convert("RGB"))
     assert colors[2, 5].tolist() == [0, 0, 255]
-    with pytest.raises(ValueError, match="no confidence"):
+    with pytest.raises(ValueError, match="without scores"):
         _ = again.confidence
     with pytest.raises(ValueError, match="no photo"):
         _ = again.photo
@@ -96,7 +96,7 @@ def test_a_crop_is_the_box_and_a_margin(parsed):
     assert parsed.crop("hair", margin=0.0).size == (right - left, bottom - top)
     room = round(0.1 * (right - left))
     assert parsed.crop().size == (right - left + 2 * room, bottom - top + 2 * room)
-    with pytest.raises(ValueError, match="face is not in this picture"):
+    with pytest.raises(ValueError, match="face is not in this photo"):
         parsed.crop("face")
 
 

@@ -3,6 +3,7 @@ import struct
 import sys
 import tarfile
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -22,13 +23,14 @@ def folder(tmp_path):
     for format, name in CONTENT.items():
         Image.new("RGB", (8, 6), "red").save(root / name, format=format)
     (root / "phone.heic").write_bytes(HEIC)
+    (root / "plain").write_bytes(b"Pf\n2 1\n-1.0\n" + np.array([0, 1], dtype="<f4").tobytes())
     (root / "notes.txt").write_text("BMW, P3 and RIFF are words")
     (root / "empty").touch()
     Image.new("RGB", (8, 6)).save(root / ".ssnan-0-1-x.part", format="PNG")
     return root
 
 
-PICTURES = {*CONTENT.values(), "phone.heic"}
+PICTURES = {*CONTENT.values(), "phone.heic", "plain"}
 
 
 def test_folders_and_tars_are_searched_by_content(folder, tmp_path):
@@ -46,6 +48,7 @@ def test_folders_and_tars_are_searched_by_content(folder, tmp_path):
 def test_every_one_of_them_is_read(folder):
     for name in CONTENT.values():
         assert read_rgb(folder / name).shape == (6, 8, 3)
+    assert read_rgb(folder / "plain")[0, :, 0].tolist() == [0, 255]
 
 
 def test_heic_is_read_or_its_extra_named(folder, monkeypatch):

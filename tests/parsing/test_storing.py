@@ -34,7 +34,7 @@ def test_other_labels_are_remembered_too(result, tmp_path):
 
 def test_a_map_of_others_needs_a_label_set(result, tmp_path):
     Image.fromarray(result.labels).save(tmp_path / "m.png")
-    with pytest.raises(ImageError, match=r"m\.png: does not say .*from_png"):
+    with pytest.raises(ImageError, match=r"m\.png: contains no label set; .*from_png"):
         ParsingResult.load(tmp_path / "m.png")
 
 
@@ -49,9 +49,9 @@ def arrays(**changes):
         (arrays(labels=np.zeros((2, 2))), "labels in uint8"),
         (arrays(labels=np.zeros(0, dtype=np.uint8)), "labels in uint8"),
         (arrays(scores=np.zeros((3, 2, 2), dtype=np.float32)), "scores in float32"),
-        (arrays(label_set=np.zeros(3, dtype=np.uint8)), "label set is none"),
-        ({"labels": np.zeros((2, 2), dtype=np.uint8)}, "not what ParsingResult.save writes"),
-        (arrays(labels=np.array([{}])), "not what ParsingResult.save writes"),
+        (arrays(label_set=np.zeros(3, dtype=np.uint8)), "label set is invalid"),
+        ({"labels": np.zeros((2, 2), dtype=np.uint8)}, "not a file of ParsingResult.save"),
+        (arrays(labels=np.array([{}])), "not a file of ParsingResult.save"),
     ],
 )
 def test_files_of_strangers(tmp_path, content, message):
@@ -63,6 +63,6 @@ def test_files_of_strangers(tmp_path, content, message):
 
 def test_files_that_are_none(tmp_path):
     (tmp_path / "r.npz").write_bytes(b"PK\x03\x04 and no more")
-    for name, message in (("r.npz", "not what"), ("no.npz", "no such file"), ("no.png", "no such file")):
+    for name, message in (("r.npz", "not a file of"), ("no.npz", "no such file"), ("no.png", "no such file")):
         with pytest.raises(ImageError, match=message):
             ParsingResult.load(tmp_path / name)

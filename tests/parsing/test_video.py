@@ -1,5 +1,6 @@
 import json
 import os
+from collections import deque
 from fractions import Fraction
 
 import av
@@ -7,9 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ssnan.commands import main
+from ssnan.commands import main, parse
 from ssnan.parsing import video
 from ssnan.parsing.images import ImageError
+from ssnan.parsing.inputs import find_inputs
 from ssnan.parsing.video import parse_video
 
 TIMES = [0, 40, 80, 200, 240]  # milliseconds: a film that pauses
@@ -53,9 +55,18 @@ def test_labels_are_lossless_and_frames_keep_their_times(color_parser, tmp_path,
 
 def test_what_is_no_film_is_named_and_nothing_is_left(color_parser, tmp_path):
     (tmp_path / "bad.mp4").write_bytes(b"no film")
-    with pytest.raises(ImageError, match=r"bad\.mp4: not a film"):
+    with pytest.raises(ImageError, match=r"bad\.mp4: not a video"):
         list(parse_video(color_parser, tmp_path / "bad.mp4", tmp_path / "out" / "bad"))
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_films_in_a_folder_are_parsed_or_named(color_parser, tmp_path):
+    noise_film(tmp_path / "phone.3gp", "mpeg4", "yuv420p", range(2))
+    noise_film(tmp_path / "camera.mpg", "mpeg2video", "yuv420p", range(2))
+    assert {path.name for path in find_inputs([str(tmp_path)], recursive=False)} == {"phone.3gp", "camera.mpg"}
+    assert len(list(parse_video(color_parser, tmp_path / "phone.3gp", tmp_path / "out" / "phone"))) == 2
+    with pytest.raises(ImageError, match="expected MP4, MOV, Matroska, WebM or AVI"):
+        list(parse_video(color_parser, tmp_path / "camera.mpg", tmp_path / "out" / "camera"))
 
 
 def test_given_up_halfway_leaves_nothing(color_parser, tmp_path):
@@ -74,8 +85,8 @@ def test_command_parses_films_beside_photos(tmp_path, capsys):
     twin = write_film(tmp_path / "other" / "film.mkv")
     assert main(["parse", str(tmp_path / "in"), str(twin), "-o", str(tmp_path / "out")]) == 1
     said = capsys.readouterr()
-    assert "bad.mp4: not a film" in said.err
-    assert "film.mkv: its result would replace that of" in said.err
+    assert "bad.mp4: not a video" in said.err
+    assert "film.mkv: its result would overwrite that of" in said.err
     assert "2 parsed" in said.out
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"photo.png", "film.labels.mkv", "film.overlay.mp4"}
 
@@ -95,7 +106,7 @@ def test_json_and_confidence_of_every_frame(color_parser, tmp_path):
 def test_what_films_cannot_have_is_refused(tmp_path, capsys):
     film = write_film(tmp_path / "film.mkv")
     assert main(["parse", str(film), "-o", str(tmp_path / "out"), "--save", "cutout,json"]) == 1
-    assert "films have no cutout, only overlay, json, confidence" in " ".join(capsys.readouterr().err.split())
+    assert "videos have no cutout, only overlay, json, confidence" in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "out").exists()
 
 
@@ -109,7 +120,7 @@ def test_what_films_cannot_have_is_refused(tmp_path, capsys):
 def test_a_playlist_that_claims_to_be_a_film_opens_nothing(color_parser, tmp_path, content):
     write_film(tmp_path / "other.mkv")
     (tmp_path / "film.mp4").write_text(content)
-    with pytest.raises(ImageError, match="not a film that can be read"):
+    with pytest.raises(ImageError, match="not a video that can be read"):
         list(parse_video(color_parser, tmp_path / "film.mp4", tmp_path / "out" / "film"))
     assert list((tmp_path / "out").iterdir()) == []
 
@@ -117,58 +128,112 @@ def test_a_playlist_that_claims_to_be_a_film_opens_nothing(color_parser, tmp_pat
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes on this system")
 def test_a_pipe_is_no_film(color_parser, tmp_path):
     os.mkfifo(tmp_path / "film.mp4")
-    with pytest.raises(ImageError, match="no regular file"):
+    with pytest.raises(ImageError, match="expected a regular file"):
         list(parse_video(color_parser, tmp_path / "film.mp4", tmp_path / "out" / "film"))
 
 
-def test_a_film_that_is_cut_off_is_refused(color_parser, tmp_path):
-    """Its index lies before its frames, as phones and servers write it, and promises more than there are."""
-    whole = tmp_path / "whole.mp4"
-    with av.open(str(whole), "w", options={"movflags": "faststart"}) as container:
-        stream = container.add_stream("libx264", rate=25)
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-        noise = np.random.default_rng(0)
-        for _ in range(40):
+def noise_film(path, codec, pixels, times=range(40), sound=None, **options):
+    """Noise, which every frame has bytes for, at 25 frames a second, with noise to hear in ``sound``'s codec."""
+    noise, at = np.random.default_rng(0), Fraction(1, 25)
+    with av.open(str(path), "w", options=options) as container:
+        stream = container.add_stream(codec, rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, pixels
+        heard = container.add_stream(sound, rate=8000, layout="mono") if sound else None
+        for time in times:
             rgb = noise.integers(0, 255, (48, 64, 3), dtype=np.uint8)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(rgb, "rgb24")))
+            frame = av.VideoFrame.from_ndarray(rgb, "rgb24").reformat(format=pixels)
+            frame.pts, frame.time_base = time, at
+            container.mux(stream.encode(frame))
+            if heard is not None:
+                levels = av.AudioFrame.from_ndarray(noise.integers(-9999, 9999, (1, 320), np.int16), "s16", "mono")
+                levels.sample_rate, levels.pts, levels.time_base = 8000, 320 * time, Fraction(1, 8000)
+                container.mux(heard.encode(levels))
         container.mux(stream.encode())
-    film = tmp_path / "film.mp4"
-    film.write_bytes(whole.read_bytes()[: whole.stat().st_size * 6 // 10])
+        if heard is not None:
+            container.mux(heard.encode(None))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("ending", "codec", "pixels", "options"),
+    [
+        ("mp4", "libx264", "yuv420p", {"movflags": "faststart"}),  # an index that promises more than there is
+        ("mkv", "ffv1", "bgr0", {}),
+        ("webm", "libvpx", "yuv420p", {}),
+        ("avi", "ffv1", "bgr0", {}),
+    ],
+)
+def test_a_film_that_is_cut_off_is_refused(color_parser, tmp_path, ending, codec, pixels, options):
+    film = noise_film(tmp_path / f"film.{ending}", codec, pixels, range(20), **options)
+    content = film.read_bytes()
+    list(parse_video(color_parser, film, tmp_path / "whole" / "film"))
+    film.write_bytes(content[: len(content) * 6 // 10])
     with pytest.raises(ImageError, match="truncated"):
         list(parse_video(color_parser, film, tmp_path / "out" / "film"))
     assert not list((tmp_path / "out").iterdir())
 
 
-def test_frames_of_another_size_are_refused(color_parser, tmp_path, monkeypatch):
-    film = write_film(tmp_path / "film.mkv")
-    frames_of = video._frames
-
-    def changing(source, path, times):
-        for number, rgb in enumerate(frames_of(source, path, times)):
-            small = rgb if number < 2 else np.ascontiguousarray(rgb[::2, ::2])
-            times[-1] = (*times[-1][:2], small)
-            yield small
-
-    monkeypatch.setattr(video, "_frames", changing)
-    with pytest.raises(ImageError, match=r"frame 3 is 32 × 24, those before it 64 × 48"):
-        list(parse_video(color_parser, film, tmp_path / "out" / "film"))
-    assert not list((tmp_path / "out").iterdir())
+def test_an_avi_film_that_pauses_is_whole(color_parser, tmp_path):
+    """Where a frame stays longer it holds empty packets, which it counts as frames."""
+    film = noise_film(tmp_path / "film.avi", "mjpeg", "yuvj420p", times=[0, 1, 6, 9])
+    assert [done for done, _ in parse_video(color_parser, film, tmp_path / "out" / "film")] == [1, 2, 3, 4]
 
 
-def test_a_matroska_film_that_is_cut_off_is_refused(color_parser, tmp_path):
+def sound_of(path):
+    """When the sound begins, in seconds, and its bytes, however they are packed; None of a film without."""
+    with av.open(str(path)) as container:
+        if not container.streams.audio:
+            return None
+        packets = [packet for packet in container.demux(audio=0) if packet.dts is not None]
+        return float(packets[0].pts * packets[0].time_base), b"".join(map(bytes, packets))
+
+
+@pytest.mark.parametrize(("ending", "sound"), [("mkv", "flac"), ("avi", "pcm_s16le")])
+def test_the_overlay_sounds_as_the_film(color_parser, tmp_path, ending, sound):
+    film = noise_film(tmp_path / f"film.{ending}", "ffv1", "bgr0", range(10), sound)
+    list(parse_video(color_parser, film, tmp_path / "out" / "film"))
+    assert sound_of(film) is not None
+    assert sound_of(tmp_path / "out" / "film.overlay.mp4") == sound_of(film)
+    assert len(frames(tmp_path / "out" / "film.overlay.mp4", "rgb24")) == 10
+    assert sound_of(tmp_path / "out" / "film.labels.mkv") is None
+
+
+def test_a_sound_that_mp4_cannot_hold_is_left_out(color_parser, tmp_path):
+    film = noise_film(tmp_path / "film.avi", "ffv1", "bgr0", range(10), "pcm_u8")
+    list(parse_video(color_parser, film, tmp_path / "out" / "film"))
+    assert sound_of(tmp_path / "out" / "film.overlay.mp4") is None
+    assert len(frames(tmp_path / "out" / "film.overlay.mp4", "rgb24")) == 10
+
+
+def test_frames_of_another_size_are_refused(color_parser, tmp_path):
     film = tmp_path / "film.mkv"
     with av.open(str(film), "w") as container:
-        stream = container.add_stream("ffv1", rate=25)
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "bgr0"
-        noise = np.random.default_rng(0)
-        for _ in range(40):
-            rgb = noise.integers(0, 255, (48, 64, 3), dtype=np.uint8)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(rgb, "rgb24").reformat(format="bgr0")))
-        container.mux(stream.encode())
-    film.write_bytes(film.read_bytes()[: film.stat().st_size * 6 // 10])
-    with pytest.raises(ImageError, match="truncated"):
+        stream = container.add_stream("mjpeg", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p"
+        for number in range(4):
+            own = av.CodecContext.create("mjpeg", "w")
+            own.width, own.height = (64, 48) if number < 2 else (32, 24)
+            own.pix_fmt, own.time_base = "yuvj420p", Fraction(1, 25)
+            frame = av.VideoFrame.from_ndarray(np.zeros((own.height, own.width, 3), dtype=np.uint8), "rgb24")
+            frame = frame.reformat(format="yuvj420p")
+            frame.pts, frame.time_base = number, Fraction(1, 25)
+            for packet in own.encode(frame):
+                packet.stream = stream
+                container.mux(packet)
+    with pytest.raises(ImageError, match=r"frame 3 is 32 × 24, earlier frames are 64 × 48"):
         list(parse_video(color_parser, film, tmp_path / "out" / "film"))
     assert not list((tmp_path / "out").iterdir())
+
+
+def test_no_result_replaces_a_film(color_parser, tmp_path, capsys, monkeypatch):
+    """The labels of one would have the name of the other."""
+    monkeypatch.setattr(parse, "load_parser", lambda *_: color_parser)
+    film = noise_film(tmp_path / "film.avi", "ffv1", "bgr0", range(2))
+    labels = write_film(tmp_path / "film.labels.mkv")
+    before = labels.read_bytes()
+    assert main(["parse", str(film), str(labels), "-o", str(tmp_path)]) == 1
+    assert "film.avi: its result would overwrite the video" in " ".join(capsys.readouterr().err.split())
+    assert labels.read_bytes() == before
 
 
 @pytest.mark.parametrize(
@@ -186,6 +251,24 @@ def test_frames_are_turned_and_mirrored_as_their_matrix_asks(turn, expected):
     rgb = np.arange(18, dtype=np.uint8).reshape(2, 3, 3)
     matrix = np.array([[*turn[:2], 0], [*turn[2:], 0], [0, 0, 1]], dtype=np.int32)
     np.testing.assert_array_equal(video._upright(rgb, matrix), expected(rgb))
+
+
+def test_a_matrix_in_a_film_mirrors_it(tmp_path):
+    film = tmp_path / "film.mp4"
+    noise_film(film, "libx264", "yuv420p", range(2))
+    one = (1 << 16).to_bytes(4)
+    content = bytearray(film.read_bytes())
+    matrix = content.index(one + bytes(12) + one, content.index(b"tkhd"))  # the head of the film has one before
+    [plain, _] = video_frames(film)
+    content[matrix : matrix + 4] = (-(1 << 16)).to_bytes(4, signed=True)
+    film.write_bytes(content)
+    [mirrored, _] = video_frames(film)
+    np.testing.assert_array_equal(mirrored, plain[:, ::-1])
+
+
+def video_frames(path):
+    with av.open(str(path)) as container:
+        return list(video._frames(container, path, deque(), deque()))
 
 
 def test_pixels_become_square():
@@ -217,5 +300,5 @@ def test_a_film_without_pictures_is_one_clear_line(color_parser, tmp_path):
         sound.sample_rate = 8000
         container.mux(stream.encode(sound))
         container.mux(stream.encode(None))
-    with pytest.raises(ImageError, match="holds no pictures"):
+    with pytest.raises(ImageError, match="has only sound or text"):
         list(parse_video(color_parser, film, tmp_path / "out" / "film"))

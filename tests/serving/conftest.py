@@ -14,7 +14,7 @@ from PIL import Image
 
 from ssnan.serving.api import application
 from ssnan.serving.limits import Limits
-from ssnan.serving.service import Service
+from ssnan.serving.queue import RequestQueue
 
 ROOT = Path(__file__).parent.parent.parent
 STOPS = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
@@ -40,7 +40,9 @@ def ask(color_parser):
     def ask(method, path, limits=Limits(), parser=color_parser, hosts=(), **request):  # noqa: B008
         async def asked():
             if (limits, parser, hosts) not in made:
-                made[limits, parser, hosts] = application(Service({"colors": parser}, limits), {"colors": None}, hosts)
+                made[limits, parser, hosts] = application(
+                    RequestQueue({"colors": parser}, limits), {"colors": None}, hosts
+                )
             transport = httpx.ASGITransport(made[limits, parser, hosts], raise_app_exceptions=False)
             async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
                 return await client.request(method, path, **request)

@@ -16,7 +16,7 @@ from ssnan.parsing.document import __file__ as document_file
 from ssnan.serving.answers import chosen
 from ssnan.serving.api import application
 from ssnan.serving.limits import Limits, RefusedError
-from ssnan.serving.service import Service
+from ssnan.serving.queue import RequestQueue
 
 
 def opened(answer):
@@ -66,9 +66,9 @@ def form_without_image(photo):
 @pytest.mark.parametrize(
     ("path", "request_of", "limits", "status", "word"),
     [
-        ("/api/parse", lambda photo: {"content": b"no picture"}, Limits(), 415, "not a picture"),
+        ("/api/parse", lambda photo: {"content": b"no picture"}, Limits(), 415, "not an image"),
         ("/api/parse", lambda photo: {"content": photo[:-40]}, Limits(), 422, "truncated"),
-        ("/api/parse", lambda photo: {"content": b""}, Limits(), 422, "expected a picture"),
+        ("/api/parse", lambda photo: {"content": b""}, Limits(), 422, "expected a photo"),
         ("/api/parse", form_without_image, Limits(), 422, "field 'image'"),
         ("/api/parse", lambda photo: {"content": b"x", "headers": {"content-type": "multipart/form-data"}}, Limits(),
          422, "form"),
@@ -77,8 +77,8 @@ def form_without_image(photo):
         ("/api/parse", lambda photo: {"content": photo}, Limits(pixels=100), 413, "pixels"),
         ("/api/parse", lambda photo: {"content": photo}, Limits(waiting=0), 429, "busy"),
         ("/api/parse?parts=hare", lambda photo: {"content": photo}, Limits(), 422, "did you mean 'hair'"),
-        ("/api/parse?model=big", lambda photo: {"content": photo}, Limits(), 422, "there are colors"),
-        ("/api/parse?labels=/etc/x.yaml", lambda photo: {"content": photo}, Limits(), 422, "there are atr"),
+        ("/api/parse?model=big", lambda photo: {"content": photo}, Limits(), 422, "expected one of colors"),
+        ("/api/parse?labels=/etc/x.yaml", lambda photo: {"content": photo}, Limits(), 422, "expected one of atr"),
         ("/api/parse", lambda photo: {"content": photo, "headers": {"accept": "text/html"}}, Limits(), 406, "Accept"),
     ],
 )  # fmt: skip
@@ -222,7 +222,7 @@ def test_an_upload_that_breaks_off_is_no_failure(color_parser):
     async def send(message):
         sent.append(message)
 
-    app = application(Service({"colors": color_parser}, Limits()), {"colors": None})
+    app = application(RequestQueue({"colors": color_parser}, Limits()), {"colors": None})
     headers = [(b"host", b"localhost")]
     scope = {"type": "http", "method": "POST", "path": "/api/parse", "query_string": b"", "headers": headers}
     asyncio.run(app(scope, receive, send))

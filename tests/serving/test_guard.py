@@ -9,7 +9,7 @@ from ssnan.serving.api import application
 from ssnan.serving.guard import Guard
 from ssnan.serving.limits import Limits
 from ssnan.serving.page import ADDRESSES
-from ssnan.serving.service import Service
+from ssnan.serving.queue import RequestQueue
 
 SERVICE = ["/api/labels", "/api/models", "/healthz", "/metrics", "/openapi.json"]
 NOTHING = [
@@ -48,11 +48,11 @@ def test_where_nothing_is(ask, path):
     for method in ("GET", "POST", "PUT", "HEAD"):
         answer = ask(method, path, json={"data": [{"path": "/etc/hostname"}], "fn_index": 0})
         assert answer.status_code == 404
-        assert method == "HEAD" or answer.json() == {"error": "nothing is here; /docs lists what can be asked"}
+        assert method == "HEAD" or answer.json() == {"error": "no such address; /docs lists all addresses"}
 
 
 def test_no_address_holds_anything_that_a_visitor_chooses(color_parser):
-    app = application(Service({"colors": color_parser}, Limits()), {"colors": None})
+    app = application(RequestQueue({"colors": color_parser}, Limits()), {"colors": None})
     paths = [route.path for route in app.app.routes]
     assert len(paths) == len(ADDRESSES) + len(SERVICE) + 1
     assert not [path for path in paths if "{" in path]
@@ -121,7 +121,7 @@ def status_of(parser, headers, server=("127.0.0.1", 7860)):
         "headers": headers,
         "server": server,
     }
-    asyncio.run(application(Service({"colors": parser}, Limits()), {"colors": None})(scope, receive, send))
+    asyncio.run(application(RequestQueue({"colors": parser}, Limits()), {"colors": None})(scope, receive, send))
     return sent[0]["status"]
 
 
@@ -162,7 +162,7 @@ def test_every_answer_says_what_a_browser_may_do_with_it(ask, photo, color_parse
     color_parser.engine = broken
     answers.append(ask("POST", "/api/parse", Limits(waiting=7), content=photo))
     assert [answer.status_code for answer in answers] == [200, 200, 404, 405, 421, 403, 200, 413, 500]
-    assert answers[-1].json() == {"error": "something went wrong here; the log says what"}
+    assert answers[-1].json() == {"error": "internal error; see the log of the service"}
     for answer in answers:
         policy = answer.headers["content-security-policy"]
         assert policy.startswith("default-src 'self'; ")
@@ -218,7 +218,7 @@ def test_who_is_not_waited_for_any_more_is_told(color_parser):
         sent.append(message)
 
     async def stopped():
-        guard = Guard(forever, Service({"colors": color_parser}, Limits()), ())
+        guard = Guard(forever, RequestQueue({"colors": color_parser}, Limits()), ())
         scope = {"type": "http", "method": "GET", "path": "/", "headers": [(b"host", b"localhost")]}
         task = asyncio.ensure_future(guard(scope, None, send))
         await asyncio.sleep(0)
@@ -227,4 +227,4 @@ def test_who_is_not_waited_for_any_more_is_told(color_parser):
 
     asyncio.run(stopped())
     assert sent[0]["status"] == 503
-    assert b"being stopped" in sent[1]["body"]
+    assert b"is stopping" in sent[1]["body"]

@@ -121,11 +121,11 @@ def test_a_part_is_seen_and_cut_out_alone(visit, tmp_path):
     page = visit()
     send(page)
     see(page)
-    before = downloaded(page, "Cut-out", tmp_path / "all.png")
+    before = downloaded(page, "Cutout", tmp_path / "all.png")
     page.click("#parts button[value=face]")
     assert page.get_attribute("#parts button[value=face]", "aria-pressed") == "true"
     shot(page, "isolated")
-    alone = downloaded(page, "Cut-out", tmp_path / "face.png")
+    alone = downloaded(page, "Cutout", tmp_path / "face.png")
     alpha = [np.array(Image.open(io.BytesIO(path.read_bytes())))[..., 3] > 127 for path in (before, alone)]
     assert alpha[1][230, 260]
     assert 0 < alpha[1].sum() < 0.5 * alpha[0].sum()
@@ -218,12 +218,12 @@ def test_a_wrong_file_is_called_what_it_is(visit, tmp_path):
     page = visit()
     (tmp_path / "letter.png").write_text("Dear Sir or Madam")
     send(page, tmp_path / "letter.png")
-    page.wait_for_selector("#notice >> text=not a picture in a format that can be read", timeout=30_000)
+    page.wait_for_selector("#notice >> text=not an image in a known format", timeout=30_000)
     assert str(tmp_path) not in page.content()
     shot(page, "wrong")
     send(page)
     see(page)
-    assert not page.locator("#notice >> text=not a picture").count()
+    assert not page.locator("#notice >> text=not an image").count()
 
 
 def test_a_name_is_no_part_of_the_page(visit, tmp_path):
@@ -240,7 +240,7 @@ def test_nobody_is_found(visit, tmp_path):
     page = visit()
     Image.new("RGB", (40, 30), "white").save(tmp_path / "white.png")
     send(page, tmp_path / "white.png")
-    page.wait_for_selector("#which >> text=Nobody was found", timeout=30_000)
+    page.wait_for_selector("#which >> text=Nobody found", timeout=30_000)
 
 
 def test_a_photo_that_the_browser_cannot_show(visit, tmp_path):
@@ -285,7 +285,7 @@ def test_several_photos_and_one_that_is_none(visit, tmp_path):
     page = visit()
     (tmp_path / "none.jpg").write_bytes(b"nothing")
     send(page, PHOTO, tmp_path / "none.jpg", ROOT / "examples" / "camera.png")
-    page.wait_for_selector("#notice >> text=none.jpg: the file: not a picture", timeout=30_000)
+    page.wait_for_selector("#notice >> text=none.jpg: the file: not an image", timeout=30_000)
     page.wait_for_selector("#photos li:nth-child(2) img", timeout=30_000)
     assert "hat" in names(page)
     page.click("#photos img[alt='camera.png']")
@@ -302,7 +302,7 @@ def test_a_model_is_chosen_where_there_are_several(visit):
     page.reload()
     page.select_option("#model", "large & slow")
     send(page)
-    page.wait_for_selector("#notice >> text=no model 'large & slow'; there are small", timeout=30_000)
+    page.wait_for_selector("#notice >> text=no model 'large & slow'; expected one of small", timeout=30_000)
 
 
 def test_a_phone_s_width_and_the_dark(visit):

@@ -2,7 +2,7 @@ import pytest
 import yaml
 
 from fakes.lip import write_lip
-from ssnan.training.main import train
+from ssnan.training.cli import train
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +37,7 @@ def config(tmp_path_factory):
                     },
                 },
             },
-            "joint_form": "weighted",
+            "loss": {"joint": {"form": "weighted"}},
         },
         "trainer": {
             "max_epochs": 2,

@@ -10,11 +10,11 @@ import torch
 
 from ssnan.commands import main
 from ssnan.models import ParsingNetwork, ParsingOutput
-from ssnan.models.weights import read_network, read_weights
+from ssnan.models.initial_weights import read_network, read_weights
 from ssnan.parsing.card import ModelError
 from ssnan.training.checkpoint import read_content, read_task
-from ssnan.training.last import LastingOptions, where_it_stopped
-from ssnan.training.main import train
+from ssnan.training.cli import train
+from ssnan.training.resume import LastingOptions, where_it_stopped
 from ssnan.training.task import ParsingTask, TrainingError
 
 TOOL = Path(__file__).parents[2] / "tools" / "plain_checkpoint.py"
@@ -39,7 +39,7 @@ def content(plain_run):
 def evil(content, tmp_path):
     """A checkpoint that is right in all but one value, and the folder that its code makes."""
     target = tmp_path / "made by the file"
-    content["hyper_parameters"]["warmup"] = Evil(target)
+    content["hyper_parameters"]["sgd"]["warmup"] = Evil(target)
     torch.save(content, tmp_path / "evil.ckpt")
     return tmp_path / "evil.ckpt", target
 
@@ -62,7 +62,7 @@ def test_no_way_into_a_checkpoint_runs_its_code(evil, config, lip_root, tmp_path
         error = capsys.readouterr().err
         assert "Traceback" not in error
         assert not target.exists(), command
-    with pytest.raises(ModelError, match=r"could run code .* tools/plain_checkpoint\.py"):
+    with pytest.raises(ModelError, match=r"could run foreign code.* tools/plain_checkpoint\.py"):
         read_task(checkpoint)
     for read in (read_network, read_weights):
         with pytest.raises(ValueError, match="cannot be read"):
@@ -124,12 +124,44 @@ def test_a_network_of_one_s_own_is_built_once_it_is_imported(content, tmp_path):
     assert read_task(tmp_path / "own.ckpt").network.scores[19] == 19
 
 
+def flat(values):
+    """The hyperparameters of a checkpoint as they were before the loss and the optimizer had groups of their own."""
+    loss = dict(values["loss"])
+    joint, stride = loss.pop("joint"), loss.pop("stride")
+    old = {name: value for name, value in values.items() if name not in ("loss", "sgd")}
+    old |= {f"joint_{name}": value for name, value in joint.items() if name != "detach_centers"}
+    return old | loss | values["sgd"] | {"detach_centers": joint["detach_centers"], "loss_stride": stride}
+
+
+def test_checkpoints_with_options_in_one_row_are_still_models(content, plain_run, tmp_path):
+    content["hyper_parameters"] = flat(content["hyper_parameters"])
+    assert {"joint_form", "loss_stride", "learning_rate", "warmup"} <= content["hyper_parameters"].keys()
+    torch.save(content, tmp_path / "old.ckpt")
+    old, new = (read_task(path) for path in (tmp_path / "old.ckpt", plain_run / "checkpoints" / "best.ckpt"))
+    image = torch.zeros(1, 3, 65, 49)
+    torch.testing.assert_close(old.network(image).scores, new.network(image).scores)
+    assert old.hparams["learning_rate"] == new.hparams["sgd"]["learning_rate"]
+
+
+def test_a_run_goes_on_from_a_checkpoint_with_options_in_one_row(content, plain_run, tmp_path):
+    options = LastingOptions({})
+    options.values = dict(content["callbacks"][options.state_key])
+    before = {name.replace("model.sgd.", "model."): value for name, value in options.values.items()}
+    assert "model.learning_rate" in before
+    content["callbacks"][options.state_key] = before
+    torch.save(content, tmp_path / "old.ckpt")
+    options.refuse_others(tmp_path / "old.ckpt")
+    options.values["model.sgd.momentum"] = 7
+    with pytest.raises(TrainingError, match=r"the interrupted run has model\.sgd\.momentum 0\.9, this one 7"):
+        options.refuse_others(tmp_path / "old.ckpt")
+
+
 def test_other_labels_than_the_network_has_are_refused(content, tmp_path):
     labels = content["hyper_parameters"]["label_set"]
     labels |= {"classes": labels["classes"][:7], "palette": labels["palette"][:7]}
     labels |= {"flip_pairs": [], "regions": [], "table_order": []}
     torch.save(content, tmp_path / "seven.ckpt")
-    with pytest.raises(ModelError, match="its network has 20 classes, its label set 7"):
+    with pytest.raises(ModelError, match="its network has 20 classes, but its label set 7"):
         read_task(tmp_path / "seven.ckpt")
 
 
@@ -137,7 +169,7 @@ def test_other_labels_than_the_network_has_are_refused(content, tmp_path):
 def test_damaged_checkpoints_are_one_line(plain_run, tmp_path, damage):
     path = tmp_path / "damaged.ckpt"
     path.write_bytes(damage((plain_run / "checkpoints" / "best.ckpt").read_bytes()))
-    with pytest.raises(ModelError, match="damaged, or no checkpoint") as caught:
+    with pytest.raises(ModelError, match="damaged, or not a checkpoint") as caught:
         read_task(path)
     assert str(caught.value).isprintable()
 
@@ -149,7 +181,7 @@ def test_a_file_of_one_s_own_is_made_plain(content, tmp_path, monkeypatch):
         read_task(tmp_path / "old.ckpt")
     monkeypatch.setattr("sys.argv", [str(TOOL), str(tmp_path / "old.ckpt"), str(tmp_path / "new.ckpt")])
     runpy.run_path(str(TOOL), run_name="__main__")
-    assert read_task(tmp_path / "new.ckpt").start_from == "somewhere"
+    assert read_task(tmp_path / "new.ckpt").hparams["start_from"] == "somewhere"
 
 
 def test_a_damaged_last_checkpoint_gives_way_to_the_one_before(plain_run, tmp_path, caplog):
@@ -163,12 +195,12 @@ def test_a_damaged_last_checkpoint_gives_way_to_the_one_before(plain_run, tmp_pa
     assert where_it_stopped(tmp_path) == tmp_path / "previous.ckpt"
     assert "last.ckpt: damaged" in caplog.text
     (tmp_path / "previous.ckpt").write_bytes(b"")
-    with pytest.raises(TrainingError, match="no checkpoint can be read; --resume false"):
+    with pytest.raises(TrainingError, match="no checkpoint is readable; --resume false"):
         where_it_stopped(tmp_path)
 
 
 @pytest.mark.parametrize(
-    "name", ["model.learning_rate", "model.momentum", "data.batch_size", "data.samples_per_epoch", "data.seed"]
+    "name", ["model.sgd.learning_rate", "model.sgd.momentum", "data.batch_size", "data.samples_per_epoch", "data.seed"]
 )
 def test_a_run_does_not_go_on_with_other_options(plain_run, name):
     best = plain_run / "checkpoints" / "best.ckpt"
@@ -176,14 +208,14 @@ def test_a_run_does_not_go_on_with_other_options(plain_run, name):
     options.values = dict(read_content(best)["callbacks"][options.state_key])
     options.refuse_others(best)
     options.values[name] = 7
-    with pytest.raises(TrainingError, match=rf"its run has {re.escape(name)} .*, asked for is 7; .*--resume false"):
+    with pytest.raises(TrainingError, match=rf"interrupted run has {re.escape(name)} .*, this one 7; .*--resume false"):
         options.refuse_others(best)
 
 
 def test_last_is_written_every_epoch_though_the_first_was_the_best(config, tmp_path, monkeypatch):
     falling = iter([0.9, 0.5, 0.1, 0.9])
     monkeypatch.setattr(ParsingTask, "on_validation_epoch_end", lambda self: self.log("val/mean_iou", next(falling)))
-    monkeypatch.setattr("ssnan.training.main.write_results", lambda *_: None)
+    monkeypatch.setattr("ssnan.training.cli.write_results", lambda *_: None)
     train(["--config", config, "--output", str(tmp_path), "--trainer.max_epochs", "3"])
     epochs = {
         name: torch.load(tmp_path / "checkpoints" / f"{name}.ckpt", weights_only=True)["epoch"]

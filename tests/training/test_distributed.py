@@ -49,7 +49,7 @@ def largest(state):
 
 
 def test_losses_of_whole_batches_are_of_the_whole_batch(config, one, tmp_path):
-    loss = ["--model.joint_form", "weighted", "--model.joint_unit", "mean", "--model.side_weight", "1"]
+    loss = ["--model.loss.joint.form", "weighted", "--model.loss.joint.unit", "mean", "--model.loss.side_weight", "1"]
     alone, shared = (weights(run(config, tmp_path / str(processes), processes, *loss)) for processes in (1, 2))
     assert largest({name: shared[name] - alone[name] for name in alone}) <= TOLERANCE * largest(alone)
     plain = weights(one)
@@ -97,4 +97,4 @@ def test_a_batch_that_cannot_be_shared_is_one_clear_line(config, tmp_path):
         [*command, *arguments, "--trainer.strategy", "ddp"], capture_output=True, text=True, timeout=300
     )
     assert done.returncode != 0
-    assert "data.batch_size: 3 pictures cannot be shared evenly by 2 processes" in done.stderr
+    assert "data.batch_size: 3 photos cannot be divided evenly by 2 processes" in done.stderr

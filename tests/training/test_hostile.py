@@ -17,7 +17,7 @@ from PIL import Image
 
 from fakes.lip import write_lip
 from ssnan.commands import main
-from ssnan.training.main import train
+from ssnan.training.cli import train
 
 
 def tiny(config, root, folder, **data):
@@ -58,11 +58,11 @@ def test_kills_change_nothing(config, tmp_path):
 
 def test_a_rate_that_explodes_stops_and_names_the_step(config, tmp_path, capsys):
     run = ["--config", config, "--output", str(tmp_path / "run")]
-    explode = ["--model.learning_rate", "1e20", "--model.warmup", "0", "--trainer.gradient_clip_val", "null"]
+    explode = ["--model.sgd.learning_rate", "1e20", "--model.sgd.warmup", "0", "--trainer.gradient_clip_val", "null"]
     assert main(["train", *run, *explode]) == 1
     error = " ".join(capsys.readouterr().err.split())
     assert "the loss is" in error
-    assert "of epoch 1; lower model.learning_rate" in error
+    assert "of epoch 1; lower model.sgd.learning_rate" in error
     assert "Traceback" not in error
 
 
@@ -115,7 +115,7 @@ def test_a_full_disk_keeps_the_epoch_before(config, tmp_path, capsys, monkeypatc
         patch.setattr("lightning.fabric.plugins.io.torch_io._atomic_save", full)
         assert main(["train", *run]) == 1
     error = capsys.readouterr().err
-    assert "No space left on device; the same command goes on" in " ".join(error.split())
+    assert "No space left on device; run the same command to continue" in " ".join(error.split())
     assert "Traceback" not in error
     files = (tmp_path / "run" / "checkpoints").glob("*.ckpt")
     assert kept in [path.read_bytes() for path in files]

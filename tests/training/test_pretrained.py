@@ -38,5 +38,5 @@ def test_a_checkpoint_s_name_on_the_hub(plain_run, tmp_path, monkeypatch):
 
 def test_a_folder_of_something_else(tmp_path):
     (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(ModelError, match="not what save_pretrained writes"):
+    with pytest.raises(ModelError, match="not a folder of save_pretrained"):
         PretrainedNetwork.from_pretrained(str(tmp_path))

@@ -7,16 +7,19 @@ from lightning import Trainer
 from fakes.lip import person
 from ssnan.data.folder import Sample
 from ssnan.labels import LIP
+from ssnan.losses import JointLoss, LossOptions, ParsingLoss
 from ssnan.models import SSNAN, AverageAggregation, Backbone
 from ssnan.training import ParsingTask
-from ssnan.training.task import TrainingError
+from ssnan.training.task import SGDOptions, TrainingError
 
 
-def task(**options):
+def task(loss=LossOptions(), **options):  # noqa: B008 - frozen
     torch.manual_seed(0)
     options = {"learning_rate": 1e-3, "warmup": 0} | options
     network = SSNAN(20, Backbone("resnet10t", stage=2), scales=(0.5, 1.0), aggregation=AverageAggregation())
-    return ParsingTask(network, **options)
+    module = ParsingTask(network, loss=loss, sgd=SGDOptions(**options))
+    module.criterion = ParsingLoss(LIP, loss)  # as setup builds it, which needs data
+    return module
 
 
 def rates(module, iterations):
@@ -64,18 +67,18 @@ def test_biases_may_learn_faster_and_are_not_decayed_then():
 def test_the_classifier_alone_may_learn_faster():
     network = SSNAN(20, Backbone("resnet10t", stage=2), scales=(0.5, 1.0))
     for faster, expected in ((None, {"classifier", "aggregation"}), (["classifier"], {"classifier"})):
-        optimizer, _ = rates(ParsingTask(network, learning_rate=1e-3, warmup=0, faster=faster), 1)
+        optimizer, _ = rates(ParsingTask(network, sgd=SGDOptions(learning_rate=1e-3, warmup=0, faster=faster)), 1)
         names = {id(parameter): name.partition(".")[0] for name, parameter in network.named_parameters()}
         assert {names[id(p)] for p in optimizer.param_groups[1]["params"]} == expected
 
 
 def test_a_faster_part_that_the_network_lacks_is_one_line():
-    with pytest.raises(TrainingError, match=r"model.faster: expected .*\(backbone, classifier.*got 'head'"):
+    with pytest.raises(TrainingError, match=r"model.sgd.faster: expected .*\(backbone, classifier.*got 'head'"):
         rates(task(faster=["head"]), 1)
 
 
 def test_gradients_of_the_terms_are_logged_where_steps_are():
-    module, logged = task(joint_form="weighted"), []
+    module, logged = task(LossOptions(JointLoss("weighted"))), []
     module.log = lambda name, value, **options: logged.append(name)
     image, labels = (torch.from_numpy(array) for array in person(33, 33))
     batch = {"images": image.movedim(2, 0)[None] / 127.5 - 1, "labels": labels.long()[None]}
@@ -114,16 +117,16 @@ def test_the_joint_term_pulls_the_joints_together(form):
     image, labels = (torch.from_numpy(array) for array in person(97, 65))
     batch = {"images": image.movedim(2, 0)[None] / 127.5 - 1, "labels": labels.long()[None]}
     distance = {}
-    for name, options in (("none", {}), (form, {"joint_form": form, "joint_weight": 300.0})):
-        module = task(**options)
+    for name, loss in (("none", LossOptions()), (form, LossOptions(JointLoss(form, 300.0)))):
+        module = task(loss)
         module.log = lambda *args, **kwargs: None
         module.trainer = SimpleNamespace(global_step=0, current_epoch=0, log_every_n_steps=50)
-        measure = ParsingTask(module.network, joint_form="weighted").criterion
+        measure = ParsingLoss(LIP, LossOptions(JointLoss("weighted")))
         optimizer = torch.optim.SGD(module.network.parameters(), lr=0.01)
         for _ in range(12):
             optimizer.zero_grad()
-            loss = module.training_step(batch, 0)
-            (loss / loss.detach()).backward()
+            total = module.training_step(batch, 0)
+            (total / total.detach()).backward()
             optimizer.step()
         with torch.no_grad():
             distance[name] = measure(module.network(batch["images"]), batch["labels"])["fused/joint"].item()
@@ -134,3 +137,36 @@ def test_validation_is_at_the_picture_s_own_size():
     module = task().eval()
     photo, labels = person(70, 50)
     assert module.scores_at_own_size(Sample("x", photo, labels)).shape == (1, len(LIP), 70, 50)
+
+
+def test_dropout_differs_by_process_epoch_and_seed_and_comes_again():
+    module = task()
+
+    def drawn(seed=0, epoch=0, rank=0):
+        torch.manual_seed(seed)
+        module.trainer = SimpleNamespace(
+            current_epoch=epoch, global_rank=rank, log_every_n_steps=1, num_training_batches=1
+        )
+        module.on_train_start()
+        module.on_train_epoch_start()
+        return tuple(torch.nn.functional.dropout(torch.ones(64)).tolist())
+
+    assert drawn() == drawn()
+    assert len({drawn(), drawn(rank=1), drawn(epoch=1), drawn(seed=1), drawn(rank=1, seed=1)}) == 5
+
+
+def test_a_picture_without_joints_logs_the_same_numbers():
+    """The processes add them up, name by name, and wait for each other."""
+    module, logged = task().eval(), []
+    module.log = lambda name, value, **options: logged.append((name, options.get("sync_dist")))
+    photo, labels = person(33, 33)
+    seen = []
+    for sample in (Sample("x", photo, labels), Sample("y", photo, labels * 0)):
+        logged.clear()
+        with torch.no_grad():
+            module.validation_step(sample, 0)
+        seen.append(list(logged))
+    assert seen[0] == seen[1]
+    assert {name for name, shared in seen[0] if shared} == {
+        "val/joint_distance", "val/joint_offset", "val/joints_missed",
+    }  # fmt: skip

@@ -17,20 +17,20 @@ from ssnan.evaluation.metrics import Score, confusion_matrix
 from ssnan.export.onnx import compress
 from ssnan.labels import LIP
 from ssnan.loading import load
-from ssnan.losses import ParsingLoss
+from ssnan.losses import JointLoss, LossOptions, ParsingLoss
 from ssnan.models import SSNAN, Backbone, NeuralAggregation
-from ssnan.models.weights import read_network
+from ssnan.models.initial_weights import read_network
 from ssnan.parsing.card import ModelError, find_card
 from ssnan.parsing.upsampling import labels_at
 from ssnan.training.checkpoint import read_task
-from ssnan.training.main import train
+from ssnan.training.cli import train
 
 
 def weights(run):
     return torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
 
 
-RUNNING_NORMS = ["--model.joint_form", "weighted", "--model.joint_unit", "gradient"]
+RUNNING_NORMS = ["--model.loss.joint.form", "weighted", "--model.loss.joint.unit", "gradient"]
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_from_config_to_checkpoint_to_second_step(config, lip_root, tmp_path, ca
     best = run / "checkpoints" / "best.ckpt"
     assert f"best checkpoint: {best}" in capsys.readouterr().out
     assert list((run / "logs").glob("events*"))
-    start = ["--model.start_from", str(best), "--trainer.max_epochs", "1", "--model.learning_rate", "0"]
+    start = ["--model.start_from", str(best), "--trainer.max_epochs", "1", "--model.sgd.learning_rate", "0"]
     train(["--config", config, "--output", str(second), *start])
     before, after = weights(run), weights(second)
     torch.testing.assert_close(after["network.classifier.weight"], before["network.classifier.weight"])
@@ -103,36 +103,36 @@ def test_a_wrong_mask_is_one_clear_line_also_from_another_process(config, tmp_pa
     run = on(config, root, str(root / "dataset.yaml"), tmp_path)
     assert main(["train", *run, "--data.num_workers", workers]) == 1
     error = capfd.readouterr().err
-    assert ".png: holds label id 99, which is no class of 'workwear' (0..8)" in error
+    assert ".png: has label id 99, which is not a class of 'workwear' (0..8)" in error
     assert "Traceback" not in error
 
 
 def test_another_label_set_than_the_run_s_is_refused(config, tmp_path, capsys):
     root = write_pascal_person_part(tmp_path / "ppp")
     assert main(["train", *on(config, root, "lip", tmp_path)]) == 1
-    assert "labelled as 'pascal_person_part', the run as 'lip'" in capsys.readouterr().err
+    assert "has label set 'pascal_person_part', the run 'lip'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     "option",
     [
-        ["--model.joint_form", "product"],
-        ["--model.joint_form", "product_detached"],
-        ["--model.joint_measure", "heatmap"],
-        ["--model.joint_unit", "mean"],
-        ["--model.joint_count", "defined"],
-        ["--model.joint_centers", "decided"],
-        ["--model.side_weight", "1"],
-        ["--model.bias_factor", "2"],
-        ["--model.faster", "[aggregation]"],
-        ["--model.detach_centers", "true"],
-        ["--model.deep_supervision", "false"],
-        ["--model.class_balancing", "0.5"],
+        ["--model.loss.joint.form", "product"],
+        ["--model.loss.joint.form", "product_detached"],
+        ["--model.loss.joint.measure", "heatmap"],
+        ["--model.loss.joint.unit", "mean"],
+        ["--model.loss.joint.count", "defined"],
+        ["--model.loss.joint.centers", "decided"],
+        ["--model.loss.side_weight", "1"],
+        ["--model.sgd.bias_factor", "2"],
+        ["--model.sgd.faster", "[aggregation]"],
+        ["--model.loss.joint.detach_centers", "true"],
+        ["--model.loss.deep_supervision", "false"],
+        ["--model.loss.class_balancing", "0.5"],
         ["--trainer.precision", "bf16-mixed"],
         ["--trainer.accumulate_grad_batches", "2"],
         ["--model.network.init_args.backbone.frozen_batch_norm", "true"],
         ["--model.network.init_args.aggregated", "probabilities"],
-        ["--model.learning_rate", "0.1", "--trainer.enable_progress_bar", "false"],
+        ["--model.sgd.learning_rate", "0.1", "--trainer.enable_progress_bar", "false"],
     ],
     ids=lambda option: f"{option[0].split('.')[-1]}={option[1]}",
 )
@@ -203,7 +203,7 @@ def test_8_bits_measure_what_they_cost(exported, lip_root, tmp_path, monkeypatch
     card = find_card(tmp_path / "n.onnx")
     if may_lose < 0:
         before = (tmp_path / "n.onnx").read_bytes()
-        with pytest.raises(ModelError, match="is left in fp32"):
+        with pytest.raises(ModelError, match="stays in fp32"):
             compress(card, "int8", [lip_root])
         assert (tmp_path / "n.onnx").read_bytes() == before
     else:
@@ -216,7 +216,7 @@ def test_8_bits_measure_what_they_cost(exported, lip_root, tmp_path, monkeypatch
 
 def test_8_bits_need_pictures(capsys):
     assert main(["export", "--model", "x.ckpt", "-o", "x.onnx", "--precision", "int8"]) == 2
-    assert "--calibrate DIR belongs to" in capsys.readouterr().err
+    assert "--precision bf16 and int8 need --calibrate DIR" in capsys.readouterr().err
 
 
 def test_wrong_config_is_one_clear_line(config, tmp_path, capsys):
@@ -276,7 +276,7 @@ def test_overfits_two_pictures():
     pairs = [person(97, 65, shift) for shift in (0, 6)]
     images = torch.stack([torch.from_numpy(photo).movedim(2, 0) / 127.5 - 1 for photo, _ in pairs])
     labels = torch.stack([torch.from_numpy(ids).long() for _, ids in pairs])
-    criterion = ParsingLoss(LIP, "weighted")
+    criterion = ParsingLoss(LIP, LossOptions(JointLoss("weighted")))
     optimizer = torch.optim.Adam(network.parameters(), lr=5e-3)
     for _ in range(120):
         optimizer.zero_grad()

@@ -1,6 +1,5 @@
-"""Catalogues of pictures, on one machine or many: every picture once, whatever is killed meanwhile.
+"""Catalogs of photos, parsed on one machine or many: each photo once, even if processes are killed.
 
-From the pictures' places to results: :mod:`items` finds and reads them, :mod:`catalog` knows what is done and takes
-what is new, :mod:`isolation` parses a shard of them in a process that may die, :mod:`workers` has many of those, here
-or on Ray.
+:mod:`items` finds and reads photos. :mod:`catalog` tracks what is done and stores new results. :mod:`isolation` parses
+a shard in a process that may die. :mod:`workers` runs many of these processes, locally or on Ray.
 """

@@ -1,13 +1,14 @@
-"""The folder of a catalogue's results: what is done, and how more comes to it.
+"""The folder of a catalog's results.
 
-    settings.json        what all of it was parsed with
-    maps/                a PNG for each picture, or a tar for each shard, or nothing where the tables hold them
-    results/*.parquet    a row for each picture
-    pending/             what workers have written and the driver has not taken yet
+    settings.json        the settings of all results
+    maps/                one PNG per photo, one tar per shard, or nothing if the tables contain the maps
+    results/*.parquet    one row per photo
+    pending/             files that workers have written and the driver has not moved yet
 
-A shard is done when its table stands in ``results``: workers write into ``pending``, and the driver alone moves what is
-whole. A worker, a node or the driver may be killed at any moment: what it left in ``pending`` is thrown away, and the
-next run parses what no table names.
+A shard is done when its table is in ``results``. Workers write to ``pending``, and only the driver moves complete
+files.
+A worker, a node or the driver may be killed at any time: the next run discards ``pending`` and parses the photos that
+no table lists.
 """
 
 from __future__ import annotations
@@ -30,11 +31,11 @@ from fsspec.core import url_to_fs
 
 from ssnan.cluster.isolation import Parsed
 from ssnan.cluster.items import Item
-from ssnan.errors import UserError, quoted
+from ssnan.errors import UserError, cause, quoted
 from ssnan.parsing.writing import appearing_together, naming
 
 Into = Literal["files", "parquet", "webdataset"]
-"""Where maps go: a file each, a column of the tables, or tars as WebDataset reads them."""
+"""Where maps are stored: in files, in a column of the tables, or in WebDataset tars."""
 
 _PART = pa.struct(
     [("name", pa.string()), ("area", pa.int64()), ("confidence", pa.float32()), ("box", pa.list_(pa.int32(), 4))]
@@ -56,24 +57,24 @@ SCHEMA = pa.schema(
         ("seconds", pa.float32()),
     ]
 )
-"""Columns of a row. ``status`` is parsed, failed (the picture cannot be used, for the ``reason``) or quarantined (its
-process died or did not end, twice). ``box`` is left, top, right and bottom of a part's largest piece, in pixels, right
-and bottom exclusive; joints are in pixels; ``checksum`` is the model's."""
+"""Columns of a row. ``status`` is parsed, failed (the photo is unusable; ``reason`` says why) or quarantined (its
+process died or hung twice). ``box`` is left, top, right and bottom of a part's largest connected region, in pixels,
+right and bottom exclusive. Joints are in pixels. ``checksum`` is the model's."""
 
 
 class CatalogError(UserError):
-    """Results cannot go where they were asked to; the message says why."""
+    """Results cannot be written to the folder; the message says why."""
 
 
 class Shard(NamedTuple):
-    """Pictures that are parsed and taken together; ``id`` tells them from every other choice of pictures."""
+    """Photos that are parsed and stored together; ``id`` identifies them."""
 
     id: str
     items: tuple[Item, ...]
 
 
 class Written(NamedTuple):
-    """A shard that a worker has finished: its files in ``pending`` and where each belongs, its table last."""
+    """A shard that a worker has finished: its files in ``pending`` with their targets, the table last."""
 
     shard: str
     moves: tuple[tuple[str, str], ...]
@@ -82,19 +83,19 @@ class Written(NamedTuple):
 
 
 def shards(items: Sequence[Item], size: int) -> list[Shard]:
-    """``items`` by ``size``, in their order."""
+    """Split ``items`` into shards of ``size``, in order."""
     chunks = [tuple(items[first : first + size]) for first in range(0, len(items), size)]
     return [Shard(hashlib.sha256("\n".join(i.key for i in chunk).encode()).hexdigest()[:16], chunk) for chunk in chunks]
 
 
 @dataclass(frozen=True)
 class Catalog:
-    """Results under ``root``, a folder or an address that fsspec writes.
+    """Results in ``root``, a folder or an address that fsspec can write to.
 
     Attributes:
         root: the folder.
-        into: where maps go.
-        settings: what the pictures are parsed with; ``model`` and ``checksum`` stand in every row.
+        into: where maps are stored.
+        settings: the settings of all results; every row repeats ``model`` and ``checksum``.
     """
 
     root: str
@@ -103,11 +104,11 @@ class Catalog:
 
     @contextlib.contextmanager
     def opened(self) -> Iterator[None]:
-        """For one driver at a time: on a local disk a second one is refused, elsewhere that is the user's care.
+        """Open the folder for one driver. A second driver is refused on a local disk; elsewhere, the user must avoid
+        it.
 
         Raises:
-            CatalogError: another driver is at work, or the folder holds results of other settings, or of settings
-                that cannot be read.
+            CatalogError: another driver is running, or the folder has results with other or unreadable settings.
         """
         with self._locked():
             path = self._path("settings.json")
@@ -117,8 +118,8 @@ class Catalog:
                 for name in sorted(theirs.keys() | mine.keys()):
                     if theirs.get(name) != mine.get(name):
                         raise CatalogError(
-                            f"{quoted(self.root)}: holds results with {name} {theirs.get(name)!r}, asked for are some "
-                            f"with {mine.get(name)!r}; choose another folder"
+                            f"{quoted(self.root)}: has results with {name} {theirs.get(name)!r}, this run has "
+                            f"{mine.get(name)!r}; choose another folder"
                         )
             else:
                 self._put_together({"settings.json": (json.dumps(mine, indent=2) + "\n").encode()})
@@ -127,7 +128,7 @@ class Catalog:
             self._discard()
 
     def done(self) -> dict[str, str]:
-        """Keys of the pictures that have a row, each with the name of its results.
+        """The keys of photos with a row, and the names of their results.
 
         Raises:
             CatalogError: a table cannot be read.
@@ -139,15 +140,14 @@ class Catalog:
                     table = pq.read_table(file, columns=["key", "name"])
                 names.update(zip(table["key"].to_pylist(), table["name"].to_pylist(), strict=True))
             except (pa.ArrowException, KeyError, OSError) as error:
-                reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
                 raise CatalogError(
-                    f"{quoted(path)}: not a table of results ({reason}); remove it, and its pictures are parsed anew"
+                    f"{quoted(path)}: not a table of results ({cause(error)}); remove it to parse its photos again"
                 ) from None
         return names
 
     def write(self, shard: Shard, parsed: Iterator[tuple[Item, Parsed]]) -> Written:
-        """A worker's part: maps, then the table, into ``pending``. Maps that are files take their places at once,
-        where the same picture would write the same."""
+        """Write maps and then the table to ``pending``; called by workers. Maps in files go to their final place at
+        once, because the same photo always writes the same file."""
         attempt, rows, problems = f"{shard.id}.{uuid.uuid4().hex[:8]}", [], []
         counts, schema = {"parsed": 0, "failed": 0, "quarantined": 0}, SCHEMA
         members: dict[str, bytes] = {}
@@ -177,7 +177,7 @@ class Catalog:
         return Written(shard.id, tuple(moves), counts, tuple(problems))
 
     def take(self, written: Written) -> None:
-        """The driver's part: what is whole takes its place, the table last."""
+        """Move the files of a complete shard to their final place, the table last; called by the driver."""
         for source, target in written.moves:
             self._fs.makedirs(posixpath.dirname(self._path(target)), exist_ok=True)
             if self._local:
@@ -191,7 +191,7 @@ class Catalog:
         return {name: self.settings[name] for name in ("model", "checksum")}
 
     def _tables(self) -> list[str]:
-        self._fs.invalidate_cache()  # others write here
+        self._fs.invalidate_cache()  # other processes write here
         folder = self._path("results")
         return sorted(self._fs.glob(f"{folder}/*.parquet")) if self._fs.exists(folder) else []
 
@@ -228,7 +228,7 @@ class Catalog:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 raise CatalogError(
-                    f"{quoted(self.root)}: another run is writing there; wait for it or stop it"
+                    f"{quoted(self.root)}: another run is writing to it; wait for it or stop it"
                 ) from None
             yield
 
@@ -245,17 +245,17 @@ class Catalog:
 
 
 def _settings(path: str, content: bytes) -> dict[str, Any]:
-    """What results are of.
+    """Read the settings of the results.
 
     Raises:
-        CatalogError: the content is no JSON object.
+        CatalogError: the content is not a JSON object.
     """
     try:
         values = json.loads(content)
     except (ValueError, RecursionError):
         values = None
     if not isinstance(values, dict):
-        raise CatalogError(f"{quoted(path)}: damaged, expected settings in JSON; choose another folder for the results")
+        raise CatalogError(f"{quoted(path)}: damaged; expected settings in JSON; choose another folder for the results")
     return values
 
 

@@ -1,4 +1,4 @@
-"""Parsing in a process of its own, so that a picture which kills or never ends it costs itself alone."""
+"""Parse in a separate process, so that a photo that crashes or hangs it affects no other photo."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from multiprocessing.process import BaseProcess
 from typing import Any, Literal, NamedTuple
 
 from ssnan.cluster.items import Item, contents
-from ssnan.errors import hide_decoder_warnings, printable
+from ssnan.errors import cause, hide_decoder_warnings, printable
 from ssnan.loading import load
 from ssnan.parsing.card import ModelError
 from ssnan.parsing.images import ImageError
 from ssnan.parsing.outputs import files
 from ssnan.parsing.parser import ONE_VIEW, Parser, Scored
-from ssnan.parsing.pipeline import ahead
+from ssnan.parsing.pipeline import map_ahead
 from ssnan.parsing.views import Views
 
 IN_FLIGHT = 7
-"""Pictures that may be on their way when the process dies: read ahead, in the network, being written."""
+"""The most photos in progress when the process dies: being read, in the network, or being written."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How pictures are parsed and what is kept of each; plain values, for another process or machine.
+    """How to parse photos and what to save; plain values that can be sent to another process or machine.
 
     Attributes:
         model, engine, threads, views, max_pixels, labels, colors: of :func:`ssnan.load`.
@@ -46,7 +46,7 @@ class Recipe:
     parts: tuple[str, ...] = ()
 
     def parser(self) -> Parser:
-        """Load it.
+        """Load the parser.
 
         Raises:
             ModelError, RemapError: as :func:`ssnan.load`.
@@ -63,7 +63,7 @@ class Recipe:
 
 
 class Parsed(NamedTuple):
-    """What became of a picture: the columns that its row gets from it, and its files by their endings."""
+    """The outcome of a photo: columns of its row, and its files by suffix."""
 
     row: dict[str, Any]
     files: dict[str, bytes]
@@ -76,11 +76,11 @@ def without_result(status: str, reason: str, content: bytes | None = None) -> Pa
 
 
 class Isolation:
-    """Parses shards in a child process, which is started anew when it has died or been killed.
+    """Parse shards in a child process, which is restarted after it dies.
 
     Args:
-        recipe: what the child loads.
-        patience: seconds for which the child may say nothing.
+        recipe: the parser of the child.
+        patience: seconds to wait for each result.
     """
 
     def __init__(self, recipe: Recipe, patience: float = 120.0) -> None:
@@ -90,13 +90,13 @@ class Isolation:
         self._connection: Connection | None = None
 
     def parse(self, items: Sequence[Item]) -> Iterator[tuple[Item, Parsed]]:
-        """What became of every picture, in order.
+        """Yield the outcome of every photo, in order.
 
-        When the child ends early, the pictures that were on their way are tried once more, one at a time in a new
-        process, and one that takes that process with it is quarantined.
+        If the child dies, the photos in progress are tried once more, each alone in a new process. A photo that kills
+        this process too is quarantined.
 
         Raises:
-            ModelError: the child does not get as far as to load the model.
+            ModelError: the child cannot load the model.
         """
         waiting = list(items)
         while waiting:
@@ -120,7 +120,7 @@ class Isolation:
         self._process = self._connection = None
 
     def _answers(self, items: Sequence[Item]) -> Iterator[Parsed | str]:
-        """The child's answers, and if it ends before the last of them, why."""
+        """Yield the child's results and, if it dies early, the reason."""
         if self._process is None:
             self._begin()
         assert self._process is not None
@@ -130,7 +130,7 @@ class Isolation:
             for _ in items:
                 if not self._connection.poll(self.patience):
                     self.close()
-                    yield f"no result within {self.patience:g} seconds, twice"
+                    yield f"no result within {self.patience:g} seconds in two attempts"
                     return
                 yield self._connection.recv()
         except (EOFError, OSError):
@@ -138,10 +138,10 @@ class Isolation:
             code = self._process.exitcode or 0
             how = f"by signal {-code} ({signal.Signals(-code).name})" if code < 0 else f"with status {code}"
             self.close()
-            yield f"the process that parsed it ended {how}, twice"
+            yield f"the process that parsed it ended {how} in two attempts"
 
     def _begin(self) -> None:
-        # Started from nothing: a forked engine has lost its threads.
+        # Spawned, because a forked engine has lost its threads.
         context = multiprocessing.get_context("spawn")
         self._connection, child_end = context.Pipe()
         self._process = context.Process(target=_child, args=(child_end, self.recipe), daemon=True)
@@ -151,14 +151,14 @@ class Isolation:
             problem = self._connection.recv()
         except EOFError:
             self._process.join()
-            problem = f"its process ended with status {self._process.exitcode} while it was loaded"
+            problem = f"ended with status {self._process.exitcode} while it loaded"
         if problem is not None:
             self.close()
-            raise ModelError(f"model {self.recipe.model}, in a process of its own: {problem}")
+            raise ModelError(f"model {self.recipe.model}: its process {problem}")
 
 
 def _child(connection: Connection, recipe: Recipe) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the parent decides
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all processes; the parent decides
     hide_decoder_warnings()
     try:
         parser = recipe.parser()
@@ -169,7 +169,7 @@ def _child(connection: Connection, recipe: Recipe) -> None:
     while True:
         try:
             items = connection.recv()
-        except EOFError:  # the parent is no more
+        except EOFError:  # the parent has ended
             return
         try:
             for parsed in parse_each(parser, items, recipe):
@@ -179,17 +179,17 @@ def _child(connection: Connection, recipe: Recipe) -> None:
 
 
 def parse_each(parser: Parser, items: Sequence[Item], recipe: Recipe) -> Iterator[Parsed]:
-    """What became of every picture; one is read and decoded and one written while a third is in the network."""
+    """Yield the outcome of every photo; reads the next and writes the last while the network runs."""
 
     def decoded(given: tuple[Item, bytes | OSError]) -> tuple[Any, bytes | None, float]:
         started, (_, content) = time.perf_counter(), given
         if isinstance(content, OSError):
-            return f"cannot be read: {content.strerror or content}", None, started
+            return f"cannot be read: {cause(content)}", None, started
         try:
             return parser.decode(content), content, started
         except (ImageError, MemoryError) as error:
             reason = str(error).removeprefix("image bytes: ")
-            return reason or "not enough memory for a picture of this size", content, started
+            return reason or "not enough memory for a photo of this size", content, started
 
     def scored(given: tuple[Any, bytes | None, float]) -> tuple[Any, bytes | None, float]:
         state, content, started = given
@@ -204,7 +204,7 @@ def parse_each(parser: Parser, items: Sequence[Item], recipe: Recipe) -> Iterato
             made = {ending: make() for ending, make in files(result, item.name, recipe.kinds, recipe.parts).items()}
             found = result.to_dict()
         except MemoryError:
-            return without_result("failed", "not enough memory for a picture of this size", content)
+            return without_result("failed", "not enough memory for a photo of this size", content)
         row = {
             "sha256": hashlib.sha256(content).hexdigest(),
             "status": "parsed",
@@ -220,5 +220,5 @@ def parse_each(parser: Parser, items: Sequence[Item], recipe: Recipe) -> Iterato
         }
         return Parsed(row, made)
 
-    states = (scored(one) for one in ahead(decoded, contents(items)))
-    return ahead(written, zip(items, states, strict=True))
+    states = (scored(state) for state in map_ahead(decoded, contents(items)))
+    return map_ahead(written, zip(items, states, strict=True))

@@ -1,4 +1,4 @@
-"""Where pictures are: files anywhere, members of tars, rows of tables."""
+"""Find and read photos: files, members of tars, rows of tables."""
 
 from __future__ import annotations
 
@@ -18,31 +18,32 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec.core import url_to_fs
 
-from ssnan.errors import UserError, did_you_mean, quoted
+from ssnan.errors import UserError, cause, did_you_mean, quoted
 from ssnan.parsing.images import refuse_unless_regular
 from ssnan.parsing.inputs import result_it_could_be_of, result_names
+from ssnan.parsing.lists import text_of, without_case
 from ssnan.parsing.signatures import HEAD, is_picture
 
 MOST_BYTES = 1 << 30
-"""Bytes of one picture's file; longer ones are refused before they fill the memory."""
+"""The most bytes of a photo; larger files are refused before they fill the memory."""
 
 COLUMNS = ("image", "path", "uri", "url", "file", "filename", "file_name", "key")
-"""Columns that are looked for in a table, the first that it has."""
+"""Column names to look for in a table, in order of preference."""
 
 
 class ItemsError(UserError):
-    """Pictures cannot be listed; the message says why."""
+    """Photos cannot be listed; the message says why."""
 
 
 class Item(NamedTuple):
-    """One picture.
+    """One photo.
 
     Attributes:
-        name: of its results, a relative path without ending.
-        uri: a file's path, or an address that fsspec reads.
-        place: offset of a tar's member, or row of a table; None for a file.
-        size: bytes of a tar's member.
-        column: of the table.
+        name: the name of its results, a relative path without suffix.
+        uri: the path of a file, or an address that fsspec can read.
+        place: byte offset in a tar, or row of a table; None for a file.
+        size: bytes of a member of a tar.
+        column: column of a table.
     """
 
     name: str
@@ -53,23 +54,22 @@ class Item(NamedTuple):
 
     @property
     def key(self) -> str:
-        """What tells it from every other picture."""
+        """A unique key."""
         return self.uri if self.place is None else f"{self.uri}#{self.place}"
 
 
 def find_items(inputs: Sequence[str], recursive: bool = False, column: str | None = None) -> list[Item]:
-    """Every picture of folders, patterns, files, lists (``.txt``, a path or address a line), tables (``.csv`` and
-    ``.parquet``, with a column of paths, addresses or the pictures' bytes) and WebDataset's tars, all of them on any
-    file system that fsspec knows. Each once, in the order of the inputs; paths in lists and tables are relative to
-    the list.
+    """Find the photos of folders, patterns, files, lists (``.txt``, one path or address per line), tables (``.csv`` and
+    ``.parquet``, with a column of paths, addresses or bytes) and WebDataset tars, on any file system that fsspec knows.
+    Returns each photo once, in the order of the inputs. Paths in lists and tables are relative to the list.
 
     Args:
-        inputs: what a user named.
-        recursive: look into folders of folders.
-        column: of tables; one of :data:`COLUMNS` if None.
+        inputs: paths, patterns and addresses.
+        recursive: include subfolders.
+        column: column of tables; the first of :data:`COLUMNS` that exists if None.
 
     Raises:
-        ItemsError: something cannot be listed.
+        ItemsError: an input cannot be listed.
     """
     found: dict[str, Item] = {}
     for given in inputs:
@@ -80,33 +80,34 @@ def find_items(inputs: Sequence[str], recursive: bool = False, column: str | Non
             raise
         except Exception as error:
             known = (OSError, ImportError, tarfile.TarError, pa.ArrowException, UnicodeDecodeError, csv.Error)
-            if not isinstance(error, known) and "://" not in given:  # stores have errors of their own
+            if not isinstance(error, known) and "://" not in given:  # remote stores raise their own errors
                 raise
-            problem = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            text = isinstance(error, UnicodeDecodeError)
+            problem = "expected text in UTF-8 or UTF-16; Excel saves it as 'CSV UTF-8'" if text else cause(error)
             raise ItemsError(f"{quoted(given)}: cannot be listed: {problem}") from None
-    # Paths, since the names of files' results are made of paths; a key is only a key here.
+    # Paths, because find_inputs names results after paths; here a key is only a key.
     names = result_names({Path(key): Path(item.name) for key, item in found.items()})
     return [item._replace(name=names[Path(key)].as_posix()) for key, item in found.items()]
 
 
 def named_apart(items: Sequence[Item], done: Mapping[str, str] | None = None, dots: bool = True) -> list[Item]:
-    """The same items, with names of which no two can have a file in common: where two would, of pictures in different
-    folders that are called alike, each gets a checksum of its key, as in ``a-0123456789ab``.
+    """The same items with unique names. Photos with the same name in different folders get a checksum of their key, as
+    in ``a-0123456789ab``. Names that differ only in case count as the same, because they are on some disks.
 
     Args:
-        items: of :func:`find_items`.
-        done: names of results that are there already, by their pictures' keys; no other picture gets one of them.
-        dots: whether file names may hold dots; WebDataset takes what follows the first one for a field of a sample.
+        items: from :func:`find_items`.
+        done: names of existing results by key; no other photo gets one of these names.
+        dots: whether names may contain dots; WebDataset reads what follows the first dot as a field.
     """
     if not dots:
         items = [item._replace(name=_without_dots(item.name)) for item in items]
     wanted = {item.key: item.name for item in items}
     before = (name for key, name in (done or {}).items() if wanted.get(key) != name)
-    uses = Counter(PurePosixPath(name) for name in [*wanted.values(), *before])
+    uses = Counter(PurePosixPath(without_case(name)) for name in [*wanted.values(), *before])
     owners = {result_it_could_be_of(name) for name in uses}
 
     def apart(item: Item) -> Item:
-        name = PurePosixPath(item.name)
+        name = PurePosixPath(without_case(item.name))
         if uses[name] == 1 and name not in owners and result_it_could_be_of(name) not in uses:
             return item
         return item._replace(name=f"{item.name}-{hashlib.sha256(item.key.encode()).hexdigest()[:12]}")
@@ -127,8 +128,9 @@ def _items_of(given: str, recursive: bool, column: str | None) -> Iterator[Item]
     elif ending == ".parquet" and not fs.isdir(path):
         yield from _in_parquet(given, column)
     elif ending in (".csv", ".txt") and not fs.isdir(path):
-        with fsspec.open(given, "rt", encoding="utf-8-sig", newline="") as file:
-            lines = [line.strip() for line in file] if ending == ".txt" else _in_csv(given, file, column)
+        with fsspec.open(given, "rb") as file:
+            text = text_of(file.read())
+        lines = [line.strip() for line in text.splitlines()] if ending == ".txt" else _in_csv(given, text, column)
         for line in filter(None, lines):
             yield _file(_beside(given, line))
     elif fs.isdir(path):
@@ -149,14 +151,14 @@ def _file(uri: str) -> Item:
 
 
 def _address(fs: Any, child: str, given: str) -> str:
-    """A child's address, as the input was given: a path stays a path."""
+    """The address of a child, in the form of the input: a path stays a path."""
     return str(fs.unstrip_protocol(child)) if "://" in given else child
 
 
 def _beside(given: str, line: str) -> str:
     if "://" in line or posixpath.isabs(line):
         return line
-    if "\\" in line and "/" not in line:  # a path of Windows
+    if "\\" in line and "/" not in line:  # a Windows path
         line = line.replace("\\", "/")
     return posixpath.join(posixpath.dirname(given), line)
 
@@ -188,18 +190,22 @@ def _in_parquet(given: str, column: str | None) -> Iterator[Item]:
             yield Item(f"{stem}/{row:08d}", given, row, None, name)
 
 
-def _in_csv(given: str, file: io.TextIOBase, column: str | None) -> list[str]:
+def _in_csv(given: str, text: str, column: str | None) -> list[str]:
+    file = io.StringIO(text, newline="")
     header = file.readline()
-    separator = max(",;\t", key=header.count)  # a comma if there is none
+    if header.lower().startswith("sep="):  # for Excel
+        header = file.readline()
+    separator = max(",;\t", key=header.count)  # a comma if none occurs
     reader = csv.DictReader(file, next(csv.reader([header], delimiter=separator), None), delimiter=separator)
     name = _column(given, list(reader.fieldnames or ()), column)
     return [row[name] or "" for row in reader]
 
 
 def _column(given: str, names: Sequence[str], wanted: str | None) -> str:
+    known = {name.strip().lower(): name for name in reversed(names)} | {name: name for name in names}
     for name in [wanted] if wanted is not None else COLUMNS:
-        if name in names:
-            return name
+        if name in known:
+            return known[name]
     hint = "" if wanted is None else did_you_mean(wanted, names)
     expected = repr(wanted) if wanted is not None else "one of " + ", ".join(COLUMNS)
     raise ItemsError(
@@ -208,10 +214,10 @@ def _column(given: str, names: Sequence[str], wanted: str | None) -> str:
 
 
 def contents(items: Sequence[Item]) -> Iterator[tuple[Item, bytes | OSError]]:
-    """The bytes of every picture, in order, or why there are none. Tars and tables are opened once a stretch."""
+    """Yield the bytes of every photo, in order, or the error. Opens each tar or table once per run of its photos."""
     for _, several in groupby(items, key=lambda item: (item.uri, item.column)):
         stretch, answered = list(several), 0
-        problem = OSError("is no longer there")
+        problem = OSError("no longer exists")
         try:
             for content in _of_one_place(stretch):
                 yield stretch[answered], content
@@ -253,5 +259,5 @@ def _rows(uri: str, column: str, rows: Sequence[int]) -> Iterator[bytes | OSErro
                 for row in inside:
                     value = values[row - first].as_py()
                     value = value.get("bytes") if isinstance(value, dict) else value
-                    yield value if isinstance(value, bytes) else OSError(f"row {row} of {column!r} holds no bytes")
+                    yield value if isinstance(value, bytes) else OSError(f"row {row} of {column!r} has no bytes")
             first += count

@@ -1,4 +1,4 @@
-"""Many workers: processes on this machine, or actors of Ray Data on all that a cluster has."""
+"""Workers: local processes, or Ray Data actors on a cluster."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from ssnan.cluster.isolation import Isolation, Recipe
 
 
 class ShardParser:
-    """Parses and writes shards, in a child process; an actor of Ray's, or one of several threads.
+    """Parse and write shards with a child process; runs in a Ray actor or a thread.
 
     Args:
-        recipe: how.
-        catalog: where results go.
-        patience: of :class:`Isolation`.
+        recipe: how to parse.
+        catalog: where to write results.
+        patience: see :class:`Isolation`.
     """
 
     def __init__(self, recipe: Recipe, catalog: Catalog, patience: float) -> None:
@@ -30,14 +30,14 @@ class ShardParser:
         return self.catalog.write(shard, self.isolation.parse(shard.items))
 
     def __call__(self, row: dict[str, bytes]) -> dict[str, bytes]:
-        """:meth:`parse` as Ray Data calls it; what goes between machines is pickled."""
+        """:meth:`parse` for Ray Data, with pickled arguments and results."""
         return {"written": pickle.dumps(self.parse(pickle.loads(row["shard"])))}
 
 
 def in_processes(
     shards: Sequence[Shard], recipe: Recipe, catalog: Catalog, workers: int, patience: float
 ) -> Generator[Written, None, None]:
-    """Parse with ``workers`` processes on this machine, and yield shards as they are finished."""
+    """Parse with ``workers`` local processes; yields finished shards."""
     own, begun = threading.local(), []
 
     def parse(shard: Shard) -> Written:
@@ -59,22 +59,22 @@ def in_processes(
                 for future in finished:
                     yield future.result()
         finally:
-            for parser in begun:  # given up, children that are at work end the threads which wait for them
+            for parser in begun:  # closing the children ends the threads that wait for them
                 parser.isolation.close()
 
 
 def on_ray(
     shards: Sequence[Shard], recipe: Recipe, catalog: Catalog, workers: int | None, patience: float, address: str
 ) -> Generator[Written, None, None]:
-    """Parse with Ray Data, one actor of ``recipe.threads`` cores a worker, and yield shards as they are finished. What
-    dies with a worker or a node Ray parses again.
+    """Parse with Ray Data; yields finished shards. Each worker is an actor with ``recipe.threads`` cores. Ray repeats
+    the shards of a lost worker or node.
 
     Args:
-        workers: how many; as many as the cluster has room for if None.
-        address: of the cluster; empty for one that runs on this machine, or else begins here.
+        workers: number of workers; as many as the cluster has room for if None.
+        address: address of the cluster; empty for a local cluster, which is started if necessary.
 
     Raises:
-        CatalogError: there is no such cluster, or it cannot do this.
+        CatalogError: there is no such cluster, or it fails.
     """
     if not shards:
         return
@@ -103,7 +103,7 @@ def on_ray(
         for row in parsed.iter_rows():
             yield pickle.loads(row["written"])
     except ray.exceptions.RayError as error:
-        raise CatalogError(f"Ray gave up: {str(error).strip().splitlines()[-1]}") from None
+        raise CatalogError(f"Ray failed: {str(error).strip().splitlines()[-1]}") from None
     finally:
         if begun:
             ray.shutdown()

@@ -1,8 +1,8 @@
-"""``ssnan``: one file a command, and the table of them. Heavy imports stand inside the functions.
+"""The command line: one file per command, and the table of commands. Heavy imports are inside functions.
 
-A command's file has ``HELP``, its line in the list; ``add_options``, what it takes; and ``run``, what it
-does with it, which returns the exit status: 0 done, 1 something failed, 2 wrong usage. 130, 143 and 129 are a
-run that was stopped by SIGINT, SIGTERM or SIGHUP, 141 one whose reader went away.
+Each file defines ``HELP`` (one line for the list), ``add_options`` and ``run``. ``run`` returns the exit status:
+0 done, 1 something failed, 2 wrong usage. Further statuses: 130, 143 and 129 after SIGINT, SIGTERM and SIGHUP, 141
+after a closed pipe.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 
 from ssnan.commands import (
     bench,
+    catalog,
     completion,
     convert,
     data,
@@ -29,10 +30,11 @@ from ssnan.commands import (
     train,
 )
 from ssnan.commands.options import FAILED, MISUSED, Stopped, complain, stoppable
-from ssnan.errors import UserError, did_you_mean, hide_decoder_warnings, quoted
+from ssnan.errors import UserError, cause, did_you_mean, hide_decoder_warnings, quoted
 
 COMMANDS = {
     "parse": parse,
+    "catalog": catalog,
     "convert": convert,
     "serve": serve,
     "train": train,
@@ -48,14 +50,14 @@ COMMANDS = {
 
 
 def parsers() -> tuple[argparse.ArgumentParser, Any]:
-    """The whole command line, and its commands by name."""
+    """The whole command line, and the parsers of its commands by name."""
     whole = argparse.ArgumentParser(
-        prog="ssnan", description="Human parsing: hair, face, clothes, left and right limbs, pixel by pixel."
+        prog="ssnan", description="Human parsing: label hair, face, clothes, left and right limbs at every pixel."
     )
     whole.add_argument("-V", "--version", action="version", version=_version())
     commands = whole.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, command in COMMANDS.items():
-        # Lightning reads the flags of a training; to this parser they are words like any other.
+        # Lightning parses the flags of 'train'; this parser passes them on as plain words.
         flags: dict[str, Any] = {"prefix_chars": "\0", "add_help": False} if command is train else {}
         command.add_options(commands.add_parser(name, help=command.HELP, description=command.__doc__, **flags))
     return whole, commands
@@ -74,37 +76,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return MISUSED
     if given[0] not in COMMANDS:
         whole.parse_args(given)  # --help and --version end here, other flags with an error
-    # Intermixed: photos may stand before and after the flags.
+    # Intermixed: photos may come before and after the flags.
     options = commands.choices[given[0]].parse_intermixed_args(given[1:])
     try:
         with stoppable():
             status: int = COMMANDS[given[0]].run(options)
-        if sys.stdout is not None:  # None where it was closed from the start
+        if sys.stdout is not None:  # None if it was closed from the start
             sys.stdout.flush()
     except Stopped as stopped:
         return stopped.status
     except UserError as error:
         return complain(str(error), FAILED)
-    except BrokenPipeError:  # whoever read has seen enough
+    except BrokenPipeError:  # the reader closed the pipe
         _give_up_standard_output()
         return 128 + 13
     except OSError as error:
-        # Those of standard output, a full disk's, name no file.
+        # An error of standard output, such as a full disk, names no file.
         _give_up_standard_output()
-        return complain(
-            f"{quoted(error.filename) if error.filename else 'standard output'}: {error.strerror or error}", FAILED
-        )
+        where = quoted(error.filename) if error.filename else "standard output"
+        return complain(f"{where}: {cause(error)}", FAILED)
     except MemoryError:
         return complain("not enough memory", FAILED)
     except RuntimeError as error:
         if "start new thread" not in str(error):
             raise
-        return complain("no thread could be started: too little memory, or too many processes", FAILED)
+        return complain("cannot start a thread: too little memory, or too many processes", FAILED)
     return status
 
 
 def _keep_closed_streams_closed() -> None:
-    """Open the null device in place of a standard stream that was closed from the start. Otherwise the next file or
+    """Open the null device for each standard stream that was closed from the start. Otherwise the next file or
     connection gets its number, and receives what a library writes to the stream."""
     for stream in range(3):
         try:
@@ -114,17 +115,17 @@ def _keep_closed_streams_closed() -> None:
 
 
 def _give_up_standard_output() -> None:
-    """What is still unwritten goes nowhere, or Python would complain of it while it ends."""
+    """Discard unwritten output, because Python would report it while it exits."""
     with suppress(OSError, ValueError, AttributeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _meant(word: str) -> str:
-    """What somebody who typed ``word`` for a command may have wanted. A photo alone is not parsed: what
-    ``ssnan x`` does must not depend on which files lie around."""
-    if os.path.exists(word):  # noqa: PTH110 - which any word may be asked
+    """A hint after an unknown command. A photo alone is not parsed: ``ssnan x`` must not depend on which files
+    exist."""
+    if os.path.exists(word):  # noqa: PTH110 - it accepts any word
         return f"; to parse it: ssnan parse {quoted(word)}"
-    return did_you_mean(word, COMMANDS) or "; 'ssnan --help' lists them"
+    return did_you_mean(word, COMMANDS) or "; 'ssnan --help' lists the commands"
 
 
 def _version() -> str:

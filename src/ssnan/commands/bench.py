@@ -1,4 +1,4 @@
-"""Time every installed engine, step by step."""
+"""Time each step of parsing with every installed engine."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from pathlib import Path
 
 from ssnan.commands.options import FAILED, complain, positive, threads
 
-HELP = "where the time goes, engine by engine"
+HELP = "time each step with every engine"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("photo", type=Path, metavar="PHOTO", help="photo to time on")
+    parser.add_argument("photo", type=Path, metavar="PHOTO", help="photo to parse")
     parser.add_argument("--model", default="small", help="bundled model, or .onnx file with its card")
-    parser.add_argument("--threads", type=threads, help="threads to use (every available core)")
-    parser.add_argument("--runs", type=positive, default=20, help="runs of every step (20)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers there too")
+    parser.add_argument("--threads", type=threads, help="threads to use (all available cores)")
+    parser.add_argument("--runs", type=positive, default=20, help="runs per step (20)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers to this file")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -1,10 +1,10 @@
-"""Print a script that completes ssnan's commands and options: eval "$(ssnan completion bash)"."""
+"""Print a shell script that completes ssnan's commands and options: eval "$(ssnan completion bash)"."""
 
 from __future__ import annotations
 
 import argparse
 
-HELP = "a script for the shell: ssnan completion bash"
+HELP = "print a shell completion script"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -1,5 +1,5 @@
-"""Write a folder of maps, as 'ssnan parse' makes it, in the files of other programs. Polygons, for CVAT and LabelMe,
-hold no holes: a hole is joined to the outside by a cut."""
+"""Convert a folder of results of 'ssnan parse' to the formats of other programs. Polygons for CVAT and LabelMe cannot
+have holes: a cut joins each hole to the outside."""
 
 from __future__ import annotations
 
@@ -16,38 +16,38 @@ if TYPE_CHECKING:
     from ssnan.formats.picture import Picture
 
 SPECK = 10
-"""Smallest piece, in pixels, that is worth a polygon which people correct by hand."""
+"""Smallest area, in pixels, of a polygon that people correct by hand."""
 
-HELP = "write maps as COCO, CVAT, LabelMe or OpenRaster files"
+HELP = "convert maps to COCO, CVAT, LabelMe or OpenRaster files"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("maps", type=Path, metavar="MAPS", help="folder of results of 'ssnan parse'")
     parser.add_argument(
         "--to", choices=list(FORMATS), required=True,
-        help="coco: instances and key points; panoptic: COCO's; cvat: CVAT for images 1.1; labelme; openraster: a "
-        "layer a part, for GIMP and Krita",
+        help="coco: instances and keypoints; panoptic: COCO panoptic; cvat: CVAT for images 1.1; labelme; openraster: "
+        "one layer per part, for GIMP and Krita",
     )  # fmt: skip
-    parser.add_argument("-o", "--output", type=Path, default=Path("converted"), help="folder of the files (converted)")
-    parser.add_argument("--photos", type=Path, help="folder of what was parsed, for names and for openraster's layers")
+    parser.add_argument("-o", "--output", type=Path, default=Path("converted"), help="output folder (converted)")
+    parser.add_argument("--photos", type=Path, help="folder of the photos, for file names and openraster's layers")
     parser.add_argument(
         "--tolerance",
         type=float,
         default=1.0,
         metavar="PIXELS",
-        help="how much simpler polygons may be, 0 not at all (1)",
+        help="how far simplified polygons may deviate; 0 keeps every vertex (1)",
     )
     parser.add_argument(
         "--min-area",
         type=int,
         metavar="PIXELS",
-        help="merge smaller pieces into the class around them; 0 keeps every pixel "
-        f"({SPECK} for cvat and labelme, whose polygons people correct by hand; 0 for the others)",
+        help="merge smaller areas into the class around them; 0 keeps every pixel "
+        f"({SPECK} for cvat and labelme, 0 for the others)",
     )
 
 
 def run(options: argparse.Namespace) -> int:
-    from ssnan.errors import quoted
+    from ssnan.errors import lacks, quoted
 
     for folder in (options.maps, options.photos):
         if folder is not None and not folder.is_dir():
@@ -62,7 +62,7 @@ def run(options: argparse.Namespace) -> int:
 
         count = FORMATS[options.to](read_pictures(options.maps, options.photos, min_area), options)
     except ModuleNotFoundError as error:
-        return complain(f"{options.to} needs {error.name}; pip install 'ssnan[formats]'", FAILED)
+        return complain(lacks(options.to, error, "formats"), FAILED)
     print(f"{count} converted into {quoted(options.output)}")
     return 0
 

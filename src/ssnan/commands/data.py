@@ -1,7 +1,6 @@
-"""Look at a dataset before you train on it. 'check' reads every picture and mask: counts, sizes, ids out of
-range, missing pairs, class shares, pictures that both splits hold. Exit status 1 if anything is wrong.
-'pack' writes it into a few large files, tars as WebDataset reads them or Parquet, which every command takes as it
-takes the folder."""
+"""Check or pack a dataset. 'check' reads every photo and mask, and prints counts, sizes, ids out of range, missing
+pairs, class shares, and photos in both splits. It exits with status 1 if anything is wrong. 'pack' writes the dataset
+into a few large files, WebDataset tars or Parquet, that work in place of the folder."""
 
 from __future__ import annotations
 
@@ -9,20 +8,20 @@ import argparse
 from pathlib import Path
 
 from ssnan.commands.options import FAILED, MISUSED, complain, positive
-from ssnan.errors import quoted
+from ssnan.errors import lacks, of_file, quoted
 
-HELP = "look at a dataset, or pack it: ssnan data check DIR"
+HELP = "check or pack a dataset: ssnan data check DIR"
 LISTED = 20
-"""Problems that are printed one by one."""
+"""Problems that are printed; the others are counted."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("action", choices=("check", "pack"), help="what to do")
-    parser.add_argument("root", type=Path, metavar="DIR", help="the dataset's folder")
+    parser.add_argument("action", choices=("check", "pack"), help="check or pack")
+    parser.add_argument("root", type=Path, metavar="DIR", help="folder of the dataset")
     group = parser.add_argument_group("pack")
     group.add_argument("-o", "--output", type=Path, help="folder of the packed dataset")
-    group.add_argument("--into", choices=("webdataset", "parquet"), default="webdataset", help="(webdataset)")
-    group.add_argument("--shard", type=positive, default=1000, metavar="N", help="samples a file (1000)")
+    group.add_argument("--into", choices=("webdataset", "parquet"), default="webdataset", help="format (webdataset)")
+    group.add_argument("--shard", type=positive, default=1000, metavar="N", help="samples per file (1000)")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -40,9 +39,9 @@ def _pack(options: argparse.Namespace) -> int:
     from ssnan.parsing.images import ImageError
 
     if options.output is None:
-        return complain("pack: expected -o FOLDER for what is packed", MISUSED)
+        return complain("pack: expected -o FOLDER for the packed dataset", MISUSED)
     if (options.output / INDEX).exists():
-        return complain(f"{quoted(options.output)}: holds a packed dataset; choose another folder", MISUSED)
+        return complain(f"{quoted(options.output)}: contains a packed dataset; choose another folder", MISUSED)
     try:
         splits = {split: open_split(options.root, split) for split in SPLITS}
         total = sum(map(len, splits.values()))
@@ -52,9 +51,9 @@ def _pack(options: argparse.Namespace) -> int:
     except (DatasetError, ImageError) as error:
         return complain(str(error), FAILED)
     except OSError as error:
-        return complain(f"{quoted(error.filename or options.output)}: {error.strerror or error}", FAILED)
+        return complain(of_file(error, options.output), FAILED)
     except ModuleNotFoundError as error:
-        return complain(f"pack: Parquet needs {error.name}; pip install 'ssnan[cluster]'", FAILED)
+        return complain(lacks("pack: Parquet", error, "cluster"), FAILED)
     print(f"{total} samples packed into {quoted(options.output)}")
     return 0
 

@@ -1,4 +1,4 @@
-"""Overall accuracy, mean accuracy, mean IoU, the per-class row; limbs exchanged, joints, calibration."""
+"""Measure a model on a dataset: accuracy, mean IoU, IoU of each class, swapped limbs, joints and calibration."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ HELP = "measure a model on a dataset"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="a dataset: LIP's layout, "
-                        "PASCAL-Person-Part's, or your own with a dataset.yaml")  # fmt: skip
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="dataset in the layout of LIP "
+                        "or PASCAL-Person-Part, or with a dataset.yaml")  # fmt: skip
     parser.add_argument("--split", default="val", help="train or val (val)")
     parser.add_argument(
         "--json",
         type=Path,
         metavar="FILE",
-        help="write the numbers there too, and the confusion matrix in pixels, a row a true class or set",
+        help="also write the numbers to this file, with the confusion matrix in pixels, one row per true class or set",
     )
-    parser.add_argument("--card", action="store_true", help="record the numbers in the model's card too")
+    parser.add_argument("--card", action="store_true", help="also record the numbers in the model card")
     add_model_options(parser)
 
 
@@ -49,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
     except ValueError as error:
         return complain(str(error), FAILED)
     measured = numbers(confusion, folder.label_set, pictures) | {"structure": structure.numbers()}
-    print(f"{options.model} on {len(folder)} pictures of {options.data} ({options.split})")
+    print(f"{options.model} on {len(folder)} photos of {options.data} ({options.split})")
     for table in tables(measured, parser.label_set):
         Console().print(table)
     if options.card:

@@ -1,4 +1,4 @@
-"""Turn a checkpoint into an ONNX file with its card."""
+"""Export a checkpoint to an ONNX file with its model card."""
 
 from __future__ import annotations
 
@@ -6,18 +6,19 @@ import argparse
 from pathlib import Path
 
 from ssnan.commands.options import FAILED, MISUSED, complain, positive, share
+from ssnan.errors import lacks
 
-HELP = "turn a checkpoint into an ONNX file with its card"
+HELP = "export a checkpoint to ONNX"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", type=Path, required=True, metavar="CKPT", help="checkpoint of ssnan train")
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.onnx", help="where to write it")
-    parser.add_argument("--about", type=Path, metavar="FILE.json", help="notes to copy into the card")
+    parser.add_argument("--model", type=Path, required=True, metavar="CKPT", help="checkpoint from ssnan train")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.onnx", help="output file")
+    parser.add_argument("--about", type=Path, metavar="FILE.json", help="notes for the model card")
     parser.add_argument(
-        "--weights", type=Path, metavar="FILE.safetensors", help="write the weights there too, to start a training from"
+        "--weights", type=Path, metavar="FILE.safetensors", help="also write the weights, for model.start_from"
     )
-    parser.add_argument("--longest-side", type=positive, metavar="PIXELS", help="of the network's input")
+    parser.add_argument("--longest-side", type=positive, metavar="PIXELS", help="longest side of the network's input")
     parser.add_argument("--min-person-confidence", type=share, default=0.0, metavar="P",
                         help="a photo shows nobody if the mean probability of a person, over the pixels "
                         "called person, is below P (0: never)")  # fmt: skip
@@ -25,7 +26,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--precision",
         default="fp32",
         choices=("fp32", "bf16", "int8"),
-        help="of the weights, and with int8 of the arithmetic (fp32)",
+        help="precision of the weights, and with int8 of the arithmetic (fp32)",
     )
     parser.add_argument(
         "--calibrate",
@@ -33,18 +34,18 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=[],
         metavar="DIR",
-        help="datasets for bf16 and int8: the first one's val pictures check what is lost, and for int8 their train "
-        "pictures set the ranges",
+        help="datasets for bf16 and int8: val photos of the first measure the loss; for int8, train photos of all set "
+        "the ranges",
     )
 
 
 def run(options: argparse.Namespace) -> int:
     if (options.precision == "fp32") == bool(options.calibrate):
-        return complain("--calibrate DIR belongs to --precision bf16 and int8, and they need it", MISUSED)
+        return complain("--precision bf16 and int8 need --calibrate DIR, and fp32 does not take it", MISUSED)
     try:
         from ssnan.export.onnx import compress, export_checkpoint, save_weights
     except ModuleNotFoundError as error:
-        return complain(f"export needs {error.name}; pip install 'ssnan[train]'", FAILED)
+        return complain(lacks("export", error, "train"), FAILED)
     from ssnan.parsing.card import ModelError, read_about
 
     try:

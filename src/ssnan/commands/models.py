@@ -1,4 +1,4 @@
-"""The systems that can be trained, their recipes, and the trained weights at hand."""
+"""List the systems, their recipes and the bundled models."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from rich.table import Table
 from ssnan.parsing.card import bundled_cards
 from ssnan.recipes import CONFIGS, shipped
 
-HELP = "the systems, their recipes, and the weights that exist"
+HELP = "list systems, recipes and bundled models"
 
 
 class System(NamedTuple):
     """A network of :mod:`ssnan.models`.
 
     Attributes:
-        class_path: what a configuration calls it.
-        source: the paper it comes from, the first sentence of its file.
+        class_path: its name in a recipe.
+        source: its paper, the first sentence of its file.
     """
 
     class_path: str
@@ -29,9 +29,10 @@ class System(NamedTuple):
 
 
 def systems() -> list[System]:
-    """Every network in :mod:`ssnan.models`, read from its file: nothing is imported, no torch needed."""
+    """Every network in :mod:`ssnan.models`, read from the source files, because importing them needs torch."""
     found = []
     for path in sorted(Path(str(resources.files("ssnan") / "models")).glob("*.py")):
+        # The subclasses of ParsingNetwork would be shorter, but listing them needs torch.
         tree = ast.parse(path.read_text(encoding="utf-8"))
         for node in tree.body:
             if isinstance(node, ast.ClassDef) and any(
@@ -43,7 +44,7 @@ def systems() -> list[System]:
 
 
 def tables() -> list[Table]:
-    """The systems, their recipes, and the bundled weights with what they reached."""
+    """Tables of the systems, the recipes, and the bundled models with their results."""
     known = Table(title="systems")
     for column in ("class_path", "source"):
         known.add_column(column, overflow="fold")
@@ -54,7 +55,7 @@ def tables() -> list[Table]:
         trained.add_column(column, overflow="fold")
     for folder, names in shipped().items():
         trained.add_row(f"{folder}/", ", ".join(names))
-    weights = Table(title="bundled weights: parse with --model NAME")
+    weights = Table(title="bundled models: parse with --model NAME")
     for column in ("name", "labels", "size", "measured (mean IoU)", "licence"):
         weights.add_column(column, overflow="fold")
     for card in bundled_cards():
@@ -78,5 +79,5 @@ def run(options: argparse.Namespace) -> int:
 
     for table in tables():
         Console().print(table)
-    print(f"recipes lie in {CONFIGS}")
+    print(f"recipes are in {CONFIGS}")
     return 0

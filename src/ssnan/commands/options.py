@@ -1,4 +1,4 @@
-"""What several commands share: exit codes, types of arguments, the options that pick a model."""
+"""Shared by several commands: exit statuses, argument types, and the options that choose a model."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from ssnan.parsing.parser import Parser
 
 FAILED, MISUSED = 1, 2
-"""Exit codes: something failed, wrong usage. 0 is done."""
+"""Exit statuses: something failed, wrong usage. 0 is done."""
 
 
 class Stopped(BaseException):
-    """A signal asked the process to end; ``status`` is what it ends with."""
+    """A signal asked the process to end; ``status`` is its exit status."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -31,8 +31,8 @@ class Stopped(BaseException):
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """Within the block SIGINT, SIGTERM and SIGHUP raise :class:`Stopped`, so that what is open is closed and
-    what is unfinished removed. Outside the main thread, which alone has signals, nothing changes."""
+    """Raise :class:`Stopped` on SIGINT, SIGTERM and SIGHUP within the block, so that files are closed and unfinished
+    ones removed. Does nothing outside the main thread, which alone receives signals."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -40,7 +40,7 @@ def stoppable() -> Iterator[None]:
     process = os.getpid()
 
     def stop(number: int, frame: object) -> None:
-        # In a process that reads data for us it is what such processes expect.
+        # Data loading processes expect KeyboardInterrupt.
         raise Stopped(number) if os.getpid() == process else KeyboardInterrupt
 
     names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
@@ -53,9 +53,9 @@ def stoppable() -> Iterator[None]:
 
 
 def complain(message: str, status: int) -> int:
-    """Say what is wrong in one line; returns ``status``."""
-    if sys.stderr is not None:  # None where it was closed from the start
-        with suppress(OSError):  # nobody may be there to read it
+    """Print an error in one line and return ``status``."""
+    if sys.stderr is not None:  # None if it was closed from the start
+        with suppress(OSError):  # it may be closed or full
             print(f"ssnan: {printable(message)}", file=sys.stderr)
     return status
 
@@ -63,7 +63,7 @@ def complain(message: str, status: int) -> int:
 def positive(text: str) -> int:
     """A whole number above 0."""
     if not text.isdecimal() or len(text) > 9 or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a positive number below a thousand million, got {text[:20]!r}")
+        raise argparse.ArgumentTypeError(f"expected a positive number below 1,000,000,000, got {text[:20]!r}")
     return int(text)
 
 
@@ -98,35 +98,35 @@ def megapixels(text: str) -> int:
 
 
 def factor(text: str) -> float:
-    """A factor of a picture's size."""
+    """A factor of the photo's size."""
     try:
         value = float(text)
     except ValueError:
         value = 0.0
     if not 0 < value <= 4:
-        raise argparse.ArgumentTypeError(f"expected a factor above 0, at most 4, got {text!r}")
+        raise argparse.ArgumentTypeError(f"expected a factor above 0 and at most 4, got {text!r}")
     return value
 
 
 def factors(text: str) -> list[float]:
-    """Factors joined by commas."""
-    return [factor(one) for one in text.split(",")]
+    """Factors separated by commas."""
+    return [factor(part) for part in text.split(",")]
 
 
 def names(text: str) -> list[str]:
-    """Names joined by commas."""
+    """Names separated by commas."""
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def names_of(known: Sequence[str]) -> Callable[[str], list[str]]:
-    """A type of argument: some of ``known``, joined by commas."""
+    """An argument type: some of ``known``, separated by commas."""
 
     def read(text: str) -> list[str]:
         given = names(text)
         for name in given:
             if name not in known:
                 raise argparse.ArgumentTypeError(
-                    f"no {name!r} among {', '.join(known)}{did_you_mean(name, known)}; several are joined by commas"
+                    f"no {name!r} among {', '.join(known)}{did_you_mean(name, known)}; separate several by commas"
                 )
         return given
 
@@ -134,33 +134,59 @@ def names_of(known: Sequence[str]) -> Callable[[str], list[str]]:
 
 
 def add_engine_options(parser: argparse._ActionsContainer) -> None:
-    """The options that say what computes."""
+    """Add ``--engine`` and ``--threads``."""
     parser.add_argument("--engine", default="auto", help="auto, onnxruntime, openvino, or torch for checkpoints (auto)")
-    parser.add_argument("--threads", type=threads, help="threads to use (every available core)")
+    parser.add_argument("--threads", type=threads, help="threads to use (all available cores)")
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
-    """The options that :func:`load_parser` reads."""
+    """Add the options that :func:`load_parser` reads."""
     group = parser.add_argument_group("model")
     group.add_argument("--model", default="small", help="bundled model, .onnx file with its card, or checkpoint")
     add_engine_options(group)
     group.add_argument(
-        "--scales", type=factors, default=[1.0], metavar="S,S", help="parse at these sizes and average (1)"
+        "--scales",
+        type=factors,
+        default=[1.0],
+        metavar="S,S",
+        help="parse at these sizes and average the probabilities (1)",
     )
-    group.add_argument("--mirror", action="store_true", help="parse the mirrored photo too, and average")
     group.add_argument(
-        "--max-megapixels", type=megapixels, default=150, metavar="N", help="refuse photos above this size (150)"
+        "--mirror", action="store_true", help="also parse the mirrored photo and average the probabilities"
     )
-    group.add_argument("-v", "--verbose", action="store_true", help="say which engine was picked, and why")
+    group.add_argument("--max-megapixels", type=megapixels, default=150, metavar="N", help="refuse larger photos (150)")
+    group.add_argument("-v", "--verbose", action="store_true", help="print which engine was chosen and why")
 
 
-def unknown_part(parts: Sequence[str], parser: Parser) -> str | None:
-    """What to say of the first of ``parts`` that the parser's results do not have, if there is one."""
-    known = parser.result_labels.classes
-    for part in parts:
-        if part not in known:
-            return f"no part {part!r}{did_you_mean(part, known)}; there are {', '.join(known[1:])}"
-    return None
+def add_result_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that select photos and output files."""
+    from ssnan.parsing.outputs import KINDS
+
+    kinds = "; ".join(f"{kind}: {meaning}" for kind, meaning in KINDS.items())
+    parser.add_argument(
+        "--save",
+        type=names_of(list(KINDS)),
+        action="extend",
+        default=[],
+        metavar="KIND,KIND",
+        help=f"also save other files. {kinds}",
+    )
+    parser.add_argument(
+        "--parts",
+        type=names,
+        action="extend",
+        default=[],
+        metavar="PART,PART",
+        help="parts for masks, cutout and crop, such as upper-clothes,left-arm (the whole person)",
+    )
+    parser.add_argument(
+        "--labels", metavar="NAME", help="use another label set: atr, pascal_person_part, merged, or a .yaml file"
+    )
+    parser.add_argument(
+        "--colors", choices=("labels", "distinct"), default="labels",
+        help="colours of the label set, or distinct ones for dark clothes and colour-blind readers (labels)",
+    )  # fmt: skip
+    parser.add_argument("--recursive", action="store_true", help="include subfolders")
 
 
 def load_parser(
@@ -169,7 +195,7 @@ def load_parser(
     colors: Literal["labels", "distinct"] = "labels",
     largest: bool = False,
 ) -> Parser:
-    """The parser that the model options ask for.
+    """Load the parser that the model options describe.
 
     Raises:
         ModelError, RemapError: as :func:`ssnan.load`.

@@ -1,4 +1,4 @@
-"""Write a model as a folder that the Hugging Face hub takes, with a page made from its card; upload it if asked to."""
+"""Write a model as a folder for the Hugging Face hub, with a README made from its card. --to uploads the folder."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ HELP = "write a model as a folder for the Hugging Face hub"
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="bundled model, .onnx file with its card, or checkpoint")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="folder to write")
-    parser.add_argument("--to", metavar="OWNER/NAME", help="upload the folder there, and load it by that name")
-    parser.add_argument("--about", type=Path, metavar="FILE.json", help="what a checkpoint's page says")
+    parser.add_argument("--to", metavar="OWNER/NAME", help="upload the folder to this name")
+    parser.add_argument("--about", type=Path, metavar="FILE.json", help="notes for the card of a checkpoint")
 
 
 def run(options: argparse.Namespace) -> int:
-    from ssnan.errors import UserError, quoted
+    from ssnan.errors import UserError, lacks, of_file, quoted
     from ssnan.parsing.card import ModelError, read_about
 
     about: dict[str, Any] = {}
@@ -41,10 +41,10 @@ def run(options: argparse.Namespace) -> int:
     except UserError as error:
         return complain(str(error), FAILED)
     except OSError as error:
-        return complain(f"{quoted(options.output)}: {error.strerror}", FAILED)
+        return complain(of_file(error, options.output), FAILED)
     except ModuleNotFoundError as error:
         extra = "train" if Path(options.model).suffix == ".ckpt" else "hub"
-        return complain(f"publish needs {error.name}; pip install 'ssnan[{extra}]'", FAILED)
+        return complain(lacks("publish", error, extra), FAILED)
     return 0
 
 

@@ -1,5 +1,5 @@
-"""Write report.md and CSV files: the paper's tables from the results of finished runs. Runs in folders
-called seed0, seed1, ... are averaged. One of the files, runs.csv, can be given in place of the runs."""
+"""Write report.md and CSV files with the paper's tables from finished runs. Runs in folders named seed0, seed1, ...
+are averaged. runs.csv, one of the files, works in place of the runs."""
 
 from __future__ import annotations
 
@@ -7,23 +7,24 @@ import argparse
 from pathlib import Path
 
 from ssnan.commands.options import FAILED, complain, names, positive
+from ssnan.errors import lacks
 
-HELP = "runs side by side, as the paper's tables and figures"
+HELP = "compare runs in the paper's tables and figures"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUNS", help="folders of runs, or a runs.csv")
     parser.add_argument(
-        "--systems", type=names, metavar="A,B", help="these only; the others are compared with the first"
+        "--systems", type=names, metavar="A,B", help="only these systems; the others are compared with the first"
     )
-    parser.add_argument("-o", "--output", type=Path, default=Path("report"), help="folder of the report (report)")
+    parser.add_argument("-o", "--output", type=Path, default=Path("report"), help="output folder (report)")
     parser.add_argument(
         "--photos",
         type=Path,
         metavar="DIR",
-        help="draw figures too: of these photos, or of a dataset's val pictures with their ground truth",
+        help="also draw figures of these photos, or of a dataset's val photos with their ground truth",
     )
-    parser.add_argument("--count", type=positive, default=4, help="photos in a figure (4)")
+    parser.add_argument("--count", type=positive, default=4, help="photos per figure (4)")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -42,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
             shown = [show(system.name, system.folders[0] / "checkpoints" / "best.ckpt") for system in systems]
             written += draw(shown, options.photos, options.count, options.output)
     except ModuleNotFoundError as error:
-        return complain(f"figures need {error.name}; pip install 'ssnan[train]'", FAILED)
+        return complain(lacks("a figure", error, "train"), FAILED)
     except ValueError as error:
         return complain(str(error), FAILED)
     print(path.read_text())

@@ -1,5 +1,5 @@
-"""Open a page to drop a photograph on, and a service for programs: POST a picture to /api/parse. Both on this machine
-alone, unless --host says otherwise; nothing that is sent is kept."""
+"""Serve a web page for photos and an HTTP service: POST a photo to /api/parse. Without --host, only this machine can
+reach them. Photos are not stored."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import re
 from pathlib import Path
 
 from ssnan.commands.options import FAILED, MISUSED, add_engine_options, complain, megapixels, positive
-from ssnan.errors import printable
+from ssnan.errors import lacks, printable
 
-HELP = "a page to drop a photograph on, and an HTTP service"
+HELP = "serve a web page for photos and an HTTP service"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--host", type=host, default="127.0.0.1", help="address to listen on (127.0.0.1, this machine alone)"
+        "--host", type=host, default="127.0.0.1", help="address to listen on (127.0.0.1, only this machine)"
     )
     parser.add_argument(
         "--allow-host",
@@ -24,34 +24,34 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="another name by which the service may be asked, such as a proxy's; may be given several times",
+        help="another name of the service, such as a proxy's; repeatable",
     )
     parser.add_argument("--port", type=port, default=7860, help="port to listen on (7860)")
     parser.add_argument(
         "--model",
         action="append",
         metavar="MODEL",
-        help="bundled model, .onnx file with its card, checkpoint, or owner/name on the hub; may be repeated, "
-        "the first is the default",
+        help="bundled model, .onnx file with its card, checkpoint, or owner/name on the hub; repeatable, the "
+        "first is the default",
     )
     add_engine_options(parser)
     limits = parser.add_argument_group("limits")
-    limits.add_argument("--max-upload-mb", type=positive, default=20, metavar="N", help="size of a request (20)")
-    limits.add_argument("--max-megapixels", type=megapixels, default=50, metavar="N", help="size of a picture (50)")
-    limits.add_argument("--max-seconds", type=positive, default=30, metavar="N", help="time of a request (30)")
+    limits.add_argument("--max-upload-mb", type=positive, default=20, metavar="N", help="largest request (20)")
+    limits.add_argument("--max-megapixels", type=megapixels, default=50, metavar="N", help="largest photo (50)")
+    limits.add_argument("--max-seconds", type=positive, default=30, metavar="N", help="longest time for a request (30)")
     limits.add_argument(
-        "--max-waiting", type=positive, default=32, metavar="N", help="requests at once; more are sent away (32)"
+        "--max-waiting", type=positive, default=32, metavar="N", help="most requests at once; more are refused (32)"
     )
 
 
 def host(text: str) -> str:
-    """A machine's name, or an address."""
+    """A host name or an address."""
     try:
         ipaddress.ip_address(text)
     except ValueError:
         if not re.fullmatch(r"(?=.*[a-z])[a-z0-9_.-]{1,253}", text, re.IGNORECASE | re.ASCII):
             raise argparse.ArgumentTypeError(
-                f"expected a name or an address, without a port, got {printable(text[:40])!r}"
+                f"expected a name or an address without a port, got {printable(text[:40])!r}"
             ) from None
     return text
 
@@ -59,15 +59,15 @@ def host(text: str) -> str:
 def port(text: str) -> int:
     """A TCP port, 0 for a free one."""
     if not (text.isascii() and text.isdecimal()) or len(text) > 5 or int(text) > 65535:
-        raise argparse.ArgumentTypeError(f"expected a port, 0 to 65535, got {text[:20]!r}")
+        raise argparse.ArgumentTypeError(f"expected a port from 0 to 65535, got {text[:20]!r}")
     return int(text)
 
 
 def run(options: argparse.Namespace) -> int:
     try:
-        from ssnan.serving.serve import serve
+        from ssnan.serving.app import serve
     except ModuleNotFoundError as error:
-        return complain(f"serving needs {error.name}; pip install 'ssnan[serve]'", FAILED)
+        return complain(lacks("serving", error, "serve"), FAILED)
     from ssnan.hub.download import card_of
     from ssnan.loading import load
     from ssnan.parsing.card import ModelCard, ModelError
@@ -77,9 +77,9 @@ def run(options: argparse.Namespace) -> int:
     parsers: dict[str, Parser] = {}
     cards: dict[str, ModelCard | None] = {}
     for model in options.model or ["small"]:
-        name = Path(model).stem
+        name = Path(model).name.removesuffix(".onnx").removesuffix(".ckpt")  # a revision may contain dots: name@v1.0
         if name in parsers:
-            return complain(f"two models are called {name!r}; rename one of them", MISUSED)
+            return complain(f"two models have the name {name!r}; rename one", MISUSED)
         try:
             parsers[name] = load(model, engine=options.engine, threads=options.threads)
             cards[name] = None if Path(model).suffix == ".ckpt" else card_of(model)

@@ -1,12 +1,12 @@
-"""Train a system: ssnan train --config NAME or FILE.yaml. A name is one of the recipes that come with
-ssnan, such as lip/ss_nan; 'ssnan models' lists them. 'base: NAME' in a file says what it builds on."""
+"""Train a system: ssnan train --config NAME or FILE.yaml. NAME is a recipe of ssnan, such as lip/ss_nan; 'ssnan models'
+lists them. 'base: NAME' in a file names the recipe that it extends."""
 
 from __future__ import annotations
 
 import argparse
 
 from ssnan.commands.options import FAILED, Stopped, complain
-from ssnan.errors import quoted
+from ssnan.errors import cause, lacks, quoted
 
 HELP = "train a system: ssnan train --config lip/ss_nan"
 
@@ -17,23 +17,23 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     try:
-        from ssnan.training.main import train
+        from ssnan.training.cli import train
     except ModuleNotFoundError as error:
-        message = f"training needs {error.name}; pip install 'ssnan[train]'"
+        message = lacks("training", error, "train")
         if {"-h", "--help"} & set(options.arguments):
-            print(f"{__doc__}\n\nHere {message}, and this shows every option.")
+            print(f"{__doc__}\n\n{message[0].upper()}{message[1:]} to see all options.")
             return 0
         return complain(message, FAILED)
     try:
         print(f"best checkpoint: {train(options.arguments)}")
     except Stopped:
-        complain("stopped; the same command goes on from the last epoch that was saved", FAILED)
+        complain("stopped; run the same command to continue after the last saved epoch", FAILED)
         raise
     except ValueError as error:
-        # What a process that reads data raised comes with its traceback; its last line is the message.
+        # An error in a data loading process includes a traceback; its last line is the message.
         message = str(error).rstrip()
         return complain(message.rsplit("Error: ", 1)[-1] if "Traceback" in message else message, FAILED)
-    except OSError as error:  # a full disk, most often
+    except OSError as error:  # usually a full disk
         where = quoted(error.filename) if error.filename else "the run's folder"
-        return complain(f"{where}: {error.strerror or error}; the same command goes on from the last epoch", FAILED)
+        return complain(f"{where}: {cause(error)}; run the same command to continue after the last saved epoch", FAILED)
     return 0

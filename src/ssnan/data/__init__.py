@@ -1,4 +1,4 @@
-"""Datasets in their official layouts, and the way from a folder to training batches.
+"""Datasets in their official layouts, and training batches from them.
 
-Folders, layouts and the check need no torch; nothing is imported here, so that it stays so.
+Folders, layouts and the check do not need torch, so nothing is imported here.
 """

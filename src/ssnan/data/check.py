@@ -1,4 +1,4 @@
-"""``ssnan data check``: is a dataset what it says it is?"""
+"""``ssnan data check``: find errors in a dataset."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ from ssnan.parsing.images import ImageError
 
 SPLITS = ("train", "val")
 ALIKE_BITS = 8
-"""Pictures look alike if their difference hashes differ in at most this many of 256 bits."""
+"""Photos are near copies if their difference hashes differ in at most this many of 256 bits."""
 FEW = 5
-"""Validation pictures below which their numbers say little."""
+"""With fewer validation photos, their numbers mean little."""
 FLAT = 4
-"""Grey levels between neighbouring cells that count as no difference."""
+"""Neighbouring cells with at most this difference in grey levels count as equal."""
 
 
 @dataclass
 class SplitCheck:
-    """What was found in one split.
+    """The results for one split.
 
     Attributes:
-        label_set: of its masks.
-        listed: pictures the list names.
-        sizes: height and width of every readable picture, (n, 2).
-        pixels: pixels of every class and then of every set, (C + S,); ``ignored`` those of the ignored value.
-        pictures: pictures that hold a class or a set, (C + S,).
-        problems: one line for everything that is wrong.
-        files: checksum of every picture file, to the id that had it first.
-        looks: id and difference hash of every picture, 256 signs.
-        within: lines for files that the split holds twice.
+        label_set: label set of its masks.
+        listed: number of photos in the list.
+        sizes: height and width of every readable photo, (n, 2).
+        pixels: number of pixels of every class and then of every set, (C + S,); ``ignored`` counts the ignored value.
+        pictures: number of photos with each class or set, (C + S,).
+        problems: one line per problem.
+        files: checksum of every photo, with the id of the first photo that has it.
+        looks: id and difference hash of every photo, 256 signs.
+        within: one line per duplicate file in the split.
     """
 
     label_set: LabelSet
@@ -55,11 +55,11 @@ class SplitCheck:
 
 
 def check_split(root: Path, split: str) -> Iterator[SplitCheck]:
-    """Read every picture and mask of a split; yields the growing result after each of them, for a
-    progress bar, and at least once.
+    """Read every photo and mask of a split. Yields the growing result after each, for a progress bar, and at least
+    once.
 
     Raises:
-        DatasetError: the folder does not hold what its layout asks for.
+        DatasetError: the folder does not match its layout.
     """
     folder = find_split(root, split)
     zeros = np.zeros(len(folder.label_set) + len(folder.label_set.sets), dtype=np.int64)
@@ -75,7 +75,7 @@ def check_split(root: Path, split: str) -> Iterator[SplitCheck]:
 
 
 def between(first: SplitCheck, second: SplitCheck) -> list[str]:
-    """Lines for pictures that two splits share: the same file, or nearly the same look in another."""
+    """Lines for photos that two splits share: equal files and near copies."""
     same = [
         f"same file: {first.files[key]} and {second.files[key]}" for key in first.files.keys() & second.files.keys()
     ]
@@ -89,44 +89,44 @@ def between(first: SplitCheck, second: SplitCheck) -> list[str]:
 
 
 def notes(checks: dict[str, SplitCheck]) -> list[str]:
-    """What is not wrong, but will disappoint: a ``val`` split that can hardly measure anything."""
+    """Warnings about splits that are valid but too small to measure or learn from."""
     val, train = checks["val"], checks["train"]
     lines = []
     if len(val.sizes) < FEW:
-        count = "a single picture" if len(val.sizes) == 1 else f"{len(val.sizes)} pictures"
-        lines.append(f"val has {count}: its numbers will say little, and the best checkpoint is picked by them")
-    names = [*val.label_set.classes, *(val.label_set.describe(one) for one in val.label_set.sets)]
+        count = "a single photo" if len(val.sizes) == 1 else f"{len(val.sizes)} photos"
+        lines.append(f"val has {count}: its numbers mean little, but they select the best checkpoint")
+    names = [*val.label_set.classes, *(val.label_set.describe(class_set) for class_set in val.label_set.sets)]
     for others, lacking, what in ((train, val, "be measured"), (val, train, "be learned")):
         absent = [name for name, a, b in zip(names, others.pictures, lacking.pictures, strict=True) if a and not b]
         if absent:
-            lines.append(f"{'val' if lacking is val else 'train'} holds no {', no '.join(absent)}: cannot {what}")
+            lines.append(f"{'val' if lacking is val else 'train'} has no {', no '.join(absent)}: cannot {what}")
     return lines
 
 
 def tables(checks: dict[str, SplitCheck]) -> list[Table]:
-    """Counts and sizes of every split, and the share of every class."""
+    """Tables of counts and sizes of every split, and of the share of every class."""
     summary = Table("", *checks, title="splits")
     by_area = [sorted(found.sizes, key=lambda size: size[0] * size[1]) or [(0, 0)] for found in checks.values()]
-    for name, position in (("smallest picture", 0.0), ("median picture", 0.5), ("largest picture", 1.0)):
+    for name, position in (("smallest photo", 0.0), ("median photo", 0.5), ("largest photo", 1.0)):
         chosen = [sizes[round(position * (len(sizes) - 1))] for sizes in by_area]
         summary.add_row(name, *(f"{width} × {height}" for height, width in chosen))
     for name, values in (
         ("listed", [str(found.listed) for found in checks.values()]),
         ("read", [str(len(found.sizes)) for found in checks.values()]),
-        ("held twice", [str(len(found.within)) for found in checks.values()]),
+        ("duplicates", [str(len(found.within)) for found in checks.values()]),
         ("problems", [str(len(found.problems)) for found in checks.values()]),
         ("ignored pixels", [f"{f.ignored / max(1, f.pixels.sum() + f.ignored):.2%}" for f in checks.values()]),
     ):
         summary.add_row(name, *values)
-    classes = Table(title="classes: share of the labelled pixels, and pictures that hold them")
+    classes = Table(title="classes: share of the labelled pixels, and photos with them")
     classes.add_column("id", justify="right")
     classes.add_column("class")
     for split in checks:
         classes.add_column(f"{split} %", justify="right")
-        classes.add_column(f"{split} pictures", justify="right")
+        classes.add_column(f"{split} photos", justify="right")
     label_set = next(iter(checks.values())).label_set
     names = [(str(class_id), name) for class_id, name in enumerate(label_set.classes)]
-    names += [(str(one.value), label_set.describe(one)) for one in label_set.sets]
+    names += [(str(class_set.value), label_set.describe(class_set)) for class_set in label_set.sets]
     for row, (value, name) in enumerate(names):
         cells = []
         for found in checks.values():
@@ -144,17 +144,17 @@ def _add(found: SplitCheck, folder: ParsingFolder, pair: Pair) -> None:
     found.files.setdefault(checksum, pair.id)
     found.looks.append((pair.id, _look(image)))
     if image.shape[:2] != labels.shape:
-        raise DatasetError(f"{pair.mask}: is {labels.shape} (rows, columns), its picture is {image.shape[:2]}")
+        raise DatasetError(f"{pair.mask}: is {labels.shape} (rows, columns), but its photo is {image.shape[:2]}")
     counts = np.bincount(labels.ravel(), minlength=256)
     if wrong := foreign_ids(labels, folder.label_set):
-        raise DatasetError(f"{pair.mask}: holds ids {wrong}, which are no class or set of {folder.label_set.name!r}")
-    known = counts[[*range(len(folder.label_set)), *(one.value for one in folder.label_set.sets)]]
+        raise DatasetError(f"{pair.mask}: has ids {wrong}, which are not classes or sets of {folder.label_set.name!r}")
+    known = counts[[*range(len(folder.label_set)), *(class_set.value for class_set in folder.label_set.sets)]]
     found.pixels += known
     found.pictures += known > 0
     found.ignored += int(counts[folder.label_set.ignore_index])
 
 
 def _look(image: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Difference hash: for 16 × 16 cells, +1 where a cell is clearly brighter than the next, −1 elsewhere."""
+    """Difference hash of 16 × 16 cells: +1 if a cell is clearly brighter than the next, otherwise −1."""
     grey = np.asarray(Image.fromarray(image).convert("L").resize((17, 16), Image.Resampling.BILINEAR)).astype(int)
     return np.where(grey[:, :-1] - grey[:, 1:] > FLAT, 1, -1).ravel().astype(np.float32)

@@ -1,11 +1,11 @@
-"""Your own data: a folder of pictures, a folder of masks, and a ``dataset.yaml`` that says what they mean."""
+"""Your own data: a folder of photos, a folder of masks, and a ``dataset.yaml`` that describes them."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import numpy as np
@@ -17,39 +17,40 @@ from ssnan.data.keypoints import read_keypoints
 from ssnan.labels import ClassSet, LabelSet, Region
 from ssnan.parsing.colors import rgb_of
 from ssnan.parsing.images import ImageError, read_rgb
+from ssnan.parsing.lists import text_of
 from ssnan.parsing.masks import read_colors, read_labels
 
 DESCRIPTION = "dataset.yaml"
 
 VAL_SHARE = 0.1
-"""Of the pictures, where no lists say which are ``val``."""
+"""The share of photos in ``val`` without lists."""
 
 BACKGROUND = "background"
-"""In place of a folder of masks: the pictures show nobody."""
+"""Used in place of a folder of masks if the photos show nobody."""
 
 KEYS = {
     "name": "short name of the label set",
-    "images": "folder of the pictures, beside this file",
-    "masks": "folder of the masks: PNGs with the pictures' names; 'background' where no picture shows anybody",
-    "keypoints": "JSON file with the joints of the pictures' people, as COCO numbers them",
-    "classes": "class name: colour, in the order of their ids; the first is the background",
-    "pairs": "[[left, right], …], classes that trade places in a mirror",
-    "joints": "joint name: [class, …], regions of the joint-structure loss",
-    "sets": "mask value of 100 or more: [class, …], for pixels of which it is known that they are one of these",
-    "ignore": "mask value that neither trains nor counts (255)",
-    "splits": "split name: text file with one picture name a line; without it a tenth of the pictures is val",
+    "images": "folder of the photos, beside this file",
+    "masks": "folder of the masks: PNG files with the names of the photos; 'background' if no photo shows a person",
+    "keypoints": "JSON file with the keypoints of the people, in COCO order",
+    "classes": "class name: colour, in the order of the ids; the first is the background",
+    "pairs": "[[left, right], …], classes that swap in a mirrored photo",
+    "joints": "joint name: [class, …], regions of the joint loss",
+    "sets": "mask value of 100 or more: [class, …], for pixels that belong to one of these",
+    "ignore": "mask value that training and metrics ignore (255)",
+    "splits": "split name: text file with one photo name per line; without it, a tenth of the photos is val",
 }
-"""What may stand in a description, and what it means. ``name``, ``images``, ``masks`` and ``classes`` must."""
+"""The keys of a description. ``name``, ``images``, ``masks`` and ``classes`` are required."""
 
 
 def open_custom(root: Path, split: str) -> ParsingFolder:
-    """One split of a dataset described by ``root/dataset.yaml``.
+    """One split of a dataset with ``root/dataset.yaml``.
 
-    Masks of one channel hold label ids; masks in colours hold the classes' colours. Without lists
-    of its own, a tenth of the pictures, chosen by their names, are ``val`` and the rest ``train``.
+    Masks have one channel of label ids, or the colours of the classes. Without lists, a tenth of the photos, selected
+    by name, is ``val`` and the rest ``train``.
 
     Raises:
-        DatasetError: the description or a file it names is wrong; the message says which.
+        DatasetError: the description or a file in it is invalid; the message says which.
     """
     description = root / DESCRIPTION
     values = _read(description)
@@ -68,10 +69,12 @@ def open_custom(root: Path, split: str) -> ParsingFolder:
         if not listed_in.is_file():
             raise DatasetError(f"{description}: splits: {split}: no such file {listed_in}")
         names = [
-            Path(line.strip()).name for line in listed_in.read_text(encoding="utf-8-sig").splitlines() if line.strip()
+            PureWindowsPath(line.strip()).name  # splits at / and \\
+            for line in text_of(listed_in.read_bytes()).splitlines()
+            if line.strip()
         ]
     else:
-        raise DatasetError(f"{description}: splits: no {split!r}, only {', '.join(splits)}")
+        raise DatasetError(f"{description}: splits: no {split!r}; expected one of {', '.join(splits)}")
     people = read_keypoints(root / str(values["keypoints"])) if values.get("keypoints") else {}
     if empty:
         pairs, missing = without_masks(names, images, listed_in)
@@ -83,31 +86,31 @@ def open_custom(root: Path, split: str) -> ParsingFolder:
 
 
 def _refuse_if_all_ignored(folder: ParsingFolder, masks: Path) -> None:
-    """Masks of 0 and 255 look like those of one class, and 255 is what is ignored.
+    """Refuse masks of 0 and 255, where 255 is probably meant as a class but ignored.
 
     Raises:
-        DatasetError: every mask holds background and the ignored value alone, and the latter occurs.
+        DatasetError: every mask has only the background and the ignored value, and the latter occurs.
     """
     found = set[int]()
     for pair in folder.pairs:
         try:
             found |= set(np.unique(folder.read_mask(pair.mask)).tolist())
-        except (DatasetError, ImageError):  # named where the sample is read
+        except (DatasetError, ImageError):  # reported when the sample is read
             return
         if found - {0, folder.label_set.ignore_index}:
             return
     if folder.label_set.ignore_index in found:
         raise DatasetError(
-            f"{masks}: its masks hold 0 and {folder.label_set.ignore_index} alone, and {folder.label_set.ignore_index} "
-            "is ignored; write a class as its id (1, 2, …) or in its colour, or set 'ignore' to another value"
+            f"{masks}: the masks have only 0 and {folder.label_set.ignore_index}, and {folder.label_set.ignore_index} "
+            "is ignored; write each class as its id (1, 2, …) or colour, or set 'ignore' to another value"
         )
 
 
 def read_label_set(description: Path) -> LabelSet:
-    """The label set that a description defines.
+    """The label set of a description.
 
     Raises:
-        DatasetError: it does not define one.
+        DatasetError: the description is invalid.
     """
     values = _read(description)
     classes = values["classes"]
@@ -120,7 +123,7 @@ def read_label_set(description: Path) -> LabelSet:
             raise DatasetError(f"{description}: {key}: expected a list of classes, got {names!r}")
         for name in names:
             if str(name) not in ids:
-                raise DatasetError(f"{description}: {key}: {name!r} is no class; the classes are {', '.join(ids)}")
+                raise DatasetError(f"{description}: {key}: {name!r} is not a class; expected one of {', '.join(ids)}")
         return tuple(ids[str(name)] for name in names)
 
     sets = values.get("sets") or {}
@@ -128,7 +131,7 @@ def read_label_set(description: Path) -> LabelSet:
         raise DatasetError(f"{description}: sets: expected 'mask value: [class, …]' lines, got {sets!r}")
     pairs = [class_ids("pairs", pair) for pair in values.get("pairs") or []]
     if any(len(pair) != 2 for pair in pairs):
-        raise DatasetError(f"{description}: pairs: expected two classes in each, got {values['pairs']}")
+        raise DatasetError(f"{description}: pairs: expected two classes in each pair, got {values['pairs']}")
     try:
         return LabelSet(
             name=str(values["name"]),
@@ -149,16 +152,16 @@ def read_label_set(description: Path) -> LabelSet:
 
 
 def read_ids_or_colors(path: Path, label_set: LabelSet) -> NDArray[np.uint8]:
-    """Label ids of a mask of one channel, or of one painted in the label set's colours. A palette whose used entries
-    are all colours of classes is read by them, in whatever order it has them.
+    """Label ids of a mask with one channel, or of one painted in the colours of the label set. For palettes, see
+    :func:`read_labels`.
 
     Raises:
-        ImageError: cannot be read.
-        DatasetError: a colour is no class's.
+        ImageError: the mask cannot be read.
+        DatasetError: a colour belongs to no class.
     """
-    colors = read_colors(path, label_set)
+    colors = read_colors(path)
     if colors is None:
-        return read_labels(path)
+        return read_labels(path, label_set)
     packed = colors.astype(np.int32) @ np.array([1 << 16, 1 << 8, 1])
     known = np.array(label_set.palette) @ np.array([1 << 16, 1 << 8, 1])
     order = np.argsort(known)
@@ -168,17 +171,17 @@ def read_ids_or_colors(path: Path, label_set: LabelSet) -> NDArray[np.uint8]:
     if len(wrong):
         row, column = wrong[0]
         raise DatasetError(
-            f"{path}: colour {tuple(int(v) for v in colors[row, column])} at row {row}, column {column} is no class's; "
-            f"masks in colours may only hold the colours of {label_set.name!r}, without blending at the edges"
+            f"{path}: colour {tuple(int(v) for v in colors[row, column])} at row {row}, column {column} belongs to no "
+            f"class; painted masks may only have the colours of {label_set.name!r}, without blended edges"
         )
     return ids.astype(np.uint8)
 
 
 def all_background(picture: Path) -> NDArray[np.uint8]:
-    """The mask of a picture that shows nobody, zeros (H, W).
+    """The mask of a photo that shows nobody, zeros (H, W).
 
     Raises:
-        ImageError: the picture cannot be read.
+        ImageError: the photo cannot be read.
     """
     return np.zeros(read_rgb(picture).shape[:2], dtype=np.uint8)
 
@@ -192,7 +195,7 @@ def _read(description: Path) -> dict[str, Any]:
         raise DatasetError(f"{description}: expected 'key: value' lines with {', '.join(KEYS)}")
     for key in values:
         if key not in KEYS:
-            raise DatasetError(f"{description}: {key!r} means nothing here; the keys are {', '.join(KEYS)}")
+            raise DatasetError(f"{description}: unknown key {key!r}; expected one of {', '.join(KEYS)}")
     for key in ("name", "images", "masks", "classes"):
         if key not in values:
             raise DatasetError(f"{description}: {key!r} is missing ({KEYS[key]})")
@@ -214,16 +217,16 @@ def _color(description: Path, name: str, color: Any) -> tuple[int, int, int]:
 
 def _by_name(images: Path, split: str, description: Path) -> list[str]:
     if split not in ("train", "val"):
-        raise DatasetError(f"{description}: without 'splits' there are train and val, no {split!r}")
-    # By a checksum of the name and nothing else, so that a picture stays in its split when others come and go.
+        raise DatasetError(f"{description}: no split {split!r}; without 'splits' there are train and val")
+    # Only a checksum of the name decides, so that a photo stays in its split when others are added or removed.
     stems = sorted(pictures_by_stem(images), key=_checksum)
     if len(stems) < 2:
-        raise DatasetError(f"{images}: expected at least two pictures, found {len(stems)}")
+        raise DatasetError(f"{images}: expected at least two photos, found {len(stems)}")
     count = sum(_checksum(stem) < VAL_SHARE for stem in stems)
-    count = min(max(1, count), len(stems) - 1)  # of a few pictures there may be none on one side
+    count = min(max(1, count), len(stems) - 1)  # with few photos, one side may be empty
     return sorted(stems[:count] if split == "val" else stems[count:])
 
 
 def _checksum(stem: str) -> float:
-    """Between 0 and 1, evenly, whatever names look like."""
+    """A checksum as a number in 0..1, uniformly distributed."""
     return int.from_bytes(hashlib.sha256(stem.encode()).digest()[:6]) / (1 << 48)

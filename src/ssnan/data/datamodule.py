@@ -1,4 +1,4 @@
-"""From folders to batches: one or several datasets mixed, augmentation that a resumed run repeats."""
+"""From datasets to batches: mixtures of datasets, and augmentation that a resumed run repeats."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ class Source:
     """One dataset of a mixture.
 
     Attributes:
-        root: the dataset's folder, in any layout of :mod:`ssnan.data.layouts`.
-        share: how often its pictures are drawn, relative to the other sources. If None for all,
-            every picture is seen once an epoch.
-        rare: share of the source's pictures below which a class is rare; those who hold one are drawn
-            more often, see :func:`ssnan.data.sampling.repeat_factors`. 0 draws all alike.
+        root: folder of the dataset, in any layout of :mod:`ssnan.data.layouts`.
+        share: how often its photos are drawn, relative to the other sources. If None for all sources, every photo is
+            seen once per epoch.
+        rare: a class in a smaller share of the source's photos is rare, and photos with it are drawn more often, see
+            :func:`ssnan.data.sampling.repeat_factors`. 0 draws all photos equally often.
     """
 
     root: Path
@@ -50,32 +50,31 @@ class Source:
 
 
 class ParsingData(LightningDataModule):
-    """Batches of ``{"images": (B, 3, H, W), "labels": (B, H, W)}``, and where one of the sources has keypoints
-    ``"limbs": (B, H, W)``, see :func:`ssnan.data.keypoints.limb_map`.
+    """Batches of ``{"images": (B, 3, H, W), "labels": (B, H, W)}``, with ``"limbs": (B, H, W)`` if a source has
+    keypoints, see :func:`ssnan.data.keypoints.limb_map`.
 
     Args:
-        sources: datasets to train on together.
-        validation: dataset whose ``val`` split picks the best checkpoint.
-        label_set: name of a label set, or the ``dataset.yaml`` of your own data; every dataset must
-            be labelled with it, sets of classes apart, which each may have of its own.
-        preprocessing: size and normalisation of the network's input; the random resize comes on top.
+        sources: training datasets.
+        validation: dataset whose ``val`` split selects the best checkpoint.
+        label_set: name of a label set, or the ``dataset.yaml`` of your own data. All datasets must have this label set,
+            but each may have its own sets of classes.
+        preprocessing: size and normalisation of the network's input, before the random resize.
         crop: height and width of a training crop.
-        scale: random resize, as a range of factors.
-        crop_around_person: share of the training pictures that are first cut to the person.
-        rotation: share of the training pictures that are turned, by up to 30° or by a quarter.
-        bars: share of the training pictures that get bars on two sides, black, white or blurred, which are
-            background.
-        photometric: share of the training pictures whose look is changed.
-        pasting: people of some datasets put on scenes without any, as one more source.
-        batch_size: pictures a batch, of all processes together.
-        samples_per_epoch: pictures drawn an epoch, with replacement, when sources have shares.
-        validation_limit: at most this many validation pictures; all if None.
-        num_workers: processes that read and augment.
-        damaged: what becomes of a training picture, or its mask, that cannot be read: ``stop`` says which it is,
-            ``skip`` says so too and takes the next one of its source.
-        resident_side: if given, pictures are decoded once, at this longer side, and kept and augmented
-            in the accelerator's memory; without ``photometric``, which is the processor's work.
-        seed: of drawing and augmentation.
+        scale: range of factors of the random resize.
+        crop_around_person: share of the training photos that are first cropped to the person.
+        rotation: share of the training photos that are rotated, by up to 30° or by a quarter turn.
+        bars: share of the training photos with black, white or blurred bars on two sides, labelled background.
+        photometric: share of the training photos with changed colours, blur or noise.
+        pasting: a further source, which pastes people of some datasets onto scenes without people.
+        batch_size: photos per batch, for all processes together.
+        samples_per_epoch: photos drawn per epoch, with replacement, if sources have shares.
+        validation_limit: the most validation photos; all if None.
+        num_workers: number of processes that read and augment.
+        damaged: what to do if a training photo or its mask cannot be read: ``stop``, or ``skip`` it with a warning and
+            take the next one of its source.
+        resident_side: if given, photos are decoded once, at this longer side, and are stored and augmented in the
+            GPU's memory, without ``photometric``.
+        seed: seed of sampling and augmentation.
     """
 
     def __init__(
@@ -123,9 +122,9 @@ class ParsingData(LightningDataModule):
         if None in shares and any(share is not None for share in shares):
             raise ValueError("data.sources: give every source a share, or none")
         if pasting is not None and None in shares:
-            raise ValueError("data.pasting: give the sources shares, which its own is relative to")
+            raise ValueError("data.pasting: give the sources shares, because its share is relative to them")
         if None in shares and any(source.rare for source in sources):
-            raise ValueError("data.sources: rare: needs shares; without them every picture is seen once an epoch")
+            raise ValueError("data.sources: rare: needs shares; without them, every photo is seen once per epoch")
         if resident_side is not None:
             for name, wanted in (
                 ("photometric", photometric),
@@ -134,15 +133,15 @@ class ParsingData(LightningDataModule):
                 ("pasting", pasting),
             ):
                 if wanted:
-                    raise ValueError(f"data.{name}: is done by workers; leave it out with data.resident_side")
+                    raise ValueError(f"data.{name}: not supported with data.resident_side; leave it out")
 
     def setup(self, stage: str) -> None:
         self.val_folder = self._open(self.validation, "val")
         processes, _ = self._processes
         if self._validated < processes:
             raise DatasetError(
-                f"data.validation: {self._validated} pictures cannot be shared by {processes} processes; give at least "
-                "one for each, or train with fewer processes"
+                f"data.validation: {self._validated} photos are too few for {processes} processes; expected at least "
+                "one for each; train with fewer processes"
             )
         if stage == "fit":
             self.train_folders = [self._open(source.root, "train") for source in self.sources]
@@ -155,7 +154,7 @@ class ParsingData(LightningDataModule):
             self.label_set = self.label_set.united(label_sets)
 
     def class_pixels(self, limit: int = 1000) -> NDArray[np.int64]:
-        """Pixels of every class in each training mask, (n, C); at most ``limit`` masks of a source,
+        """The number of pixels of every class in each training mask, (n, C), for at most ``limit`` masks of a source,
         evenly spread over its list."""
         counts = []
         for folder in self.train_folders:
@@ -168,8 +167,8 @@ class ParsingData(LightningDataModule):
         folder = open_split(root, split)
         if not folder.label_set.agrees_with(self.label_set):
             raise DatasetError(
-                f"{root}: is labelled as {folder.label_set.name!r}, the run as {self.label_set.name!r}; set "
-                "data.label_set to the dataset's"
+                f"{root}: has label set {folder.label_set.name!r}, the run {self.label_set.name!r}; set "
+                "data.label_set to that of the dataset"
             )
         return folder
 
@@ -183,7 +182,7 @@ class ParsingData(LightningDataModule):
         return [*self.train_folders, *([self.pasted] if self.pasted else [])]
 
     def train_dataloader(self, device: torch.device | None = None) -> DataLoader[Any]:
-        """Batches of an epoch; of pictures kept on ``device`` (None: where the trainer is) its numbers."""
+        """Batches of an epoch. With resident photos, on ``device`` or that of the trainer, batches of their indices."""
         epoch = self.trainer.current_epoch if self.trainer else 0
         order = self._whole_steps(self._draw(epoch))
         if self.resident_side is not None:
@@ -212,7 +211,7 @@ class ParsingData(LightningDataModule):
         return self._shared(dataset, self.num_workers)
 
     def _numbers(self, order: list[tuple[int, int]], side: int, device: torch.device) -> DataLoader[Any]:
-        """Positions of an epoch and pictures to be seen there: all that travels to the accelerator."""
+        """Batches of positions and photo indices, which are all that goes to the GPU."""
         if self.resident is None:
             self.resident = ResidentPictures(self.train_folders, self.label_set, self.preprocessing, side, device)
         index = torch.tensor([self.resident.index(folder, picture) for folder, picture in order])
@@ -221,48 +220,48 @@ class ParsingData(LightningDataModule):
 
     @property
     def _processes(self) -> tuple[int, int]:
-        """How many train together, and which of them this is."""
+        """The number of processes, and the rank of this one."""
         return (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
 
     @property
     def _validated(self) -> int:
-        """How many pictures are validated on."""
+        """The number of validation photos."""
         return min(len(self.val_folder), self.validation_limit or len(self.val_folder))
 
     def _whole_steps(self, order: list[tuple[int, int]]) -> list[tuple[int, int]]:
-        """What is seen of an epoch's order: whole steps, or the whole of it where that is less than one."""
+        """Truncate the order of an epoch to whole steps; a shorter epoch stays whole."""
         processes, _ = self._processes
         if self.batch_size % processes:
             raise DatasetError(
-                f"data.batch_size: {self.batch_size} pictures cannot be shared evenly by {processes} processes; it is "
-                "that of all together"
+                f"data.batch_size: {self.batch_size} photos cannot be divided evenly by {processes} processes; it is "
+                "the batch size of all together"
             )
         step = self.batch_size if len(order) > self.batch_size else processes
         if len(order) < step:
-            raise DatasetError(f"data: {len(order)} pictures an epoch are too few for {processes} processes")
+            raise DatasetError(f"data: {len(order)} photos per epoch are too few for {processes} processes")
         return order[: len(order) // step * step]
 
     def _shared(self, dataset: Dataset[Any], num_workers: int = 0) -> DataLoader[Any]:
-        """Batches of a dataset in its order, of which every process takes an equal share: together they see in each
-        step what one process would."""
+        """Batches of a dataset in order, divided equally among the processes, so that all together see in each step
+        what one process would."""
         processes, own = self._processes
         sampler: DistributedSampler[Any] = DistributedSampler(dataset, processes, own, shuffle=False)
         return DataLoader(dataset, self.batch_size // processes, sampler=sampler, num_workers=num_workers)
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
-        """A batch of numbers becomes one of crops; any other stays as it is."""
+        """Convert a batch of indices to crops; any other batch is unchanged."""
         if self.resident is None or not isinstance(batch, list):
             return batch
         position, index = (numbers.cpu() for numbers in batch)
         epoch = self.trainer.current_epoch if self.trainer else 0
         random = torch.Generator().manual_seed(hash((self.seed, epoch, int(position[0]) // self.batch_size)))
-        # Those of all processes' pictures of this step, of which this one takes its own.
+        # Random numbers for the photos of all processes in this step; this process takes its share.
         chances = torch.rand(self.batch_size, 9, generator=random)[position % self.batch_size]
         view = self.resident.draw(index, self.crop, self.scale, self.crop_around_person, chances[:, :8])
         return self.resident.crops(index, view, chances[:, 8] < 0.5, self.crop)
 
     def val_dataloader(self) -> DataLoader[Sample]:
-        """Pictures at their own size, one at a time: the task resizes and measures them there."""
+        """Photos at their own size, one at a time; the task resizes them and measures at their size."""
         subset: Subset[Sample] = Subset(self.val_folder, range(self._validated))  # type: ignore[arg-type]
         processes, own = self._processes
         return DataLoader(
@@ -273,7 +272,7 @@ class ParsingData(LightningDataModule):
         )
 
     def _draw(self, epoch: int) -> list[tuple[int, int]]:
-        """(source, picture) of an epoch in order; the same for the same seed and epoch."""
+        """(source, photo) of an epoch in order; determined by seed and epoch."""
         random = np.random.default_rng((self.seed, epoch))
         if self.sources[0].share is None:
             pool = [(f, i) for f, folder in enumerate(self.train_folders) for i in range(len(folder))]
@@ -282,7 +281,9 @@ class ParsingData(LightningDataModule):
         shares = np.array([*(source.share for source in self.sources), *pasted], dtype=float)
         count = self.samples_per_epoch or sum(len(folder) for folder in self.train_folders)
         sizes = [len(source) for source in self._drawn_from()]
-        chances = [None if one is None else one / one.sum() for one in [*self.chances, *([None] if pasted else [])]]
+        chances = [
+            None if chance is None else chance / chance.sum() for chance in [*self.chances, *([None] if pasted else [])]
+        ]
         drawn = random.choice(len(shares), size=count, p=shares / shares.sum())
         return [(int(source), int(random.choice(sizes[source], p=chances[source]))) for source in drawn]
 
@@ -292,8 +293,8 @@ def _as_it_is(sample: Sample) -> Sample:
 
 
 class Augmented(Dataset[dict[str, Tensor]]):
-    """Augmented samples, in a drawn order. Each position has random numbers of its own, so that
-    neither the number of workers nor an interruption changes what is seen."""
+    """Augmented samples in a random order. Each position has its own random numbers, so the samples do not depend on
+    the number of workers or on interruptions."""
 
     def __init__(
         self,
@@ -330,7 +331,9 @@ class Augmented(Dataset[dict[str, Tensor]]):
             maps = {"labels": labels}
             if self.with_limbs:
                 maps["limbs"] = limb_map(sample.people, labels, self.label_set)
-            image, *masks = self.geometric(image, *(tv_tensors.Mask(torch.from_numpy(one)) for one in maps.values()))
+            image, *masks = self.geometric(
+                image, *(tv_tensors.Mask(torch.from_numpy(values)) for values in maps.values())
+            )
             image = self.photometric(image)
         pixels = normalize(image, self.preprocessing.mean, self.preprocessing.std)
         targets = {name: mask.as_subclass(Tensor).long() for name, mask in zip(maps, masks, strict=True)}
@@ -343,5 +346,5 @@ class Augmented(Dataset[dict[str, Tensor]]):
             except (ImageError, DatasetError) as error:
                 if self.damaged == "stop":
                     raise
-                log.warning("left out: %s", error)
-        raise DatasetError("no picture of a source can be read")
+                log.warning("skipped: %s", error)
+        raise DatasetError("no photo of a source can be read")

@@ -1,4 +1,4 @@
-"""One split of a dataset, whatever its layout: pairs of a picture and a mask, read when asked for."""
+"""One split of a dataset in any layout: pairs of photo and mask, read on access."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from ssnan.parsing.signatures import head_of, is_picture, without_ending
 
 
 class DatasetError(UserError):
-    """A dataset is not what it should be; the message names the file, what is wrong and what to do."""
+    """A dataset is invalid; the message names the file, the problem and the fix."""
 
 
 NOBODY: NDArray[np.float32] = np.zeros((0, 17, 3), dtype=np.float32)
-"""Keypoints of a picture of which none are known."""
+"""The keypoints of a photo without keypoints."""
 
 
 class Sample(NamedTuple):
-    """One picture (H, W, 3) and its labels (H, W), both uint8.
+    """One photo (H, W, 3) and its labels (H, W), both uint8.
 
     Attributes:
-        people: keypoints of its people, (n, 17, 3), see :data:`ssnan.data.keypoints.People`; none where they are not
-            known.
+        people: keypoints of its people, (n, 17, 3), see :data:`ssnan.data.keypoints.People`; n is 0 if they are
+            unknown.
     """
 
     id: str
@@ -41,13 +41,13 @@ class Sample(NamedTuple):
 
 @runtime_checkable
 class Place(Protocol):
-    """Where a picture or mask lies: a path, or a stretch of a larger file that ``str`` names."""
+    """The location of a photo or mask: a path, or a part of a larger file; ``str`` names it."""
 
     def read_bytes(self) -> bytes: ...
 
 
 class Pair(NamedTuple):
-    """Where a sample lies."""
+    """The location of a sample."""
 
     id: str
     image: Place
@@ -56,15 +56,15 @@ class Pair(NamedTuple):
 
 @dataclass(frozen=True)
 class ParsingFolder:
-    """One split of a dataset; :func:`ssnan.data.layouts.open_split` makes them.
+    """One split of a dataset, from :func:`ssnan.data.layouts.open_split`.
 
     Attributes:
-        label_set: what the masks' values mean.
-        pairs: the samples in the order of the split's list.
-        missing: what the list names and the folders lack, a line each; :func:`open_split
-            <ssnan.data.layouts.open_split>` hands out no folder that has any.
-        read_mask: a mask's place to label ids, uint8 (H, W).
-        people: keypoints by a sample's name, where the dataset has them.
+        label_set: label set of the masks.
+        pairs: the samples, in the order of the list.
+        missing: one line per listed file that does not exist; :func:`open_split <ssnan.data.layouts.open_split>` never
+            returns a folder with missing files.
+        read_mask: reads the label ids at a location, uint8 (H, W).
+        people: keypoints by the name of a sample, if the dataset has any.
     """
 
     label_set: LabelSet
@@ -81,28 +81,28 @@ class ParsingFolder:
 
         Raises:
             ImageError: a file is damaged.
-            DatasetError: picture and mask differ in size, or the mask holds an id that is no class.
+            DatasetError: photo and mask differ in size, or the mask has an id without a class.
         """
         sample_id, image_path, mask_path = self.pairs[index]
         image, labels = read_picture(image_path), self.read_mask(mask_path)
         if image.shape[:2] != labels.shape:
-            raise DatasetError(f"{mask_path}: is {labels.shape} (rows, columns), its picture is {image.shape[:2]}")
+            raise DatasetError(f"{mask_path}: is {labels.shape} (rows, columns), but its photo is {image.shape[:2]}")
         wrong = foreign_ids(labels, self.label_set)
         if wrong:
             raise DatasetError(
-                f"{mask_path}: holds label id {wrong[0]}, which is no class of {self.label_set.name!r} "
-                f"(0..{len(self.label_set) - 1}), none of its sets, nor the ignored value {self.label_set.ignore_index}"
+                f"{mask_path}: has label id {wrong[0]}, which is not a class of {self.label_set.name!r} "
+                f"(0..{len(self.label_set) - 1}), one of its sets, or the ignored value {self.label_set.ignore_index}"
             )
         return Sample(sample_id, image, labels, self.people.get(sample_id, NOBODY))
 
 
 def read_picture(place: Place) -> NDArray[np.uint8]:
-    """Pixels of a picture wherever it lies; see :func:`ssnan.parsing.images.read_rgb`."""
+    """Read a photo from any location, see :func:`ssnan.parsing.images.read_rgb`."""
     return read_place(read_rgb, place)
 
 
 def read_place(read: Callable[[Any], NDArray[np.uint8]], place: Place) -> NDArray[np.uint8]:
-    """What ``read`` makes of a path, or of the bytes of another place, which its errors then name."""
+    """Call ``read`` with a path, or with the bytes of another location; errors name the location."""
     if isinstance(place, Path):
         return read(place)
     try:
@@ -112,14 +112,14 @@ def read_place(read: Callable[[Any], NDArray[np.uint8]], place: Place) -> NDArra
 
 
 def foreign_ids(labels: NDArray[np.uint8], label_set: LabelSet) -> list[int]:
-    """Values of a mask that are neither a class, nor a set of classes, nor ignored, ascending."""
+    """The values of a mask that are not a class, a set of classes or the ignored value, in ascending order."""
     known: NDArray[np.bool_] = np.logical_or.reduce(label_set.membership, axis=1)
     known[label_set.ignore_index] = True
     return [int(value) for value in np.flatnonzero(np.bincount(labels.ravel(), minlength=256)) if not known[value]]
 
 
 def pictures_by_stem(folder: Path) -> dict[str, Path]:
-    """Every picture directly in ``folder``, by its name without ending."""
+    """The images in ``folder`` by name without suffix."""
     return {path.stem: path for path in sorted(folder.iterdir()) if _is_picture(path)}
 
 
@@ -130,15 +130,15 @@ def _is_picture(path: Path) -> bool:
 def paired(
     ids: Iterable[tuple[str, str]], images: Path, masks: Path, listed_in: Path
 ) -> tuple[tuple[Pair, ...], tuple[str, ...]]:
-    """Pairs of a picture's and a mask's name, with or without an ending, found in ``images`` and, as PNG, in ``masks``;
-    and a line for each that is not."""
+    """Find pairs of photo and mask by name, with or without suffix: photos in ``images``, and PNG masks in ``masks``.
+    Returns the pairs, and one line per missing file."""
     by_stem = pictures_by_stem(images)
     pairs, missing = [], []
     for name, mask_name in ids:
         stem = _stem_in(by_stem, name)
         mask = masks / f"{stem if mask_name == name else without_ending(mask_name)}.png"
         if stem not in by_stem:
-            missing.append(f"{listed_in}: {stem} has no picture in {images}")
+            missing.append(f"{listed_in}: {stem} has no photo in {images}")
         elif not mask.is_file():
             missing.append(f"{listed_in}: {stem} has no mask {mask}")
         else:
@@ -147,14 +147,14 @@ def paired(
 
 
 def without_masks(ids: Iterable[str], images: Path, listed_in: Path) -> tuple[tuple[Pair, ...], tuple[str, ...]]:
-    """Pictures of ``images`` that stand for their own masks; and a line for each that is missing."""
+    """Pairs in which the photo also stands for the mask, and one line per missing photo."""
     by_stem = pictures_by_stem(images)
     names = [_stem_in(by_stem, name) for name in ids]
     pairs = tuple(Pair(stem, by_stem[stem], by_stem[stem]) for stem in names if stem in by_stem)
-    missing = tuple(f"{listed_in}: {stem} has no picture in {images}" for stem in names if stem not in by_stem)
+    missing = tuple(f"{listed_in}: {stem} has no photo in {images}" for stem in names if stem not in by_stem)
     return pairs, missing
 
 
 def _stem_in(by_stem: Mapping[str, Path], name: str) -> str:
-    """The picture's name without its ending; what follows a dot need not be one."""
+    """The name of a photo without its suffix; text after a dot may also be part of the name."""
     return name if name in by_stem else without_ending(name)

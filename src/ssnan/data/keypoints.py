@@ -1,6 +1,6 @@
-"""Keypoints of people, as COCO has them: read from a file, and painted as the limbs that they belong to.
+"""COCO keypoints of people: read them from a file, and paint the limbs that they belong to.
 
-A label map says which side a bare arm has, and nothing of an arm in a sleeve. Keypoints that people drew do.
+A label map gives the side of a bare arm, but not of an arm in a sleeve. Keypoints give both.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from ssnan.data.folder import DatasetError
 from ssnan.labels import LabelSet
 
 People = NDArray[np.float32]
-"""Keypoints of a picture's people, (n, 17, 3), the main one first: x and y in shares of the picture, which may lie
-outside 0..1, and COCO's visibility: 2 seen, 1 hidden, 0 absent."""
+"""Keypoints of the people in a photo, (n, 17, 3), the main person first: x and y as fractions of the photo's sides,
+which may be outside 0..1, and COCO's visibility (2 visible, 1 hidden, 0 absent)."""
 
 JOINTS = (
     "nose", "left-eye", "right-eye", "left-ear", "right-ear", "left-shoulder", "right-shoulder", "left-elbow",
@@ -33,47 +33,45 @@ BONES: Mapping[str, tuple[tuple[int, int], ...]] = {
     "left-leg": ((11, 13), (13, 15)),
     "right-leg": ((12, 14), (14, 16)),
 }
-"""Pairs of joints that each limb runs between, by the class of its bare skin."""
+"""The pairs of keypoints of each limb, by the class of its bare skin."""
 
 SHOES: Mapping[str, str] = {"left-shoe": "left-leg", "right-shoe": "right-leg"}
-"""Classes that lie on a limb besides its skin."""
+"""Other classes on a limb besides its skin."""
 
 THICKNESS = 0.05
-"""Of a painted limb, relative to the extent of the person's keypoints."""
+"""The width of a painted limb, relative to the extent of the person's keypoints."""
 
 
 def read_keypoints(path: Path) -> dict[str, NDArray[np.float32]]:
-    """People of every picture that a JSON file ``{picture: {"joints": 17 × [x, y, v], "others": [17 × …, …]}}``
-    names: :data:`People`, by the picture's name.
+    """Read a JSON file ``{photo: {"joints": 17 × [x, y, v], "others": [17 × …, …]}}``: :data:`People` by the name of
+    the photo.
 
     Raises:
-        DatasetError: the file cannot be read, or holds something else.
+        DatasetError: the file cannot be read, or has another form.
     """
     try:
         entries = json.loads(path.read_text())
         people = {name: [entry["joints"], *entry.get("others", [])] for name, entry in entries.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DatasetError(
-            f"{path}: not a file of keypoints ({error!r}); expected {{picture: {{joints: …}}}}"
-        ) from None
+        raise DatasetError(f"{path}: not a file of keypoints ({error!r}); expected {{photo: {{joints: …}}}}") from None
     result = {}
     for name, found in people.items():
         try:
             result[name] = np.array(found, dtype=np.float32).reshape(len(found), len(JOINTS), 3)
         except (ValueError, TypeError):
-            raise DatasetError(f"{path}: {name}: expected {len(JOINTS)} keypoints [x, y, v] a person") from None
+            raise DatasetError(f"{path}: {name}: expected {len(JOINTS)} keypoints [x, y, v] per person") from None
     return result
 
 
 def limb_map(people: People, labels: NDArray[np.uint8], label_set: LabelSet) -> NDArray[np.uint8]:
-    """Which limb each pixel shows, clothed or bare, (H, W): the class of the limb's skin, 0 for background, the ignored
-    value where nobody knows.
+    """The limb of each pixel, clothed or bare, uint8 (H, W): the class of the limb's skin, 0 for background, or the
+    ignored value if unknown.
 
-    Bones between two seen keypoints are painted; where limbs cross, the pixel is ignored. Elsewhere the labels
-    say what they can: bare limbs, shoes and background. A label set without limbs has nothing but background.
+    Bones between two visible keypoints are painted; pixels where limbs cross are ignored. Elsewhere, the labels give
+    bare limbs, shoes and background. A label set without limbs gives only background.
 
     Args:
-        people: keypoints of the picture.
+        people: keypoints of the photo.
         labels: mask values of ``label_set``, (H, W).
     """
     height, width = labels.shape

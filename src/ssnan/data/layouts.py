@@ -1,4 +1,4 @@
-"""Which layout a folder has, told by what lies in it."""
+"""Open a dataset in the layout that its files show."""
 
 from __future__ import annotations
 
@@ -10,16 +10,15 @@ from ssnan.data.folder import DatasetError, ParsingFolder
 from ssnan.data.lip import open_lip
 from ssnan.data.packed import INDEX, open_packed
 from ssnan.data.pascal_person_part import PLACES, open_pascal_person_part
-from ssnan.errors import quoted
+from ssnan.errors import of_file, quoted
 from ssnan.labels import LabelSet, label_set_by_name
 
 
 def open_split(root: str | Path, split: str) -> ParsingFolder:
-    """One split of the dataset in ``root``, complete.
+    """Open one complete split of the dataset in ``root``.
 
     Raises:
-        DatasetError: the folder does not hold what its layout asks for, or the split's list names
-            pictures or masks that are not there, or nothing at all.
+        DatasetError: the folder does not match its layout, or the list of the split is empty or names missing files.
     """
     folder = find_split(root, split)
     if folder.missing:
@@ -31,11 +30,11 @@ def open_split(root: str | Path, split: str) -> ParsingFolder:
 
 
 def find_split(root: str | Path, split: str) -> ParsingFolder:
-    """One split of the dataset in ``root``, with what it lacks: packed if there is a ``packed.json``, your own
-    layout if there is a ``dataset.yaml``, PASCAL-Person-Part's if there is a ``JPEGImages``, LIP's otherwise.
+    """Open one split of the dataset in ``root``, even if files are missing. A ``packed.json`` means a packed dataset, a
+    ``dataset.yaml`` your own layout, a ``JPEGImages`` that of PASCAL-Person-Part, and anything else that of LIP.
 
     Raises:
-        DatasetError: the folder does not hold what its layout asks for.
+        DatasetError: the folder does not match its layout.
     """
     root = Path(root)
     try:
@@ -49,13 +48,15 @@ def find_split(root: str | Path, split: str) -> ParsingFolder:
             return open_pascal_person_part(root, split)
         return open_lip(root, split)
     except OSError as error:
-        raise DatasetError(f"{quoted(error.filename or root)}: {error.strerror or error}") from None
+        raise DatasetError(of_file(error, root)) from None
     except UnicodeDecodeError as error:
-        raise DatasetError(f"{quoted(root)}: a list of {split} is no UTF-8 text ({error.reason})") from None
+        raise DatasetError(
+            f"{quoted(root)}: a list of {split} is not text in UTF-8 or UTF-16 ({error.reason})"
+        ) from None
 
 
 def label_set_of(value: str | dict[str, Any] | LabelSet) -> LabelSet:
-    """A label set from its name, from the ``dataset.yaml`` that defines it, or from its plain values.
+    """A label set from its name, its ``dataset.yaml`` or its plain values.
 
     Raises:
         ValueError: there is no such label set or file.

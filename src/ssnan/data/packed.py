@@ -1,6 +1,6 @@
-"""A dataset in few large files, for disks and networks that like no small ones: tars as WebDataset reads them, or
-Parquet. Pictures keep their bytes, masks become PNGs of label ids, and ``packed.json`` says where each lies, so that
-any sample is read at once, in any order."""
+"""Datasets in a few large files, WebDataset tars or Parquet, for disks and networks that are slow with small files.
+Photos keep their bytes, masks become PNG files of label ids, and ``packed.json`` stores the location of each sample, so
+that samples can be read in any order."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ INDEX = "packed.json"
 Into = Literal["webdataset", "parquet"]
 
 ROWS = 8
-"""Of a row group, which is read as a whole for one picture of it."""
+"""Rows of a row group, which is read as a whole for any of its photos."""
 
 
 class Member(NamedTuple):
-    """A stretch of a tar."""
+    """A part of a tar."""
 
     file: Path
     name: str
@@ -47,7 +47,7 @@ class Member(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """A row of a Parquet file, and the column."""
+    """A row and column of a Parquet file."""
 
     file: Path
     row: int
@@ -69,10 +69,10 @@ def _opened(file: Path) -> Any:
 
 
 def open_packed(root: Path, split: str) -> ParsingFolder:
-    """One split of a dataset that :func:`pack` has written.
+    """One split of a dataset written by :func:`pack`.
 
     Raises:
-        DatasetError: the index cannot be read, or names files that are not there.
+        DatasetError: the index cannot be read, or names missing files.
     """
     index = root / INDEX
     try:
@@ -83,7 +83,7 @@ def open_packed(root: Path, split: str) -> ParsingFolder:
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise DatasetError(f"{quoted(index)}: not an index of 'ssnan data pack' ({error!r})") from None
     missing = tuple(
-        f"{index}: there is no {root / file['file']}" for file in files if not (root / file["file"]).is_file()
+        f"{index}: no such file {root / file['file']}" for file in files if not (root / file["file"]).is_file()
     )
     return ParsingFolder(label_set, pairs, missing, partial(read_place, read_labels), people)
 
@@ -98,12 +98,12 @@ def _pairs(file: Path, into: Into, samples: list[Any]) -> Iterator[Pair]:
 
 
 def pack(splits: dict[str, ParsingFolder], output: Path, into: Into, size: int) -> Iterator[int]:
-    """Write every split into files of ``size`` samples under ``output``, and yield the number of samples done. The
-    index comes last; without it the folder is no dataset.
+    """Write every split into files of ``size`` samples in ``output``; yields the number of finished samples. The index
+    comes last, so an unfinished folder is not a dataset.
 
     Raises:
         DatasetError, ImageError: a sample cannot be read.
-        OSError: of the file system.
+        OSError: from the file system.
     """
     index: dict[str, Any] = {"into": into, "splits": {}, "keypoints": {}}
     done = 0
@@ -125,7 +125,7 @@ def pack(splits: dict[str, ParsingFolder], output: Path, into: Into, size: int) 
 
 
 def _sample(folder: ParsingFolder, position: int) -> tuple[str, str, bytes, bytes]:
-    """Name, the picture's ending and bytes, and the mask's, checked."""
+    """Name, suffix and bytes of the photo, and bytes of the mask, after checks."""
     pair, sample = folder.pairs[position], folder[position]
     content = pair.image.read_bytes()
     ending = (Image.open(io.BytesIO(content)).format or "png").lower().replace("jpeg", "jpg").replace("mpo", "jpg")
@@ -153,6 +153,6 @@ def _write_parquet(path: Path, samples: Iterator[tuple[str, str, bytes, bytes]])
     import pyarrow.parquet as pq
 
     rows = [{"id": name, "image": image, "mask": mask} for name, _, image, mask in samples]
-    # Pictures are compressed already.
+    # Images are already compressed.
     pq.write_table(pa.Table.from_pylist(rows), path, row_group_size=ROWS, compression="none")
     return [row["id"] for row in rows]

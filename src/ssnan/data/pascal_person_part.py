@@ -1,26 +1,26 @@
-"""PASCAL-Person-Part: VOC 2010 photographs with the part masks of Chen et al. [5]."""
+"""PASCAL-Person-Part: photos of VOC 2010 with the part masks of Chen et al. (https://arxiv.org/abs/1406.2031)."""
 
 from __future__ import annotations
 
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PureWindowsPath
 
 from ssnan.data.folder import DatasetError, ParsingFolder, paired
 from ssnan.labels import PASCAL_PERSON_PART
+from ssnan.parsing.lists import text_of
 
 PLACES = ("", "pascal_person_part", "VOC2010", "VOCdevkit/VOC2010")
-"""Where below the root its parts are found, in the copies that go round."""
+"""Subfolders of the root in common copies of the dataset."""
 
 
 def open_pascal_person_part(root: Path, split: str) -> ParsingFolder:
     """One split (``train``, ``val`` or ``trainval``).
 
-    ``JPEGImages``, ``pascal_person_part_gt`` and ``pascal_person_part_trainval_list`` (or
-    ``SegmentationPart`` and ``list``) lie in the root or in the folders that VOC and the part
-    archive unpack to. A line of a list holds picture and mask, "/JPEGImages/a.jpg /…_gt/a.png".
-    Masks are palette PNGs in VOC's colours: their indices are read, never their colours.
+    ``JPEGImages``, ``pascal_person_part_gt`` and ``pascal_person_part_trainval_list`` (or ``SegmentationPart`` and
+    ``list``) are in the root, or in the folders of the archives of VOC and the parts. A line of a list has photo and
+    mask, "/JPEGImages/a.jpg /…_gt/a.png". Masks are palette PNG files in VOC's colours; only their indices are read.
 
     Raises:
-        DatasetError: the layout is another, or there is no such split.
+        DatasetError: the folder has another layout, or there is no such split.
     """
     images = _find(root, "JPEGImages")
     masks = _find(root, "pascal_person_part_gt", "SegmentationPart")
@@ -28,8 +28,8 @@ def open_pascal_person_part(root: Path, split: str) -> ParsingFolder:
     if not listed_in.is_file():
         have = ", ".join(sorted(path.stem for path in listed_in.parent.glob("*.txt")))
         raise DatasetError(f"{listed_in}: no such list; there are {have or 'none'}")
-    lines = [line.split() for line in listed_in.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
-    names = [(PurePosixPath(line[0]).name, PurePosixPath(line[-1]).name) for line in lines]
+    lines = [line.split() for line in text_of(listed_in.read_bytes()).splitlines() if line.strip()]
+    names = [(PureWindowsPath(line[0]).name, PureWindowsPath(line[-1]).name) for line in lines]
     return ParsingFolder(PASCAL_PERSON_PART, *paired(names, images, masks, listed_in))
 
 

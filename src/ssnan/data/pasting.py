@@ -1,5 +1,5 @@
-"""People cut out of their pictures and put on scenes without any: groups, half bodies, crowds and
-backgrounds that a dataset of single people does not have."""
+"""Paste cut-out people onto scenes without people, to get groups, half bodies, crowds and backgrounds that a dataset of
+single people lacks."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from ssnan.parsing.images import read_rgb
 
 @dataclass
 class Pasting:
-    """A source of pictures that are made when they are drawn.
+    """A source of composed photos.
 
     Attributes:
-        scenes: folder of photographs in which there is nobody.
-        people: datasets whose people are cut out; their masks must outline everybody in the picture.
-        share: how often one is drawn, relative to the shares of the sources.
-        most: people in a picture, at most.
+        scenes: folder of photos without people.
+        people: datasets whose people are cut out; their masks must cover everybody in the photo.
+        share: how often a composed photo is drawn, relative to the shares of the sources.
+        most: the most people in a photo.
     """
 
     scenes: Path
@@ -39,7 +39,7 @@ class Pasting:
 
 
 class Person(NamedTuple):
-    """What is pasted: the box around the people of a picture."""
+    """The box around the people of a photo, to be pasted."""
 
     image: UInt8[np.ndarray, "h w 3"]
     labels: UInt8[np.ndarray, "h w"]
@@ -48,18 +48,18 @@ class Person(NamedTuple):
 
 
 SIZES = (1 / 3, 2.0)
-"""Longer side of a person, relative to the scene's height."""
+"""The longer side of a person, relative to the height of the scene."""
 
 GAP = 0.08
-"""Widest gap in a person that is filled, relative to its longer side: the neck, which LIP calls background."""
+"""The widest gap in a person to fill, relative to its longer side, such as the neck, which LIP labels background."""
 
 WHITE = 225
-"""Gaps whose three channels all reach this are a studio's wall between arm and body."""
+"""A gap with all three channels at least this bright is a studio wall between arm and body."""
 
 
 class PastedScenes:
-    """Scenes with ``most`` people or fewer; one in twenty stays empty. What is drawn hangs on torch's random
-    numbers, and the result is as :class:`ssnan.data.folder.ParsingFolder` gives it.
+    """Scenes with at most ``most`` people; one in twenty stays empty. Random numbers come from torch, and samples have
+    the form of :class:`ssnan.data.folder.ParsingFolder`.
 
     Attributes:
         label_set: ``label_set`` with the sets of all ``folders``.
@@ -70,7 +70,7 @@ class PastedScenes:
 
     def __init__(self, scenes: Path, folders: Sequence[ParsingFolder], label_set: LabelSet, most: int = 6) -> None:
         if not scenes.is_dir() or not (found := pictures_by_stem(scenes)):
-            raise DatasetError(f"{scenes}: expected a folder of photographs without people")
+            raise DatasetError(f"{scenes}: expected a folder of photos without people")
         self.scenes = list(found.values())
         self.folders = folders
         self.label_set = label_set.united(folder.label_set for folder in folders)
@@ -86,7 +86,7 @@ class PastedScenes:
         labels = np.zeros(image.shape[:2], dtype=np.uint8)
         count = 0 if random.random() < 0.05 else 1 + int(self.most * random.random() ** 2)
         people = [self._person(random) for _ in range(count)]
-        # Drawn by their logarithm; who is near hides who is far.
+        # Sizes are log-uniform; near people cover far ones.
         sizes = np.sort(np.exp(random.uniform(math.log(SIZES[0]), math.log(SIZES[1]), size=count)))
         for person, size in zip(people, sizes, strict=True):
             paste(person, float(size), image, labels, self.label_set.ignore_index, random)
@@ -103,8 +103,8 @@ class PastedScenes:
 
 
 def cut_out(image: NDArray[np.uint8], labels: NDArray[np.uint8], label_set: LabelSet) -> Person:
-    """The people of a picture, with what lies between their parts: unlabelled pixels, and gaps narrower than
-    ``GAP`` unless they are white. What is shown of these is ignored, since nobody said what it is."""
+    """Cut out the people of a photo, including pixels between their parts: unlabelled ones, and gaps narrower than
+    ``GAP`` unless they are white. These pixels get the ignored value, because their class is unknown."""
     shown = label_set.person[labels] | (labels == label_set.ignore_index)
     rows, columns = (np.flatnonzero(shown.any(axis=axis)) for axis in (1, 0))
     box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
@@ -126,8 +126,8 @@ def paste(
     ignore_index: int,
     random: np.random.Generator,
 ) -> None:
-    """Put ``person`` at a random place of a scene, in place: its longer side is ``size`` times the scene's
-    height; whoever was cut off by the lower edge of the own picture is cut off by the scene's too."""
+    """Paste ``person`` at a random position of a scene, in place. Its longer side is ``size`` times the height of the
+    scene. A person cut off by the lower edge of the photo is also cut off by that of the scene."""
     scene_height, scene_width = labels.shape
     factor = size * scene_height / max(person.shown.shape)
     height, width = (max(1, round(length * factor)) for length in person.shown.shape)
@@ -146,10 +146,10 @@ def paste(
     cover = resized(person.shown.astype(np.uint8) * 255, Image.Resampling.BILINEAR).astype(np.float32)[..., None] / 255
     names = resized(person.labels, Image.Resampling.NEAREST)
     scene = image[rows, columns].astype(np.float32)
-    # The scene's light falls on the person, more or less.
+    # Adapt the person partly to the light of the scene.
     light = (scene.mean(axis=(0, 1)) + 20) / (pixels.mean(axis=(0, 1)) + 20)
     pixels = pixels * np.clip(light ** random.uniform(0, 0.5), 0.5, 1.5)
     image[rows, columns] = np.clip(cover * pixels + (1 - cover) * scene, 0, 255).round()
     solid = cover[..., 0] >= 0.5
-    # An edge pixel that nearest-neighbour labels call background, though it shows the person, is nobody's.
+    # Edge pixels that show the person but get background from nearest-neighbour labels are ignored.
     labels[rows, columns] = np.where(solid, np.where(names == 0, ignore_index, names), labels[rows, columns])

@@ -1,7 +1,7 @@
-"""Pictures that stay in the accelerator's memory and are augmented there.
+"""Photos that stay in the GPU's memory and are augmented there.
 
-Decoded once, at the start. Then a batch costs the accelerator a few milliseconds and the processor
-nothing, where two to sixteen cores that decode and resize would keep it waiting.
+They are decoded once, at the start. Then a batch costs the GPU a few milliseconds and the CPU nothing. Otherwise the
+GPU would wait for the two to sixteen cores that decode and resize.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from ssnan.labels import LabelSet
 from ssnan.parsing.preprocessing import Preprocessing
 
 AROUND = (-0.5, 0.5)
-"""Where a picture is shrunk, a pixel is the mean over 2 × 2 bilinear samples this far from its centre,
-in steps beyond the first pixel: shrunken pictures do not shimmer, others are not blurred."""
+"""When shrinking, a pixel is the mean of 2 × 2 bilinear samples at this offset from its centre, in steps beyond the
+first pixel. This avoids aliasing, and leaves photos that are not shrunk sharp."""
 
 
 class View(NamedTuple):
-    """What part of its picture each crop shows: its pixel (y, x) shows ``origin + (y, x) · step``,
-    within the box (top, left, bottom, right); all in pixels of the picture kept."""
+    """The part of its photo that each crop shows: pixel (y, x) shows ``origin + (y, x) · step`` within the box (top,
+    left, bottom, right), in pixels of the stored photo."""
 
     origin: Float[Tensor, "b 2"]
     step: Float[Tensor, "b 2"]
@@ -37,19 +37,19 @@ class View(NamedTuple):
 
 
 class ResidentPictures:
-    """Every training picture of ``folders``, its longer side at ``side`` pixels, in one tensor.
+    """All training photos of ``folders`` in one tensor, with a longer side of ``side`` pixels.
 
-    The geometry is drawn as :func:`ssnan.data.transforms.geometric` draws it: person crop, resize,
-    mirror with exchanged sides, crop; beyond the edge the mean and the ignored label.
+    The random geometry is that of :func:`ssnan.data.transforms.geometric`: person crop, resize, mirror with swapped
+    sides, crop. Padding has the mean colour and the ignored value.
 
     Args:
-        folders: what to decode.
-        label_set: what the kept labels mean; it has the sets of every folder. Its pairs trade places in a
-            mirrored picture.
-        preprocessing: normalisation, and the longest side that a random resize by 1 gives.
-        side: longer side at which pictures are kept, in pixels; 4 · side² bytes are taken for each.
-        device: where they are kept.
-        threads: that decode.
+        folders: datasets to decode.
+        label_set: label set of the stored labels, with the sets of every folder. Its flip pairs swap in a mirrored
+            photo.
+        preprocessing: normalisation, and the longest side for a random resize by 1.
+        side: longer side of stored photos, in pixels; each takes 4 · side² bytes.
+        device: device of the tensor.
+        threads: number of threads that decode.
 
     Raises:
         ValueError: preprocessing has no longest side.
@@ -66,7 +66,7 @@ class ResidentPictures:
     ) -> None:
         if preprocessing.longest_side is None:
             raise ValueError(
-                "data.resident_side: needs data.preprocessing.longest_side, the size a random resize by 1 gives"
+                "data.resident_side: needs data.preprocessing.longest_side, the size after a random resize by 1"
             )
         self.longest_side = preprocessing.longest_side
         self.mean, self.std = (
@@ -103,7 +103,7 @@ class ResidentPictures:
             list(pool.map(decode, range(count)))
 
     def index(self, folder: int, picture: int) -> int:
-        """Where picture ``picture`` of ``folders[folder]`` is kept."""
+        """The index of photo ``picture`` of ``folders[folder]``."""
         return int(self.starts[folder]) + picture
 
     def draw(
@@ -115,7 +115,7 @@ class ResidentPictures:
         chances: Float[Tensor, "b 8"],
         margin: float = 0.15,
     ) -> View:
-        """A random view of each picture, unmirrored; ``chances`` are random numbers in 0..1, on the processor."""
+        """A random view of each photo, unmirrored; ``chances`` are random numbers in 0..1 on the CPU."""
         size, person = self.sizes[index], self.people[index]
         extent = (person[:, 2:] - person[:, :2]).amax(dim=1, keepdim=True)
         room = chances[:, :4] * margin * extent
@@ -131,14 +131,14 @@ class ResidentPictures:
         free = resized - torch.tensor(crop)
         offset = free.clamp_max(0) + ((free.abs() + 1) * chances[:, 6:8]).floor()
         step = shape / resized
-        # Pixel centres lie at i + ½ in every picture; positions are those of grid_sample, 0 at the first centre.
+        # Pixel centres are at i + ½ in every photo; positions are those of grid_sample, 0 at the first centre.
         return View(box[:, :2] + (offset + 0.5) * step - 0.5, step, box)
 
     def crops(self, index: Int[Tensor, " b"], view: View, mirrored: Tensor, crop: tuple[int, int]) -> dict[str, Tensor]:
-        """``{"images": (B, 3, *crop), "labels": (B, *crop)}`` of pictures ``index``; normalised, labels int64."""
+        """``{"images": (B, 3, *crop), "labels": (B, *crop)}`` of the photos ``index``: normalised float32 and int64."""
         device = self.images.device
         where = index.to(device)
-        view = View(*(one.to(device) for one in view))
+        view = View(*(values.to(device) for values in view))
         fine = _positions(view, crop, AROUND)
         pixels = _sampled(self.images[where].float() / 255, fine, view.box, "bilinear")
         pixels = torch.where(_inside(fine, view.box).unsqueeze(1), (pixels - self.mean) / self.std, 0)
@@ -154,7 +154,7 @@ class ResidentPictures:
 
 
 def _positions(view: View, crop: tuple[int, int], around: Sequence[float]) -> Float[Tensor, "b h w 2"]:
-    """(y, x) in the picture kept, for every pixel of the crop and every distance ``around`` its centre."""
+    """(y, x) in the stored photo, for every pixel of the crop and every offset ``around`` its centre."""
     sides = []
     for axis in (0, 1):
         step = view.step[:, axis, None, None]
@@ -165,7 +165,7 @@ def _positions(view: View, crop: tuple[int, int], around: Sequence[float]) -> Fl
 
 
 def _sampled(pictures: Float[Tensor, "b c s s"], positions: Float[Tensor, "b h w 2"], box: Tensor, mode: str) -> Tensor:
-    """Values at ``positions``, of which those beyond the box read its edge."""
+    """Values at ``positions``; positions outside the box get the values at its edge."""
     low, high = box[:, None, None, :2], box[:, None, None, 2:] - 1
     kept = positions.clamp(low, high)
     grid = (2 * kept + 1) / pictures.shape[-1] - 1
@@ -173,6 +173,6 @@ def _sampled(pictures: Float[Tensor, "b c s s"], positions: Float[Tensor, "b h w
 
 
 def _inside(positions: Float[Tensor, "b h w 2"], box: Float[Tensor, "b 4"]) -> Bool[Tensor, "b h w"]:
-    """Positions that lie on a pixel of the box."""
+    """Whether each position is on a pixel of the box."""
     low, high = box[:, None, None, :2] - 0.5, box[:, None, None, 2:] - 0.5
     return ((positions >= low) & (positions < high)).all(dim=3)

@@ -1,4 +1,4 @@
-"""Which pictures of a dataset are drawn more often: those with classes that few others have."""
+"""Sampling that draws photos with rare classes more often."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ssnan.data.folder import ParsingFolder
 
 
 def classes_held(folder: ParsingFolder) -> Bool[np.ndarray, "n c"]:
-    """Whether each picture's mask holds each class.
+    """Whether the mask of each photo has each class.
 
     Raises:
         ImageError, DatasetError: a mask cannot be read.
@@ -20,8 +20,9 @@ def classes_held(folder: ParsingFolder) -> Bool[np.ndarray, "n c"]:
 
 
 def repeat_factors(held: Bool[np.ndarray, "n c"], threshold: float) -> Float[np.ndarray, " n"]:
-    """How often each picture is drawn beside one without rare classes: √(threshold / share of the pictures that hold
-    its rarest class), at least 1 (Gupta, Dollár and Girshick, LVIS, CVPR 2019, "repeat factor sampling")."""
+    """How often to draw each photo, relative to one without rare classes: √(threshold / share of the photos with its
+    rarest class), at least 1 ("repeat factor sampling" of Gupta, Dollár and Girshick, LVIS, CVPR 2019,
+    https://arxiv.org/abs/1908.03195)."""
     share = held.mean(axis=0)
     of_class = np.sqrt(np.maximum(1, threshold / np.where(share > 0, share, 1)))
     return np.where(held, of_class, 1).max(axis=1)

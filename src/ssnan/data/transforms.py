@@ -1,4 +1,4 @@
-"""Augmentation of a picture together with its labels (Section 4.1, Training), on torchvision v2."""
+"""Augmentation of a photo with its labels (Section 4.1, Training), as torchvision v2 transforms."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ssnan.labels import LabelSet
 
 
 class MirrorWithSwap(v2.Transform):
-    """Mirror with probability ``probability``, and let left and right labels trade places."""
+    """Mirror with probability ``probability``, and swap left and right labels."""
 
     def __init__(self, label_set: LabelSet, probability: float = 0.5) -> None:
         super().__init__()
@@ -34,10 +34,10 @@ class MirrorWithSwap(v2.Transform):
 
 
 class CropAroundPerson(v2.Transform):
-    """Cut to the box of all labelled parts plus a margin, with probability ``probability``.
+    """Crop to the box of all parts plus a margin, with probability ``probability``.
 
-    LIP's pictures are such crops; photographs that show more than the person become like them.
-    The margin on each side is uniform in 0 .. ``margin`` times the box's longer side.
+    LIP's photos are such crops, and this makes other photos similar. The margin on each side is uniform in
+    0 .. ``margin`` times the longer side of the box.
     """
 
     def __init__(self, label_set: LabelSet, probability: float, margin: float = 0.15) -> None:
@@ -64,9 +64,9 @@ class CropAroundPerson(v2.Transform):
 
 
 class Rotate(v2.Transform):
-    """Turn with probability ``probability``: by an angle uniform in ±``degrees``, or, one time in six, by a
-    quarter to either side, as a photo without its orientation. The picture grows so that nothing is lost;
-    the corners are ``fill`` and ignored. Left and right are the person's own, however it lies."""
+    """Rotate with probability ``probability``: by an angle uniform in ±``degrees``, or, one time in six, by a quarter
+    turn to either side, like a photo without its orientation. The canvas grows to fit; corners are ``fill`` and
+    ignored. Left and right stay the same, because they are the person's own."""
 
     def __init__(self, probability: float, fill: dict[Any, Any], degrees: float = 30.0) -> None:
         super().__init__()
@@ -91,9 +91,8 @@ class Rotate(v2.Transform):
 
 
 class Bars(v2.Transform):
-    """Put the picture between two bars, with probability ``probability``: left and right or above and below, as
-    videos and shop pages do, until the sides are as 4:3 to ``widest``:1. The bars are black, white, of one grey or the
-    blurred picture itself; their labels are background."""
+    """Add two bars with probability ``probability``: left and right or above and below, as in videos and shops. The
+    aspect ratio becomes 4:3 to ``widest``:1. Bars are black, white, grey or the blurred photo, and are background."""
 
     def __init__(self, probability: float, widest: float = 3.0) -> None:
         super().__init__()
@@ -129,8 +128,8 @@ class Bars(v2.Transform):
 
 
 class RandomScale(v2.Transform):
-    """Resize so that the longer side is ``longest_side`` times a factor uniform in ``factors``;
-    labels by nearest neighbour. ``longest_side`` None keeps the picture's own size as 1."""
+    """Resize the longer side to ``longest_side`` times a factor uniform in ``factors``; labels use nearest neighbour.
+    If ``longest_side`` is None, the factor applies to the photo's size."""
 
     def __init__(self, longest_side: int | None, factors: tuple[float, float]) -> None:
         super().__init__()
@@ -152,7 +151,7 @@ class RandomScale(v2.Transform):
 
 
 class LowResolution(v2.Transform):
-    """Shrink the picture by a factor up to ``factor`` and enlarge it again; labels stay."""
+    """Shrink the photo by a factor up to ``factor`` and enlarge it again; labels are unchanged."""
 
     _transformed_types = (tv_tensors.Image,)
 
@@ -170,7 +169,7 @@ class LowResolution(v2.Transform):
 
 
 class Sepia(v2.Transform):
-    """Grey with a brown cast: an old or a filtered photo."""
+    """Grey with a brown tint, like an old or filtered photo."""
 
     _transformed_types = (tv_tensors.Image,)
 
@@ -213,8 +212,8 @@ def geometric(
     rotation: float = 0.0,
     bars: float = 0.0,
 ) -> v2.Transform:
-    """Person crop, rotation, bars, resize, mirror and crop of ``crop`` = (height, width); beyond the edge the
-    picture is padded with ``mean`` (0 after normalisation) and the labels with the ignored value."""
+    """Person crop, rotation, bars, resize, mirror and crop of ``crop`` = (height, width). Padding is ``mean`` in the
+    photo (0 after normalisation) and the ignored value in the labels."""
     fill: dict[Any, Any] = {
         tv_tensors.Image: [round(255 * channel) for channel in mean],
         tv_tensors.Mask: label_set.ignore_index,
@@ -232,7 +231,7 @@ def geometric(
 
 
 def photometric() -> v2.Transform:
-    """Colour, grey, sepia, dark, blurred, small and badly compressed pictures; labels stay as they are."""
+    """Changes of colour, grey, sepia, darkness, blur, low resolution and strong compression; labels are unchanged."""
     return v2.Compose(
         [
             v2.RandomApply([v2.ColorJitter(0.3, 0.3, 0.3, 0.05)], p=0.6),
@@ -247,5 +246,5 @@ def photometric() -> v2.Transform:
 
 
 def normalize(image: Tensor, mean: tuple[float, float, float], std: tuple[float, float, float]) -> Tensor:
-    """uint8 RGB (3, H, W) to float32, shifted by ``mean`` and divided by ``std`` (units of 0..1)."""
+    """From uint8 RGB (3, H, W) to float32, minus ``mean`` and divided by ``std`` (in units of 0..1)."""
     return F.normalize(F.to_dtype(image, torch.float32, scale=True), list(mean), list(std))

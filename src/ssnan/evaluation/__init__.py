@@ -1,1 +1,1 @@
-"""How good a parser is and how fast, and the paper's tables and figures."""
+"""Accuracy and speed of parsers, and the paper's tables and figures."""

@@ -1,4 +1,4 @@
-"""``ssnan bench``: where the time goes, what share of the machine that is, and how it grows."""
+"""``ssnan bench``: the time of each step, and its growth."""
 
 from __future__ import annotations
 
@@ -18,30 +18,25 @@ from rich.table import Table
 
 from ssnan.parsing.batch import Saving, parse_files
 from ssnan.parsing.card import ModelError, find_card
-from ssnan.parsing.engines import ENGINES, available_cores, untold
+from ssnan.parsing.engines import ENGINES, available_cores
 from ssnan.parsing.images import read_rgb
 from ssnan.parsing.parser import Parser, Scored
 from ssnan.parsing.views import Views
 
 STAGES = ("decode", "prepare", "network", "upsample", "encode")
 SIZES = ((320, 480), (640, 960), (1080, 1620), (3000, 4500))
-"""Width and height of the photos on which growth is measured."""
-PEAK_SIDE = 2048
-"""Sides of the square matrices whose product shows what the machine can do."""
-PEAK_CHAIN = 8
-"""Products one after the other, so that bringing the first into the engine's precision does not count."""
+"""Width and height of the photos for measuring growth."""
 
 
 def measure(model: str, photo: Path, runs: int, threads: int | None) -> dict[str, Any]:
-    """Time a model on a photo with every engine that is installed; plain values, seconds throughout.
+    """Time a model on a photo with every installed engine; returns plain values in seconds.
 
     Raises:
         ModelError: there is no such model.
         ImageError: the photo cannot be read.
     """
     card = find_card(model)
-    about = card.about
-    flops, precision = about.get("flops_321"), about.get("precision", "fp32")
+    flops = card.about.get("flops_321")
     width, height = Image.fromarray(read_rgb(photo)).size
     engines: dict[str, Any] = {}
     for name in ENGINES:
@@ -52,11 +47,7 @@ def measure(model: str, photo: Path, runs: int, threads: int | None) -> dict[str
         rows, columns = parser.preprocessing.size(height, width)
         entry: dict[str, Any] = {"stages": time_stages(parser, photo, runs), "network_input": [rows, columns]}
         if flops is not None:
-            speed = flops * rows * columns / 321**2 / entry["stages"]["network"]["median"]
-            peak = matmul_peak(name, precision, threads)
-            entry["flop_per_second"] = speed
-            if peak is not None:
-                entry |= {"peak_flop_per_second": peak, "share_of_peak": speed / peak}
+            entry["flop_per_second"] = flops * rows * columns / 321**2 / entry["stages"]["network"]["median"]
         entry["growth"] = growth(parser, photo, runs)
         engines[name] = entry
     return {
@@ -70,7 +61,7 @@ def measure(model: str, photo: Path, runs: int, threads: int | None) -> dict[str
 
 
 def time_stages(parser: Parser, photo: Path, runs: int) -> dict[str, dict[str, float]]:
-    """Seconds of each step from a file to a PNG, after one run to warm up: the median and the quartiles."""
+    """Seconds of each step from a file to a PNG, after one warm-up run: median and quartiles."""
     laps: dict[str, list[float]] = {stage: [] for stage in STAGES}
     for run in range(runs + 1):
         times = [time.perf_counter()]
@@ -87,12 +78,12 @@ def time_stages(parser: Parser, photo: Path, runs: int) -> dict[str, dict[str, f
         if run:
             for stage, (start, end) in zip(STAGES, pairwise(times), strict=True):
                 laps[stage].append(end - start)
-    laps["total"] = [sum(one) for one in zip(*laps.values(), strict=True)]
+    laps["total"] = [sum(lap) for lap in zip(*laps.values(), strict=True)]
     return {stage: spread(seconds) for stage, seconds in laps.items()}
 
 
 def growth(parser: Parser, photo: Path, runs: int) -> dict[str, dict[str, float]]:
-    """Median seconds a picture by photo size, batch, scales and number of files."""
+    """Median seconds per photo by photo size, batch size, scales and number of files."""
     rgb = Image.fromarray(read_rgb(photo))
     grown: dict[str, dict[str, float]] = {"photo size": {}, "batch": {}, "scales": {}, "files": {}}
     with tempfile.TemporaryDirectory() as temporary:
@@ -119,64 +110,8 @@ def growth(parser: Parser, photo: Path, runs: int) -> dict[str, dict[str, float]
     return grown
 
 
-def matmul_peak(engine: str, precision: str, threads: int | None) -> float | None:
-    """Operations a second of large matrix products, the best of a few, in the precision in which the
-    engine runs a file of ``precision``: ``int8`` as it says; the others in float32 by ONNX Runtime, and
-    in OpenVINO's own choice, bf16 where the processor has it. None for ONNX Runtime in 8 bits without the
-    extra ``train``, which brings what writes its product."""
-    matrix = np.random.default_rng(0).standard_normal((PEAK_SIDE, PEAK_SIDE), dtype=np.float32)
-    multiply: Callable[[], object] = lambda: matrix @ matrix  # noqa: E731
-    if engine == "openvino":
-        untold()
-        import openvino
-        from openvino import opset13 as ops
-
-        left: Any = ops.parameter([PEAK_SIDE, PEAK_SIDE], np.float32)
-        last, right = left, ops.constant(matrix)
-        if precision == "int8":
-            right = ops.fake_quantize(right, *(np.float32(end) for end in (-4, 4, -4, 4)), 255)
-        for _ in range(PEAK_CHAIN):
-            if precision == "int8":
-                last = ops.fake_quantize(last, *(np.float32(end) for end in (0, 4, 0, 4)), 256)
-            last = ops.matmul(last, right, False, False)
-        product = openvino.Model([last], [left])
-        options = {"INFERENCE_NUM_THREADS": threads or available_cores(), "PERFORMANCE_HINT": "LATENCY"}
-        compiled = openvino.Core().compile_model(product, "CPU", options)
-        multiply = lambda: compiled([matrix])  # noqa: E731
-    elif precision == "int8":
-        try:
-            multiply = _int8_product(threads)
-        except ModuleNotFoundError:
-            return None
-    multiply()
-    products = PEAK_CHAIN if engine == "openvino" else 1
-    return products * 2 * PEAK_SIDE**3 / min(_seconds(multiply) for _ in range(5))
-
-
-def _int8_product(threads: int | None) -> Callable[[], object]:
-    """ONNX Runtime's product of 8-bit matrices, unsigned by signed as in its convolutions."""
-    from onnx import TensorProto, helper
-    from onnxruntime import InferenceSession, SessionOptions
-
-    side = [PEAK_SIDE, PEAK_SIDE]
-    inputs = [
-        helper.make_tensor_value_info("a", TensorProto.UINT8, side),
-        helper.make_tensor_value_info("b", TensorProto.INT8, side),
-    ]
-    outputs = [helper.make_tensor_value_info("c", TensorProto.INT32, side)]
-    graph = helper.make_graph([helper.make_node("MatMulInteger", ["a", "b"], ["c"])], "product", inputs, outputs)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
-    options = SessionOptions()
-    options.intra_op_num_threads = threads or available_cores()
-    session = InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    generator = np.random.default_rng(0)
-    left = generator.integers(0, 255, side, dtype=np.uint8)
-    right = generator.integers(-127, 127, side, dtype=np.int8)
-    return lambda: session.run(None, {"a": left, "b": right})
-
-
 def peak_memory() -> float | None:
-    """The most memory this process has held, in MB; None where the system does not tell."""
+    """The peak memory of this process in MB; None if the system does not report it."""
     try:
         import resource
     except ModuleNotFoundError:
@@ -192,7 +127,7 @@ def spread(seconds: Sequence[float]) -> dict[str, float]:
 
 
 def tables(report: dict[str, Any]) -> list[Table]:
-    """The report in tables, milliseconds throughout."""
+    """The report as tables, in milliseconds."""
     stages = Table(
         title=f"{report['model']}, a {' × '.join(map(str, report['photo']))} photo, {report['threads']} threads: ms"
     )
@@ -202,11 +137,10 @@ def tables(report: dict[str, Any]) -> list[Table]:
     for stage in (*STAGES, "total"):
         cells = (entry["stages"][stage] for entry in report["engines"].values())
         stages.add_row(stage, *(f"{1e3 * c['median']:.1f} ({1e3 * c['low']:.1f}–{1e3 * c['high']:.1f})" for c in cells))
-    if all("share_of_peak" in entry for entry in report["engines"].values()):
-        for key, label, unit in (("flop_per_second", "GFLOP/s", 1e-9), ("peak_flop_per_second", "matmul GFLOP/s", 1e-9),
-                                 ("share_of_peak", "share of that, %", 100)):  # fmt: skip
-            stages.add_row(label, *(f"{unit * entry[key]:.0f}" for entry in report["engines"].values()))
-    grown = Table(title="ms a picture")
+    if all("flop_per_second" in entry for entry in report["engines"].values()):
+        speeds = (entry["flop_per_second"] for entry in report["engines"].values())
+        stages.add_row("GFLOP/s", *(f"{speed / 1e9:.0f}" for speed in speeds))
+    grown = Table(title="ms per photo")
     for column in ("by", "", *report["engines"]):
         grown.add_column(column, justify="left" if column == "by" else "right")
     first = next(iter(report["engines"].values()))["growth"]

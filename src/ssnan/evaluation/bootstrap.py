@@ -1,4 +1,4 @@
-"""How far a difference between two systems hangs on the seeds and the pictures that happened to be measured."""
+"""Confidence intervals of the difference between two systems, over seeds and over photos."""
 
 from __future__ import annotations
 
@@ -10,34 +10,36 @@ import numpy as np
 from numpy.typing import NDArray
 
 Counts = NDArray[np.int64]
-"""Pixels (..., 3, C) of each class, as ``pictures.json`` has them: right, true and predicted ones."""
+"""Pixels (..., 3, C) of each class, as in ``pictures.json``: correct, true and predicted ones."""
 
 DRAWS = 1000
 
 T_95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
-"""Student's t, two-sided 95 %, for 1 to 10 degrees of freedom; the last is used, a little too wide, for more."""
+"""Student's t, two-sided 95 %, for 1 to 10 degrees of freedom; the last one, slightly too wide, also serves for
+more."""
 
 
 def half_width(differences: Sequence[float]) -> float:
-    """Half of the 95 % interval of the mean of at least two differences, one a seed, by Student's t."""
+    """Half the 95 % interval (Student's t) of the mean of at least two differences, one per seed."""
     count = len(differences)
     return T_95[min(count - 1, len(T_95)) - 1] * stdev(differences) / count**0.5
 
 
 def photo_of(name: str) -> str:
-    """The photo that a picture is a version of: plain, turned and cut ones of one photo are not independent."""
+    """The photo of a version: plain, rotated and cropped versions of a photo are not independent."""
     return re.sub(r"^(plain|turned|part)_", "", name)
 
 
 def interval(
     base: Counts, other: Counts, measure: Callable[[Counts], NDArray[np.float64]], names: Sequence[str]
 ) -> tuple[float, float]:
-    """What 95 % of 1,000 draws of the photos, with replacement, leave of ``measure(other) - measure(base)``.
+    """The 95 % bootstrap interval of ``measure(other) - measure(base)``, from 1,000 draws of the photos with
+    replacement.
 
     Args:
-        base, other: counts (S, N, 3, C) of the same N pictures by S runs each, which are pairs.
-        measure: of counts summed over pictures, (D, S, 3, C), to numbers (D, S).
-        names: of the N pictures; all versions of one photo are drawn together, see :func:`photo_of`.
+        base, other: counts (S, N, 3, C) of the same N photos, for S paired runs.
+        measure: from counts summed over photos, (D, S, 3, C), to numbers (D, S).
+        names: names of the N photos; all versions of a photo are drawn together, see :func:`photo_of`.
 
     Returns:
         Percentiles 2.5 and 97.5 of the difference, averaged over the pairs.
@@ -45,6 +47,6 @@ def interval(
     _, photo = np.unique([photo_of(name) for name in names], return_inverse=True)
     photos = int(photo.max()) + 1
     times = np.random.default_rng(0).multinomial(photos, np.full(photos, 1 / photos), size=DRAWS)[:, photo]
-    of_base, of_other = (measure(np.einsum("dp,spkc->dskc", times, one)) for one in (base, other))
+    of_base, of_other = (measure(np.einsum("dp,spkc->dskc", times, counts)) for counts in (base, other))
     low, high = np.percentile((of_other - of_base).mean(axis=1), (2.5, 97.5))
     return float(low), float(high)

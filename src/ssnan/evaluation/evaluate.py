@@ -1,4 +1,4 @@
-"""Measuring a parser on a dataset, with the paper's tables as output."""
+"""Measure a parser on a dataset, with the paper's tables as output."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from ssnan.parsing.parser import Parser
 
 
 class Measured(NamedTuple):
-    """What samples add up to, at the pictures' own sizes, and :func:`class_counts` of each by its id."""
+    """Sums over samples at the photos' sizes, and the :func:`class_counts` of each sample by id."""
 
     confusion: Confusion
     structure: Structure
@@ -39,18 +39,17 @@ class Measured(NamedTuple):
 
 
 def evaluate(parser: Parser, samples: Iterable[Sample], label_set: LabelSet) -> Measured:
-    """Parse every sample and compare.
+    """Parse every sample and compare it with its mask.
 
     Args:
-        label_set: of the samples; its classes are the parser's, its sets its own.
+        label_set: label set of the samples, with the classes of the parser; its sets may differ.
 
     Raises:
-        ValueError: it has other classes than the parser, or a mask holds what is none of its values; the
-            message names the sample.
+        ValueError: the classes differ from the parser's, or a mask has an invalid value; the message names the sample.
     """
     if not label_set.agrees_with(parser.label_set):
         raise ValueError(
-            f"the pictures are labelled as {label_set.name!r} with {len(label_set)} classes, the model's labels are "
+            f"the dataset has label set {label_set.name!r} with {len(label_set)} classes, the model has "
             f"{parser.label_set.name!r} with {len(parser.label_set)}"
         )
     total: Confusion = np.zeros((len(label_set) + len(label_set.sets), len(label_set)), dtype=np.int64)
@@ -69,26 +68,25 @@ def evaluate(parser: Parser, samples: Iterable[Sample], label_set: LabelSet) -> 
 
 
 def limb_iou(iou: Mapping[str, float | None], label_set: LabelSet) -> float | None:
-    """Mean over the classes with a side, of an IoU by class name; None where there are none."""
+    """The mean of an IoU by class name over the classes with a side; None if there are none."""
     found = [iou[label_set.classes[i]] for pair in label_set.flip_pairs for i in pair]
-    present = [one for one in found if one is not None]
+    present = [value for value in found if value is not None]
     return mean(present) if present else None
 
 
 def of_frequent(iou: Mapping[str, float | None], classes: Sequence[str]) -> dict[str, Any]:
-    """Mean IoU over ``classes``, those of :func:`frequent_classes`, with their names; None where there are none."""
+    """The mean IoU over ``classes`` from :func:`frequent_classes`, with their names; None if there are none."""
     found = [one for name in classes if (one := iou[name]) is not None]
     return {"classes": list(classes), "mean_iou": mean(found) if found else None}
 
 
 def numbers(confusion: Confusion, label_set: LabelSet, pictures: Mapping[str, Any]) -> dict[str, Any]:
-    """All numbers of a confusion matrix, and of the ``pictures`` that add up to it, as plain values, for JSON.
+    """All numbers of a confusion matrix, and of the ``pictures`` that it sums, as plain values for JSON.
 
-    ``present`` averages over the classes that the ground truth holds; ``all`` counts a class that
-    was only predicted as 0; ``frequent_classes`` averages over those that enough photos show;
-    ``limb_iou`` is the mean over classes with a side. ``person`` knows two classes; ``merged`` is
-    background / hair / skin / clothes, for LIP alone. ``sets`` is the share of each set's pixels
-    whose prediction lies in it.
+    ``present`` averages over the classes in the ground truth. ``all`` also counts classes that were only predicted, as
+    0. ``frequent_classes`` averages over classes in enough photos. ``limb_iou`` is the mean over classes with a side.
+    ``person`` has two classes. ``merged`` is background / hair / skin / clothes, only for LIP. ``sets`` is the share of
+    each set's pixels with a prediction in the set.
     """
     sets = label_set.sets
     person = merged(confusion, person_groups(label_set), sets)
@@ -110,10 +108,10 @@ def numbers(confusion: Confusion, label_set: LabelSet, pictures: Mapping[str, An
 
 
 def record(card: ModelCard, dataset: str, measured: dict[str, Any]) -> None:
-    """Write the numbers measured on ``dataset`` into the card's file, rounded to four places."""
+    """Write the numbers measured on ``dataset`` to the card's file, rounded to four decimals."""
     summary = {key: round(measured["present"][key], 4) for key in ("overall_accuracy", "mean_accuracy", "mean_iou")}
     summary["iou"] = {name: None if v is None else round(v, 4) for name, v in measured["present"]["iou"].items()}
-    if measured["person"]["iou"]["person"] is not None:  # somebody is in the pictures
+    if measured["person"]["iou"]["person"] is not None:  # the photos show people
         summary["iou_person"] = round(measured["person"]["iou"]["person"], 4)
     if measured["structure"]["limb_pairs"]:
         summary |= {name: measured["structure"][name] for name in ("limb_pairs", "limb_pairs_exchanged")}
@@ -127,9 +125,9 @@ def record(card: ModelCard, dataset: str, measured: dict[str, Any]) -> None:
 
 
 def tables(measured: dict[str, Any], label_set: LabelSet) -> list[Table]:
-    """The columns of the paper's Table 1, and the per-class row of Table 2 in its order (percent)."""
+    """The columns of the paper's Table 1, and the row of Table 2 in its order (percent)."""
     present = measured["present"]
-    summary = Table(title="over the classes present in the ground truth")
+    summary = Table(title="over the classes in the ground truth")
     frequent = measured["frequent_classes"]
     of_them = f"Mean IoU of the {len(frequent['classes'])} classes in {FREQUENT} photos or more"
     for column in ("Overall accuracy", "Mean accuracy", "Mean IoU", of_them):
@@ -159,7 +157,7 @@ def tables(measured: dict[str, Any], label_set: LabelSet) -> list[Table]:
     if _people(measured).row_count:
         result.append(_people(measured))
     if "sets" in measured:
-        sets = Table(title="pixels of sets of classes whose prediction lies in the set")
+        sets = Table(title="pixels of sets of classes with a prediction in the set")
         sets.add_column("Set")
         sets.add_column("%", justify="right")
         for name, share in measured["sets"].items():
@@ -171,7 +169,7 @@ def tables(measured: dict[str, Any], label_set: LabelSet) -> list[Table]:
 def _structure(measured: dict[str, Any]) -> Table:
     found = measured["structure"]
     table = Table(title="structure: limbs, joints of the decided map, calibration")
-    for name in ("Limb IoU", "Limb pairs", "exchanged", "Joint offset, %", "Joints missed, %", "Calibration error, %"):
+    for name in ("Limb IoU", "Limb pairs", "swapped", "Joint offset, %", "Joints missed, %", "Calibration error, %"):
         table.add_column(name, justify="right")
     table.add_row(
         _percent(measured.get("limb_iou")),
@@ -184,13 +182,13 @@ def _structure(measured: dict[str, Any]) -> Table:
 
 def _people(measured: dict[str, Any]) -> Table:
     found = measured["structure"]
-    table = Table(title="people: sides at joints that people marked, pictures of nobody")
+    table = Table(title="people: sides at marked keypoints, photos without people")
     table.add_column("Question")
     table.add_column("%", justify="right")
     for name, question in (
-        ("joints_on_person", "seen limb joints on a person"),
-        ("sides_right", "of those on a limb, on the right side"),
-        ("empty_with_people", f"pictures of nobody ({found['empty_pictures']}) with more than 2 % person"),
+        ("joints_on_person", "visible limb keypoints on a person"),
+        ("sides_right", "of those on a limb, with the correct side"),
+        ("empty_with_people", f"photos without people ({found['empty_pictures']}) with more than 2 % person"),
     ):
         if found[name] is not None:
             table.add_row(question, _percent(found[name]))

@@ -1,4 +1,4 @@
-"""The paper's figures, drawn from one's own runs: 3 (joints), 4 (systems side by side), 5 (scale weights)."""
+"""The paper's figures from your own runs: 3 (joints), 4 (systems side by side), 5 (scale weights)."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from ssnan.data.layouts import open_split
 from ssnan.parsing.images import read_rgb
 from ssnan.parsing.inputs import find_inputs
 from ssnan.parsing.parser import Parser
-from ssnan.parsing.render import grid, heat, joints_over, map_over
+from ssnan.parsing.render import grid, heatmap, joints_over, map_over
 from ssnan.parsing.result import ParsingResult
 
 
 class Photo(NamedTuple):
-    """A photo (H, W, 3) and its ground truth (H, W), if it has one."""
+    """A photo (H, W, 3) and its ground truth (H, W), or None."""
 
     rgb: NDArray[np.uint8]
     labels: NDArray[np.uint8] | None
@@ -32,9 +32,9 @@ class Shown:
     """A system in the figures.
 
     Attributes:
-        name: above its column.
-        parser: its maps.
-        scales: what each of the S weighs.
+        name: heading of its column.
+        parser: parser of the system.
+        scales: the S scales with weights.
     """
 
     name: str
@@ -43,19 +43,20 @@ class Shown:
 
 
 def draw(systems: Sequence[Shown], photos: Path, count: int, output: Path) -> list[Path]:
-    """Write ``side_by_side.jpg``, ``scale_weights.jpg`` and ``joints.jpg`` into ``output``.
+    """Write ``side_by_side.jpg``, ``scale_weights.jpg`` and ``joints.jpg`` to ``output``.
 
     Args:
-        systems: what to show.
-        photos: a folder of photos, or a dataset whose ``val`` pictures are shown beside their truth.
-        count: how many photos, evenly spread.
-        output: folder that exists.
+        systems: the systems to show.
+        photos: a folder of photos, or a dataset whose ``val`` photos are shown with their ground truth.
+        count: number of photos, evenly spread.
+        output: an existing folder.
 
     Returns:
-        The files written; scale weights only where a system learns them, joints where the labels have them.
+        The written files. There are scale weights only if a system learns them, and joints only if the label set has
+        them.
 
     Raises:
-        DatasetError: no photos.
+        DatasetError: there are no photos.
     """
     chosen = _choose(photos, count)
     label_set = systems[0].parser.label_set
@@ -78,7 +79,7 @@ def draw(systems: Sequence[Shown], photos: Path, count: int, output: Path) -> li
         if learned:
             weight_heads += [f"{system.name}, {scale:g}" for scale in system.scales]
             for weight_row, maps, photo in zip(weights, learned, chosen, strict=True):
-                weight_row += [heat(one, (photo.rgb.shape[1], photo.rgb.shape[0])) for one in maps]
+                weight_row += [heatmap(map_, (photo.rgb.shape[1], photo.rgb.shape[0])) for map_ in maps]
     files = {"side_by_side.jpg": grid(rows, heads)}
     if len(weight_heads) > 1:
         files["scale_weights.jpg"] = grid(weights, weight_heads)
@@ -90,10 +91,10 @@ def draw(systems: Sequence[Shown], photos: Path, count: int, output: Path) -> li
 
 
 def _scale_weights(system: Shown, photos: Sequence[Photo]) -> list[NDArray[np.float32]]:
-    """Weights (S, h, w) of every photo; none at all from a system that gives every pixel the same."""
+    """Weights (S, h, w) of every photo; empty for a system with equal weights at every pixel."""
     found = [system.parser.scale_weights(system.parser.decode(photo.rgb)) for photo in photos]
-    weights = [one for one in found if one is not None]
-    return weights if any(np.ptp(one, axis=(1, 2)).any() for one in weights) else []
+    weights = [weights_of for weights_of in found if weights_of is not None]
+    return weights if any(np.ptp(weights_of, axis=(1, 2)).any() for weights_of in weights) else []
 
 
 def _choose(photos: Path, count: int) -> list[Photo]:
@@ -107,6 +108,6 @@ def _choose(photos: Path, count: int) -> list[Photo]:
     except DatasetError:
         found = list(find_inputs([str(photos)], recursive=False))
     if not found:
-        raise DatasetError(f"{photos}: neither photos nor a dataset with a val split")
+        raise DatasetError(f"{photos}: no photos, and not a dataset with a val split")
     picked = sorted({round(i) for i in np.linspace(0, len(found) - 1, count)})
     return [Photo(read_rgb(found[index]), None) for index in picked]

@@ -1,4 +1,4 @@
-"""One confusion matrix, three numbers and the per-class row (Section 4.1, Metrics)."""
+"""The confusion matrix, the paper's three numbers and the IoU of each class (Section 4.1, Metrics)."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from ssnan.labels import LIP, ClassSet, LabelSet
 from ssnan.parsing.remapping import TARGETS
 
 FREQUENT = 28
-"""Photos that show a class whose IoU says something; of a rarer one, a few photos decide."""
+"""The least number of photos of a frequent class; the IoU of a rarer one depends on a few photos."""
 
 Confusion = NDArray[np.int64]
-"""Pixel counts, (C + S, C): row = true class, and below the classes the label set's S sets; column =
-predicted class."""
+"""Pixel counts (C + S, C): one row per true class, then one per set of the label set; one column per predicted
+class."""
 
 
 def rows_of(label_set: LabelSet) -> NDArray[np.int64]:
-    """The row of a confusion matrix for every mask value, (256,): −1 for values that do not count."""
+    """The row of a confusion matrix for every mask value, (256,); −1 for values that do not count."""
     rows = np.full(256, -1)
     rows[: len(label_set)] = range(len(label_set))
     for index, one in enumerate(label_set.sets):
@@ -34,7 +34,7 @@ def confusion_matrix(truth: NDArray[np.uint8], predicted: NDArray[np.uint8], lab
     """Count pixels by true and predicted class; pixels of the ignored value do not count.
 
     Raises:
-        ValueError: shapes differ, or the truth holds a value that is neither class nor set nor ignored.
+        ValueError: shapes differ, or the truth has a value that is not a class, a set or ignored.
     """
     if truth.shape != predicted.shape:
         raise ValueError(f"expected maps of one shape, got truth {truth.shape} and prediction {predicted.shape}")
@@ -43,18 +43,17 @@ def confusion_matrix(truth: NDArray[np.uint8], predicted: NDArray[np.uint8], lab
     rows = rows_of(label_set)[truth[valid]]
     if rows.size and rows.min() < 0:
         raise ValueError(
-            f"label id {truth[valid][rows < 0].max()} is not a class of {label_set.name!r} (0..{count - 1}), none of "
-            f"its sets, nor the ignored value {label_set.ignore_index}"
+            f"label id {truth[valid][rows < 0].max()} is not a class of {label_set.name!r} (0..{count - 1}), one of "
+            f"its sets, or the ignored value {label_set.ignore_index}"
         )
     total = count + len(label_set.sets)
     return np.bincount(rows * count + predicted[valid], minlength=total * count).reshape(total, count)
 
 
 def class_counts(confusion: Confusion, sets: Sequence[ClassSet] = ()) -> NDArray[np.int64]:
-    """Pixels of each class that are hit, true, and predicted, (3, C): all that its IoU takes.
+    """The correct, true and predicted pixels of each class, (3, C), which determine its IoU.
 
-    A pixel of a set counts as predicted where the prediction is not in the set, since that is surely wrong;
-    otherwise nobody knows, and it does not count.
+    A pixel of a set counts as predicted only if the prediction is not in the set, because it is then surely wrong.
     """
     count = confusion.shape[1]
     classes, unsure = confusion[:count], confusion[count:]
@@ -64,17 +63,17 @@ def class_counts(confusion: Confusion, sets: Sequence[ClassSet] = ()) -> NDArray
 
 
 def iou_of(counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """IoU of every class, (…, C), from :func:`class_counts`, (…, 3, C); NaN where the truth has none."""
+    """The IoU of every class, (…, C), from :func:`class_counts`, (…, 3, C); NaN if the truth lacks the class."""
     hits, true, predicted = np.moveaxis(counts, -2, 0)
     return np.where(true > 0, _ratio(hits, true + predicted - hits), np.nan)
 
 
 def frequent_classes(pictures: Mapping[str, Any], label_set: LabelSet) -> list[str]:
-    """Classes that at least :data:`FREQUENT` photos show.
+    """Classes in at least :data:`FREQUENT` photos.
 
     Args:
-        pictures: :func:`class_counts` of each picture by name, as ``pictures.json`` has them. The versions of one
-            photo count once, see :func:`ssnan.evaluation.bootstrap.photo_of`.
+        pictures: :func:`class_counts` of each photo by name, as in ``pictures.json``. Versions of a photo count once,
+            see :func:`ssnan.evaluation.bootstrap.photo_of`.
     """
     seen = [{photo_of(name) for name, (_, true, _) in pictures.items() if true[i]} for i in range(len(label_set))]
     return [name for name, photos in zip(label_set.classes, seen, strict=True) if len(photos) >= FREQUENT]
@@ -82,8 +81,8 @@ def frequent_classes(pictures: Mapping[str, Any], label_set: LabelSet) -> list[s
 
 @dataclass(frozen=True)
 class Score:
-    """What the paper's tables report, as fractions; classes that never occur, neither in the truth
-    nor in the prediction, are NaN and left out of the means."""
+    """The numbers of the paper's tables, as fractions. Classes in neither truth nor prediction are NaN, and the means
+    ignore them."""
 
     overall_accuracy: float
     mean_accuracy: float
@@ -93,14 +92,13 @@ class Score:
 
     @classmethod
     def of(cls, confusion: Confusion, sets: Sequence[ClassSet] = ()) -> Score:
-        """Numbers of a confusion matrix.
+        """The numbers of a confusion matrix.
 
-        Mean accuracy averages over the classes present in the truth. A class that is only
-        predicted has IoU 0 and counts in the mean IoU.
+        Mean accuracy averages over the classes in the truth. A class that is only predicted has IoU 0 and counts in the
+        mean IoU.
 
-        A pixel of a set is right if the prediction is in the set, and counts so in the overall
-        accuracy. In a class's IoU it is a false positive if that class was predicted and is not in
-        the set; otherwise nobody knows, and it does not count.
+        In the overall accuracy, a pixel of a set is correct if the prediction is in the set. In the IoU of a class, it
+        is a false positive if this class was predicted and is not in the set; otherwise it does not count.
         """
         hits, true, predicted = class_counts(confusion, sets)
         unsure = confusion[confusion.shape[1] :]
@@ -117,15 +115,14 @@ class Score:
 
     @classmethod
     def of_present(cls, confusion: Confusion, sets: Sequence[ClassSet] = ()) -> Score:
-        """As :meth:`of`, with the means over the classes present in the truth alone; for subsets in
-        which some classes never occur."""
+        """As :meth:`of`, but means are only over the classes in the truth, for subsets that lack some classes."""
         score = cls.of(confusion, sets)
         present = confusion[: confusion.shape[1]].sum(axis=1) > 0
         iou = np.where(present, score.iou, np.nan)
         return cls(score.overall_accuracy, score.mean_accuracy, _mean(iou), iou, score.accuracy)
 
     def to_dict(self, label_set: LabelSet) -> dict[str, Any]:
-        """Plain numbers for JSON; None where a class does not occur."""
+        """Plain numbers for JSON; None for classes that do not occur."""
         return {
             "overall_accuracy": self.overall_accuracy,
             "mean_accuracy": self.mean_accuracy,
@@ -137,26 +134,26 @@ class Score:
 
 
 LIP_MERGED, _HOMES = TARGETS["merged"]
-"""LIP merged to four classes that parsers with other labels can be compared on."""
+"""LIP merged to four classes, for comparison with parsers that use other labels."""
 
 LIP_GROUPS = np.array([LIP_MERGED.classes.index(_HOMES[name][0]) for name in LIP.classes])
-"""Class of ``LIP_MERGED`` of every LIP class: skin is face, arms and legs, clothes is all the rest."""
+"""The class of ``LIP_MERGED`` for every LIP class: skin is face, arms and legs; clothes is the rest."""
 
 PERSON = LabelSet(name="person", classes=("background", "person"), palette=((0, 0, 0), (255, 255, 255)))
 """Any label set merged to two classes."""
 
 
 def person_groups(label_set: LabelSet) -> NDArray[np.int64]:
-    """Class of ``PERSON`` of every class."""
+    """The class of ``PERSON`` for every class."""
     return (np.arange(len(label_set)) > 0).astype(np.int64)
 
 
 def merged(confusion: Confusion, groups: NDArray[np.int64], sets: Sequence[ClassSet] = ()) -> Confusion:
-    """A confusion matrix with its classes merged: class c belongs to group ``groups[c]``. A set that lies
-    in one group has become certain; the pixels of one that does not are left out."""
+    """Merge the classes of a confusion matrix: class c belongs to group ``groups[c]``. Pixels of a set within one group
+    belong to this group; pixels of other sets are dropped."""
     member = np.eye(groups.max() + 1, dtype=np.int64)[groups]
-    certain = [len(set(groups[list(one.class_ids)])) == 1 for one in sets]
-    of_sets = [member[one.class_ids[0]] * sure for one, sure in zip(sets, certain, strict=True)]
+    certain = [len(set(groups[list(class_set.class_ids)])) == 1 for class_set in sets]
+    of_sets = [member[class_set.class_ids[0]] * sure for class_set, sure in zip(sets, certain, strict=True)]
     rows = np.concatenate([member, np.reshape(of_sets, (-1, member.shape[1]))]).astype(np.int64)
     return rows.T @ confusion @ member
 

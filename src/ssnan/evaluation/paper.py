@@ -1,4 +1,4 @@
-"""The paper's printed numbers, in percent: Tables 1 to 3."""
+"""The numbers of the paper's Tables 1 to 3, in percent."""
 
 TABLE_1 = {
     "SegNet": (69.04, 24.00, 18.17),

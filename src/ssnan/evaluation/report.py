@@ -1,4 +1,4 @@
-"""Runs side by side, in the form of the paper's tables."""
+"""Compare runs in the paper's tables."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ Row = list[str]
 
 
 class ReportError(UserError):
-    """There is nothing to report, or it cannot be compared; the message says why."""
+    """There are no runs, or they cannot be compared; the message says why."""
 
 
 @dataclass(frozen=True)
 class System:
-    """Runs that differ by their seed alone.
+    """Runs that differ only in their seed.
 
     Attributes:
-        name: the folder's name; folders called ``seed…`` belong to the one above them.
-        runs: what ``ssnan train`` wrote into each run's ``results.json``.
-        folders: where they lie; of runs in a table, the table's folder.
+        name: name of the folder; folders named ``seed…`` belong to their parent.
+        runs: contents of each run's ``results.json``.
+        folders: folders of the runs; for runs from a table, the folder of the table.
     """
 
     name: str
@@ -44,12 +44,12 @@ class System:
     folders: list[Path]
 
     def percent(self, *keys: str) -> str:
-        """As :meth:`number`, of a fraction, in percent."""
+        """As :meth:`number`, for a fraction in percent."""
         return self.number(*keys, factor=100.0)
 
     def number(self, *keys: str, factor: float = 1.0) -> str:
-        """Mean of the number at ``keys`` over the runs, ± the standard deviation between them, times
-        ``factor``; a dash where no run has it."""
+        """The mean over the runs of the number at ``keys``, ± the standard deviation, times ``factor``; a dash if no
+        run has it."""
         values = [factor * value for run in self.runs if (value := number(run, keys)) is not None]
         if not values:
             return "–"
@@ -57,13 +57,13 @@ class System:
 
 
 def read_systems(places: Sequence[Path]) -> list[System]:
-    """Every finished run in ``places``, in their order and then by name.
+    """The systems of all finished runs in ``places``, in this order and then by name.
 
     Args:
-        places: folders with finished runs in them or below, and tables that :func:`write` has written.
+        places: folders with finished runs in them or in subfolders, and tables from :func:`write`.
 
     Raises:
-        ReportError: a folder holds no finished run, or results cannot be read or compared.
+        ReportError: a folder has no finished run, or results cannot be read or compared.
     """
     systems: dict[Path, System] = {}
     for place in places:
@@ -75,7 +75,7 @@ def read_systems(places: Sequence[Path]) -> list[System]:
     for key in ("label_set", "validation"):
         kinds = {json.dumps(run[key]) for run in runs}
         if len(kinds) > 1:
-            raise ReportError(f"runs differ in their {key}, their numbers cannot stand in one table; report them apart")
+            raise ReportError(f"runs differ in their {key}; report them separately")
     frequent = _frequent(list(systems.values()))
     for run in runs:
         run["frequent_classes"] = of_frequent(run["present"]["iou"], frequent)
@@ -96,7 +96,7 @@ def select(systems: Sequence[System], names: Sequence[str]) -> list[System]:
 
 
 def _table(path: Path) -> Iterator[tuple[Path, Path, Run]]:
-    """Of each run in a table: its system's place, its folder and what it reached."""
+    """Yield the path of the system, the folder and the results of each run in a table."""
     try:
         runs = read_runs(path)
     except (OSError, ValueError, KeyError) as error:
@@ -106,25 +106,25 @@ def _table(path: Path) -> Iterator[tuple[Path, Path, Run]]:
 
 
 def _folders(folder: Path) -> Iterator[tuple[Path, Path, Run]]:
-    """As :func:`_table`, of every run in a folder or below."""
+    """As :func:`_table`, for each run in a folder or its subfolders."""
     found = sorted(folder.rglob(RESULTS))
     if not found:
-        raise ReportError(f"{folder}: no {RESULTS} in it or below; 'ssnan train' writes one when it ends")
+        raise ReportError(f"{folder}: no {RESULTS} in it or its subfolders; 'ssnan train' writes one when it ends")
     for path in found:
         try:
             run = json.loads(path.read_text())
             run["present"]["mean_iou"], run["label_set"]["name"], run["validation"]
         except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
             raise ReportError(f"{path}: not the results of 'ssnan train' ({error})") from None
-        # Of a run before they were written:
+        # For runs from before this was written:
         run["label_set"] = (labels := LabelSet.from_dict(run["label_set"])).to_dict()
         run.setdefault("limb_iou", limb_iou(run["present"]["iou"], labels))
         yield path.parent.parent if re.match(r"seed", path.parent.name) else path.parent, path.parent, run
 
 
 def _frequent(systems: Sequence[System]) -> list[str]:
-    """Frequent classes of the photos that all systems were measured on, as the first run that knows says; older runs
-    know by their ``pictures.json``."""
+    """The frequent classes of the common validation photos, from the first run that has them; older runs have them in
+    ``pictures.json``."""
     for system in systems:
         for run, folder in zip(system.runs, system.folders, strict=True):
             if "frequent_classes" in run:
@@ -135,7 +135,7 @@ def _frequent(systems: Sequence[System]) -> list[str]:
 
 
 def summary(systems: Sequence[System]) -> list[Row]:
-    """Table 1's columns and what each system costs, a row a system, under a head."""
+    """A heading and one row per system: the columns of Table 1 and the cost."""
     head = ["System", "Runs", "Overall accuracy", "Mean accuracy", "Mean IoU"]
     merged = any("merged" in run for system in systems for run in system.runs)
     last = any("mean_iou_last" in run for system in systems for run in system.runs)
@@ -145,7 +145,7 @@ def summary(systems: Sequence[System]) -> list[Row]:
     head += ["Mean IoU, merged"] if merged else []
     head += [
         "Limb IoU",
-        "Limb pairs, exchanged",
+        "Limb pairs, swapped",
         "Offset of decided joints, %",
         "Calibration error, %",
         "Joint distance × 1000",
@@ -155,7 +155,7 @@ def summary(systems: Sequence[System]) -> list[Row]:
         "GFLOPs at 321 × 321",
         "Seconds at 321 × 321",
         "Images seen",
-        "Training minutes, quickest run",
+        "Training minutes, fastest run",
     ]
     rows = [head]
     for system in systems:
@@ -179,7 +179,7 @@ def summary(systems: Sequence[System]) -> list[Row]:
 
 
 def per_class(systems: Sequence[System]) -> list[Row]:
-    """Table 2's row, or Table 3's: IoU of each class, a row a system, under a head."""
+    """A heading and one row per system: the IoU of each class, as in Tables 2 and 3."""
     label_set = LabelSet.from_dict(systems[0].runs[0]["label_set"])
     names = [label_set.classes[i] for i in label_set.table_order or range(len(label_set))]
     rows = [["System", *names, "Mean IoU"]]
@@ -190,9 +190,8 @@ def per_class(systems: Sequence[System]) -> list[Row]:
 
 
 def paired(systems: Sequence[System]) -> list[Row]:
-    """Each system beside the first, seed by seed, under a head: the mean difference, half its 95 % interval over
-    the seeds (Student's t), and the 95 % interval that a bootstrap over the photos gives.
-    Empty where no seed is shared."""
+    """A heading and one row per system, compared with the first by seed: the mean difference, half its 95 % interval
+    over the seeds (Student's t), and the 95 % bootstrap interval over the photos. Empty without common seeds."""
     base = systems[0]
     rows = [
         [
@@ -202,7 +201,7 @@ def paired(systems: Sequence[System]) -> list[Row]:
             "over pictures",
             "Frequent classes",
             "Limb IoU",
-            "Limb pairs exchanged",
+            "Limb pairs swapped",
         ]
     ]
     for system in systems[1:]:
@@ -223,7 +222,7 @@ def paired(systems: Sequence[System]) -> list[Row]:
 
 
 def _pairs(base: System, other: System) -> list[tuple[int, int]]:
-    """Runs of one seed, by their positions in both systems."""
+    """Positions, in both systems, of runs with the same seed."""
     by_seed = {run.get("seed"): index for index, run in enumerate(base.runs)}
     return [(by_seed[run.get("seed")], i) for i, run in enumerate(other.runs) if run.get("seed") in by_seed]
 
@@ -240,10 +239,10 @@ def _difference(
 
 def _interval(base: System, other: System, pairs: Sequence[tuple[int, int]]) -> str:
     counts = [[_pictures(folder) for folder in (base.folders[i], other.folders[j])] for i, j in pairs]
-    if any(one is None for pair in counts for one in pair):
+    if any(of_run is None for pair in counts for of_run in pair):
         return "–"
-    names = sorted(set.intersection(*(set(one) for pair in counts for one in pair)))  # type: ignore[arg-type]
-    both = np.array([[[one[name] for name in names] for one in pair] for pair in counts])  # type: ignore[index]
+    names = sorted(set.intersection(*(set(of_run) for pair in counts for of_run in pair)))  # type: ignore[arg-type]
+    both = np.array([[[of_run[name] for name in names] for of_run in pair] for pair in counts])  # type: ignore[index]
     measure = lambda some: 100 * np.nanmean(iou_of(some), axis=-1)  # noqa: E731
     low, high = bootstrap.interval(both[:, 0], both[:, 1], measure, names)
     return f"{low:+.2f} … {high:+.2f}"
@@ -255,11 +254,11 @@ def _pictures(folder: Path) -> dict[str, Any] | None:
 
 
 def published(label_set: LabelSet) -> dict[str, list[Row]]:
-    """The paper's own tables for a label set, title to rows; empty where it has none."""
+    """The paper's tables for a label set, from title to rows; empty if it has none."""
     if label_set == LIP:
         names = [LIP.classes[i] for i in LIP.table_order]
         return {
-            "The paper's Table 1 (LIP val, 10,000 pictures; not measured here)": [
+            "The paper's Table 1 (LIP val, 10,000 photos; not measured here)": [
                 ["System", "Overall accuracy", "Mean accuracy", "Mean IoU"],
                 *([name, *(f"{v:.2f}" for v in row)] for name, row in paper.TABLE_1.items()),
             ],
@@ -280,8 +279,8 @@ def published(label_set: LabelSet) -> dict[str, list[Row]]:
 
 
 def write(systems: Sequence[System], output: Path) -> Path:
-    """Write ``report.md``, ``summary.csv``, ``per_class.csv``, ``runs.csv`` and, of runs that share seeds,
-    ``paired.csv`` into ``output``; returns the first. :func:`read_systems` reads ``runs.csv`` back."""
+    """Write ``report.md``, ``summary.csv``, ``per_class.csv``, ``runs.csv`` and, for runs with common seeds,
+    ``paired.csv`` to ``output``; returns the first. :func:`read_systems` reads ``runs.csv``."""
     output.mkdir(parents=True, exist_ok=True)
     first = systems[0].runs[0]
     label_set = LabelSet.from_dict(first["label_set"])
@@ -292,17 +291,17 @@ def write(systems: Sequence[System], output: Path) -> Path:
         with (output / f"{name}.csv").open("w", newline="") as file:
             csv.writer(file).writerows(rows)
     write_runs(((system.name, run) for system in systems for run in system.runs), output / RUNS)
-    where = f"{first['validation']} ({first['pictures']} pictures, labels {label_set.name})"
+    where = f"{first['validation']} ({first['pictures']} photos, label set {label_set.name})"
     parts = [
-        f"Measured on {where}, in percent, over the classes present; mean ± standard deviation over the runs. "
-        f"Frequent classes are those that {FREQUENT} photos or more show.",
+        f"Measured on {where}, in percent, over the classes in the truth; mean ± standard deviation over the runs. "
+        f"Frequent classes are those in {FREQUENT} photos or more.",
         markdown(measured["summary"]),
         "IoU of each class:",
         markdown(measured["per_class"]),
     ]
     if differences:
         parts += [
-            "Seed by seed: mean difference ± half its 95 % interval over seeds (t); 95 % of a bootstrap over photos:",
+            "By seed: mean difference ± half its 95 % interval over seeds (t); 95 % bootstrap interval over photos:",
             markdown(differences),
         ]
     for title, rows in published(label_set).items():
@@ -313,7 +312,7 @@ def write(systems: Sequence[System], output: Path) -> Path:
 
 
 def markdown(rows: Sequence[Row]) -> str:
-    """A table in Markdown; the first row is its head."""
+    """A Markdown table; the first row is the heading."""
     head, *body = rows
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *body]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

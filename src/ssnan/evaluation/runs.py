@@ -1,4 +1,4 @@
-"""``runs.csv``: the numbers of many runs, one line a run."""
+"""``runs.csv``: the numbers of many runs, one line per run."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ NUMBERS = (
     "present.mean_accuracy",
     "present.mean_iou",
 )
-"""Columns after the system, the label set and the data; dots lead into the nested values of ``results.json``."""
+"""Columns after the system, the label set and the data; dots separate the keys of nested values in ``results.json``."""
 
 FREQUENT_CLASSES = "frequent_classes"
-"""Column of the classes that enough val photos show, parted by spaces."""
+"""The column of frequent classes, separated by spaces."""
 
 Run = dict[str, Any]
-"""What ``results.json`` holds."""
+"""The contents of ``results.json``."""
 
 
 def number(run: Run, keys: Sequence[str]) -> float | None:
@@ -52,7 +52,7 @@ def number(run: Run, keys: Sequence[str]) -> float | None:
 
 
 def write_runs(runs: Iterable[tuple[str, Run]], path: Path) -> None:
-    """Write runs, each with the name of its system; columns that no run fills are left out."""
+    """Write runs with the names of their systems; columns without values are left out."""
     rows = []
     for system, run in runs:
         labels = LabelSet.from_dict(run["label_set"])
@@ -71,11 +71,11 @@ def write_runs(runs: Iterable[tuple[str, Run]], path: Path) -> None:
 
 
 def read_runs(path: Path) -> list[tuple[str, Run]]:
-    """The runs that :func:`write_runs` wrote, in their order, each with the name of its system.
+    """Read the runs of :func:`write_runs` in order, each with the name of its system.
 
     Raises:
         OSError: the file cannot be read.
-        ValueError, KeyError: it is no such table, or its label set is not one of ssnan's own.
+        ValueError, KeyError: the file is not such a table, or its label set is not one of ssnan.
     """
     runs = []
     with path.open(newline="") as file:

@@ -1,4 +1,4 @@
-"""Whether a map names the side of a limb that people say it has, at the joints that they marked."""
+"""Check the sides of limbs in a label map at marked keypoints."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ JUDGED = {
     "knee": ("leg", "shoe"),
     "ankle": ("leg", "shoe"),
 }
-"""Joints that are looked at, and the classes whose name may stand there, without their side."""
+"""The limb keypoints, and the expected classes there, without the side."""
 
 
 class SideCounts(NamedTuple):
-    """Seen limb joints of main persons.
+    """Visible limb keypoints of main persons.
 
     Attributes:
-        seen: joints that lie in the picture and are not hidden.
-        on_person: of those, joints whose pixel is no background.
-        sided: of those, joints whose pixel is of a class of that limb, of either side.
-        right: of those, joints whose pixel names the joint's own side.
+        seen: keypoints in the photo that are not hidden.
+        on_person: of those, keypoints on a pixel that is not background.
+        sided: of those, keypoints on a class of that limb, of either side.
+        right: of those, keypoints on the class of their own side.
     """
 
     seen: int = 0
@@ -35,12 +35,12 @@ class SideCounts(NamedTuple):
     right: int = 0
 
     def plus(self, other: SideCounts) -> SideCounts:
-        """The counts of both."""
+        """The sum of both counts."""
         return SideCounts(*(a + b for a, b in zip(self, other, strict=True)))
 
 
 def count_sides(predicted: NDArray[np.uint8], people: People, label_set: LabelSet) -> SideCounts:
-    """Judge one picture at the joints of its main person, the first of ``people``.
+    """Count the limb keypoints of the main person of a photo, the first of ``people``.
 
     Args:
         predicted: class ids, (H, W).

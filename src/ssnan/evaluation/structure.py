@@ -1,5 +1,5 @@
-"""What a mean IoU does not show: limbs that carry the other side's name, the joints of the decided map, and whether
-the model is right as often as it says; sides at joints that people marked, and people seen where nobody is."""
+"""Metrics beyond mean IoU: swapped limbs, joints of the decided map, calibration, sides at marked keypoints, and people
+in photos without people."""
 
 from __future__ import annotations
 
@@ -15,29 +15,30 @@ from ssnan.evaluation.sides import SideCounts, count_sides
 from ssnan.labels import LabelSet
 
 FOUND_SHARE = 0.1
-"""Share of a true region's pixels that a prediction must give it to have found its joint, as the joint loss has it."""
+"""The share of a true region's pixels that a prediction needs to find its joint, as in the joint loss."""
 
 SOMEBODY = 0.02
-"""Share of a picture without people above which calling it person counts as having seen somebody."""
+"""The share of person pixels above which a photo without people counts as a false detection."""
 
 BINS = 15
-"""Of confidence, equally wide (Guo et al., On Calibration of Modern Neural Networks, ICML 2017)."""
+"""Bins of confidence, of equal width (Guo et al., On Calibration of Modern Neural Networks, ICML 2017,
+https://arxiv.org/abs/1706.04599)."""
 
 
 @dataclass
 class Structure:
-    """Sums over pictures; :meth:`numbers` is what they say.
+    """Sums over photos; :meth:`numbers` gives the metrics.
 
     Attributes:
-        label_set: of the true maps.
-        pairs: pairs of limbs (classes that trade places in a mirror) of which the truth has one at least.
-        exchanged: pairs of which most of a true limb carries the other side's name.
-        offsets: distance of every joint found from the true one, in shares of the picture's sides.
-        missed: true joints that the prediction has not.
-        bins: pixels, sum of their confidence, and how many are right, by confidence, (BINS, 3).
-        sides: at the joints of people, where they are known.
-        empty: pictures that show nobody.
-        false_people: of those, pictures of which more than ``SOMEBODY`` is called person.
+        label_set: label set of the ground truth.
+        pairs: number of limb pairs (flip pairs of classes) with at least one limb in the ground truth.
+        exchanged: number of pairs in which most of a true limb has the class of the other side.
+        offsets: distance of every found joint from the true one, in fractions of the photo's sides.
+        missed: number of true joints that are missing in the prediction.
+        bins: number of pixels, sum of confidences and number of correct pixels by confidence, (BINS, 3).
+        sides: counts at keypoints, if they are known.
+        empty: number of photos without people.
+        false_people: number of those with more than ``SOMEBODY`` person pixels.
     """
 
     label_set: LabelSet
@@ -51,7 +52,7 @@ class Structure:
     false_people: int = 0
 
     def __add__(self, other: Structure) -> Structure:
-        """The sums over the pictures of both."""
+        """The sums over the photos of both."""
         return Structure(
             self.label_set,
             self.pairs + other.pairs,
@@ -71,13 +72,13 @@ class Structure:
         confidence: NDArray[np.float32] | None = None,
         people: People = NOBODY,
     ) -> None:
-        """Count one picture.
+        """Add one photo.
 
         Args:
             truth: mask values of the label set, (H, W).
             predicted: class ids, (H, W).
-            confidence: probability of each, if it is known, (H, W).
-            people: keypoints of the picture's people, if they are known, (n, 17, 3).
+            confidence: probability of each predicted class, (H, W), if known.
+            people: keypoints, (n, 17, 3), if known.
         """
         self.sides = self.sides.plus(count_sides(predicted, people, self.label_set))
         if not truth.any():
@@ -121,13 +122,13 @@ class Structure:
                     self.missed += 1
 
     def numbers(self) -> dict[str, Any]:
-        """Plain values for JSON; None where there is nothing to tell.
+        """Plain values for JSON; None if undefined.
 
-        ``limb_pairs`` and how many of them are ``limb_pairs_exchanged``; ``hard_joint_offset``, the mean over joints
-        found, and ``hard_joints_missed``, a share of all; ``calibration_error``, the mean gap between confidence and
-        accuracy, weighted by pixels; ``joints_on_person``, the share of seen limb joints whose pixel is no background,
-        and ``sides_right``, of those that carry a side, the share with the right one; ``empty_pictures`` and the share
-        of them in which somebody is seen, ``empty_with_people``.
+        ``limb_pairs`` and ``limb_pairs_exchanged`` are counts. ``hard_joint_offset`` is the mean over found joints, and
+        ``hard_joints_missed`` the share of missed ones. ``calibration_error`` is the mean gap between confidence and
+        accuracy, weighted by pixels. ``joints_on_person`` is the share of visible limb keypoints that are not on
+        background, and ``sides_right`` the share of those on a limb that have the correct side. ``empty_pictures`` is
+        the number of photos without people, and ``empty_with_people`` the share of them with a false detection.
         """
         pixels, confidence, right = self.bins.T
         joints = len(self.offsets) + self.missed
@@ -145,6 +146,6 @@ class Structure:
 
 
 def _center(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Mean (y, x) of the pixels, 0 at the first row or column and 1 at the last, as Eq. 4's joints."""
+    """Mean (y, x) of the pixels, 0 at the first row or column and 1 at the last, as for the joints of Eq. 4."""
     sides = np.maximum(np.array(mask.shape) - 1, 1)
     return np.array([places.mean() for places in np.nonzero(mask)]) / sides

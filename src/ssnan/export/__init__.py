@@ -1,1 +1,1 @@
-"""From a checkpoint to files that engines run."""
+"""Export checkpoints to the files of engines."""

@@ -1,4 +1,4 @@
-"""From a checkpoint to an ONNX file and its card."""
+"""Export a checkpoint to an ONNX file and its model card."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ from ssnan.training.checkpoint import read_task
 from ssnan.training.results import flops
 
 ROUNDED_FROM = 1024
-"""Weight tensors of at least this many elements are stored in 16 bits."""
+"""Weight tensors with at least this many elements are stored in 16 bits."""
 MAY_LOSE = 0.005
-"""Mean IoU that bf16 and int8 may cost."""
+"""The largest loss of mean IoU for bf16 and int8."""
 CALIBRATED_ON = 32
-"""Photographs that set the ranges of 8-bit activations."""
+"""Number of photos that set the ranges of 8-bit activations."""
 KEPT = (0, 4, 12)
-"""Convolutions that stay in floating point, at the first try and at those after a loss."""
+"""Number of convolutions that stay in floating point, at the first attempt and after each loss."""
 
 Maker = Callable[[Path, Path, Preprocessing, Photos, Sequence[str]], None]
 
@@ -49,17 +49,17 @@ def export_checkpoint(
     longest_side: int | None = None,
     min_person_confidence: float = 0.0,
 ) -> ModelCard:
-    """Write ``output`` (.onnx) and its card beside it.
+    """Write ``output`` (.onnx) with its card beside it.
 
     Args:
-        checkpoint: of ``ssnan train``.
+        checkpoint: checkpoint of ``ssnan train``.
         output: ONNX file to write.
-        about: what the card's ``about`` holds too.
-        longest_side: of the network's input, in place of the one it was validated with.
-        min_person_confidence: of the card.
+        about: notes to add to the card.
+        longest_side: pixels of the longest side of the input; that of the validation if None.
+        min_person_confidence: value for the card.
 
     Raises:
-        ModelError: no checkpoint.
+        ModelError: the file is not a checkpoint.
     """
     task = read_task(checkpoint)
     if longest_side is not None:
@@ -74,11 +74,11 @@ def export_checkpoint(
 
 
 def save_weights(checkpoint: Path, output: Path) -> None:
-    """Write the weights of a checkpoint as ``output`` (.safetensors) for ``model.start_from``: matrices and
-    filters in 16 bits, the rest as it is.
+    """Write the weights of a checkpoint to ``output`` (.safetensors) for ``model.start_from``: matrices and filters in
+    16 bits, the rest unchanged.
 
     Raises:
-        ModelError: no checkpoint.
+        ModelError: the file is not a checkpoint.
     """
     state = read_task(checkpoint).network.state_dict()
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -89,22 +89,21 @@ def save_weights(checkpoint: Path, output: Path) -> None:
 
 
 def compress(card: ModelCard, precision: str, data: Sequence[Path]) -> tuple[ModelCard, dict[str, float]]:
-    """Replace the fp32 weights of a model by smaller ones, if they are as good.
+    """Replace the fp32 weights of a model by smaller ones if they lose little.
 
     Args:
-        card: of :func:`export_checkpoint`.
-        precision: ``bf16`` rounds the weights in the file; ``int8`` makes one file for every engine, weights
-            and activations in 8 bits. If that loses too much, the convolutions that suffer most stay as
-            they are.
-        data: datasets. ``val`` pictures of the first measure the loss, ``train`` pictures of all set the
-            ranges of activations.
+        card: from :func:`export_checkpoint`.
+        precision: ``bf16`` rounds the weights in the file; ``int8`` makes one file per engine with weights and
+            activations in 8 bits. If that loses too much, the most sensitive convolutions stay in floating point.
+        data: datasets. ``val`` photos of the first measure the loss, ``train`` photos of all set the ranges of
+            activations.
 
     Returns:
-        The card, written, and the mean IoU of every precision and engine.
+        The card, after writing it, and the mean IoU of every precision and engine.
 
     Raises:
-        ModelError: more than ``MAY_LOSE`` was lost; the model is left in fp32.
-        DatasetError: a dataset is not what it should be.
+        ModelError: the loss exceeds ``MAY_LOSE``; the model stays in fp32.
+        DatasetError: a dataset is invalid.
     """
     check = open_split(data[0], "val")
     photos = _calibration(data)
@@ -130,10 +129,10 @@ def compress(card: ModelCard, precision: str, data: Sequence[Path]) -> tuple[Mod
                 hurt = hurt or by_error(files["onnxruntime"], card.preprocessing, photos[:2])
             if best - after > MAY_LOSE:
                 raise ModelError(
-                    f"{precision} would take mean IoU on {data[0].name} val from {100 * best:.2f} to {100 * after:.2f} "
-                    f"with {engine}, more than the {100 * MAY_LOSE:.1f} allowed; {full} is left in fp32"
+                    f"{precision} would lower {data[0].name} val mean IoU from {100 * best:.2f} to {100 * after:.2f} "
+                    f"with {engine}, more than the {100 * MAY_LOSE:.1f} allowed; {full} stays in fp32"
                 )
-        for file in temporary.iterdir():  # OpenVINO's come in twos
+        for file in temporary.iterdir():  # OpenVINO has two files
             file.replace(full.with_name(file.name))
     placed = {engine: full.with_name(file.name) for engine, file in files.items()}
     card = replace(card, files=placed, about=card.about | {"precision": precision})
@@ -142,7 +141,7 @@ def compress(card: ModelCard, precision: str, data: Sequence[Path]) -> tuple[Mod
 
 
 def _makers(precision: str) -> dict[str, tuple[Maker, str]]:
-    """What makes the file of each engine, and its ending; OpenVINO's own only where NNCF is installed."""
+    """The function that makes the file of each engine, and its suffix; OpenVINO's only if NNCF is installed."""
     if precision == "bf16":
         return {"onnxruntime": (_round_to_bf16, ".onnx")}
     made: dict[str, tuple[Maker, str]] = {"onnxruntime": (quantize_for_onnxruntime, ".onnx")}
@@ -158,15 +157,15 @@ def _calibration(data: Sequence[Path]) -> list[NDArray[np.uint8]]:
 
 
 def export_network(network: ParsingNetwork, output: Path) -> None:
-    """Write a network as ONNX, ``images`` (B, 3, H, W) to ``scores`` (B, C, h, w), any B, H and W; where scales are
-    weighted pixel by pixel, ``scale_weights`` (B, S, h, w) is a second output (Eq. 3)."""
+    """Write a network as ONNX, from ``images`` (B, 3, H, W) to ``scores`` (B, C, h, w) for any B, H and W. If scales
+    have weights per pixel, ``scale_weights`` (B, S, h, w) is a second output (Eq. 3)."""
     outputs = _Outputs(network).eval()
     names = ["scores", "scale_weights"][: len(outputs(torch.zeros(1, 3, 96, 64)))]
-    # Without bounds the tracer cannot tell whether the coarsest scale has a feature left.
+    # The bounds tell the tracer that the coarsest scale has at least one feature.
     batch = torch.export.Dim("batch", min=1, max=1024)
     height, width = (torch.export.Dim(name, min=MIN_SIDE, max=1 << 14) for name in ("height", "width"))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter's notes about its own internals
+        warnings.simplefilter("ignore")  # notes about internals of the exporter
         program = torch.onnx.export(
             outputs,
             (torch.randn(2, 3, 96, 64),),
@@ -194,8 +193,8 @@ class _Outputs(nn.Module):
 
 
 def _round_to_bf16(weights: Path, output: Path, *_: object) -> None:
-    """Large weights rounded to bfloat16 in the file and widened when it is read: half the size. What
-    computes in bf16 itself, as OpenVINO does where the processor can, loses nothing more by it."""
+    """Store large weights as bfloat16, which halves the file; they become float32 when it is read. An engine that
+    computes in bf16, as OpenVINO on processors with bf16, loses no further accuracy."""
     model = onnx.load(weights)
     casts = []
     for tensor in model.graph.initializer:

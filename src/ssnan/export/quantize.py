@@ -1,8 +1,7 @@
-"""8-bit weights and activations after training, calibrated on photographs.
+"""Quantise weights and activations to 8 bits after training, calibrated on photos.
 
-Each engine wants its own: ONNX Runtime has 8-bit kernels only where the quantiser rounds what a
-convolution reads and writes, while OpenVINO is fastest where a sum takes the convolution's result
-unrounded. So each gets a file from its own quantiser."""
+Each engine needs its own file and quantiser. ONNX Runtime has 8-bit kernels only if the quantiser rounds the input and
+output of a convolution. OpenVINO is fastest if a sum reads the unrounded result of a convolution."""
 
 from __future__ import annotations
 
@@ -19,11 +18,11 @@ from onnxruntime import InferenceSession
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from ssnan.parsing.engines import untold
+from ssnan.parsing.engines import disable_openvino_telemetry
 from ssnan.parsing.preprocessing import Preprocessing
 
 Photos = Iterable[NDArray[np.uint8]]
-"""RGB (H, W, 3) each; what they make the network compute sets the ranges of the activations."""
+"""RGB photos (H, W, 3), whose activations set the ranges."""
 
 
 def quantize_for_onnxruntime(
@@ -34,8 +33,8 @@ def quantize_for_onnxruntime(
     Args:
         weights: ONNX file in floating point.
         output: ONNX file to write.
-        preprocessing: of the model's card.
-        photos: to calibrate on.
+        preprocessing: preprocessing of the model card.
+        photos: photos to calibrate on.
         keep: names of convolutions to leave in floating point.
     """
     with tempfile.TemporaryDirectory() as folder:
@@ -49,7 +48,7 @@ def quantize_for_onnxruntime(
             per_channel=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
-            # 7 bits: without VNNI the kernels add two products in 16 bits, which those of 8 bits overflow.
+            # 7 bits, because kernels without VNNI add two products in 16 bits, and products of 8 bits overflow.
             reduce_range=True,
             nodes_to_exclude=list(keep),
             extra_options={"CalibMovingAverage": True},
@@ -60,13 +59,12 @@ def quantize_for_onnxruntime(
 def quantize_for_openvino(
     weights: Path, output: Path, preprocessing: Preprocessing, photos: Photos, keep: Sequence[str] = ()
 ) -> None:
-    """Write ``output`` (.xml, and a .bin beside it); the arguments are those of
-    :func:`quantize_for_onnxruntime`.
+    """Write ``output`` (.xml with a .bin beside it); see :func:`quantize_for_onnxruntime` for the arguments.
 
     Raises:
-        ModuleNotFoundError: NNCF or OpenVINO is not installed; the extra ``quantize`` brings them.
+        ModuleNotFoundError: NNCF or OpenVINO is not installed; the extra ``quantize`` installs them.
     """
-    untold()
+    disable_openvino_telemetry()
     import nncf
     import openvino
 
@@ -75,19 +73,19 @@ def quantize_for_openvino(
         quantized = nncf.quantize(
             openvino.Core().read_model(_folded(weights, Path(folder))),
             nncf.Dataset(pixels),
-            # Symmetric weights, asymmetric activations: not every input of a convolution comes out of a ReLU.
+            # Symmetric weights, asymmetric activations, because inputs of convolutions may be negative.
             preset=nncf.QuantizationPreset.MIXED,
             subset_size=len(pixels),
-            # OpenVINO adds the bias in an operation of its own and calls the convolution NAME/WithoutBiases.
+            # OpenVINO adds the bias in a separate operation and names the convolution NAME/WithoutBiases.
             ignored_scope=nncf.IgnoredScope(patterns=[f"^{re.escape(name)}(/.*)?$" for name in keep], validate=False),
         )
         openvino.save_model(quantized, output)
 
 
 def by_error(quantized: Path, preprocessing: Preprocessing, photos: Photos) -> list[str]:
-    """Names of the 8-bit convolutions of a file by :func:`quantize_for_onnxruntime`, from the one that
-    rounding hurts most to the least: by the variance of the error over that of the signal, in the
-    median channel of what it reads or writes, whichever is worse."""
+    """Names of the 8-bit convolutions of a file from :func:`quantize_for_onnxruntime`, the most sensitive to rounding
+    first. The measure is the variance of the error divided by that of the signal, in the median channel of the input or
+    the output, whichever is worse."""
     model = onnx.load(str(quantized))
     after = {node.input[0]: node.output[0] for node in model.graph.node if node.op_type == "DequantizeLinear"}
     pairs = {n.input[0]: after[n.output[0]] for n in model.graph.node if n.op_type == "QuantizeLinear"}
@@ -110,20 +108,20 @@ def by_error(quantized: Path, preprocessing: Preprocessing, photos: Photos) -> l
 
 
 def _folded(weights: Path, folder: Path) -> Path:
-    """The network with its batch norms, and the weights stored in 16 bits, folded into its convolutions,
-    so that what is quantised is what is computed."""
+    """Fold batch norms and 16-bit weights into the convolutions, so that the quantised weights are those of the
+    computation."""
     folded = folder / "folded.onnx"
     quant_pre_process(str(weights), str(folded), skip_symbolic_shape=True)
     return folded
 
 
 def convolutions(weights: Path) -> list[str]:
-    """Names of the convolutions of an ONNX file, in the order they run."""
+    """Names of the convolutions of an ONNX file in execution order."""
     return [node.name for node in onnx.load(str(weights)).graph.node if node.op_type == "Conv"]
 
 
 def _without_copies(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The quantiser writes the weights once for every scale that uses them; one copy is enough."""
+    """Remove duplicates: the quantiser writes the weights once for every scale that uses them."""
     first: dict[tuple[int, tuple[int, ...], bytes], str] = {}
     names: dict[str, str] = {}
     kept = []

@@ -1,1 +1,1 @@
-"""Results in the files of other programs: datasets, annotation tools, painting programs."""
+"""Conversion of results to other formats: datasets, annotation tools, image editors."""

@@ -1,7 +1,7 @@
-"""COCO's JSON: parts as instances in run lengths, people as key points, and the panoptic format.
+"""COCO: parts as instances, people as keypoints, and the panoptic format.
 
-Category ids are class ids. ``person``, one id above them, is what carries the key points: the union of all parts,
-with the joints of Section 3.3. https://cocodataset.org/#format-data
+Category ids are class ids. ``person``, with the next id, is the union of all parts and has the joints of Section 3.3 as
+keypoints. https://cocodataset.org/#format-data
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ HEADER: dict[str, Any] = {
     },
     "licenses": [{"id": 0, "name": "", "url": ""}],
 }  # fmt: skip
-"""What some readers want to find, such as pycocotools and CVAT's importer, though it says little."""
+"""Fields that some readers require, such as pycocotools and CVAT."""
 
 
 def instances(pictures: Iterable[Picture]) -> dict[str, Any]:
-    """An annotation for every part of every picture, masks in compressed run lengths; and one for its people.
+    """The document with one annotation per part of every photo (compressed run-length masks), and one for its people.
 
     Raises:
-        FormatError, ImageError: of ``pictures``.
+        FormatError, ImageError: from ``pictures``.
     """
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
@@ -47,11 +47,11 @@ def instances(pictures: Iterable[Picture]) -> dict[str, Any]:
 
 
 def panoptic(pictures: Iterable[Picture]) -> Iterator[tuple[Image.Image, dict[str, Any], dict[str, Any]]]:
-    """For every picture its segments as colours (an id is R + 256 G + 65536 B, 0 where nobody is), its entry of
-    ``images``, and that of ``annotations``. What stands around these is :func:`panoptic_categories`.
+    """Yield for every photo the image of its segment ids (R + 256 G + 65536 B, 0 for the background), its entry in
+    ``images`` and its entry in ``annotations``. :func:`panoptic_categories` gives the ``categories``.
 
     Raises:
-        FormatError, ImageError: of ``pictures``.
+        FormatError, ImageError: from ``pictures``.
     """
     for number, picture in enumerate(pictures, start=1):
         result = picture.result
@@ -66,7 +66,7 @@ def panoptic(pictures: Iterable[Picture]) -> Iterator[tuple[Image.Image, dict[st
 
 
 def panoptic_categories(labels: LabelSet) -> list[dict[str, Any]]:
-    """The classes but the background, with colours; no part is a thing, since people are not told apart."""
+    """The classes without the background, with colours. All are "stuff", because people are not separated."""
     return [
         {"id": i, "name": name, "supercategory": "person", "isthing": 0, "color": list(labels.palette[i])}
         for i, name in enumerate(labels.classes)

@@ -1,4 +1,4 @@
-"""CVAT for images 1.1: one XML file for a folder. https://docs.cvat.ai/docs/manual/advanced/xml_format/"""
+"""CVAT for images 1.1: one XML file per folder. https://docs.cvat.ai/docs/manual/advanced/xml_format/"""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from ssnan.formats.polygons import TOLERANCE, one_ring, polygons
 
 
 def document(pictures: Iterable[Picture], tolerance: float = TOLERANCE) -> Xml.ElementTree[Xml.Element]:
-    """The document: a polygon for each connected piece of each part.
+    """The document, with one polygon per connected region of each part.
 
     Raises:
-        FormatError, ImageError: of ``pictures``.
+        FormatError, ImageError: from ``pictures``.
     """
     root = Xml.Element("annotations")
     Xml.SubElement(root, "version").text = "1.1"

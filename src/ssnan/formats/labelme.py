@@ -1,4 +1,4 @@
-"""LabelMe's JSON: a file for a picture. https://github.com/wkentaro/labelme"""
+"""LabelMe: one JSON file per photo. https://github.com/wkentaro/labelme"""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from ssnan.formats.picture import Picture
 from ssnan.formats.polygons import TOLERANCE, one_ring, polygons
 
 VERSION = "5.5.0"
-"""Of LabelMe, whose format this is; newer ones read it."""
+"""The version of LabelMe that wrote this format; newer versions read it."""
 
 
 def annotation(picture: Picture, image_path: str, tolerance: float = TOLERANCE) -> dict[str, Any]:
-    """What LabelMe opens: a polygon for each connected piece of each part, pieces of a part in one group.
+    """The JSON document, with one polygon per connected region of each part; the regions of a part form a group.
 
     Args:
         picture: the result.
-        image_path: of the photo, relative to where the JSON will be.
-        tolerance: of the polygons.
+        image_path: path of the photo, relative to the JSON file.
+        tolerance: see :func:`~ssnan.formats.polygons.polygons`.
     """
     height, width = picture.result.labels.shape
     shapes = [

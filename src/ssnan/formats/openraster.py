@@ -1,4 +1,4 @@
-"""OpenRaster, which GIMP and Krita open: a layer a part. https://www.openraster.org"""
+"""OpenRaster for GIMP and Krita: one layer per part. https://www.openraster.org"""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from ssnan.parsing.result import ParsingResult
 
 
 def openraster(result: ParsingResult) -> bytes:
-    """The photo as the lowest layer, above it each part cut out of the photo; without a photo each in its colour.
+    """The bytes of a file with the photo as the lowest layer and a cutout of each part above it. Without a photo, parts
+    are filled with their colours.
 
     Raises:
-        ImageError: the photo is there no more.
+        ImageError: the photo no longer exists.
     """
     height, width = result.labels.shape
     project = Project.new(width, height)

@@ -1,4 +1,4 @@
-"""What is converted: the maps of a folder, each with its photo where that is at hand."""
+"""The input of a conversion: the label maps of a folder, with their photos if known."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from ssnan.parsing.storing import KEY
 
 
 class FormatError(UserError):
-    """Maps that cannot be converted; the message says which, and what was expected."""
+    """Maps cannot be converted; the message says which one and why."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A result and what its picture is called.
+    """A result with its file name.
 
     Attributes:
-        file_name: of the photo, or of the map where no photo is known, relative to its folder, with /.
-        result: its ``source`` is the photo, or None.
+        file_name: name of the photo, or of the map if the photo is unknown, relative to its folder, with /.
+        result: the result; its ``source`` is the photo or None.
     """
 
     file_name: str
@@ -36,23 +36,23 @@ class Picture:
 
     @property
     def stem(self) -> str:
-        """The name without its ending."""
+        """The name without its suffix."""
         return str(Path(self.file_name).with_suffix(""))
 
 
 def find_maps(folder: Path) -> list[Path]:
-    """The maps that ``ssnan parse`` wrote into a folder and those below it; its overlays and masks are none."""
+    """The label maps of ``ssnan parse`` in a folder and its subfolders, without overlays and masks."""
     return [path for path in sorted(folder.rglob("*.png")) if path.is_file() and _says_its_labels(path)]
 
 
 def without_specks(labels: NDArray[np.uint8], min_area: int) -> NDArray[np.uint8]:
-    """A map (H, W) whose connected pieces of fewer than ``min_area`` pixels have the class of the nearest pixel of a
-    larger piece. A map of small pieces alone stays as it is."""
+    """The label map (H, W) with connected regions of fewer than ``min_area`` pixels replaced by the class of the
+    nearest pixel of a larger region. A map with only small regions is unchanged."""
     small = np.zeros(labels.shape, dtype=bool)
     for class_id in np.unique(labels):
         pieces, _ = ndimage.label(labels == class_id)
         few = np.bincount(pieces.ravel()) < min_area
-        few[0] = False  # what is of another class
+        few[0] = False  # pixels of other classes
         small |= few[pieces]
     if small.all() or not small.any():
         return labels
@@ -62,12 +62,12 @@ def without_specks(labels: NDArray[np.uint8], min_area: int) -> NDArray[np.uint8
 
 
 def read_pictures(folder: Path, photos: Path | None = None, min_area: int = 0) -> Iterator[Picture]:
-    """The maps of a folder, one after another.
+    """Yield the label maps of a folder.
 
     Args:
-        folder: of results of ``ssnan parse``.
-        photos: folder of what was parsed; with it pictures are called by their photo's name.
-        min_area: of :func:`without_specks`.
+        folder: results of ``ssnan parse``.
+        photos: folder of the photos; if given, pictures have the names of their photos.
+        min_area: pixels, see :func:`without_specks`.
 
     Raises:
         FormatError: there is no map, maps differ in their labels, or a map's photo is missing.
@@ -75,7 +75,7 @@ def read_pictures(folder: Path, photos: Path | None = None, min_area: int = 0) -
     """
     maps = find_maps(folder)
     if not maps:
-        raise FormatError(f"{quoted(folder)}: holds no map; expected a folder that 'ssnan parse' wrote")
+        raise FormatError(f"{quoted(folder)}: has no label map; expected a folder that 'ssnan parse' wrote")
     photo_of = {} if photos is None else {name: path for path, name in find_inputs([str(photos)], True).items()}
     first: LabelSet | None = None
     for path in maps:
@@ -84,8 +84,8 @@ def read_pictures(folder: Path, photos: Path | None = None, min_area: int = 0) -
         first = first or result.label_set
         if result.label_set.classes != first.classes:
             raise FormatError(
-                f"{quoted(path)}: is in labels of {result.label_set.name}, those before it in {first.name}; "
-                "convert them apart"
+                f"{quoted(path)}: has label set {result.label_set.name}, the maps before have {first.name}; "
+                "convert them separately"
             )
         if photos is None:
             yield Picture(path.relative_to(folder).as_posix(), result)

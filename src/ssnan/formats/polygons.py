@@ -1,4 +1,4 @@
-"""Parts as polygons, borders that neighbours share drawn once, holes cut open."""
+"""Parts as polygons with shared borders."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from shapely.ops import substring
 from ssnan.parsing.result import ParsingResult
 
 TOLERANCE = 1.0
-"""Pixels; corners whose triangle is smaller than the square of it are left out."""
+"""Pixels; a vertex is removed if its triangle is smaller than the square of this."""
 
 
 def polygons(result: ParsingResult, tolerance: float = TOLERANCE) -> dict[str, list[Polygon]]:
-    """The polygons of every part that occurs, with holes, the background left out.
+    """The polygons of every part in the result, with holes, without the background.
 
-    Coordinates are pixels, (0, 0) the upper left corner of the picture; with a tolerance of 0 a polygon holds
-    exactly the centres of its part's pixels. Neighbours keep the same line between them, whatever the tolerance.
+    Coordinates are pixels; (0, 0) is the upper left corner of the photo. With a tolerance of 0, a polygon contains
+    exactly the centres of its part's pixels. Neighbours share their border at any tolerance.
 
     Args:
-        result: its labels.
-        tolerance: how much simpler they may be, see :data:`TOLERANCE`.
+        result: the result.
+        tolerance: simplification in pixels, see :data:`TOLERANCE`.
     """
     named = [
         (name, outline)
@@ -44,11 +44,11 @@ def polygons(result: ParsingResult, tolerance: float = TOLERANCE) -> dict[str, l
 
 
 def one_ring(polygon: Polygon) -> list[tuple[float, float]]:
-    """The corners of a polygon without its last, which is its first. Each hole is joined to the outside by
-    the shortest cut, there and back, since annotation tools know no holes: what is inside stays the same."""
+    """The vertices of a polygon as one ring, without the repeated first vertex. The shortest cut, there and back, joins
+    each hole to the outside, because annotation tools do not support holes. The interior stays the same."""
     ring, holes = LineString(polygon.exterior), list(polygon.interiors)
     while holes:
-        # The nearest first, so that its cut crosses no other.
+        # The nearest hole first, so that its cut crosses no other.
         hole = min(holes, key=ring.distance)
         holes.remove(hole)
         here, there = map(Point, shapely.shortest_line(ring, hole).coords)
@@ -57,7 +57,7 @@ def one_ring(polygon: Polygon) -> list[tuple[float, float]]:
 
 
 def _round_from(ring: LinearRing | LineString, start: Point) -> list[tuple[float, ...]]:
-    """Once around a ring, from one of its points back to it."""
+    """The points of a ring from ``start`` all the way around to ``start``."""
     line = LineString(ring)
     at = line.project(start)
     begun, rest = substring(line, 0, at), substring(line, at, line.length)
@@ -67,7 +67,7 @@ def _round_from(ring: LinearRing | LineString, start: Point) -> list[tuple[float
 def _outlines(mask: NDArray[np.bool_]) -> list[Polygon]:
     if not mask.any():
         return []
-    # Beside a frame of nothing, so that what touches the picture's edge is closed along it.
+    # The frame closes regions that touch the edge of the photo.
     generator = contour_generator(z=np.pad(mask, 1).astype(np.float32), fill_type=FillType.OuterOffset)
     outlines = []
     for points, offsets in zip(*generator.filled(0.5, 2), strict=True):

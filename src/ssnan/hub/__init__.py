@@ -1,1 +1,1 @@
-"""Models as the Hugging Face hub keeps them: a folder of files, a name for it, a page about it."""
+"""Models on the Hugging Face hub: download, upload and README."""

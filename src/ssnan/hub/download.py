@@ -1,4 +1,4 @@
-"""From a name, ``owner/name`` or ``owner/name@revision``, to a folder in the hub's cache."""
+"""Download ``owner/name`` or ``owner/name@revision`` to the hub's cache."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ssnan.errors import quoted
+from ssnan.errors import cause, lacks, quoted
 from ssnan.parsing.card import ModelCard, ModelError, find_card
 
 ENGINES_FILES = ("*.json", "*.onnx", "*.xml", "*.bin")
-"""What engines run, and the card beside it."""
+"""Files of engines and the card."""
 
 ELSEWHERE = ("*/*", "pytorch_model*")
-"""What may lie there too and is of no use."""
+"""Other files in a repository, which are not needed."""
 
 SECONDS = 5.0
-"""Without an answer for so long there is no network."""
+"""Without a response for this long, the hub counts as unreachable."""
 
 
 @contextmanager
-def one_look() -> Iterator[None]:
-    """Within the block the hub's client, which would try for half a minute, keeps to its cache if one look
-    tells that the hub cannot be reached."""
+def offline_if_unreachable() -> Iterator[None]:
+    """Within the block, the hub's client uses only its cache if the hub is unreachable. By itself it would retry for
+    half a minute."""
     from huggingface_hub import constants
 
     offline = constants.HF_HUB_OFFLINE
@@ -35,20 +35,20 @@ def one_look() -> Iterator[None]:
 
 
 def _reachable(address: str) -> bool:
-    import urllib.error  # parsing needs neither, and starts sooner without
+    import urllib.error  # imported here because parsing needs neither and starts faster
     import urllib.request
 
     try:
         with urllib.request.urlopen(address, timeout=SECONDS):
             return True
     except urllib.error.HTTPError:
-        return True  # somebody answered
+        return True  # the server answered
     except OSError:
         return False
 
 
 def is_hub_name(model: str | Path) -> bool:
-    """Whether ``model`` reads like a name on the hub and is nothing that lies here."""
+    """Whether ``model`` looks like a name on the hub and is not a local file."""
     text = str(model)
     return bool(re.fullmatch(r"[\w.-]+/[\w.-]+(@[\w./-]+)?", text)) and not (
         Path(text).exists() or Path(text).suffix in (".onnx", ".json", ".ckpt", ".safetensors")
@@ -56,12 +56,12 @@ def is_hub_name(model: str | Path) -> bool:
 
 
 def download(name: str, patterns: tuple[str, ...] = ENGINES_FILES) -> Path:
-    """The folder of a model on the hub; what is cached and unchanged is not fetched again, and without a network
-    what is cached is taken.
+    """Download a model from the hub and return its folder. Unchanged files come from the cache, and so do all files if
+    there is no network.
 
     Args:
         name: ``owner/name``, or ``owner/name@revision``.
-        patterns: of the files that are wanted.
+        patterns: patterns of the files to download.
 
     Raises:
         ModelError: the hub's client is not installed, there is no such model, or it cannot be reached.
@@ -70,12 +70,11 @@ def download(name: str, patterns: tuple[str, ...] = ENGINES_FILES) -> Path:
         from huggingface_hub import constants, snapshot_download
     except ModuleNotFoundError as error:
         raise ModelError(
-            f"model {quoted(name)}: no file or folder here; as a name on the hub it needs {error.name}: "
-            "pip install 'ssnan[hub]'"
+            lacks(f"model {quoted(name)}: no such file or folder; a model on the hub", error, "hub")
         ) from None
     repository, _, revision = name.partition("@")
     try:
-        with one_look():
+        with offline_if_unreachable():
             folder = snapshot_download(
                 repository,
                 revision=revision or None,
@@ -84,15 +83,14 @@ def download(name: str, patterns: tuple[str, ...] = ENGINES_FILES) -> Path:
                 ignore_patterns=list(ELSEWHERE),
             )
         return Path(folder)
-    except Exception as error:  # of the hub's client, of HTTP, of the sockets below it
-        reason = (str(error).strip().splitlines() or [""])[0][:200] or type(error).__name__
+    except Exception as error:  # from the hub's client, HTTP or sockets
         raise ModelError(
-            f"model {quoted(name)}: no file or folder here, and not to be had from the hub ({reason})"
+            f"model {quoted(name)}: no such file or folder, and the hub does not provide it ({cause(error)})"
         ) from None
 
 
 def card_of(model: str | Path) -> ModelCard:
-    """The card of a model that engines run, wherever it is: bundled, in a file or a folder, or on the hub.
+    """The card of an exported model: bundled, in a file or a folder, or on the hub.
 
     Raises:
         ModelError: there is no such model, or it cannot be downloaded.

@@ -1,11 +1,11 @@
-"""An exported model as a folder that the hub, and :func:`ssnan.load`, take."""
+"""An exported model as a folder for the hub and :func:`ssnan.load`."""
 
 from __future__ import annotations
 
 import shutil
 from pathlib import Path
 
-from ssnan.errors import quoted
+from ssnan.errors import cause, quoted
 from ssnan.hub.readme import readme
 from ssnan.parsing.card import ModelCard, ModelError
 from ssnan.parsing.writing import appearing_together
@@ -21,19 +21,19 @@ result.mask("{part}")
 
 
 def save_pretrained(card: ModelCard, folder: Path, name: str | None = None) -> None:
-    """Write a model's card, its files and its page into ``folder``.
+    """Write a model's card, its files and its README to ``folder``.
 
     Args:
-        card: of the model.
-        folder: made if it is not there.
-        name: what it will be loaded by, such as ``owner/name``; the folder by default.
+        card: card of the model.
+        folder: output folder, created if necessary.
+        name: the name to load it by, such as ``owner/name``; the folder if None.
 
     Raises:
-        ModelError: the folder already holds another model, or cannot be written.
+        ModelError: the folder contains another model, or cannot be written.
     """
     others = [path.name for path in folder.glob("*.onnx") if path.name != card.weights().name]
     if others:
-        raise ModelError(f"{quoted(folder)}: holds {others[0]} already; a folder is for one model")
+        raise ModelError(f"{quoted(folder)}: already contains {others[0]}; use one folder per model")
     use = USE.format(name=name or folder.as_posix(), part=card.label_set.classes[-1])
     try:
         with appearing_together() as written_at:
@@ -42,14 +42,14 @@ def save_pretrained(card: ModelCard, folder: Path, name: str | None = None) -> N
             written_at(folder / README).write_text(readme(name or card.name, card.label_set, card.about, use))
         card.write(folder / card.weights().with_suffix(".json").name)
     except OSError as error:
-        raise ModelError(f"{quoted(folder)}: {error.strerror}") from None
+        raise ModelError(f"{quoted(folder)}: {cause(error)}") from None
 
 
 def push(folder: Path, name: str) -> str:
-    """Upload a folder as the hub's model ``name`` = ``owner/name``, which is made if it is new; returns its address.
+    """Upload a folder to the hub as ``name`` = ``owner/name``, created if it is new; returns its address.
 
     Raises:
-        ModelError: the hub does not take it, or cannot be reached.
+        ModelError: the hub refuses it or cannot be reached.
     """
     from huggingface_hub import HfApi
 
@@ -58,5 +58,4 @@ def push(folder: Path, name: str) -> str:
         api.create_repo(name, exist_ok=True)
         return str(api.upload_folder(repo_id=name, folder_path=folder))
     except Exception as error:  # of the hub's client, of HTTP, of the sockets below it
-        reason = (str(error).strip().splitlines() or [""])[0][:200] or type(error).__name__
-        raise ModelError(f"{name}: the hub did not take it ({reason}); 'hf auth login' tells it who you are") from None
+        raise ModelError(f"{name}: the hub refused the upload ({cause(error)}); log in with 'hf auth login'") from None

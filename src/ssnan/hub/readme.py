@@ -1,4 +1,4 @@
-"""The page of a model, as the hub shows it, from what its card says and has measured."""
+"""The README of a model on the hub, from its card."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ TASK = "image-segmentation"
 
 
 def readme(name: str, label_set: LabelSet, about: Mapping[str, Any], use: str) -> str:
-    """``README.md``, with the hub's metadata at its head.
+    """The text of ``README.md``, with the hub's metadata first.
 
     Args:
-        name: of the model.
-        label_set: what its classes mean.
-        about: of its card; ``measured`` becomes a table, and what is not there is left out.
-        use: Python that loads and runs it.
+        name: name of the model.
+        label_set: its label set.
+        about: notes of its card; ``measured`` becomes a table, and missing notes are left out.
+        use: Python code that loads and runs it.
     """
     measured: Mapping[str, Mapping[str, Any]] = about.get("measured", {})
     metadata = ModelCardData(
@@ -46,7 +46,7 @@ def readme(name: str, label_set: LabelSet, about: Mapping[str, Any], use: str) -
     sections = [
         f"---\n{metadata.to_yaml()}\n---",
         f"# {name}",
-        str(about.get("summary", "Human parsing: for every pixel of a photograph the part of a person it shows.")),
+        str(about.get("summary", "Human parsing: a label for every pixel of a photo.")),
         f"```python\n{use.strip()}\n```",
         f"**Labels** ({label_set.name}): {', '.join(label_set.classes)}. Left and right are the person's own.",
         *_section("Measured", _table(measured)),

@@ -1,4 +1,4 @@
-"""Weights that let rare classes count (SegNet [1], after Eigen and Fergus)."""
+"""Class weights that balance rare classes (SegNet, https://arxiv.org/abs/1511.00561, after Eigen and Fergus)."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from numpy.typing import NDArray
 
 
 def median_frequency_weights(pixels: NDArray[np.int64], power: float = 1.0) -> NDArray[np.float64]:
-    """Weight of every class, (C,), from its pixels in each of n masks, (n, C).
+    """The weight of every class, (C,), from its pixels in each of n masks, (n, C).
 
-    A class's frequency is its share of the pixels of the masks that hold it; its weight is the
-    median of all frequencies over its own, to the ``power``: 1 is SegNet's, less is milder. A
-    class that no mask holds weighs 1.
+    The frequency of a class is its share of the pixels of the masks that contain it. Its weight is the median of all
+    frequencies divided by its own, to the ``power``: 1 as in SegNet, less for smaller differences. A class in no mask
+    has weight 1.
     """
     holds = pixels > 0
     in_holders = (pixels.sum(axis=1, keepdims=True) * holds).sum(axis=0)

@@ -1,4 +1,4 @@
-"""The joint structure of a parsing map, and the distance between two of them (Section 3.3)."""
+"""The joints of a label map, and the distance between two sets of joints (Section 3.3)."""
 
 from __future__ import annotations
 
@@ -13,30 +13,31 @@ from torch.nn.functional import one_hot
 from ssnan.labels import LabelSet, Region
 
 FOUND_SHARE = 0.1
-"""Share of the ground truth's mass that a prediction must give a region to have found its joint."""
+"""The share of a region's true mass that a prediction needs to find its joint."""
 
 PRESENT_MASS = 1e-3
-"""Share of the picture a predicted region must cover to be there where the ground truth has none."""
+"""The share of the photo that a predicted region needs to be present if the ground truth has none."""
 
 JointCenters = Literal["soft", "decided"]
-"""What a predicted joint is the centre of.
+"""The definition of a predicted joint.
 
-- ``soft``: a region's probability. A little of it everywhere else moves the centre as a wrong limb does.
-- ``decided``: the pixels whose likeliest class is in the region, with the gradient of ``soft`` (straight through).
+- ``soft``: the centre of a region's probability. Low probabilities far away move it like a wrong limb.
+- ``decided``: the centre of the pixels whose predicted class is in the region, with the gradient of ``soft``
+  (straight through).
 """
 
 
 class Centers(NamedTuple):
-    """Centres (B, J, 2) as (y, x), 0 at the first row or column of pixels and 1 at the last, and mass
-    (B, J), the share of the picture that each region covers. A region without mass is absent and its
-    centre meaningless: ask ``present`` of a ground truth and :func:`found` of a prediction first."""
+    """Centres (B, J, 2) as (y, x), 0 at the first row or column of pixels and 1 at the last, and mass (B, J), the share
+    of the photo that each region covers. A region without mass is absent, and its centre has no meaning. Check
+    ``present`` for a ground truth and :func:`found` for a prediction."""
 
     position: Float[Tensor, "b j 2"]
     mass: Float[Tensor, "b j"]
 
     @property
     def present(self) -> Bool[Tensor, "b j"]:
-        """Regions with any mass: for label maps, those that cover a single pixel at least."""
+        """Whether each region has any mass, which means at least one pixel in a label map."""
         return self.mass > 0
 
 
@@ -45,7 +46,7 @@ def soft_centers(
     valid: Bool[Tensor, "b h w"],
     regions: Sequence[Region],
 ) -> Centers:
-    """Centre of mass of every region's probability; differentiable in ``probabilities``.
+    """The centre of mass of every region's probability; differentiable in ``probabilities``.
 
     m_k(i) = Σ_{c ∈ R_k} p(i, c) · valid(i);  J_k = Σ_i i·m_k(i) / Σ_i m_k(i).
     """
@@ -54,7 +55,7 @@ def soft_centers(
 
 
 def region_beliefs(scores: Float[Tensor, "b c h w"], centers: JointCenters) -> Float[Tensor, "b c h w"]:
-    """Of scores, how much of every pixel counts for each class when centres are taken, 0..1; sums to one over c."""
+    """The mass of every pixel for each class in the centres, 0..1; sums to one over c."""
     probabilities = scores.softmax(dim=1)
     if centers == "soft":
         return probabilities
@@ -63,7 +64,7 @@ def region_beliefs(scores: Float[Tensor, "b c h w"], centers: JointCenters) -> F
 
 
 def centers_of(mass: Float[Tensor, "b j h w"]) -> Centers:
-    """Centre of mass of every map."""
+    """The centre of mass of every map."""
     _, _, height, width = mass.shape
     total = mass.sum(dim=(2, 3))
     rows = torch.linspace(0, 1, height, device=mass.device, dtype=mass.dtype)
@@ -76,35 +77,33 @@ def centers_of(mass: Float[Tensor, "b j h w"]) -> Centers:
 
 
 def label_centers(labels: Int[Tensor, "b h w"], label_set: LabelSet) -> tuple[Centers, Bool[Tensor, "b h w"]]:
-    """Centres of a label map, and the pixels that count in them and should in a prediction's: those of
-    which it is known whether they belong to a region, and to which. A set of classes is known where it
-    lies in one region, or has nothing to do with any."""
+    """The centres of a label map, and the pixels that count in them and in the prediction: those with a known region,
+    or known to be in none. The region of a set of classes is known if all members are in one region, or in none."""
     regions = torch.zeros(len(label_set), len(label_set.regions))
     for index, region in enumerate(label_set.regions):
         regions[list(region.class_ids), index] = 1
     member = torch.from_numpy(label_set.membership).float()
-    inside = member @ regions / member.sum(dim=1, keepdim=True)  # NaN for values that mean nothing
+    inside = member @ regions / member.sum(dim=1, keepdim=True)  # NaN for values without classes
     known = ((inside == 0) | (inside == 1)).all(dim=1)
     mass = torch.where(known[:, None], inside, 0).to(labels.device)[labels].movedim(3, 1)
     return centers_of(mass), known.to(labels.device)[labels]
 
 
 def found(predicted: Centers, truth: Centers) -> Bool[Tensor, "b j"]:
-    """Predicted joints that are there. Where the ground truth has the region, it takes a tenth of its
-    mass, since a shoe is small and a coat is large; where it has none, a thousandth of the picture."""
+    """Whether each joint is found in the prediction. This takes a tenth of the region's true mass, because regions
+    differ in size, or a thousandth of the photo if the ground truth has no such region."""
     return predicted.mass >= torch.where(truth.present, FOUND_SHARE * truth.mass, PRESENT_MASS)
 
 
 def joint_distance(
     predicted: Centers, truth: Centers, missing_penalty: float = 0.5, count: int | None = None
 ) -> Float[Tensor, " b"]:
-    """L_joint of Eq. 4, one value an image: 1 / (2 N) Σ ‖J^p − J^gt‖².
+    """L_joint of Eq. 4, one value per photo: 1 / (2 N) Σ ‖J^p − J^gt‖².
 
-    N counts the regions that the ground truth has, or is ``count`` where that is given: Eq. 4 divides by nine
-    whatever the picture shows. A region of which the prediction has no mass has no distance and costs
-    ``missing_penalty``; one that it has :func:`found` costs its squared distance, at most the penalty; in between the
-    cost goes from the one to the other in a straight line. So a lost region never costs more by coming back. One
-    that only the prediction has is left out; an image without any region costs 0.
+    N is the number of regions in the ground truth, or ``count`` if given; Eq. 4 always divides by nine. A region
+    without predicted mass costs ``missing_penalty``. A :func:`found` region costs its squared distance, at most the
+    penalty. In between, the cost is interpolated linearly, so a lost region never costs more by coming back. Regions
+    that only the prediction has are ignored. A photo without regions costs 0.
     """
     squared = (predicted.position - truth.position).square().sum(dim=2).clamp(max=missing_penalty)
     squared = squared.where(predicted.present, torch.zeros_like(squared))
@@ -118,12 +117,11 @@ def joint_distance(
 def heatmap_distance(
     predicted: Centers, truth: Centers, cells: int = 41, sigma: float = 1.0, weight: float = 0.05
 ) -> Float[Tensor, " b"]:
-    """The joint term of Attention+SSL's Caffe code, one value an image, yet with a gradient:
-    e = ``weight`` · ½ · Σ_k ‖H_k^p − H_k^gt‖², with a Gaussian of standard deviation ``sigma`` cells
-    and peak 4 / (σ √(2π)) around every joint that is present, on ``cells`` × ``cells`` points (the
-    41 × 41 features of a 321 × 321 picture).
+    """The joint term of Attention+SSL's Caffe code, one value per photo, but with a gradient:
+    e = ``weight`` · ½ · Σ_k ‖H_k^p − H_k^gt‖². Every present joint is a Gaussian of standard deviation ``sigma`` cells
+    and peak 4 / (σ √(2π)) on ``cells`` × ``cells`` points (the 41 × 41 features of a 321 × 321 photo).
 
-    A joint costs nothing at its place, about 0.4 a few cells away, and 0.2 where one side lacks it.
+    A joint costs 0 at its place, about 0.4 a few cells away, and 0.2 if only one side has it.
     """
     prediction = _heatmaps(predicted.position, found(predicted, truth), cells, sigma)
     difference = prediction - _heatmaps(truth.position, truth.present, cells, sigma)

@@ -1,4 +1,4 @@
-"""The mean IoU itself as a loss: Berman, Triki and Blaschko, The Lovász-Softmax Loss, CVPR 2018."""
+"""Mean IoU as a loss: Berman, Triki and Blaschko, The Lovász-Softmax Loss, CVPR 2018 (https://arxiv.org/abs/1705.08790)."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from torch import Tensor
 def lovasz_softmax(
     probabilities: Float[Tensor, "b c H W"], labels: Int[Tensor, "b H W"], judged: Bool[Tensor, "b H W"]
 ) -> Float[Tensor, ""]:
-    """The Lovász extension of 1 − IoU, averaged over the classes that occur (Eq. 11, "present"), over all pixels of
-    the batch together; in 0..1, and 1 − mean IoU itself where probabilities are 0 or 1.
+    """The Lovász extension of 1 − IoU over all pixels of the batch, averaged over the classes that occur (Eq. 11,
+    "present"). It is in 0..1, and equals 1 − mean IoU if all probabilities are 0 or 1.
 
     Args:
-        probabilities: of the classes, over their softmax.
-        labels: class ids where ``judged``.
-        judged: pixels that count; 0 is the loss where none does.
+        probabilities: class probabilities after the softmax.
+        labels: class ids, valid where ``judged``.
+        judged: pixels that count; the loss is 0 if there are none.
     """
     of_class = probabilities.movedim(1, 3)[judged]
     truth = labels[judged]
@@ -30,7 +30,7 @@ def lovasz_softmax(
 
 
 def _gradient(foreground: Float[Tensor, "k n"]) -> Float[Tensor, "k n"]:
-    """How much 1 − IoU grows with each further pixel that is wrong, worst first (Algorithm 1)."""
+    """The increase of 1 − IoU with each further wrong pixel, the largest error first (Algorithm 1)."""
     size = foreground.sum(dim=1, keepdim=True)
     intersection = size - foreground.cumsum(dim=1)
     union = size + (1 - foreground).cumsum(dim=1)

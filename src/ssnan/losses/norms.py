@@ -1,4 +1,4 @@
-"""How long the gradients of losses are with respect to the scores, so that two of them can take steps of one length."""
+"""Norms of the gradients of losses with respect to the scores, to give two losses the same step length."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from torch import Tensor
 from ssnan.losses.processes import mean_over_processes
 
 NEW_SHARE = 0.01
-"""Share of the newest step in a running mean; before a hundred steps, all steps count alike."""
+"""The weight of the newest step in a running mean; before a hundred steps, all steps have equal weight."""
 
 
 def gradient_of(loss: Float[Tensor, ""], scores: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-    """d ``loss`` / d ``scores``, without a step back into what the scores come from; 0 where they do not matter."""
+    """d ``loss`` / d ``scores``, without backpropagation into the network; 0 if the loss does not depend on the
+    scores."""
     if not loss.requires_grad:
         return torch.zeros_like(scores)
     return torch.autograd.grad(loss, scores, retain_graph=True, materialize_grads=True)[0]
@@ -25,16 +26,16 @@ def same_step(
     other: Float[Tensor, " b"],
     running: Float[Tensor, " 3"] | None,
 ) -> tuple[Float[Tensor, ""], Float[Tensor, " 3"]]:
-    """The factor that makes the gradient of ``other`` as long as that of ``base``, over the steps so far.
+    """The factor that gives the gradient of ``other`` the norm of that of ``base``, averaged over the steps so far.
 
     Args:
-        scores: of b pictures; the losses of a picture depend on its own scores alone.
-        base, other: losses of each picture, with a gradient to ``scores``.
-        running: what the last step returned; None for the first one.
+        scores: scores of b photos; the losses of a photo depend only on its own scores.
+        base, other: losses of each photo, differentiable in ``scores``.
+        running: the state returned by the last step; None for the first.
 
     Returns:
-        The factor, a constant to the gradient and the same on every process, and the state to pass to the next
-        step: steps so far, and of either loss the running mean over pictures of its squared gradient.
+        The factor, without gradient and equal on every process, and the state for the next step: the number of steps,
+        and for each loss the running mean over photos of its squared gradient.
     """
     squares = [gradient_of(loss.sum(), scores).square().sum(dim=(1, 2, 3)).mean() for loss in (base, other)]
     now = mean_over_processes(torch.stack(squares))

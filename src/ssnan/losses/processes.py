@@ -1,7 +1,7 @@
-"""What a loss that looks at the batch as a whole asks of the other processes that have shares of it.
+"""Communication for losses over a whole batch, of which each process has a share.
 
-With one process, all of it is what it would be without. Gradients come out right where they are averaged over the
-processes afterwards, as DDP does, and shares are of one size.
+Nothing changes with one process. Gradients are correct if they are then averaged over processes, as in DDP, and all
+shares have the same size.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ def _count() -> int:
 
 
 def mean_over_processes(value: Tensor) -> Tensor:
-    """Of a tensor of any shape, the same shape on every process; a constant to the gradient."""
+    """The mean of a tensor of any shape, equal on every process; without gradient."""
     value = value.detach().clone()
     if _count() > 1:
         distributed.all_reduce(value)
@@ -26,7 +26,7 @@ def mean_over_processes(value: Tensor) -> Tensor:
 
 
 def whole_batch(share: Tensor) -> Tensor:
-    """Every process's share (b, …), one after the other; with a gradient to each."""
+    """The shares (b, …) of all processes concatenated, with a gradient to each."""
     if _count() == 1:
         return share
     gathered: Tensor = _Gather.apply(share)
@@ -34,7 +34,7 @@ def whole_batch(share: Tensor) -> Tensor:
 
 
 class _Gather(torch.autograd.Function):
-    # Not torch.distributed.nn.functional.all_gather, whose gradient under gloo is wrong where it is not contiguous.
+    # torch.distributed.nn.functional.all_gather has wrong non-contiguous gradients with gloo.
 
     @staticmethod
     def forward(ctx: Any, share: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""One paper's network is one file; what several networks share stands beside them."""
+"""The systems, one file per paper, and the modules that they share."""
 
 from ssnan.models.aggregation import (
     Aggregation,

@@ -1,4 +1,4 @@
-"""From the maps of several scales to one (Section 3.2): every pixel chooses how much it trusts each scale."""
+"""Fuse the maps of several scales with weights for every pixel (Section 3.2)."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ Aggregated = tuple[Float[Tensor, "b c h w"], Float[Tensor, "b s h w"] | None]
 
 
 class Aggregation(nn.Module, ABC):
-    """Fuses maps of one shape, be they class scores, probabilities or features.
+    """Fuse maps of one shape: class scores, probabilities or features.
 
     Attributes:
-        channels: channels C of each map; None if any number will do.
-        num_scales: number of maps N_S; None if any number will do.
+        channels: channels C of each map; None for any number.
+        num_scales: number of maps N_S; None for any number.
     """
 
     channels: int | None = None
@@ -28,40 +28,40 @@ class Aggregation(nn.Module, ABC):
         """Fuse ``maps``, each (B, C, h, w).
 
         Returns:
-            The fused map (B, C, h, w) and the weights of Eq. 2 (B, N_S, h, w); None for the weights
-            where channels choose their scales apart.
+            The fused map (B, C, h, w) and the weights of Eq. 2 (B, N_S, h, w). The weights are None if every channel
+            chooses its own scale.
 
         Raises:
-            ValueError: maps of different shapes, or of channels or a number it was not built for.
+            ValueError: the maps differ in shape, or have the wrong number or number of channels.
         """
 
     def check(self, maps: Sequence[Tensor]) -> None:
-        """Raise :meth:`forward`'s ValueError where ``maps`` cannot be fused."""
+        """Raise the ValueError of :meth:`forward` if ``maps`` cannot be fused."""
         if torch.compiler.is_compiling():
-            return  # sizes are symbols then, and comparing them would fix them
+            return  # sizes are symbols here, and a comparison would fix them
         if not maps:
             raise ValueError("expected maps to fuse, got none")
-        shapes = [tuple(one.shape) for one in maps]
+        shapes = [tuple(of_scale.shape) for of_scale in maps]
         if len(set(shapes)) > 1:
             raise ValueError(
                 f"expected maps of one shape, got {' and '.join(map(str, dict.fromkeys(shapes)))}; "
-                "ssnan.models.pyramid.at_finest brings them to the finest one's size"
+                "ssnan.models.pyramid.resize_to_finest resizes them to the finest one"
             )
         if self.channels not in (None, shapes[0][1]):
             raise ValueError(f"expected maps of {self.channels} channels, got {shapes[0][1]}")
         if self.num_scales not in (None, len(maps)):
             raise ValueError(
-                f"expected {self.num_scales} maps, one a scale, got {len(maps)}; the paper's module is built "
-                "for a fixed number of scales, SharedNeuralAggregation takes any"
+                f"expected {self.num_scales} maps, one per scale, got {len(maps)}; the paper's module has "
+                "a fixed number of scales, SharedNeuralAggregation takes any"
             )
 
 
 class NeuralAggregation(Aggregation):
-    """The paper's module. Two convolutions, ``hidden`` × 3 × 3 with a ReLU and N_S × 3 × 3, read all
-    the maps together; a softmax over scales (Eq. 3) turns their output into weights that all
-    channels share, and the weighted sum is Eq. 2. The result lies in the convex hull of the maps.
+    """The paper's module. Two convolutions, ``hidden`` × 3 × 3 with a ReLU and N_S × 3 × 3, read all maps together. A
+    softmax over scales (Eq. 3) turns their output into weights that all channels share, and Eq. 2 is the weighted sum.
+    The result is in the convex hull of the maps.
 
-    It is built for N_S maps in one order; :class:`SharedNeuralAggregation` is free in both.
+    The number and order of the maps are fixed; :class:`SharedNeuralAggregation` takes any.
 
     Args:
         channels: channels C of each map.
@@ -82,12 +82,11 @@ class NeuralAggregation(Aggregation):
 
 
 class SharedNeuralAggregation(Aggregation):
-    """One head scores the scales one by one, so that their number and order are free.
+    """One head scores each scale separately, so any number and order of scales is possible.
 
-    The paper asks for a module "able to process different number of scales and invariant to the
-    scale order" (Section 3.2), which one that reads a concatenation cannot be. Here
-    a^s = f(x^s) with the same two convolutions, ``hidden`` × 3 × 3 and 1 × 3 × 3, for every scale;
-    Eqs. 2 and 3 are unchanged.
+    The paper asks for a module "able to process different number of scales and invariant to the scale order" (Section
+    3.2), but a module that concatenates the maps has neither property. Here a^s = f(x^s) with the same two
+    convolutions, ``hidden`` × 3 × 3 and 1 × 3 × 3, for every scale. Eqs. 2 and 3 are unchanged.
 
     Args:
         channels: channels C of each map.
@@ -101,7 +100,7 @@ class SharedNeuralAggregation(Aggregation):
 
     def forward(self, maps: Sequence[Float[Tensor, "b c h w"]]) -> Aggregated:
         self.check(maps)
-        weights = torch.cat([self.attention(one) for one in maps], dim=1).softmax(dim=1)
+        weights = torch.cat([self.attention(of_scale) for of_scale in maps], dim=1).softmax(dim=1)
         return weighted_sum(weights, maps), weights
 
 
@@ -116,13 +115,13 @@ class AverageAggregation(Aggregation):
 
 
 class MaximumAggregation(Aggregation):
-    """Maximum pooling over scales, each channel for itself."""
+    """Maximum pooling over scales, separately for each channel."""
 
     def forward(self, maps: Sequence[Float[Tensor, "b c h w"]]) -> Aggregated:
         self.check(maps)
         fused = maps[0]
-        for one in maps[1:]:
-            fused = torch.maximum(fused, one)
+        for of_scale in maps[1:]:
+            fused = torch.maximum(fused, of_scale)
         return fused, None
 
 
@@ -132,14 +131,14 @@ def _attention(channels: int, hidden: int, out: int) -> nn.Sequential:
     )
     for convolution in (layers[0], layers[2]):
         assert isinstance(convolution, nn.Conv2d)
-        # Nearly equal weights at the start: training begins as average pooling.
+        # Nearly equal initial weights, so training starts from average pooling.
         nn.init.normal_(convolution.weight, std=0.01)
         nn.init.zeros_(convolution.bias)  # type: ignore[arg-type]
     return layers
 
 
 def weighted_sum(weights: Float[Tensor, "b s h w"], maps: Sequence[Tensor]) -> Tensor:
-    """Eq. 2: the maps of S scales, (B, C, h, w) each, under weights that all channels share."""
+    """Eq. 2: the weighted sum of the maps of S scales, (B, C, h, w) each; all channels share the weights."""
     fused = weights[:, :1] * maps[0]
     for s, one in enumerate(maps[1:], start=1):
         fused = fused + weights[:, s : s + 1] * one

@@ -1,4 +1,4 @@
-"""Any timm backbone: one of its maps at an output stride, or a pyramid of them."""
+"""Backbones from timm: one feature map at an output stride, or several."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from ssnan.models.initial_weights import State, grow_resnet, in_feature_names, initial_weights, load_all
 from ssnan.models.vgg import VGG
-from ssnan.models.weights import State, grown, in_feature_names, initial_weights, load_all
 
 Own = TypeVar("Own", bound="_TimmFeatures")
 
 
 class _TimmFeatures(nn.Module):
-    """Feature maps of a timm network, with what every system asks of them."""
+    """Feature maps of a timm network, and the methods that every system needs."""
 
     def __init__(self, name: str, features: nn.Module, frozen_batch_norm: bool, frozen: Sequence[str]) -> None:
         super().__init__()
@@ -46,57 +46,56 @@ class _TimmFeatures(nn.Module):
         return self
 
     def new_parameters(self) -> list[nn.Parameter]:
-        """Parameters that no initial weights are for, which learn as fast as a classifier."""
+        """Parameters without initial weights, which learn at the rate of the classifier."""
         return []
 
     def maps(self, images: Tensor) -> list[Tensor]:
         maps: list[Tensor] = self.features(images)
-        return [one.permute(0, 3, 1, 2) for one in maps] if self.channels_last else maps
+        return [feature_map.permute(0, 3, 1, 2) for feature_map in maps] if self.channels_last else maps
 
     def load(self, weights: str) -> State:
-        """Start from ``weights``: ``timm`` for timm's own (a download), or a file that
-        :func:`ssnan.models.weights.read_weights` reads. Stages that were cut off are left out; blocks
-        that a shallower network's file lacks are grown, see :func:`ssnan.models.weights.grown`.
+        """Load initial ``weights``: ``timm`` downloads those of timm, and anything else is a file for
+        :func:`ssnan.models.initial_weights.read_weights`. Removed stages are ignored. Blocks that a shallower network
+        lacks are added, see :func:`ssnan.models.initial_weights.grow_resnet`.
 
         Returns:
-            All of their tensors, for what stands on the backbone.
+            All tensors of the weights, for heads that use them too.
 
         Raises:
-            ValueError: no such file, a tensor is missing or has another shape, or the download fails.
+            ValueError: there is no such file, a tensor is missing or has another shape, or the download fails.
         """
         own = self.features.state_dict()
         state = in_feature_names(initial_weights(self.name, weights), own)
-        state = grown(state, own, silence="conv" if self.frozen_batch_norm else "norm")
+        state = grow_resnet(state, own, silence="conv" if self.frozen_batch_norm else "norm")
         load_all(self.features, state, weights, self.name)
         return state
 
 
 class Backbone(_TimmFeatures):
-    """Feature maps of one stage of a timm network.
+    """The feature map of one stage of a timm network.
 
     Args:
         name: timm model with feature maps, such as ``resnet101``, ``convnext_tiny``, ``pvt_v2_b0``, or
             a VGG, see :class:`ssnan.models.vgg.VGG`.
-        output_stride: pixels between neighbouring features. Stages beyond it are dilated. None
-            keeps the network's own stride; networks that cannot be dilated want that.
-        stage: last stage kept, counted as timm counts feature maps (of a VGG: its pools); the
-            deepest by default. ``stage=3`` of a ResNet ends after ``layer3`` ("conv4_x").
-        resnet: where a ResNet of bottlenecks strides and dilates. ``v1.5`` is timm's: on the 3 × 3
-            convolution; the first block of a dilated stage keeps the rate of the stage before, so
-            that the features equal the strided network's. ``v1`` is He et al.'s: on the first
-            1 × 1, and every block takes the new rate, which is the exact rule there. ``pspnet`` is
-            PSPNet's [39]: a stem of three 3 × 3 convolutions (64, 64, 128), strides as in v1.5,
-            yet every block of a dilated stage takes the new rate.
-        frozen_batch_norm: keep the batch-norm statistics and affine terms of the initial weights;
-            for batches too small for statistics of their own.
-        frozen: modules that get no gradient, by name: ``[conv1, bn1, layer1]`` of a ResNet.
+        output_stride: pixels between neighbouring features; deeper stages are dilated. None keeps the network's stride,
+            for networks that cannot be dilated.
+        stage: last stage to keep, as timm counts feature maps (for a VGG, its pools); the deepest by default.
+            ``stage=3`` of a ResNet ends after ``layer3`` ("conv4_x").
+        resnet: where a ResNet of bottlenecks strides and dilates. ``v1.5`` is timm's: in the 3 × 3 convolution. The
+            first block of a dilated stage keeps the rate of the stage before, so that the features equal those of the
+            strided network. ``v1`` is He et al.'s: in the first 1 × 1 convolution, and every block has the new rate,
+            which gives equal features there. ``pspnet`` is PSPNet's (https://arxiv.org/abs/1612.01105): a stem of three
+            3 × 3 convolutions (64, 64, 128), strides as in v1.5, but every block of a dilated stage has the new rate.
+        frozen_batch_norm: whether to keep the batch-norm statistics and affine terms of the initial weights, for small
+            batches.
+        frozen: names of modules without gradient, such as ``[conv1, bn1, layer1]`` of a ResNet.
 
     Attributes:
         channels: channels of the features.
         stride: pixels between neighbouring features.
 
     Raises:
-        ValueError: the network cannot be dilated so, or is no ResNet of bottlenecks where one is needed.
+        ValueError: the network does not support this dilation, or ``resnet`` needs a ResNet of bottlenecks.
     """
 
     def __init__(
@@ -123,19 +122,17 @@ class Backbone(_TimmFeatures):
 
 
 class SkipBackbone(_TimmFeatures):
-    """Features of a deep stage with a skip from the one before, at the finer one's stride: half the
-    arithmetic of a dilated stage at that stride (ResNet-50), and the edges of a finer map.
+    """Features of a deep stage with a skip from a finer stage, at the stride of the finer. This needs half the
+    arithmetic of a dilated stage at that stride (ResNet-50), and adds the edges of the finer map.
 
-    1 × 1 convolutions bring both maps to ``width`` channels; the deeper is enlarged, corners aligned;
-    their sum passes a ReLU and a 3 × 3 convolution with another.
+    1 × 1 convolutions bring both maps to ``width`` channels, and the deeper is enlarged with aligned corners. Their sum
+    passes a ReLU, a 3 × 3 convolution and a ReLU.
 
     Args:
         name: timm model, or a VGG.
-        strides: of the finer and the deeper map; 8 and 16 are a ResNet's ``layer2`` and ``layer3``.
+        strides: strides of the finer and the deeper map; 8 and 16 are ``layer2`` and ``layer3`` of a ResNet.
         width: channels of the result.
-        resnet: as of :class:`Backbone`.
-        frozen_batch_norm: likewise.
-        frozen: likewise.
+        resnet, frozen_batch_norm, frozen: see :class:`Backbone`.
 
     Attributes:
         channels: channels of the features.
@@ -163,11 +160,11 @@ class SkipBackbone(_TimmFeatures):
             start_for_relu(layer)
 
     def new_layers(self) -> list[nn.Conv2d]:
-        """The convolutions beside the network's own."""
+        """The convolutions added to the network."""
         return [self.fine, self.deep, self.smooth]
 
     def joined(self, fine: Tensor, deep: Tensor, context: Tensor | None = None) -> Tensor:
-        """Both maps in one, at the finer one's stride; ``context``, (B, ``width``, any height, any width), is added to
+        """Join both maps at the stride of the finer. ``context``, (B, ``width``, any height, any width), is added to
         their sum."""
         together = self.fine(fine) + enlarged(self.deep(deep), fine)
         if context is not None:
@@ -183,20 +180,18 @@ class SkipBackbone(_TimmFeatures):
 
 
 class EdgeBackbone(SkipBackbone):
-    """What :class:`SkipBackbone` gives, enlarged to a still finer map's stride, and beside it that map's edges: for
-    hands, shoes and glasses, of which stride 8 sees a feature or two.
+    """The features of :class:`SkipBackbone` at the stride of a still finer map, concatenated with edges from that map.
+    They help with hands, shoes and glasses, which cover only a few features at stride 8.
 
-    The finer map and the features, both brought to ``edge_width`` channels, are added; a ReLU and a
-    3 × 3 convolution with another make the edges.
+    1 × 1 convolutions bring the finer map and the features to ``edge_width`` channels. Their sum passes a ReLU, a 3 × 3
+    convolution and a ReLU to give the edges.
 
     Args:
         name: timm model, or a VGG.
-        strides: of the three maps; 4, 8 and 16 are a ResNet's ``layer1`` to ``layer3``.
-        width: channels of the features with a skip, the first of the result.
-        edge_width: channels of the edges, its last.
-        resnet: as of :class:`Backbone`.
-        frozen_batch_norm: likewise.
-        frozen: likewise.
+        strides: strides of the three maps; 4, 8 and 16 are ``layer1`` to ``layer3`` of a ResNet.
+        width: channels of the features with a skip, which come first.
+        edge_width: channels of the edges, which come last.
+        resnet, frozen_batch_norm, frozen: see :class:`Backbone`.
 
     Attributes:
         channels: channels of the features.
@@ -231,19 +226,19 @@ class EdgeBackbone(SkipBackbone):
         return self.with_edges(finest, self.joined(fine, deep))
 
     def with_edges(self, finest: Tensor, features: Tensor) -> Float[Tensor, "b c h w"]:
-        """What :meth:`joined` gives, enlarged to the finest map's size, and the edges."""
+        """The result of :meth:`joined` at the size of the finest map, concatenated with the edges."""
         edges = self.edges((self.finest(finest) + enlarged(self.context(features), finest)).relu()).relu()
         return torch.cat([enlarged(features, finest), edges], dim=1)
 
 
 def start_for_relu(layer: nn.Conv2d) -> None:
-    """Weights as He et al. advise before a ReLU, biases of zero."""
+    """Initialise weights for a following ReLU as He et al., and biases to zero."""
     nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
     nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
 
 
 def enlarged(features: Tensor, like: Tensor) -> Tensor:
-    """``features`` at the height and width of ``like``, corners aligned."""
+    """Resize ``features`` to the height and width of ``like``, with aligned corners."""
     return interpolate(features, size=like.shape[-2:], mode="bilinear", align_corners=True)
 
 
@@ -252,13 +247,11 @@ class Pyramid(_TimmFeatures):
 
     Args:
         name: timm model, or a VGG, whose maps come after its pools.
-        strides: which maps; 8, 16 and 32 are VGG's pool3, pool4 and pool5.
-        resnet: as of :class:`Backbone`.
-        frozen_batch_norm: likewise.
-        frozen: likewise.
+        strides: strides of the maps; 8, 16 and 32 are pool3, pool4 and pool5 of a VGG.
+        resnet, frozen_batch_norm, frozen: see :class:`Backbone`.
 
     Attributes:
-        channels: channels of the maps.
+        channels: channels of each map.
 
     Raises:
         ValueError: the network has no map at one of the strides.
@@ -289,7 +282,7 @@ class Pyramid(_TimmFeatures):
 
 
 def _timm(name: str, stages: tuple[int, ...], output_stride: int | None, resnet: str) -> Any:
-    if not re.fullmatch(r"[\w.]+", name):  # "hf-hub:…" and "local-dir:…" would fetch what a configuration names
+    if not re.fullmatch(r"[\w.]+", name):  # "hf-hub:…" and "local-dir:…" would load what a recipe names
         raise ValueError(f"backbone: expected the name of a timm model, got {name!r}")
     options: dict[str, Any] = {"features_only": True, "out_indices": stages}
     if resnet == "pspnet":
@@ -300,7 +293,7 @@ def _timm(name: str, stages: tuple[int, ...], output_stride: int | None, resnet:
         features = timm.create_model(name, **options)
     except (TypeError, AssertionError, NotImplementedError, RuntimeError) as error:
         raise ValueError(
-            f"backbone: timm cannot build {name} with {options} ({error}); if it cannot be dilated, "
+            f"backbone: timm cannot build {name} with {options} ({error}); if the network cannot be dilated, "
             "set output_stride to null and choose a stage"
         ) from None
     if resnet != "v1.5":

@@ -1,5 +1,8 @@
 """DeepLabV2: Chen et al., DeepLab: Semantic image segmentation with deep convolutional nets, atrous
-convolution, and fully connected CRFs, 2016 [3, 27]; without the CRF."""
+convolution, and fully connected CRFs, 2016; without the CRF.
+
+https://arxiv.org/abs/1606.00915
+"""
 
 from __future__ import annotations
 
@@ -11,20 +14,20 @@ from torch import Tensor, nn
 
 from ssnan.models.aggregation import MaximumAggregation
 from ssnan.models.backbone import Backbone
-from ssnan.models.heads import ASPP, ASPPClassifier, LargeFOV, classifier, load_fc67, untrained
+from ssnan.models.heads import ASPP, ASPPClassifier, LargeFOV, classifier, load_fc67, untrained_parameters
 from ssnan.models.output import ParsingNetwork, ParsingOutput
-from ssnan.models.pyramid import at_finest, in_order, resized
+from ssnan.models.pyramid import resize_to_finest, resized, sorted_scales
 
 
 class DeepLabV2(ParsingNetwork):
-    """A dilated backbone with one of the paper's three heads, over one scale or several.
+    """A dilated backbone with one of the paper's three heads, at one scale or several.
 
     Args:
-        num_classes: classes C, background included.
+        num_classes: classes C, including the background.
         backbone: VGG-16 or ResNet-101 at output stride 8 in the paper.
         head: ``large_fov`` and ``aspp`` are the VGG forms, ``aspp_classifier`` the ResNet form.
-        scales: the ResNet form runs over 0.5, 0.75 and 1, takes the largest score of each class at
-            each pixel, and supervises every scale and the merged map.
+        scales: sizes relative to the input. The ResNet form has 0.5, 0.75 and 1, takes the largest score of each class
+            at each pixel, and supervises every scale and the merged map.
         hidden: channels of fc6 and fc7 in the VGG forms.
     """
 
@@ -38,7 +41,7 @@ class DeepLabV2(ParsingNetwork):
     ) -> None:
         super().__init__()
         self.num_classes = num_classes
-        self.scales = in_order(scales)
+        self.scales = sorted_scales(scales)
         self.backbone = backbone
         self.head: nn.Module
         if head == "large_fov":
@@ -50,14 +53,14 @@ class DeepLabV2(ParsingNetwork):
         self.merge = MaximumAggregation()
 
     def forward(self, images: Float[Tensor, "b 3 H W"]) -> ParsingOutput:
-        maps = at_finest([self.head(self.backbone(resized(images, scale))) for scale in self.scales])
+        maps = resize_to_finest([self.head(self.backbone(resized(images, scale))) for scale in self.scales])
         if len(maps) == 1:
             return ParsingOutput(maps[0])
         merged, _ = self.merge(maps)
         return ParsingOutput(merged, tuple(maps))
 
     def classifier_parameters(self) -> list[nn.Parameter]:
-        return untrained(self.head)
+        return untrained_parameters(self.head)
 
     def load_backbone(self, weights: str) -> None:
         load_fc67(self, self.backbone.load(weights))

@@ -1,4 +1,7 @@
-"""FCN-8s: Long, Shelhamer, Darrell, Fully convolutional networks for semantic segmentation, CVPR 2015 [31]."""
+"""FCN-8s: Long, Shelhamer, Darrell, Fully convolutional networks for semantic segmentation, CVPR 2015.
+
+https://arxiv.org/abs/1411.4038
+"""
 
 from __future__ import annotations
 
@@ -7,27 +10,27 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ssnan.models.backbone import Pyramid
-from ssnan.models.heads import FC67, classifier, load_fc67, untrained
+from ssnan.models.heads import FC67, classifier, load_fc67, untrained_parameters
 from ssnan.models.output import ParsingNetwork, ParsingOutput
 
 
 class FCN8s(ParsingNetwork):
     """Scores at strides 32, 16 and 8, added from coarse to fine.
 
-    fc6 (7 × 7) and fc7 (1 × 1) with dropout follow the coarsest map; score layers sit on fc7 and on
-    the two finer maps; transposed convolutions, bilinear at the start, double the coarser scores.
-    The last enlargement, by 8, is the bilinear one that every system's scores get.
+    fc6 (7 × 7) and fc7 (1 × 1) with dropout follow the coarsest map. Score layers follow fc7 and the two finer maps.
+    Transposed convolutions, initially bilinear, double the coarser scores. The last enlargement, by 8, is the bilinear
+    one of every system.
 
-    Our reading: the original pads the picture by 100 and crops; here maps are padded in place, and
-    the doubling filters are 3 × 3, so that feature i stays on pixel ``stride · i``.
+    This differs from the original, which pads the photo by 100 and crops. Here maps are padded in place, and the
+    doubling filters are 3 × 3, so that feature i stays on pixel ``stride · i``.
 
     Args:
-        num_classes: classes C, background included.
+        num_classes: classes C, including the background.
         backbone: maps at strides 8, 16 and 32; VGG-16's pool3, pool4 and pool5 in the paper.
         hidden: channels of fc6 and fc7; 4096 in the paper.
-        skip_scales: what the maps at strides 8 and 16 are multiplied by before they are scored. The release has 0.0001
-            and 0.01 for VGG-16 on pixels of 0 to 255, so that the coarse scores lead; normalised pixels are about 57
-            times smaller, and so are VGG's features of them.
+        skip_scales: factors on the maps at strides 8 and 16 before their score layers. The release has 0.0001 and 0.01
+            for VGG-16 on pixels of 0 to 255, so that the coarse scores dominate. Normalised pixels are about 57 times
+            smaller, and so are VGG's features.
     """
 
     def __init__(
@@ -53,14 +56,14 @@ class FCN8s(ParsingNetwork):
         return ParsingOutput(self.score_8(of_8 * eighth) + _like(self.double_8(scores), eighth))
 
     def classifier_parameters(self) -> list[nn.Parameter]:
-        return untrained(self.head, self.score_8, self.score_16, self.double_8, self.double_16)
+        return untrained_parameters(self.head, self.score_8, self.score_16, self.double_8, self.double_16)
 
     def load_backbone(self, weights: str) -> None:
         load_fc67(self, self.backbone.load(weights))
 
 
 def _doubling(channels: int) -> nn.ConvTranspose2d:
-    """n features to 2 n, bilinear at the start: feature i of the input lies on feature 2 i of the output."""
+    """From n features to 2 n, initially bilinear: feature i of the input is on feature 2 i of the output."""
     layer = nn.ConvTranspose2d(channels, channels, 3, stride=2, padding=1, output_padding=1, bias=False)
     kernel = torch.tensor([0.5, 1.0, 0.5])
     with torch.no_grad():

@@ -1,8 +1,11 @@
 """HAZN: Xia et al., Zoom better to see clearer: Human and object parsing with hierarchical auto-zoom
-net, ECCV 2016 [36].
+net, ECCV 2016.
 
-Our reading, from that paper's abstract and from descriptions by others: two auto-zoom nets in a row,
-the first at the scale of whole people, the second at that of their parts."""
+https://arxiv.org/abs/1511.06881
+
+We follow the paper's abstract and descriptions by others: two auto-zoom nets in a row, the first at the scale of whole
+people, the second at that of their parts.
+"""
 
 from __future__ import annotations
 
@@ -19,23 +22,23 @@ from torch.nn.functional import affine_grid, binary_cross_entropy_with_logits, g
 
 from ssnan.labels import LabelSet
 from ssnan.models.backbone import Backbone
-from ssnan.models.heads import LargeFOV, classifier, load_fc67, untrained
+from ssnan.models.heads import LargeFOV, classifier, load_fc67, untrained_parameters
 from ssnan.models.output import ParsingNetwork, ParsingOutput
 
 Boxes = Float[Tensor, "b n 4"]
-"""Top, left, bottom, right, from 0 at the picture's first row and column to 1 at its last."""
+"""Top, left, bottom, right, from 0 at the first row and column of the photo to 1 at the last."""
 
 MOST_PEOPLE = 8
-"""Pieces of one picture that boxes are learned from."""
+"""The most connected regions of a photo with target boxes."""
 
 
 class Estimate(NamedTuple):
-    """What one net says about the picture or region it looks at.
+    """The output of one net for a photo or a region.
 
     Attributes:
         scores: class scores.
-        boxes: for every position, the box of what it belongs to, within the region looked at.
-        confidence: logit that the position belongs to something worth a closer look.
+        boxes: for every position, the box of its person or part, relative to the region.
+        confidence: logit that the position belongs to a person or part to zoom to.
     """
 
     scores: Float[Tensor, "b c h w"]
@@ -58,7 +61,7 @@ class PartNet(nn.Module):
 
 
 class ZoomNet(PartNet):
-    """DeepLab-LargeFOV that also estimates, at every position, where to zoom."""
+    """DeepLab-LargeFOV that also estimates a box to zoom to at every position."""
 
     def __init__(self, num_classes: int, backbone: Backbone, hidden: int) -> None:
         super().__init__(num_classes, backbone, hidden)
@@ -70,24 +73,24 @@ class ZoomNet(PartNet):
         _, _, height, width = region.shape
         rows = positions(region, 2).view(1, height, 1)
         columns = positions(region, 3).view(1, 1, width)
-        # Distances to the four sides, positive; about an eighth of the picture at the start.
+        # Positive distances to the four sides, initially about an eighth of the photo.
         up, left, down, right = nn.functional.softplus(region[:, :4] - 2).unbind(dim=1)
         boxes = torch.stack([rows - up, columns - left, rows + down, columns + right], dim=1)
         return Estimate(self.classifier(features), boxes, region[:, 4])
 
 
 class HAZN(ParsingNetwork):
-    """Parse the picture; zoom to the people found and parse them again; zoom to their parts and
-    parse those; merge by confidence.
+    """Parse the photo, zoom to the people and parse them again, zoom to their parts and parse those, and merge the
+    scores by confidence.
 
-    A closer look counts where it lies, by the confidence c of its region: what was known before keeps 1 − c, so
-    that a look that is certain replaces it.
+    The scores of a zoomed region get its confidence c as weight, and the earlier scores 1 − c. So a region with
+    confidence 1 replaces them.
 
     Args:
-        num_classes: classes C, background included.
+        num_classes: classes C, including the background.
         backbone: VGG-16 at output stride 8 in the paper; each of the three nets has its own copy.
-        people, parts: regions zoomed to in each stage.
-        zoom: height and width every region is brought to.
+        people, parts: number of regions to zoom to in each stage.
+        zoom: height and width of a zoomed region.
         hidden: channels of fc6 and fc7.
     """
 
@@ -110,7 +113,7 @@ class HAZN(ParsingNetwork):
         self.part_net = PartNet(num_classes, copy.deepcopy(backbone), hidden)
 
     def forward(self, images: Float[Tensor, "b 3 H W"]) -> ParsingOutput:
-        """Parse normalised pictures; the first two stages' maps are supervised too."""
+        """Parse normalised photos; the maps of the first two stages are also supervised."""
         whole = self.image_net.estimate(images)
         people, sure = choose(whole, self.people)
         closer = self.object_net.estimate(self._zoomed(images, people))
@@ -118,7 +121,7 @@ class HAZN(ParsingNetwork):
 
         parts, certain = choose(closer, self.parts)
         parts = inside(people.flatten(0, 1), parts)
-        batch = images.shape[0]  # len() would fix the batch of an exported network
+        batch = images.shape[0]  # len() would fix the batch size of an exported network
         parts = parts.reshape(batch, -1, 4)
         closest = self.part_net(self._zoomed(images, parts))
         third = merged(second, closest, parts, certain.reshape(batch, -1))
@@ -128,8 +131,8 @@ class HAZN(ParsingNetwork):
     def auxiliary_losses(
         self, output: ParsingOutput, batch: Mapping[str, Tensor], label_set: LabelSet
     ) -> dict[str, Float[Tensor, ""]]:
-        """Boxes and confidence of both zoom stages against those the labels imply: the box of each
-        connected piece for people, the boxes of the joint regions for parts."""
+        """Losses on the boxes and confidences of both zoom stages. Their targets are the boxes of connected regions for
+        people, and those of the joints' regions for parts."""
         labels, people = batch["labels"], output.extra["people"]
         person = (labels > 0) & (labels != label_set.ignore_index)
         losses = {"zoom/people": region_loss(output.extra["whole"], connected(person))}
@@ -141,7 +144,7 @@ class HAZN(ParsingNetwork):
         backbones = {
             id(p) for net in (self.image_net, self.object_net, self.part_net) for p in net.backbone.parameters()
         }
-        return [parameter for parameter in untrained(self) if id(parameter) not in backbones]
+        return [parameter for parameter in untrained_parameters(self) if id(parameter) not in backbones]
 
     def load_backbone(self, weights: str) -> None:
         for net in (self.image_net, self.object_net, self.part_net):
@@ -152,10 +155,10 @@ class HAZN(ParsingNetwork):
 
 
 def choose(estimate: Estimate, count: int) -> tuple[Boxes, Float[Tensor, "b n"]]:
-    """The ``count`` most confident boxes that differ, one after the other, and their confidence 0..1.
+    """The ``count`` most confident different boxes, and their confidence 0..1.
 
-    After each choice, positions whose boxes overlap the chosen one by more than half are put aside.
-    Boxes are given without gradient, confidence with; a box has at least a tenth of the picture's sides.
+    After each choice, positions whose boxes overlap the chosen one by more than half are excluded. Confidences have a
+    gradient, boxes have none. A box has at least a tenth of the photo's sides.
     """
     boxes = estimate.boxes.detach().flatten(2).transpose(1, 2)
     center, half = (boxes[..., :2] + boxes[..., 2:]) / 2, (boxes[..., 2:] - boxes[..., :2]).clamp(0.1, 1.0) / 2
@@ -174,7 +177,7 @@ def choose(estimate: Estimate, count: int) -> tuple[Boxes, Float[Tensor, "b n"]]
 
 def positions(maps: Tensor, axis: int) -> Float[Tensor, " n"]:
     """Rows (axis 2) or columns (axis 3) of maps, from 0 at the first to 1 at the last."""
-    # linspace would fix the size of an exported network.
+    # linspace would fix the input size of an exported network.
     count = maps.shape[axis]
     return torch.arange(count, device=maps.device, dtype=torch.float32) / (count - 1)
 
@@ -189,13 +192,13 @@ def overlap(boxes: Boxes, one: Float[Tensor, "b 1 4"]) -> Float[Tensor, "b n"]:
 
 
 def inside(outer: Float[Tensor, "b 4"], boxes: Boxes) -> Boxes:
-    """Boxes given within ``outer`` regions, in the picture's coordinates."""
+    """Convert boxes relative to ``outer`` regions to coordinates of the photo."""
     origin, size = outer[:, None, :2], outer[:, None, 2:] - outer[:, None, :2]
     return torch.cat([origin + boxes[..., :2] * size, origin + boxes[..., 2:] * size], dim=2)
 
 
 def zoomed(maps: Float[Tensor, "b c h w"], boxes: Boxes, size: tuple[int, int], mode: str) -> Float[Tensor, "bn c H W"]:
-    """Every box of every picture at ``size``, pictures first."""
+    """Resize every box of every photo to ``size``; the result is ordered by photo."""
     count = boxes.shape[1]
     top, left, bottom, right = boxes.flatten(0, 1).unbind(dim=1)
     zero = torch.zeros_like(top)
@@ -214,8 +217,8 @@ def merged(
     boxes: Boxes,
     sure: Float[Tensor, "b n"],
 ) -> Float[Tensor, "b c h w"]:
-    """``scores``, and those of closer looks pasted at their boxes, averaged: a look weighs its confidence, ``scores``
-    the product of what each look leaves of 1."""
+    """The weighted average of ``scores`` and the scores of zoomed regions at their boxes. The weight of a region is its
+    confidence; that of ``scores`` is the product of 1 − confidence."""
     batch, classes, height, width = scores.shape
     rows = positions(scores, 2)
     columns = positions(scores, 3)
@@ -227,14 +230,14 @@ def merged(
     )
     pasted = grid_sample(closer, grid.flatten(0, 1), align_corners=True).reshape(batch, -1, classes, height, width)
     weight = (sure[..., None, None] * within).unsqueeze(2)
-    left = (1.0 - weight).prod(dim=1)  # together with all weights at least 1
+    left = (1.0 - weight).prod(dim=1)  # the sum with all weights is at least 1
     return (left * scores + (weight * pasted).sum(dim=1)) / (left + weight.sum(dim=1))
 
 
 def connected(person: Bool[Tensor, "b H W"], most: int = MOST_PEOPLE) -> Bool[Tensor, "b p H W"]:
-    """Each connected piece of a mask, largest first, at most ``most`` of them; empty masks where a picture has fewer.
+    """The connected regions of a mask, largest first, at most ``most``; a photo with fewer gets empty masks.
 
-    Labels say where people are, not who is who: a piece is a person, or several who touch.
+    Labels do not separate people, so a region is one person or several who touch.
     """
     pieces = torch.zeros(len(person), most, *person.shape[1:], dtype=torch.bool)
     for mask, of_picture in zip(person.cpu().numpy(), pieces, strict=True):
@@ -246,7 +249,7 @@ def connected(person: Bool[Tensor, "b H W"], most: int = MOST_PEOPLE) -> Bool[Te
 
 
 def region_loss(estimate: Estimate, masks: Bool[Tensor, "b r H W"]) -> Float[Tensor, ""]:
-    """Smooth L1 on the boxes of positions inside a region, cross-entropy on the confidence of all."""
+    """Smooth L1 on the boxes of positions inside a region, and cross-entropy on the confidence of all positions."""
     size = estimate.confidence.shape[1:]
     rows = positions(masks, 2)
     columns = positions(masks, 3)
@@ -263,7 +266,7 @@ def region_loss(estimate: Estimate, masks: Bool[Tensor, "b r H W"]) -> Float[Ten
     member = interpolate(masks.float(), size=size, mode="nearest-exact")
     inside_any = member.sum(dim=1)
     confidence = binary_cross_entropy_with_logits(estimate.confidence.float(), (inside_any > 0).float())
-    # Neither pieces nor joint regions overlap, so that a position has one box at most.
+    # Regions do not overlap, so a position has at most one box.
     target = torch.einsum("brf,brhw->bfhw", truth, member)
     error = smooth_l1_loss(estimate.boxes.float(), target, reduction="none", beta=0.1).sum(dim=1) * inside_any
     return confidence + error.sum() / inside_any.sum().clamp_min(1)

@@ -1,4 +1,4 @@
-"""Heads of DeepLab, which several systems share."""
+"""DeepLab's heads, shared by several systems."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from torch import Tensor, nn
 class FC67(nn.Sequential):
     """VGG's fully connected layers fc6 and fc7 as convolutions, each with ReLU and dropout.
 
-    They start as He et al. advise for rectified layers: where no trained fc6 exists, PyTorch's own
-    start makes what comes out six times smaller, and learns as much more slowly. :func:`load_fc67` takes VGG's own.
+    They are initialised as He et al. for ReLU layers. PyTorch's default would make the output six times smaller and
+    training six times slower. :func:`load_fc67` loads the weights of VGG.
 
     Args:
-        channels: of the features read.
-        hidden: channels of fc6 and fc7, and so of the result.
+        channels: channels of the input.
+        hidden: channels of fc6, fc7 and the output.
         kernel: height and width of fc6; fc7 is 1 × 1.
-        dilation: of fc6.
+        dilation: dilation of fc6.
 
     Attributes:
-        trained: it has begun as a trained network's.
+        trained: whether it has loaded weights.
     """
 
     trained = False
@@ -43,8 +43,8 @@ class FC67(nn.Sequential):
 
     @torch.no_grad()
     def load(self, fc6: tuple[Tensor, Tensor], fc7: tuple[Tensor, Tensor]) -> None:
-        """Begin as the layers of these weights and biases, decimated as DeepLab does where they are larger: every
-        n-th channel, and of a kernel evenly spread positions."""
+        """Load these weights and biases. Larger layers are decimated as in DeepLab: every n-th channel, and evenly
+        spread positions of a kernel."""
         first, second = (layer for layer in self if isinstance(layer, nn.Conv2d))
         channels = _spread(len(fc6[1]), first.out_channels)
         rows = _spread(fc6[0].shape[-1], first.kernel_size[0])
@@ -56,15 +56,18 @@ class FC67(nn.Sequential):
 
 
 class LargeFOV(FC67):
-    """DeepLab-LargeFOV's fc6 and fc7 [2]: 3 × 3 with dilation 12, then 1 × 1; 1024 channels in the paper."""
+    """DeepLab-LargeFOV's fc6 and fc7: 3 × 3 with dilation 12, then 1 × 1; 1024 channels in the paper.
+
+    https://arxiv.org/abs/1412.7062
+    """
 
     def __init__(self, channels: int, hidden: int = 1024, dilation: int = 12) -> None:
         super().__init__(channels, hidden, 3, dilation)
 
 
 class ASPP(nn.Module):
-    """Atrous spatial pyramid pooling in DeepLabV2's VGG form [3]: an fc6-fc7-fc8 branch for each
-    rate, their class scores summed."""
+    """Atrous spatial pyramid pooling in DeepLabV2's VGG form: the sum of the class scores of one fc6-fc7-fc8 branch per
+    rate."""
 
     def __init__(self, channels: int, num_classes: int, hidden: int = 1024, rates: Sequence[int] = (6, 12, 18, 24)):
         super().__init__()
@@ -77,8 +80,8 @@ class ASPP(nn.Module):
 
 
 class ASPPClassifier(nn.Module):
-    """Atrous spatial pyramid pooling in DeepLabV2's ResNet form [3]: parallel 3 × 3 classifiers at
-    several rates, summed."""
+    """Atrous spatial pyramid pooling in DeepLabV2's ResNet form: the sum of parallel 3 × 3 classifiers at several
+    rates."""
 
     def __init__(self, channels: int, num_classes: int, rates: Sequence[int] = (6, 12, 18, 24)) -> None:
         super().__init__()
@@ -89,7 +92,7 @@ class ASPPClassifier(nn.Module):
 
 
 def classifier(channels: int, num_classes: int, kernel: int, dilation: int = 1) -> nn.Conv2d:
-    """A convolution from features to class scores, starting near indifference."""
+    """A convolution from features to class scores, which are initially nearly equal."""
     convolution = nn.Conv2d(channels, num_classes, kernel, padding=dilation * (kernel // 2), dilation=dilation)
     nn.init.normal_(convolution.weight, std=0.01)
     nn.init.zeros_(convolution.bias)  # type: ignore[arg-type]
@@ -97,7 +100,7 @@ def classifier(channels: int, num_classes: int, kernel: int, dilation: int = 1) 
 
 
 def sum_of(branches: nn.ModuleList, features: Tensor) -> Tensor:
-    """The sum of what every branch says."""
+    """The sum of all branches."""
     first, *rest = branches
     total: Tensor = first(features)
     for branch in rest:
@@ -106,7 +109,7 @@ def sum_of(branches: nn.ModuleList, features: Tensor) -> Tensor:
 
 
 def load_fc67(network: nn.Module, state: Mapping[str, Tensor]) -> None:
-    """Let every fc6 and fc7 in ``network`` begin as VGG's, where ``state``, in timm's names, holds those."""
+    """Load VGG's fc6 and fc7 into every :class:`FC67` of ``network``, if ``state``, in timm's names, contains them."""
     names = ("pre_logits.fc1", "pre_logits.fc2")
     if all(f"{name}.weight" in state for name in names):
         fc6, fc7 = ((state[f"{name}.weight"], state[f"{name}.bias"]) for name in names)
@@ -115,8 +118,8 @@ def load_fc67(network: nn.Module, state: Mapping[str, Tensor]) -> None:
                 module.load(fc6, fc7)
 
 
-def untrained(*parts: nn.Module) -> list[nn.Parameter]:
-    """Parameters of ``parts`` but those of a trained fc6 and fc7."""
+def untrained_parameters(*parts: nn.Module) -> list[nn.Parameter]:
+    """Parameters of ``parts`` without those of a trained fc6 and fc7."""
     trained = {
         id(parameter)
         for part in parts
@@ -128,8 +131,8 @@ def untrained(*parts: nn.Module) -> list[nn.Parameter]:
 
 
 def _spread(count: int, wanted: int) -> Tensor:
-    """``wanted`` positions of ``count``, the first and then evenly spread ones."""
+    """``wanted`` of ``count`` positions, evenly spread from the first."""
     if wanted > count:
-        raise ValueError(f"fc6 and fc7: the weights have {count} channels or rows, the network wants {wanted}")
+        raise ValueError(f"fc6 and fc7: the weights have {count} channels or rows, the network needs {wanted}")
     step = count // wanted if count % wanted == 0 else (count - 1) // max(1, wanted - 1)
     return torch.arange(wanted) * step

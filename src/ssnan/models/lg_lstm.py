@@ -1,6 +1,9 @@
-"""LG-LSTM: Liang et al., Semantic object parsing with local-global long short-term memory, CVPR 2016 [24].
+"""LG-LSTM: Liang et al., Semantic object parsing with local-global long short-term memory, CVPR 2016.
 
-No public code is known; this is our reading of the abstract and of the descriptions others give."""
+https://arxiv.org/abs/1511.04510
+
+No public code is known; we follow the abstract and descriptions by others.
+"""
 
 from __future__ import annotations
 
@@ -14,16 +17,16 @@ from ssnan.models.heads import classifier
 from ssnan.models.output import ParsingNetwork, ParsingOutput
 
 NEIGHBOURS = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1))
-"""Rows and columns to the eight positions around one."""
+"""Row and column offsets of the eight neighbours of a position."""
 GRID = 3
-"""Global guidance: the hidden states' maxima in GRID × GRID cells of the picture."""
+"""Global guidance is the maxima of the hidden states in GRID × GRID cells of the photo."""
 
 
 class LocalGlobalLayer(nn.Module):
-    """One step of nine LSTMs at every position: one for each of eight spatial directions, one in depth.
+    """One step of nine LSTMs at every position: one for each of eight spatial directions, and one in depth.
 
-    All of them read the same input: the hidden states that the eight neighbours send towards this
-    position, its own hidden state in depth, and the maxima over the nine cells of the picture.
+    All read the same input: the hidden states that the eight neighbours send to this position, its hidden state in
+    depth, and the maxima over the nine cells of the photo.
 
     Args:
         cells: width d of every LSTM; 64 in the paper.
@@ -34,7 +37,7 @@ class LocalGlobalLayer(nn.Module):
         self.cells = cells
         directions = len(NEIGHBOURS) + 1
         self.gates = nn.Conv2d(cells * (directions + GRID * GRID), 4 * cells * directions, 1)
-        # As nn.LSTM starts, but remembering: with a gate half open, five layers keep a thirty-second.
+        # As nn.LSTM, but with open forget gates: half-open ones keep only 1/32 after five layers.
         nn.init.uniform_(self.gates.weight, -(cells**-0.5), cells**-0.5)
         with torch.no_grad():
             bias = torch.zeros(directions, 4, cells)
@@ -44,10 +47,10 @@ class LocalGlobalLayer(nn.Module):
     def forward(
         self, hidden: Float[Tensor, "b n d h w"], memory: Float[Tensor, "b n d h w"]
     ) -> tuple[Float[Tensor, "b n d h w"], Float[Tensor, "b n d h w"]]:
-        """Hidden and memory states (B, 9, d, h, w), depth last, to the next layer's."""
+        """From hidden and memory states (B, 9, d, h, w), depth last of the nine, to those of the next layer."""
         batch, directions, cells, height, width = hidden.shape
         padded = pad(hidden, (1, 1, 1, 1))
-        # What neighbour (dy, dx) sends towards this position is its state of that direction.
+        # The neighbour at (dy, dx) sends its state of that direction to this position.
         local = [
             padded[:, n, :, 1 + dy : 1 + dy + height, 1 + dx : 1 + dx + width] for n, (dy, dx) in enumerate(NEIGHBOURS)
         ]
@@ -60,14 +63,14 @@ class LocalGlobalLayer(nn.Module):
 
 
 class LGLSTM(ParsingNetwork):
-    """Stacked local-global LSTM layers over a backbone's features, each followed by a 1 × 1 classifier. The last
-    layer's scores are the result; those of all layers are supervised.
+    """Stacked local-global LSTM layers on the features of a backbone, each with a 1 × 1 classifier. The result is the
+    scores of the last layer; those of all layers are supervised.
 
     Args:
-        num_classes: classes C, background included.
+        num_classes: classes C, including the background.
         backbone: DeepLab-LargeFOV's VGG-16 at output stride 8 in the paper.
         cells: width of every LSTM.
-        layers: how many are stacked.
+        layers: number of layers.
     """
 
     def __init__(self, num_classes: int, backbone: Backbone, cells: int = 64, layers: int = 5) -> None:
@@ -99,7 +102,7 @@ class LGLSTM(ParsingNetwork):
 
 
 def grid_maxima(features: Float[Tensor, "b d h w"]) -> Float[Tensor, "b g"]:
-    """Maxima over GRID × GRID cells, channels first: adaptive max pooling, in steps that can be exported."""
+    """Maxima over GRID × GRID cells, channels first: adaptive max pooling with operations that can be exported."""
     rows, columns = (
         [(i * side // GRID, ((i + 1) * side + GRID - 1) // GRID) for i in range(GRID)] for side in features.shape[2:]
     )

@@ -1,4 +1,4 @@
-"""What every network takes and returns."""
+"""The interface of all networks."""
 
 from __future__ import annotations
 
@@ -14,16 +14,14 @@ from ssnan.labels import LabelSet
 
 
 class ParsingOutput(NamedTuple):
-    """Scores of a batch of pictures; nothing has passed a softmax over classes yet.
+    """The output for a batch of photos; scores are before the softmax.
 
     Attributes:
         scores: fused class scores, (B, C, h, w), at the network's own stride.
-        scale_scores: class scores of every scale, each resized to (h, w), coarsest first; they are
-            supervised too (Section 3.3). Of HAZN and LG-LSTM, those of the earlier stages or layers. Empty for
-            networks with a single scale.
-        scale_weights: weights of Eq. 3, (B, S, h, w), summing to one over S; None where scales are
-            not weighted pixel by pixel.
-        extra: what the network's own :meth:`ParsingNetwork.auxiliary_losses` needs; empty for most.
+        scale_scores: class scores of every scale, each resized to (h, w), coarsest first, for deep supervision (Section
+            3.3). For HAZN and LG-LSTM, those of the earlier stages or layers. Empty for networks with one scale.
+        scale_weights: weights of Eq. 3, (B, S, h, w), summing to one over S; None without weights per pixel.
+        extra: inputs of :meth:`ParsingNetwork.auxiliary_losses`; empty for most networks.
     """
 
     scores: Float[Tensor, "b c h w"]
@@ -33,7 +31,7 @@ class ParsingOutput(NamedTuple):
 
 
 class ParsingNetwork(nn.Module, ABC):
-    """A network from pictures (B, 3, H, W), normalised, to a :class:`ParsingOutput`."""
+    """A network from normalised photos (B, 3, H, W) to a :class:`ParsingOutput`."""
 
     num_classes: int
 
@@ -43,18 +41,18 @@ class ParsingNetwork(nn.Module, ABC):
     def auxiliary_losses(
         self, output: ParsingOutput, batch: Mapping[str, Tensor], label_set: LabelSet
     ) -> dict[str, Float[Tensor, ""]]:
-        """Losses of the network's own, added to the parsing loss with weight 1; most have none.
+        """Further losses of the network, added to the parsing loss with weight 1; none by default.
 
         Args:
-            output: of :meth:`forward`, in training.
-            batch: ``labels`` (B, H, W), and ``limbs`` likewise where the data have keypoints.
-            label_set: of both.
+            output: output of :meth:`forward` in training.
+            batch: ``labels`` (B, H, W), and ``limbs`` (B, H, W) if the data have keypoints.
+            label_set: label set of both.
         """
         return {}
 
     @abstractmethod
     def classifier_parameters(self) -> list[nn.Parameter]:
-        """Parameters that start untrained, and learn ten times faster (Section 4.1)."""
+        """Untrained parameters, which learn ten times faster (Section 4.1)."""
 
     @abstractmethod
     def load_backbone(self, weights: str) -> None:

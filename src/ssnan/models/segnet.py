@@ -1,5 +1,8 @@
 """SegNet: Badrinarayanan, Kendall, Cipolla, SegNet: A deep convolutional encoder-decoder architecture
-for image segmentation, 2015 [1]."""
+for image segmentation, 2015.
+
+https://arxiv.org/abs/1511.00561
+"""
 
 from __future__ import annotations
 
@@ -10,16 +13,16 @@ from torch import Tensor, nn
 from torch.nn.functional import max_pool2d
 
 from ssnan.models.heads import classifier
+from ssnan.models.initial_weights import initial_weights, load_all
 from ssnan.models.output import ParsingNetwork, ParsingOutput
-from ssnan.models.weights import initial_weights, load_all
 
 
 class SegNet(ParsingNetwork):
-    """A VGG whose pools remember where each maximum was, and its mirror image, which puts every
-    feature back there. Scores come at the picture's own size.
+    """A VGG whose pools store the position of each maximum, and a mirrored decoder that puts features back at these
+    positions. Scores have the photo's size.
 
     Args:
-        num_classes: classes C, background included.
+        num_classes: classes C, including the background.
         encoder: timm's VGG with batch norm; ``vgg16_bn`` in the paper, ``vgg11_bn`` is the smallest.
     """
 
@@ -58,10 +61,10 @@ class SegNet(ParsingNetwork):
         return list(self.decoder.parameters())
 
     def load_backbone(self, weights: str) -> None:
-        """Start the encoder from timm's VGG weights: ``timm``, or a file of them.
+        """Load timm's VGG weights into the encoder: ``timm``, or a file.
 
         Raises:
-            ValueError: there are none, or they are another network's.
+            ValueError: there are no such weights, or they belong to another network.
         """
         features = timm.create_model(self.name).features
         load_all(nn.ModuleDict({"features": features}), initial_weights(self.name, weights), weights, self.name)
@@ -74,7 +77,7 @@ class SegNet(ParsingNetwork):
 def unpool(
     pooled: Float[Tensor, "b c h w"], indices: Int[Tensor, "b c h w"], before: Float[Tensor, "b c H W"]
 ) -> Float[Tensor, "b c H W"]:
-    """Every pooled value back at its flat index in a map of zeros, of the size it had ``before`` the pool."""
+    """Put every pooled value back at its flat index in a map of zeros with the size of ``before``."""
     flat = torch.zeros_like(before).flatten(2)
     return flat.scatter(2, indices.flatten(2), pooled.flatten(2)).reshape(before.shape)
 

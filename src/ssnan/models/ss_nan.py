@@ -13,28 +13,26 @@ from ssnan.models.aggregation import Aggregation, NeuralAggregation
 from ssnan.models.backbone import Backbone, SkipBackbone
 from ssnan.models.heads import classifier
 from ssnan.models.output import ParsingNetwork, ParsingOutput
-from ssnan.models.pyramid import at_finest, in_order, resized
+from ssnan.models.pyramid import resize_to_finest, resized, sorted_scales
 
 
 class SSNAN(ParsingNetwork):
-    """One Skip-Net shared over several sizes of the picture, fused pixel by pixel.
+    """One Skip-Net shared over several scales of the photo, fused at every pixel.
 
     Args:
-        num_classes: classes C, background included.
-        backbone: the Skip-Net; ResNet-101 at output stride 8 in the paper. :class:`SkipBackbone` is the
-            one that pays on a processor.
-        scales: sizes relative to the input. With an aggregation that takes any number of maps,
-            the attribute ``scales`` may be set anew after training.
-        aggregation: how the scales meet; the paper's :class:`NeuralAggregation` by default.
-        aggregated: what is read and fused. The paper says "probability maps" and then puts a
-            softmax on their sum; ``scores`` is our reading, one softmax after the fusion.
-            ``probabilities`` fuses behind each scale's softmax and returns logarithms, so that a
-            softmax gives the fused probabilities back; ``letter`` returns the fused probabilities as
-            scores, the paper's softmax(Σ w·p) as it is printed. ``features`` fuses the backbone's output
-            and classifies once, as a public Keras version does.
+        num_classes: classes C, including the background.
+        backbone: the Skip-Net; ResNet-101 at output stride 8 in the paper. :class:`SkipBackbone` is faster on a CPU.
+        scales: sizes relative to the input. The attribute ``scales`` may change after training if the aggregation takes
+            any number of maps.
+        aggregation: fuses the scales; the paper's :class:`NeuralAggregation` by default.
+        aggregated: what to fuse. The paper says "probability maps" and then applies a softmax to their sum. ``scores``
+            is our reading: one softmax after the fusion. ``probabilities`` fuses after the softmax of each scale and
+            returns logarithms, so that a softmax restores the fused probabilities. ``letter`` returns the fused
+            probabilities as scores, which is exactly the paper's softmax(Σ w·p). ``features`` fuses the output of the
+            backbone and classifies once, as a public Keras version does.
 
     Raises:
-        ValueError: wrong scales, or an aggregation built for other maps.
+        ValueError: the scales are invalid, or the aggregation was built for other maps.
     """
 
     def __init__(
@@ -47,7 +45,7 @@ class SSNAN(ParsingNetwork):
     ) -> None:
         super().__init__()
         self.num_classes = num_classes
-        self.scales = in_order(scales)
+        self.scales = sorted_scales(scales)
         self.backbone = backbone
         self.classifier = classifier(backbone.channels, num_classes, 3)
         self.aggregated = aggregated
@@ -58,16 +56,16 @@ class SSNAN(ParsingNetwork):
             ("scales", self.aggregation.num_scales, len(self.scales)),
         ):
             if built_for not in (None, needed):
-                raise ValueError(f"aggregation: is built for {built_for} {what}, the {aggregated} have {needed}")
+                raise ValueError(f"aggregation: built for {built_for} {what}, but the {aggregated} have {needed}")
 
     def forward(self, images: Float[Tensor, "b 3 H W"]) -> ParsingOutput:
-        """Parse normalised pictures; scores come at the finest scale's stride."""
-        features = [self.backbone(resized(images, scale)) for scale in in_order(self.scales)]
+        """Parse normalised photos; scores have the stride of the finest scale."""
+        features = [self.backbone(resized(images, scale)) for scale in sorted_scales(self.scales)]
         if self.aggregated == "features":
-            fused, weights = self.aggregation(at_finest(features))
-            maps = at_finest([self.classifier(one) for one in features])
+            fused, weights = self.aggregation(resize_to_finest(features))
+            maps = resize_to_finest([self.classifier(of_scale) for of_scale in features])
             return ParsingOutput(self.classifier(fused), tuple(maps), weights)
-        maps = at_finest([self.classifier(one) for one in features])
+        maps = resize_to_finest([self.classifier(of_scale) for of_scale in features])
         if self.aggregated in ("probabilities", "letter"):
             fused, weights = self.aggregation([scores.softmax(dim=1) for scores in maps])
             if self.aggregated == "letter":

@@ -1,9 +1,9 @@
-"""SS-NAN with context, the network that ships: what the coarsest scale sees of the whole picture reaches every scale.
+"""SS-NAN with context, the bundled network: every scale sees context of the whole photo from the coarsest scale.
 
-What a garment is, and which side of the body a limb belongs to, depends on what stands far away from the pixel. The
-paper's scales meet after their classifiers, pixel by pixel. Here the deepest map of the coarsest scale also passes a
-few dilated convolutions and a mean over the picture, and the result is added to the features of all scales. A head
-that exists only in training asks these features for the limbs that keypoints tell of, clothed or bare.
+The class of a garment and the side of a limb depend on distant pixels, but the paper fuses scales only after their
+classifiers, at every pixel. Here the deepest map of the coarsest scale also passes a few dilated convolutions and a
+mean over the photo, and the result is added to the features of all scales. During training, an additional head
+predicts the limbs of the keypoints, clothed or bare, from these features.
 """
 
 from __future__ import annotations
@@ -20,20 +20,21 @@ from ssnan.models.aggregation import Aggregation, NeuralAggregation
 from ssnan.models.backbone import EdgeBackbone, start_for_relu
 from ssnan.models.heads import classifier
 from ssnan.models.output import ParsingNetwork, ParsingOutput
-from ssnan.models.pyramid import at_finest, in_order, resized
+from ssnan.models.pyramid import resize_to_finest, resized, sorted_scales
 
 
 class Context(nn.Module):
-    """What surrounds each position of a deep map, near and far.
+    """Near and far context of every position of a deep map.
 
-    A 1 × 1 convolution, residual 3 × 3 convolutions with growing dilation, the mean over the picture added, and a
-    1 × 1 convolution that starts at zero: a trained network keeps its scores when it gets one.
+    A 1 × 1 convolution, residual 3 × 3 convolutions with growing dilation, the addition of the mean over the photo, and
+    a 1 × 1 convolution. The last one is initially zero, so that adding the module leaves a trained network's scores
+    unchanged.
 
     Args:
-        channels: of the map read.
+        channels: channels of the input.
         width: channels inside.
         out: channels of the result.
-        dilations: of the 3 × 3 convolutions.
+        dilations: dilations of the 3 × 3 convolutions.
     """
 
     def __init__(self, channels: int, width: int, out: int, dilations: Sequence[int] = (1, 3, 2)) -> None:
@@ -57,16 +58,16 @@ class Context(nn.Module):
 
 
 class SSNANWithContext(ParsingNetwork):
-    """SS-NAN whose scales share what the coarsest one sees of the whole picture.
+    """SS-NAN whose scales share the context of the coarsest scale.
 
     Args:
-        num_classes: classes C, background included.
-        backbone: shared by the scales.
+        num_classes: classes C, including the background.
+        backbone: backbone of all scales.
         scales: sizes relative to the input.
-        aggregation: how the scales meet; the paper's :class:`NeuralAggregation` by default.
+        aggregation: fuses the scales; the paper's :class:`NeuralAggregation` by default.
         context_width: channels inside :class:`Context`.
-        context_dilations: of its 3 × 3 convolutions.
-        limb_weight: of the loss on limbs; 0 for none.
+        context_dilations: dilations of its 3 × 3 convolutions.
+        limb_weight: weight of the loss on limbs; 0 for none.
     """
 
     LIMBS = ("left-arm", "right-arm", "left-leg", "right-leg")
@@ -84,7 +85,7 @@ class SSNANWithContext(ParsingNetwork):
     ) -> None:
         super().__init__()
         self.num_classes = num_classes
-        self.scales = in_order(scales)
+        self.scales = sorted_scales(scales)
         self.backbone = backbone
         self.context = Context(backbone.deep.in_channels, context_width, backbone.deep.out_channels, context_dilations)
         self.classifier = classifier(backbone.channels, num_classes, 3)
@@ -93,21 +94,22 @@ class SSNANWithContext(ParsingNetwork):
         self.limb_weight = limb_weight
 
     def forward(self, images: Float[Tensor, "b 3 H W"]) -> ParsingOutput:
-        """Parse normalised pictures; scores come at the finest scale's stride. In training, ``extra["limbs"]`` holds
-        the limb head's scores of every scale, (B, 5, h, w) each."""
+        """Parse normalised photos; scores have the stride of the finest scale. In training, ``extra["limbs"]`` has the
+        scores of the limb head for every scale, (B, 5, h, w) each."""
         pyramids = [self.backbone.maps(resized(images, scale)) for scale in self.scales]
         context = self.context(pyramids[0][-1])
         features = [self.backbone.joined(fine, deep, context) for _, fine, deep in pyramids]
-        edged = [self.backbone.with_edges(maps[0], one) for maps, one in zip(pyramids, features, strict=True)]
-        maps = at_finest([self.classifier(one) for one in edged])
+        edged = [self.backbone.with_edges(maps[0], of_scale) for maps, of_scale in zip(pyramids, features, strict=True)]
+        maps = resize_to_finest([self.classifier(of_scale) for of_scale in edged])
         fused, weights = self.aggregation(maps)
-        limbs = {"limbs": [self.limbs(one) for one in features]} if self.training else {}
+        limbs = {"limbs": [self.limbs(of_scale) for of_scale in features]} if self.training else {}
         return ParsingOutput(fused, tuple(maps), weights, limbs)
 
     def auxiliary_losses(
         self, output: ParsingOutput, batch: Mapping[str, Tensor], label_set: LabelSet
     ) -> dict[str, Float[Tensor, ""]]:
-        """Where the data have keypoints: ``limb_weight`` times the limb head's cross-entropy, averaged over scales."""
+        """If the data have keypoints, ``limb_weight`` times the cross-entropy of the limb head, averaged over
+        scales."""
         if not self.limb_weight or "limbs" not in batch:
             return {}
         ids = [0, *(label_set.classes.index(name) for name in self.LIMBS)]
@@ -115,7 +117,7 @@ class SSNANWithContext(ParsingNetwork):
         rows[ids] = torch.arange(len(ids), device=rows.device)
         losses = []
         for scores in output.extra["limbs"]:
-            # The head's stride is 8 or more: labels at its own positions are all it can be asked for.
+            # The head has a stride of 8 or more, so compare it with labels at its own positions.
             own = interpolate(batch["limbs"][:, None].float(), size=scores.shape[-2:], mode="nearest-exact")
             target = rows[own[:, 0].long()]
             per_pixel = cross_entropy(scores.float(), target, ignore_index=-1, reduction="none")

@@ -1,4 +1,5 @@
-"""VGG's convolutions (Simonyan and Zisserman [35]) as the systems of the paper's tables use them."""
+"""VGG's convolutions (Simonyan and Zisserman, https://arxiv.org/abs/1409.1556) for the systems of the paper's
+tables."""
 
 from __future__ import annotations
 
@@ -8,25 +9,24 @@ from torch import Tensor, nn
 
 
 class VGG(nn.Module):
-    """timm's VGG up to its last pool; gives the maps after chosen pools.
+    """timm's VGG up to its last pool; returns the maps after chosen pools.
 
-    Pools are 3 × 3 with a padding of 1, as DeepLab has them, so that feature i lies on pixel
-    ``stride · i``. Pools beyond the output stride keep their 3 × 3 maximum and lose their stride;
-    the convolutions behind them are dilated instead.
+    Pools are 3 × 3 with a padding of 1, as in DeepLab, so that feature i is on pixel ``stride · i``. Pools beyond the
+    output stride keep their 3 × 3 maximum without a stride, and the convolutions after them are dilated instead.
 
     Args:
         name: ``vgg11``, ``vgg13``, ``vgg16``, ``vgg19``, or one of them with ``_bn``.
-        output_stride: 8 makes it DeepLab-LargeFOV's (pool4 and pool5 with stride 1, conv5 dilated
-            by 2); 32 is the plain network.
-        pools: which pools' maps to give, 1 to 5.
+        output_stride: 8 gives DeepLab-LargeFOV's network (pool4 and pool5 with stride 1, conv5 dilated by 2); 32 gives
+            the plain network.
+        pools: the pools whose maps to return, 1 to 5.
 
     Attributes:
-        channels, strides: of the maps given.
+        channels, strides: channels and strides of these maps.
     """
 
     def __init__(self, name: str, output_stride: int, pools: tuple[int, ...] = (5,)) -> None:
         super().__init__()
-        # Under timm's own name and numbers, so that its weights fit.
+        # timm's names and numbers, so that its weights fit.
         self.features = timm.create_model(name).features
         self.taps: list[int] = []
         self.channels: list[int] = []

@@ -1,1 +1,1 @@
-"""A picture in, a result out: everything between a file and its map of parts. No torch."""
+"""From a photo to its label map. Nothing here imports torch."""

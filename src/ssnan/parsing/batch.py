@@ -1,4 +1,4 @@
-"""Parsing many files: decoding, network and writing overlap, and a bad one does not stop the others."""
+"""Parse many files. Decoding, network and writing overlap, and a bad file does not stop the others."""
 
 from __future__ import annotations
 
@@ -9,23 +9,24 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ssnan.errors import printable, quoted
+from ssnan.errors import of_file, printable, quoted
 from ssnan.parsing.images import ImageError, ImageLike
+from ssnan.parsing.lists import CASE_MATTERS, without_case
 from ssnan.parsing.outputs import files
 from ssnan.parsing.parser import Parser, Scored
-from ssnan.parsing.pipeline import ahead
+from ssnan.parsing.pipeline import map_ahead
 from ssnan.parsing.writing import appearing_together, sweep
 
 
 @dataclass(frozen=True)
 class Saving:
-    """Where results go and what is saved of them.
+    """Where to write results, and which files.
 
     Attributes:
-        folder: of the results.
-        kinds: what is saved beside the map, of :data:`ssnan.parsing.outputs.KINDS`.
-        parts: of masks, cut-outs and crops; the whole person if empty.
-        skip_existing: leave out pictures whose map is there already.
+        folder: folder of the results.
+        kinds: files to save beside the map, from :data:`ssnan.parsing.outputs.KINDS`.
+        parts: parts for masks, cutouts and crops; the whole person if empty.
+        skip_existing: skip photos that already have a map.
     """
 
     folder: Path
@@ -35,7 +36,7 @@ class Saving:
 
 
 class Outcome(NamedTuple):
-    """What became of a picture: parsed, or not, for the reason given, or left out because it was there."""
+    """The outcome of a photo: parsed, failed with a problem, or skipped because its map exists."""
 
     path: Path
     problem: str | None = None
@@ -45,29 +46,29 @@ class Outcome(NamedTuple):
 def parse_files(
     parser: Parser, inputs: dict[Path, Path], saving: Saving, contents: dict[Path, bytes] | None = None
 ) -> Generator[Outcome, None, None]:
-    """Parse every input, and yield what became of it, in the order of the inputs.
+    """Parse every input and yield its outcome, in the order of the inputs.
 
-    A picture's files appear together when all are written, its map last. None of them replaces an
-    input or another input's result. What a killed run left unfinished is removed first.
+    The files of a photo appear together when all are written, the map last. They never replace an input or the result
+    of another input. Unfinished files of a killed run are removed first.
 
     Args:
-        parser: of :func:`ssnan.load`.
-        inputs: of :func:`ssnan.parsing.inputs.find_inputs`.
-        saving: what goes where.
-        contents: bytes of inputs that are no files, such as standard input's.
+        parser: from :func:`ssnan.load`.
+        inputs: from :func:`ssnan.parsing.inputs.find_inputs`.
+        saving: where to write results, and which files.
+        contents: bytes of inputs that are not files, such as standard input.
     """
     for folder in {(saving.folder / name).parent for name in inputs.values()}:
         sweep(folder)
     jobs = _jobs(inputs, saving, contents or {}, parser.result_labels.classes)
-    decoded = ahead(partial(_step, parser.decode), jobs)
+    decoded = map_ahead(partial(_step, parser.decode), jobs)
     scored = (_step(parser.score, job) for job in decoded)
-    written = ahead(lambda job: _step(partial(_write, parser, job, saving), job), scored)
+    written = map_ahead(lambda job: _step(partial(_write, parser, job, saving), job), scored)
     for job in written:
         yield job.outcome or Outcome(job.path)
 
 
 class Job(NamedTuple):
-    """A picture on its way: ``state`` is what the last step made of it; ``outcome`` ends the way."""
+    """A photo in progress: ``state`` is the result of the last step; a job with an ``outcome`` is done."""
 
     path: Path
     source: ImageLike
@@ -79,19 +80,20 @@ class Job(NamedTuple):
 def _jobs(
     inputs: dict[Path, Path], saving: Saving, contents: dict[Path, bytes], classes: Iterable[str]
 ) -> Iterator[Job]:
-    sources = {os.path.realpath(path) for path in inputs}
+    sources = {_real(path) for path in inputs}
     taken: dict[str, Path] = {}
     for path, name in inputs.items():
         outcome = None
         target = saving.folder / name
-        places = {os.path.realpath(place): place for place in _possible(target, saving, classes)}
+        places = {_real(place): place for place in _possible(target, saving, classes)}
         if clash := next((taken[place] for place in places if place in taken), None):
             outcome = Outcome(
-                path, f"{quoted(path)}: its result would replace that of {quoted(clash)}; parse it into another folder"
+                path,
+                f"{quoted(path)}: its result would overwrite that of {quoted(clash)}; parse it into another folder",
             )
         elif clash := next((place for real, place in places.items() if real in sources), None):
             outcome = Outcome(
-                path, f"{quoted(path)}: its result would replace the photo {quoted(clash)}; choose another folder"
+                path, f"{quoted(path)}: its result would overwrite the photo {quoted(clash)}; choose another folder"
             )
         elif saving.skip_existing and _file(target, ".png").is_file():
             outcome = Outcome(path, skipped=True)
@@ -100,8 +102,14 @@ def _jobs(
         yield Job(path, source, target, source, outcome)
 
 
+def _real(path: Path) -> str:
+    """One path for all paths of a file, which need not exist."""
+    real = os.path.realpath(path)
+    return real if CASE_MATTERS else without_case(real)
+
+
 def _step(function: Callable[[Any], Any], job: Job) -> Job:
-    """The job after one more step, or with the reason why it ended there."""
+    """The job after one more step, or with the problem that stopped it."""
     if job.outcome is not None:
         return job
     try:
@@ -109,14 +117,14 @@ def _step(function: Callable[[Any], Any], job: Job) -> Job:
     except ImageError as error:
         problem = str(error).replace("image bytes", "standard input") if isinstance(job.source, bytes) else str(error)
     except OSError as error:
-        problem = f"{quoted(error.filename or job.path)}: {error.strerror or error}"
+        problem = of_file(error, job.path)
     except MemoryError:
-        problem = f"{quoted(job.path)}: not enough memory for a picture of this size"
+        problem = f"{quoted(job.path)}: not enough memory for a photo of this size"
     return job._replace(state=None, outcome=Outcome(job.path, printable(problem)))
 
 
 def _possible(target: Path, saving: Saving, classes: Iterable[str]) -> list[Path]:
-    """Files that a picture's result may have."""
+    """The files that a result may have."""
     endings = [".png", *(".json" if kind == "json" else f".{kind}.png" for kind in saving.kinds if kind != "masks")]
     masks = (saving.parts or classes) if "masks" in saving.kinds else ()
     return [_file(target, ending) for ending in [*endings, *(f".mask.{part}.png" for part in masks)]]

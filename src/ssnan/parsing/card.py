@@ -1,4 +1,4 @@
-"""Model cards: what a set of weights is, and how pictures must be handed to it."""
+"""Model cards: the label set, the preprocessing and the documentation of a model."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from ssnan.errors import UserError, quoted
+from ssnan.errors import UserError, of_file, quoted
 from ssnan.labels import LabelSet
 from ssnan.parsing.preprocessing import Preprocessing
 from ssnan.parsing.writing import appearing_together
@@ -18,7 +18,7 @@ DEFAULT_MODEL = "small"
 
 
 class ModelError(UserError):
-    """A model cannot be found or read; the message says why, in one line."""
+    """A model cannot be found, read or run; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -26,15 +26,14 @@ class ModelCard:
     """The JSON beside an ONNX file.
 
     Attributes:
-        name: of the model.
-        label_set: what its classes mean.
-        preprocessing: what it reads.
-        files: the weights, by engine; ``onnxruntime``'s ONNX file is what every engine without a file
-            of its own runs.
+        name: name of the model.
+        label_set: its label set.
+        preprocessing: the preprocessing of its input.
+        files: file of the weights for each engine; engines without a file run the ONNX file of ``onnxruntime``.
         min_person_confidence: 0..1; a photo shows nobody if the mean probability of a person, over the pixels called
-            person, is below it. 0 keeps every result.
-        about: everything a person wants to know: training data, licence, recipe, measured numbers.
-        sha256: of the weights' files, by name; :meth:`write` computes it.
+            person, is below this. 0 keeps every result.
+        about: notes for readers: training data, licence, recipe, measured numbers.
+        sha256: checksums of the weights by file name; :meth:`write` computes them.
     """
 
     name: str
@@ -50,11 +49,11 @@ class ModelCard:
         """Read a card.
 
         Raises:
-            ModelError: the card or its weights are missing, it is no card, or what it says cannot be.
+            ModelError: the card or its weights are missing, or the card is invalid.
         """
         try:
             if path.exists() and not path.is_file():
-                raise ModelError(f"{quoted(path)}: is no regular file, expected a model's card")
+                raise ModelError(f"{quoted(path)}: not a regular file; expected a model card")
             values = json.loads(path.read_text())
             card = cls(
                 name=str(values["name"]),
@@ -75,12 +74,12 @@ class ModelCard:
         except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
             raise ModelError(f"{quoted(path)}: not a model card of ssnan ({type(error).__name__}: {error})") from None
         except OSError as error:
-            raise ModelError(f"{quoted(path)}: {error.strerror}; every model needs its card beside it") from None
+            raise ModelError(f"{of_file(error, path)}; a model needs its card beside it") from None
         for file in card.files.values():
             if not file.is_file():
-                raise ModelError(f"{quoted(file)}: no such file, though {quoted(path.name)} names it")
+                raise ModelError(f"{quoted(file)}: no such file, but {quoted(path.name)} names it")
         if "onnxruntime" not in card.files:
-            raise ModelError(f"{quoted(path)}: names no weights for onnxruntime, which every model needs")
+            raise ModelError(f"{quoted(path)}: names no weights for onnxruntime, but every model needs them")
         return card
 
     def weights(self, engine: str = "onnxruntime") -> Path:
@@ -88,22 +87,24 @@ class ModelCard:
         return self.files.get(engine, self.files["onnxruntime"])
 
     def all_files(self) -> list[Path]:
-        """Every file of the weights, by name, those that belong to another included."""
-        return sorted({one for file in self.files.values() for one in _with_companion(file)})
+        """All files of the weights, sorted by name, including companion files."""
+        return sorted({name for file in self.files.values() for name in _with_companion(file)})
 
     def verify(self, engine: str = "onnxruntime") -> None:
-        """Compare the weights that an engine runs with the checksums in the card, if it has any.
+        """Compare the weights of an engine with the checksums in the card, if it has any.
 
         Raises:
-            ModelError: they are others, or only a part of them.
+            ModelError: the weights are different or truncated.
         """
         for file in _with_companion(self.weights(engine)):
             wanted = self.sha256.get(file.name)
             if wanted is not None and _sha256(file) != wanted:
-                raise ModelError(f"{quoted(file)}: damaged, its checksum is not that of its card; get both files anew")
+                raise ModelError(
+                    f"{quoted(file)}: damaged; its checksum differs from that in its card; download both files again"
+                )
 
     def write(self, path: Path) -> None:
-        """Write the card, with checksums of its weights, which must lie in the same folder."""
+        """Write the card with checksums of its weights, which must be in the same folder."""
         values = {
             "name": self.name,
             "weights": {engine: file.name for engine, file in self.files.items()},
@@ -124,14 +125,14 @@ def _share(value: Any) -> float:
 
 
 def _beside(card: Path, name: Any) -> Path:
-    """The file that a card names, which must lie beside it."""
+    """The file that a card names, which must be beside it."""
     if not isinstance(name, str) or Path(name).name != name:
-        raise ModelError(f"{quoted(card)}: its weights must lie beside it, expected a file's name, got {name!r}")
+        raise ModelError(f"{quoted(card)}: its weights must be beside it; expected a file name, got {name!r}")
     return card.parent / name
 
 
 def _with_companion(weights: Path) -> list[Path]:
-    """OpenVINO's .xml with the .bin that belongs to it; any other file alone."""
+    """OpenVINO's .xml with its .bin, or another file alone."""
     return [weights, weights.with_suffix(".bin")] if weights.suffix == ".xml" else [weights]
 
 
@@ -140,21 +141,21 @@ def _sha256(file: Path) -> str:
         with file.open("rb") as content:
             return hashlib.file_digest(content, "sha256").hexdigest()
     except OSError as error:
-        raise ModelError(f"{quoted(file)}: {error.strerror}") from None
+        raise ModelError(of_file(error, file)) from None
 
 
 def read_about(path: Path) -> dict[str, Any]:
-    """What a person wants to know of a model, from a JSON file that they wrote.
+    """Read the notes of a card from a JSON file.
 
     Raises:
-        ModelError: it cannot be read, is no JSON object, or holds something else where a model's page wants a table.
+        ModelError: the file cannot be read, is not a JSON object, or has another type where an object is expected.
     """
     try:
         about = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
-        raise ModelError(f"{quoted(path)}: {error.strerror}; expected a JSON file") from None
+        raise ModelError(f"{of_file(error, path)}; expected a JSON file") from None
     except (ValueError, RecursionError) as error:
-        raise ModelError(f"{quoted(path)}: is no JSON ({error})") from None
+        raise ModelError(f"{quoted(path)}: not JSON ({error})") from None
     if not isinstance(about, dict):
         raise ModelError(f"{quoted(path)}: expected a JSON object, {{…}}, got {type(about).__name__}")
     for key in ("data", "teachers", "measured"):
@@ -162,12 +163,12 @@ def read_about(path: Path) -> dict[str, Any]:
             raise ModelError(f"{quoted(path)}: {key}: expected a JSON object, {{…}}, got {type(about[key]).__name__}")
     for data, numbers in about.get("measured", {}).items():
         if not isinstance(numbers, dict) or any(isinstance(value, str) for value in numbers.values()):
-            raise ModelError(f'{quoted(path)}: measured: {data}: expected numbers by their names, {{"mean_iou": 0.5}}')
+            raise ModelError(f'{quoted(path)}: measured: {data}: expected named numbers, such as {{"mean_iou": 0.5}}')
     return about
 
 
 def find_card(model: str | Path) -> ModelCard:
-    """The card of a bundled model by name, of an .onnx or .json file, or of the folder of one model.
+    """The card of a bundled model, of an .onnx or .json file, or of a folder with one model.
 
     Raises:
         ModelError: there is no such model.
@@ -187,12 +188,12 @@ def find_card(model: str | Path) -> ModelCard:
         return ModelCard.read(weights[0].with_suffix(".json"))
     raise ModelError(
         f"model {str(model)!r}: expected one of {', '.join(bundled) or '(none bundled)'}, an .onnx file with its "
-        ".json card beside it, a folder of these, a .ckpt checkpoint, or owner/name on the Hugging Face hub"
+        ".json card beside it, a folder with both, a .ckpt checkpoint, or owner/name on the Hugging Face hub"
     )
 
 
 def bundled_cards() -> list[ModelCard]:
-    """The cards of all models that come with the package."""
+    """The cards of all bundled models."""
     return [ModelCard.read(path) for path in _bundled()]
 
 

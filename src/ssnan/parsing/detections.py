@@ -9,8 +9,8 @@ from ssnan.parsing.result import ParsingResult, extent_of
 
 
 def detections(result: ParsingResult) -> Detections:
-    """A detection for every part that occurs, the background left out: its mask, box, class, name and, where the result
-    has scores, the mean probability as confidence."""
+    """One detection per part, without the background: mask, box, class id and name, and the mean probability as
+    confidence if the result has scores."""
     background = result.label_set.classes[0]
     names = [name for name in result.areas if name != background]
     if not names:

@@ -1,4 +1,4 @@
-"""What was found in a picture as JSON, version 1. ``document.schema.json`` beside this file is its JSON Schema."""
+"""A result as JSON, version 1. ``document.schema.json`` beside this file is its JSON Schema."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ Point = tuple[float, float]
 
 
 class Part(TypedDict):
-    """One class that occurs.
+    """One class that occurs in the photo.
 
     Attributes:
-        id: the class's label id.
-        color: its red, green and blue, 0..255, in the map.
-        area: pixels.
-        confidence: mean probability of the class over its pixels, 0..1; None for a map from a file.
-        extent: of all its pixels.
-        box: of its largest connected piece, diagonal neighbours included.
+        id: label id.
+        color: red, green and blue in the label map, 0..255.
+        area: number of pixels.
+        confidence: mean probability of the class over its pixels, 0..1; None for a label map from a file.
+        extent: box of all its pixels.
+        box: box of its largest connected region; diagonal neighbours are connected.
         center: centre of mass.
     """
 
@@ -45,17 +45,17 @@ class Part(TypedDict):
 
 
 class Document(TypedDict):
-    """What was found in one picture.
+    """The contents of one photo.
 
     Attributes:
-        version: of this form.
-        image: name of the picture's file.
-        label_set: name of the labels.
-        classes: their names, in the order of the ids.
-        width, height: of the picture, in pixels.
-        people: how many there are at least, see :func:`ssnan.parsing.people.count`.
-        parts: every class that occurs, the background included.
-        joints: centre of every joint region (Section 3.3); None where it does not occur.
+        version: version of this format.
+        image: file name of the photo.
+        label_set: name of the label set.
+        classes: names of its classes, in the order of the ids.
+        width, height: size of the photo in pixels.
+        people: least number of people, see :func:`ssnan.parsing.people.count`; missing in older documents.
+        parts: every class that occurs, including the background.
+        joints: centre of every region (Section 3.3); None if the region does not occur.
     """
 
     version: int
@@ -64,17 +64,17 @@ class Document(TypedDict):
     classes: list[str]
     width: int
     height: int
-    people: int
+    people: NotRequired[int]
     parts: dict[str, Part]
     joints: dict[str, Point | None]
 
 
 def document(result: ParsingResult) -> Document:
-    """A result as plain values."""
+    """Convert a result to plain values."""
     from scipy import ndimage
 
     height, width = result.labels.shape
-    windows = ndimage.find_objects(result.labels.astype(np.int32) + 1)  # 0 would be none's
+    windows = ndimage.find_objects(result.labels.astype(np.int32) + 1)  # find_objects ignores 0
     return {
         "version": VERSION,
         "label_set": result.label_set.name,
@@ -109,7 +109,7 @@ def _part(result: ParsingResult, name: str, window: tuple[slice, slice]) -> Part
 
 
 def _box_of_largest_piece(mask: NDArray[np.bool_], extent: Box) -> Box:
-    """In the picture, of a mask (H, W) of its ``extent``."""
+    """The box in photo coordinates, for a mask (H, W) of ``extent``."""
     from scipy import ndimage
 
     left, top, *_ = extent

@@ -1,4 +1,4 @@
-"""Engines that run a network: one signature, whatever computes."""
+"""Engines that run a network, with one interface."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ Float32 = NDArray[np.float32]
 
 
 Engine = Callable[[Float32], Float32]
-"""Normalised pixels (B, 3, H, W) to class scores (B, C, h, w)."""
+"""From normalised pixels (B, 3, H, W) to class scores (B, C, h, w)."""
 
 
 QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
 def available_cores() -> int:
-    """Cores this process may use; in a container that is fewer than the machine has, whether the
-    container pins cores or, as cgroups do, hands out time."""
+    """The number of cores that this process may use. A container may have fewer than the machine, by pinned cores or by
+    a cgroup quota of time."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         quota, period = QUOTA.read_text().split()
@@ -48,8 +48,8 @@ _LOADED: weakref.WeakSet[_OfFile] = weakref.WeakSet()
 
 
 def _after_fork() -> None:
-    """Threads do not survive a fork, and a network that waits for its own, be it to compute or to end, waits for
-    ever. So what the parent loaded is never freed in the child, which loads it again when it is called."""
+    """Threads do not survive a fork, and a network that waits for its threads, to compute or to end, hangs. So the
+    child never frees what the parent loaded, and loads it again when it is called."""
     for engine in _LOADED:
         engine._forked = True
         for part in vars(engine).values():
@@ -61,14 +61,14 @@ if hasattr(os, "register_at_fork"):
 
 
 class _OfFile(ABC):
-    """What a file and a number of threads make again elsewhere: pickled, an engine is these two. Beside the scores,
-    ``scale_weights`` gives the weights of Eq. 3, (B, S, h, w), or None where the file has no such output.
+    """An engine that is defined by a file and a number of threads; a pickled engine contains only these two.
+    ``scale_weights`` returns the weights of Eq. 3, (B, S, h, w), or None if the file has no such output.
 
     Attributes:
-        classes: channels of the scores; None where the file does not say.
+        classes: channels of the scores; None if the file does not tell.
 
     Raises:
-        ModelError: the file is no network with ``images`` and ``scores``, or too many threads.
+        ModelError: the file is not a network with ``images`` and ``scores``, or there are too many threads.
     """
 
     classes: int | None = None
@@ -76,7 +76,7 @@ class _OfFile(ABC):
 
     def __init__(self, weights: Path, threads: int | None = None) -> None:
         if threads is not None and not 1 <= threads <= MOST_THREADS:
-            raise ModelError(f"threads: expected 1 to {MOST_THREADS}, got {threads}")
+            raise ModelError(f"threads: expected a number from 1 to {MOST_THREADS}, got {threads}")
         self.weights = weights
         self.threads = threads
         self._forked = False
@@ -90,6 +90,7 @@ class _OfFile(ABC):
 
     def _run(self, output: str, pixels: Float32) -> Float32:
         if self._forked:
+            # Load again in place, because parsers hold this object.
             self.__init__(self.weights, self.threads)  # type: ignore[misc]
         with self._explained():
             return self._output(output, pixels)
@@ -99,12 +100,12 @@ class _OfFile(ABC):
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
-        """What the engine raises, in one line: their own errors have many."""
+        """Convert errors of the engine, which have many lines, to one line."""
         try:
             yield
         except (ModuleNotFoundError, MemoryError, ModelError):
             raise
-        except Exception as error:  # of classes of their own
+        except Exception as error:  # engines raise their own classes
             if "alloc" in str(error).lower():
                 raise MemoryError from None
             reason = " ".join(str(error).split())[:200]
@@ -119,7 +120,7 @@ class OnnxRuntimeEngine(_OfFile):
 
     Args:
         weights: ONNX file.
-        threads: threads of one picture; every available core if None.
+        threads: threads per photo; all available cores if None.
     """
 
     def __init__(self, weights: Path, threads: int | None = None) -> None:
@@ -130,11 +131,11 @@ class OnnxRuntimeEngine(_OfFile):
         options.intra_op_num_threads = threads or available_cores()
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
-        # Pictures differ in size; an arena would keep the largest ever seen.
+        # Photos differ in size, and an arena would keep the memory of the largest.
         options.enable_cpu_mem_arena = False
         with self._explained():
             self._session = onnxruntime.InferenceSession(str(weights), options, providers=["CPUExecutionProvider"])
-            entries, results = ([one.name for one in side] for side in
+            entries, results = ([entry.name for entry in side] for side in
                                 (self._session.get_inputs(), self._session.get_outputs()))  # fmt: skip
             if entries != ["images"] or "scores" not in results:
                 raise ModelError(f"{quoted(weights)}: expected input 'images' and output 'scores', got {entries}, "
@@ -148,26 +149,26 @@ class OnnxRuntimeEngine(_OfFile):
         return values
 
 
-def untold() -> None:
-    """Called before OpenVINO is imported, which would otherwise tell an analytics server of it, with a number of
-    the user's that it keeps in the home directory. It does without where the package for that is not to be had."""
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # what import takes for "missing"
+def disable_openvino_telemetry() -> None:
+    """Turn off OpenVINO's telemetry; call this before importing OpenVINO. Otherwise each import reports to an analytics
+    server, with a user id from the home directory. OpenVINO works without the telemetry package."""
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # import treats None as missing
 
 
 class OpenVINOEngine(_OfFile):
-    """OpenVINO on the CPU, in bf16 where the processor has it; the extra ``openvino`` installs it. Threads may
-    share it: each gets an inference request of its own, since one computes for one caller at a time.
+    """OpenVINO on the CPU, in bf16 if the processor supports it; the extra ``openvino`` installs it. Threads may share
+    it: each has its own inference request, because a request serves one caller at a time.
 
     Args:
         weights: ONNX file, or OpenVINO's own .xml with its .bin beside it.
-        threads: threads of one picture; every available core if None.
+        threads: threads per photo; all available cores if None.
 
     Raises:
         ModuleNotFoundError: OpenVINO is not installed.
     """
 
     def __init__(self, weights: Path, threads: int | None = None) -> None:
-        untold()
+        disable_openvino_telemetry()
         import openvino
 
         super().__init__(weights, threads)
@@ -197,8 +198,8 @@ ENGINES: dict[str, Callable[[Path, int | None], Engine]] = {
 
 
 def choose() -> tuple[str, str]:
-    """The engine that is fastest here, and why. How many pictures there are does not count: engines differ in a few
-    pixels, and a photo has one result, whatever stands beside it."""
+    """The fastest engine here, and the reason. The choice does not depend on the number of photos, because engines
+    differ in a few pixels and a photo must have one result."""
     if platform.machine().lower() not in ("x86_64", "amd64"):
         return "onnxruntime", f"OpenVINO was not measured on {platform.machine()}"
     if importlib.util.find_spec("openvino") is None:

@@ -1,4 +1,4 @@
-"""Reading pictures of every kind into RGB."""
+"""Read images of many formats as RGB."""
 
 from __future__ import annotations
 
@@ -16,32 +16,37 @@ from PIL import Image, UnidentifiedImageError
 
 from ssnan.errors import UserError, quoted
 from ssnan.parsing.profiles import in_srgb
-from ssnan.parsing.signatures import HEAD, RAW, head_of, is_heif
+from ssnan.parsing.signatures import HEAD, RAW, head_of, is_heif, is_raw
 from ssnan.parsing.windows import WINDOW, is_long
 
 MAX_PIXELS = 150_000_000
-"""Pictures above this many pixels are refused before they are decoded, unless a caller says another number."""
+"""The default limit; photos with more pixels are refused before they are decoded."""
 
 REDUCED_FROM = 25_000_000
-"""Pixels from which a picture of any format is made smaller as soon as it is decoded."""
+"""Photos with more pixels are reduced as soon as they are decoded."""
 
-_AVIF = importlib.util.find_spec("PIL.AvifImagePlugin") is not None  # from Pillow 11.3 on
+_AVIF = importlib.util.find_spec("PIL.AvifImagePlugin") is not None  # since Pillow 11.3
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", *(("AVIF",) if _AVIF else ()))
-"""What is opened, by Pillow's names (MPO, several JPEGs in one, counts as JPEG); nothing else, since some of its
-formats start other programs."""
+"""The formats that are opened, by Pillow's names (MPO, several JPEGs in one file, counts as JPEG). Other formats are
+refused, because some start other programs."""
 
 ANIMATED = ("GIF", "PNG", "WEBP", "AVIF")
-"""Formats of which several pictures in one file are an animation."""
+"""Formats in which several images in one file are an animation."""
 
 UNITS = (255, 1023, 4095, 16383, 65535)
-"""White of as many bits as cameras and microscopes have; fewer than 16 are often stored in 16 as they are."""
+"""White for the bit depths of cameras and microscopes; files often store fewer bits unscaled in 16."""
 
 STRIP_PIXELS = 1 << 22
-"""Pixels of a huge picture that are converted at a time."""
+"""Pixels of a huge photo that are converted at a time."""
 
 ORIENTATION = 0x0112
-"""EXIF's tag."""
+"""The EXIF tag of the orientation."""
+
+SUBFILE = 0x00FE
+"""TIFF tag with the kind of a page: 1 for a smaller version of another page, 4 for a mask of it."""
+
+A_RAW_FILE = "is a camera raw file; convert it to JPEG or TIFF first"
 
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -52,15 +57,15 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""What brings a picture of each orientation upright; from 5 on its sides trade places."""
+"""The operation that turns each orientation upright; from 5 on, width and height swap."""
 
 Repeatable = str | os.PathLike[str] | bytes | Image.Image | NDArray[Any]
-"""What can be read more than once."""
+"""Inputs that can be read more than once."""
 
 
 @runtime_checkable
 class BinaryFile(Protocol):
-    """A file opened in binary mode, or what reads like one."""
+    """A file opened in binary mode, or an object like it."""
 
     def read(self, size: int = -1, /) -> bytes: ...
 
@@ -69,38 +74,38 @@ ImageLike = Repeatable | BinaryFile
 
 
 class ImageError(UserError):
-    """A picture cannot be used; the message says which and why, in one line."""
+    """A photo cannot be used; the message says which one and why."""
 
 
 class TooLargeError(ImageError):
-    """A picture of more pixels than are allowed."""
+    """A photo has more pixels than allowed."""
 
 
 class UnknownFormatError(ImageError):
-    """Not a picture, or not in one of ``FORMATS``."""
+    """A file is not an image, or not in one of ``FORMATS``."""
 
 
 def repeatable(image: Any) -> Repeatable:
-    """``image`` as something that can be read again: the bytes of a file object or a buffer, all else as it is.
+    """``image`` in a form that can be read again: the bytes of a file object or a buffer, anything else unchanged.
 
     Raises:
-        ImageError: a file object that cannot be read or gives text, or nothing that a picture comes in.
+        ImageError: a file object that cannot be read or returns text, or a type that is not supported.
     """
     if isinstance(image, str | os.PathLike | bytes | Image.Image | np.ndarray):
         return image
     if isinstance(image, bytearray | memoryview):
         return bytes(image)
     if not callable(getattr(image, "read", None)):
-        several = "; parser.map takes several" if isinstance(image, list | tuple) else ""
+        several = "; use parser.map for several" if isinstance(image, list | tuple) else ""
         raise ImageError(
             "expected a path, bytes, a file opened in binary mode, a PIL image or a NumPy array, got "
             f"{type(image).__name__}{several}"
         )
     try:
         if getattr(image, "seekable", lambda: False)():
-            image.seek(0)  # as Pillow does: a buffer that was just written stands at its end
+            image.seek(0)  # as Pillow does, because a buffer that was just written is at its end
         content = "" if isinstance(image, io.TextIOBase) else image.read()
-    except Exception as error:  # of whatever the object is
+    except Exception as error:  # the object may raise anything
         raise ImageError(
             f"file object: cannot be read ({' '.join(str(error).split()) or type(error).__name__})"
         ) from None
@@ -110,22 +115,21 @@ def repeatable(image: Any) -> Repeatable:
 
 
 def read_rgb(image: ImageLike) -> NDArray[np.uint8]:
-    """Pixels of a picture as uint8 RGB, (H, W, 3), turned as its EXIF orientation asks.
+    """Read a photo as uint8 RGB, (H, W, 3), in its EXIF orientation.
 
-    Palettes, grey levels of 8 or 16 bits or between 0 and 1, CMYK, transparency (over white) and colour
-    profiles (to sRGB) are converted. Arrays are (H, W), (H, W, 3) RGB or (H, W, 4) RGBA:
-    uint8, or floats between 0 and 1. File objects are read from their beginning, or from where they are if
-    they cannot go back.
+    Converts palettes, grey levels of 8 or 16 bits or in 0..1, CMYK, transparency (over white) and colour profiles (to
+    sRGB). Arrays are (H, W), (H, W, 3) RGB or (H, W, 4) RGBA, in uint8 or floats in 0..1. File objects are read from
+    their start, or from their position if they cannot seek.
 
     Raises:
-        ImageError: not a picture in one of ``FORMATS``, an animation, damaged, unreadable, larger than
-            ``MAX_PIXELS``, or no regular file: a pipe or a device.
+        ImageError: not an image in one of ``FORMATS``, an animation, damaged, unreadable, larger than
+            ``MAX_PIXELS``, or not a regular file but a pipe or a device.
     """
     return read_reduced(image, None)[0]
 
 
 def read_unflattened(image: ImageLike) -> NDArray[np.uint8]:
-    """As :func:`read_rgb`, but transparency is kept: (H, W, 4) RGBA of a picture that has it, else (H, W, 3).
+    """As :func:`read_rgb`, but keeps transparency: (H, W, 4) RGBA for a transparent photo, otherwise (H, W, 3).
 
     Raises:
         ImageError: as :func:`read_rgb`.
@@ -139,11 +143,11 @@ def read_unflattened(image: ImageLike) -> NDArray[np.uint8]:
 def read_reduced(
     image: ImageLike, longest_side: int | None, max_pixels: int = MAX_PIXELS
 ) -> tuple[NDArray[np.uint8], int, int]:
-    """As :func:`read_rgb`, and the picture's height and width. A huge picture is made smaller by a whole factor once
-    it is decoded, the longer side still ``longest_side`` or more, which saves memory.
+    """As :func:`read_rgb`, with the photo's height and width. To save memory, a huge photo is reduced by a whole factor
+    after decoding; its longer side stays at ``longest_side`` or more.
 
-    The same pixels give the same result as a path, bytes, a PIL image or an array. So no decoder makes a file smaller
-    as it reads, which would be quicker, and which nobody could do again with pixels.
+    The same pixels give the same result from a path, bytes, a PIL image or an array. So no decoder reduces a file while
+    it reads, which would be faster but cannot be repeated on pixels.
 
     Raises:
         ImageError: as :func:`read_rgb`; larger than ``max_pixels``.
@@ -155,7 +159,7 @@ def read_reduced(
 
 
 def _read(image: Repeatable, max_pixels: int, use: Callable[[Image.Image], Any]) -> Any:
-    """What ``use`` makes of a picture that may be used."""
+    """Open a photo, check it, and return ``use(photo)``."""
     if isinstance(image, np.ndarray):
         return use(_image_of_array(image, max_pixels))
     name = "picture" if isinstance(image, Image.Image) else "image bytes" if isinstance(image, bytes) else quoted(image)
@@ -168,24 +172,22 @@ def _read(image: Repeatable, max_pixels: int, use: Callable[[Image.Image], Any])
             refuse_unless_regular(image)
         with opened_image(image) as opened:
             _refuse_unusable(opened, max_pixels)
+            _refuse_several(opened, image)
             return use(opened)
 
     return explained(name, read)
 
 
 def opened_image(source: str | os.PathLike[str] | bytes) -> Image.Image:
-    """Pillow's image of a path or bytes, not yet decoded; HEIC by the extra ``heif``.
+    """Open a path or bytes with Pillow, without decoding; HEIC needs the extra ``heif``.
 
     Raises:
-        UnknownFormatError: HEIC without that extra, or a camera's raw file.
+        UnknownFormatError: HEIC without that extra, or a camera raw file.
         OSError: as ``Image.open`` with :data:`FORMATS`.
     """
-    if isinstance(source, bytes):
-        head = source[:HEAD]
-    else:
-        if Path(source).suffix.lower() in RAW:
-            raise UnknownFormatError("is a camera's raw file; develop it into a JPEG or TIFF first")
-        head = head_of(source)
+    head = source[:HEAD] if isinstance(source, bytes) else head_of(source)
+    if is_raw(head) or (not isinstance(source, bytes) and Path(source).suffix.lower() in RAW):
+        raise UnknownFormatError(A_RAW_FILE)
     formats = FORMATS
     if is_heif(head):
         try:
@@ -198,15 +200,15 @@ def opened_image(source: str | os.PathLike[str] | bytes) -> Image.Image:
 
 
 def explained(name: str, read: Callable[[], Any]) -> Any:
-    """What ``read`` returns; whatever it raises as an ImageError that names the picture."""
+    """Return ``read()``, and convert its errors to an ImageError that names the photo."""
     try:
         return read()
     except UnidentifiedImageError:
-        raise UnknownFormatError(f"{name}: not a picture in a format that can be read ({', '.join(FORMATS)})") from None
+        raise UnknownFormatError(f"{name}: not an image in a known format ({', '.join(FORMATS)})") from None
     except FileNotFoundError:
         raise ImageError(f"{name}: no such file") from None
     except IsADirectoryError:
-        raise ImageError(f"{name}: is a folder, expected a picture") from None
+        raise ImageError(f"{name}: is a folder; expected a photo") from None
     except PermissionError:
         raise ImageError(f"{name}: no permission to read it") from None
     except Image.DecompressionBombError:
@@ -214,7 +216,7 @@ def explained(name: str, read: Callable[[], Any]) -> Any:
             f"{name}: more than {MAX_PIXELS // 1_000_000} million pixels; make it smaller first"
         ) from None
     except MemoryError:
-        raise ImageError(f"{name}: not enough memory for a picture of this size") from None
+        raise ImageError(f"{name}: not enough memory for a photo of this size") from None
     except ImageError as error:
         raise type(error)(f"{name}: {error}") from None
     except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, struct.error, ValueError and others.
@@ -223,24 +225,24 @@ def explained(name: str, read: Callable[[], Any]) -> Any:
 
 
 def refuse_unless_regular(path: str | os.PathLike[str]) -> None:
-    """Refuse what is no file: a pipe would be waited for, and a device may never end.
+    """Refuse anything but a regular file: reading a pipe may block, and a device may never end.
 
     Raises:
         ImageError: a pipe, a socket or a device.
-        OSError: there is nothing, or a folder.
+        OSError: the path does not exist, or is a folder.
     """
-    mode = os.stat(path).st_mode  # noqa: PTH116 - links are followed, and the path may be a string
+    mode = os.stat(path).st_mode  # noqa: PTH116 - follows links, and the path may be a string
     if stat.S_ISDIR(mode):
         raise IsADirectoryError if os.access(path, os.R_OK | os.X_OK) else PermissionError
     if not stat.S_ISREG(mode):
-        raise ImageError("is no regular file but a pipe, a socket or a device; '-' reads from standard input")
+        raise ImageError("is a pipe, a socket or a device; expected a regular file, or '-' for standard input")
 
 
 def refuse_if_huge(width: int, height: int, max_pixels: int = MAX_PIXELS) -> None:
-    """Refuse a picture before it is decoded.
+    """Refuse a photo that is too large.
 
     Raises:
-        TooLargeError: it has more than ``max_pixels``.
+        TooLargeError: it has more than ``max_pixels`` pixels.
     """
     if width * height > max_pixels:
         raise TooLargeError(
@@ -250,12 +252,37 @@ def refuse_if_huge(width: int, height: int, max_pixels: int = MAX_PIXELS) -> Non
 
 def _refuse_unusable(image: Image.Image, max_pixels: int) -> None:
     if image.format not in (None, "MPO", "HEIF", *FORMATS):
-        raise UnknownFormatError(f"{image.format} is none of {', '.join(FORMATS)}; hand over image.convert('RGB')")
+        raise UnknownFormatError(f"{image.format} is not one of {', '.join(FORMATS)}; pass image.convert('RGB')")
     if 0 in image.size:
         raise ImageError("has no pixels")
     refuse_if_huge(*image.size, max_pixels)
     if image.format in ANIMATED and (frames := getattr(image, "n_frames", 1)) > 1:
-        raise ImageError(f"is an animation of {frames} frames; save one of them as a picture, or all as an MP4 film")
+        raise ImageError(f"is an animation of {frames} frames; save one frame as an image, or all as an MP4 video")
+
+
+def _refuse_several(image: Image.Image, source: str | os.PathLike[str] | bytes) -> None:
+    """Refuse a TIFF with several pages, or with only a thumbnail on the first.
+
+    Raises:
+        ImageError: the first page is a thumbnail, as in camera raw files, or another photo follows.
+    """
+    if image.format != "TIFF":
+        return
+    if _subfile(image) & 1:
+        raise UnknownFormatError(A_RAW_FILE)
+    with opened_image(source) as again:
+        try:
+            again.seek(1)
+            follows = not _subfile(again) & 5
+        except Exception:  # no other page can be read
+            return
+    if follows:
+        raise ImageError("has several pages; save one of them as a separate file")
+
+
+def _subfile(page: Image.Image) -> int:
+    value = page.tag_v2.get(SUBFILE, 0)  # type: ignore[attr-defined]  # a TIFF's
+    return value if isinstance(value, int) else 0
 
 
 def _rgb_of(image: Image.Image, longest_side: int | None) -> tuple[NDArray[np.uint8], int, int]:
@@ -267,16 +294,16 @@ def _rgb_of(image: Image.Image, longest_side: int | None) -> tuple[NDArray[np.ui
 
 
 def _upright(image: Image.Image) -> tuple[Image.Image, int, int]:
-    """The picture decoded and turned as its orientation asks, its height and width."""
+    """The decoded photo in its EXIF orientation, with its height and width."""
     width, height = image.size
-    deep = image.mode in ("RGB", "RGBA") and any(";16" in str(tile) for tile in getattr(image, "tile", ()))
+    deep = image.mode in ("LA", "RGB", "RGBA") and any(";16" in str(tile) for tile in getattr(image, "tile", ()))
     image.load()
-    if deep and 0 < np.max(image.getextrema()[:3]) < 16:  # of which Pillow keeps the upper 8 bits
-        raise ImageError("has colours of 12 bits or fewer in 16, which would come out black; save it with 8 bits")
-    if image.mode in ("I;16B", "I;16L"):  # of which Pillow can ask little
+    if deep and 0 < np.max(image.getextrema()[: 1 if image.mode == "LA" else 3]) < 64:  # Pillow keeps the upper 8 bits
+        raise ImageError("has colours of 14 bits or fewer in 16, which would become dark; save it with 8 bits")
+    if image.mode in ("I;16B", "I;16L"):  # Pillow supports few operations on these modes
         image = image.convert("I")
     turn = None
-    if image.format == "TIFF":  # which Pillow turns itself, and only then is its size the upright one's
+    if image.format == "TIFF":  # Pillow rotates TIFF itself, and only then updates the size
         width, height = image.size
     else:
         turn = TURNS.get(_orientation(image))
@@ -288,25 +315,23 @@ def _upright(image: Image.Image) -> tuple[Image.Image, int, int]:
 
 
 def _orientation(image: Image.Image) -> int:
-    """EXIF's orientation, 1 to 8; 1 where there is none, or none that exists."""
+    """The EXIF orientation, 1 to 8; 1 if it is missing or invalid."""
     try:
         value = image.getexif().get(ORIENTATION, 1)
-    except Exception:  # of damaged metadata, which say nothing about the pixels
+    except Exception:  # damaged metadata do not affect the pixels
         return 1
     return value if isinstance(value, int) and value in TURNS else 1
 
 
 def _reduced(image: Image.Image, factor: int) -> NDArray[np.uint8]:
-    """RGB of the picture made smaller by ``factor``, strip by strip, so that only what was decoded is ever
-    held at full size."""
+    """RGB reduced by ``factor``, strip by strip, so that only the decoded photo has full size in memory."""
     unit, rows = _unit(image), max(1, STRIP_PIXELS // (image.width * factor)) * factor
     strips = (image.crop((0, top, image.width, min(top + rows, image.height))) for top in range(0, image.height, rows))
     return np.concatenate([np.asarray(Image.fromarray(_converted(strip, unit)).reduce(factor)) for strip in strips])
 
 
 def _converted(image: Image.Image, unit: int | None = None) -> NDArray[np.uint8]:
-    """RGB of a picture of any mode, over white; ``unit`` is the largest possible grey level where it is not to be
-    guessed."""
+    """RGB of an image of any mode, over white. ``unit`` is the largest possible grey level, guessed if None."""
     image = _straight(image, unit)
     if image.mode == "RGBA":
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
@@ -314,11 +339,11 @@ def _converted(image: Image.Image, unit: int | None = None) -> NDArray[np.uint8]
 
 
 def _straight(image: Image.Image, unit: int | None = None) -> Image.Image:
-    """A picture of any mode in sRGB, RGB or, where it is transparent, RGBA."""
+    """An image of any mode in sRGB: RGB, or RGBA if it is transparent."""
     profile = image.info.get("icc_profile")
     if image.mode.startswith(("I", "F")):
         image = Image.fromarray(_eight_bits(np.asarray(image), unit or _unit(image)))
-    if image.mode in ("La", "RGBa"):  # alpha multiplied in
+    if image.mode in ("La", "RGBa"):  # premultiplied alpha
         image = image.convert(image.mode.upper())
     alpha = None
     if "A" in image.getbands() or "transparency" in image.info:
@@ -333,7 +358,8 @@ def _straight(image: Image.Image, unit: int | None = None) -> Image.Image:
 
 
 def _unit(image: Image.Image) -> int:
-    """The largest possible grey level, 1 or that of 8, 10, 12, 14 or 16 bits: which, a picture's largest tells."""
+    """The largest possible grey level, guessed from the largest in the photo: 1, or that of 8, 10, 12, 14 or 16
+    bits."""
     if not image.mode.startswith(("I", "F")):
         return 255
     top = np.max(image.getextrema())
@@ -341,9 +367,9 @@ def _unit(image: Image.Image) -> int:
 
 
 def _eight_bits(values: NDArray[Any], unit: int) -> NDArray[np.uint8]:
-    """Grey levels of more than 8 bits, or floats, where ``unit`` is white."""
+    """Convert grey levels of more than 8 bits, or floats, to 8 bits; ``unit`` is white."""
     if not np.isfinite(values).all():
-        raise ImageError("holds values that are no finite numbers")
+        raise ImageError("has values that are not finite numbers")
     return np.clip(values * (255 / unit), 0, 255).round().astype(np.uint8)
 
 

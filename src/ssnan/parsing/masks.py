@@ -1,4 +1,4 @@
-"""Label maps as pictures: read from masks of ids or of colours, and written with a palette."""
+"""Label maps as images: read from masks of ids or colours, and written with a palette."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ from ssnan.labels import LabelSet
 from ssnan.parsing.images import ImageError, explained, opened_image, refuse_if_huge, refuse_unless_regular
 
 STRETCHED = {"'L;2'": 85, "'L;4'": 17}
-"""By what Pillow multiplies grey levels of 2 and 4 bits, by how it names them."""
+"""Pillow's factor for grey levels of 2 and 4 bits, by raw mode."""
 
 
-def read_labels(mask: Path | bytes) -> NDArray[np.uint8]:
-    """Label ids of a mask PNG, (H, W): palette indices or grey levels, never colours.
+def read_labels(mask: Path | bytes, label_set: LabelSet | None = None) -> NDArray[np.uint8]:
+    """Read label ids from a mask PNG, uint8 (H, W): palette indices or grey levels. With a label set, a palette whose
+    used entries are all colours of its classes is read by colour, in any order.
 
     Raises:
-        ImageError: unreadable, or stored as colours, which carry no ids.
+        ImageError: unreadable, stored as colours instead of ids, or as JPEG, which blends ids; or a palette with only
+            some colours of classes, at other indices.
     """
 
     def read() -> NDArray[np.uint8]:
@@ -28,25 +30,47 @@ def read_labels(mask: Path | bytes) -> NDArray[np.uint8]:
             refuse_unless_regular(mask)
         with opened_image(mask) as opened:
             refuse_if_huge(*opened.size)
+            if opened.format in ("JPEG", "MPO"):
+                raise ImageError("expected a mask as PNG, got JPEG, which blends label ids")
             if opened.mode not in ("1", "P", "L") and not opened.mode.startswith("I"):
                 raise ImageError(
-                    "expected a mask of one channel (palette or grey) whose values are label ids, got mode "
-                    f"{opened.mode}"
+                    f"expected a mask with one channel (palette or grey) of label ids, got mode {opened.mode}"
                 )
             scale = max(
                 (factor for bits, factor in STRETCHED.items() if bits in str(getattr(opened, "tile", ""))), default=1
             )
             values = np.array(opened)
             if values.max() > 255 or values.min() < 0:
-                raise ImageError(f"expected label ids of 0 to 255, got {values.min()} to {values.max()}")
-            return values.astype(np.uint8) // np.uint8(scale)
+                raise ImageError(f"expected label ids from 0 to 255, got {values.min()} to {values.max()}")
+            ids = values.astype(np.uint8) // np.uint8(scale)
+            return ids if label_set is None or opened.mode != "P" else _meanings(opened, label_set)[ids]
 
     return explained("image bytes" if isinstance(mask, bytes) else quoted(mask), read)
 
 
-def read_colors(path: Path, label_set: LabelSet) -> NDArray[np.uint8] | None:
-    """Colours of a mask that is painted in them, (H, W, 3); None if it holds ids. A palette counts as painted if its
-    used entries are all colours of ``label_set``.
+def _meanings(mask: Image.Image, label_set: LabelSet) -> NDArray[np.uint8]:
+    """The label id of each index of a palette, (256,)."""
+    palette = mask.getpalette("RGB") or []
+    apart = {label_set.ignore_index, *(class_set.value for class_set in label_set.sets)}
+    used = [index for index, count in enumerate(mask.histogram()) if count and index not in apart]
+    colors = [tuple(palette[3 * index : 3 * index + 3]) for index in used]
+    ids = [label_set.palette.index(color) if color in label_set.palette else None for color in colors]
+    meanings = np.arange(256, dtype=np.uint8)
+    elsewhere = [pair for pair in zip(used, ids, strict=True) if pair[1] not in (None, pair[0])]
+    if not elsewhere or len(set(colors)) < len(colors):  # the palette agrees, or says nothing
+        return meanings
+    if None in ids:
+        index, other = elsewhere[0]
+        raise ImageError(
+            f"its palette has the colour of {label_set.classes[other or 0]!r} at {index} instead of {other}, and no "
+            f"class's colour at {used[ids.index(None)]}; save the ids as grey levels"
+        )
+    meanings[used] = np.array(ids, dtype=np.uint8)
+    return meanings
+
+
+def read_colors(path: Path) -> NDArray[np.uint8] | None:
+    """Read the colours of a painted mask, uint8 (H, W, 3); None if the mask has ids.
 
     Raises:
         ImageError: as :func:`read_rgb`.
@@ -56,18 +80,14 @@ def read_colors(path: Path, label_set: LabelSet) -> NDArray[np.uint8] | None:
         refuse_unless_regular(path)
         with opened_image(path) as mask:
             refuse_if_huge(*mask.size)
-            palette = mask.getpalette("RGB") if mask.mode == "P" else None
-            used = [] if palette is None else [i for i, n in enumerate(mask.histogram()) if n]
-            entries = [tuple(palette[3 * i : 3 * i + 3]) for i in used] if palette is not None else []
-            painted = mask.mode in ("RGB", "RGBA") or (bool(entries) and set(entries) <= set(label_set.palette))
-            return np.asarray(mask.convert("RGB")) if painted else None
+            return np.asarray(mask.convert("RGB")) if mask.mode in ("RGB", "RGBA") else None
 
     colors: NDArray[np.uint8] | None = explained(quoted(path), read)
     return colors
 
 
 def palette_image(labels: NDArray[np.uint8], label_set: LabelSet) -> Image.Image:
-    """An 8-bit palette picture whose indices are the label ids and whose colours are the label set's."""
+    """An 8-bit palette image with label ids as indices and the colours of the label set."""
     image = Image.fromarray(labels)
     image.putpalette(label_set.color_table.tobytes())
     return image

@@ -1,4 +1,4 @@
-"""What can be saved of a result, as files."""
+"""The files that can be saved of a result."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ from ssnan.parsing.result import ParsingResult
 from ssnan.parsing.storing import png_info
 
 KINDS = {
-    "overlay": "the photo under its map",
-    "summary": "photo, overlay and a legend of the parts",
-    "json": "what was found: areas, boxes, centres, joints",
-    "confidence": "probability of the chosen class as grey levels",
-    "masks": "a black and white mask for each part",
-    "cutout": "the photo with all but the parts made transparent",
-    "crop": "the photo cut to the parts' box",
+    "overlay": "the label map over the photo",
+    "summary": "photo, overlay and legend",
+    "json": "areas, boxes, centres and joints",
+    "confidence": "probability of the predicted class as grey levels",
+    "masks": "one black and white mask per part",
+    "cutout": "the parts on a transparent background",
+    "crop": "the photo cropped to the box of the parts",
 }
-"""What may be saved beside the map."""
+"""Files that can be saved beside the map."""
 
 OF_FILMS = ("overlay", "json", "confidence")
-"""Those that films have too."""
+"""Those that videos have too."""
 
 Content = Callable[[], bytes]
 
 
 def files(result: ParsingResult, image: str, kinds: Sequence[str], parts: Sequence[str]) -> dict[str, Content]:
-    """The files of a result: ending to content, which is made when it is called.
+    """The files of a result: a function for the content of each suffix.
 
     Args:
-        result: of a parser.
-        image: the photo's name, for the JSON.
-        kinds: which of :data:`KINDS`; the map itself comes last, whatever they are.
-        parts: that ``masks``, ``cutout`` and ``crop`` are of; the whole person if empty, and masks then of
-            every part that is there. A crop is left out where none of them is.
+        result: the result.
+        image: name of the photo, for the JSON.
+        kinds: some of :data:`KINDS`; the map itself always comes last.
+        parts: parts for ``masks``, ``cutout`` and ``crop``. If empty, the whole person, and masks of every part in the
+            photo. There is no crop if none of the parts is in the photo.
     """
     made: dict[str, Content] = {}
     for kind in kinds:

@@ -1,4 +1,4 @@
-"""Parser: a picture in, a ParsingResult out."""
+"""Parser: from a photo to a ParsingResult."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ssnan.parsing.colors import distinct
 from ssnan.parsing.engines import ENGINES, Engine
 from ssnan.parsing.images import MAX_PIXELS, ImageError, ImageLike, read_reduced, repeatable
 from ssnan.parsing.people import main_figure
-from ssnan.parsing.pipeline import ahead
+from ssnan.parsing.pipeline import map_ahead
 from ssnan.parsing.preprocessing import Preprocessing
 from ssnan.parsing.remapping import Remapping, remapping
 from ssnan.parsing.result import ParsingResult
@@ -31,7 +31,7 @@ ONE_VIEW = Views()
 
 
 class Decoded(NamedTuple):
-    """Pixels (h, w, 3) of a picture of ``height`` × ``width``, perhaps read at a smaller size."""
+    """Pixels (h, w, 3) of a photo of ``height`` × ``width``, possibly reduced."""
 
     rgb: NDArray[np.uint8]
     height: int
@@ -39,7 +39,7 @@ class Decoded(NamedTuple):
 
 
 class Scored(NamedTuple):
-    """Class scores (C, h, w) of a picture of ``height`` × ``width``."""
+    """Class scores (C, h, w) of a photo of ``height`` × ``width``."""
 
     scores: NDArray[np.float32]
     height: int
@@ -47,20 +47,21 @@ class Scored(NamedTuple):
 
 
 class Parser:
-    """A loaded network, ready for any number of pictures.
+    """A loaded model that parses photos.
 
     Args:
-        engine: runs the network.
-        label_set: what its classes mean.
-        preprocessing: what it reads.
-        views: versions of each picture to average over.
+        engine: the engine that runs the network.
+        label_set: the label set of the network.
+        preprocessing: the preprocessing of its input.
+        views: versions of each photo to average.
         min_person_confidence: the result is empty if the mean probability of a person, over the pixels called
             person, is below it; see :class:`ssnan.parsing.card.ModelCard`.
 
     Attributes:
         max_pixels: larger photos are refused before they are decoded.
-        remapping: brings every result to another label set, if set; see :func:`ssnan.parsing.remapping.remapping`.
-        largest: keep the main figure alone, see :func:`ssnan.parsing.people.main_figure`.
+        remapping: converts every result to another label set if not None; see
+            :func:`ssnan.parsing.remapping.remapping`.
+        largest: keep only the main figure, see :func:`ssnan.parsing.people.main_figure`.
     """
 
     def __init__(
@@ -82,22 +83,22 @@ class Parser:
 
     @classmethod
     def of_card(cls, card: ModelCard, engine: str, threads: int | None = None, views: Views = ONE_VIEW) -> Parser:
-        """A parser of a model's card, run by ``engine``, one of :data:`ssnan.parsing.engines.ENGINES`.
+        """A parser for a model card, run by ``engine``, one of :data:`ssnan.parsing.engines.ENGINES`.
 
         Raises:
-            ModelError: the engine is not installed, or the weights are damaged or not those of the card.
+            ModelError: the engine is not installed, or the weights are damaged or do not match the card.
         """
         card.verify(engine)
         try:
             run = ENGINES[engine](card.weights(engine), threads)
         except ModuleNotFoundError as error:
-            package = "ssnan" if engine == "onnxruntime" else f"ssnan[{engine}]"  # which belongs to every installation
+            package = "ssnan" if engine == "onnxruntime" else f"ssnan[{engine}]"  # always installed
             raise ModelError(f"engine {engine} needs {error.name}; pip install '{package}'") from None
         classes = getattr(run, "classes", None)
         if classes not in (None, len(card.label_set)):
             raise ModelError(
-                f"{quoted(card.weights(engine))}: gives scores for {classes} classes, its card names "
-                f"{len(card.label_set)}"
+                f"{quoted(card.weights(engine))}: returns scores for {classes} classes, but its card "
+                f"names {len(card.label_set)}"
             )
         return cls(run, card.label_set, card.preprocessing, views, card.min_person_confidence)
 
@@ -108,13 +109,13 @@ class Parser:
         max_pixels: int | None = None,
         largest: bool | None = None,
     ) -> Parser:
-        """A parser that shares this one's network and gives other results. What is not given stays as it is here.
+        """A parser with the same network and other options. Omitted options stay as they are.
 
         Args:
-            labels: what :meth:`ParsingResult.remap` takes.
-            colors: of the label set, or those of :func:`ssnan.parsing.colors.distinct`.
+            labels: label set of the results, as in :meth:`ParsingResult.remap`.
+            colors: those of the label set, or those of :func:`ssnan.parsing.colors.distinct`.
             max_pixels: larger photos are refused before they are decoded.
-            largest: keep the main figure alone, see :func:`ssnan.parsing.people.main_figure`.
+            largest: keep only the main figure, see :func:`ssnan.parsing.people.main_figure`.
 
         Raises:
             RemapError: as :meth:`ParsingResult.remap`.
@@ -136,53 +137,55 @@ class Parser:
         return self.label_set if self.remapping is None else self.remapping.target
 
     def __call__(self, image: ImageLike) -> ParsingResult:
-        """Parse a path, bytes, file object, PIL image or array; see :func:`ssnan.parsing.images.read_rgb` for what
-        arrays mean.
+        """Parse a path, bytes, file object, PIL image or array; :func:`ssnan.parsing.images.read_rgb` describes the
+        supported arrays.
 
         Raises:
-            ImageError: the picture cannot be used.
+            ImageError: the photo cannot be used.
         """
         image = repeatable(image)
         return self.finish(self.score(self.decode(image)), image)
 
     def map(self, images: Iterable[ImageLike]) -> Iterator[ParsingResult | ImageError]:
-        """Parse many pictures, in order: one is decoded and one finished while a third is in the
-        network. Only a few are held at a time. A picture that cannot be used gives its error."""
-        decoded = ahead(self._decode_or_error, images)
+        """Parse many photos and yield results in order. Decodes the next photo and finishes the last while the network
+        runs. Holds only a few photos at a time. A photo that cannot be used yields its error."""
+        decoded = map_ahead(self._decode_or_error, images)
         scored = ((image, one if isinstance(one, ImageError) else self.score(one)) for image, one in decoded)
-        return ahead(self._finish_or_error, scored)
+        return map_ahead(self._finish_or_error, scored)
 
     def decode(self, image: ImageLike) -> Decoded:
-        """The first step: pixels, not much larger than the network wants them."""
+        """First step: pixels, not much larger than the input of the network."""
         side = self.preprocessing.longest_side
         needed = None if side is None else math.ceil(side * max(self.views.scales))
         return Decoded(*read_reduced(image, needed, self.max_pixels))
 
     def score(self, decoded: Decoded) -> Scored:
-        """The second step, where the time goes: class scores at the network's stride.
+        """Second step, which takes most of the time: class scores at the network's stride.
 
         Raises:
-            ModelError: the network gives something other than finite scores of every class.
+            ModelError: the network does not return finite scores for every class.
         """
         scores = self.views.scores(decoded.rgb, self.engine, self.label_set, self.preprocessing)
         if len(scores) != len(self.label_set):
-            raise ModelError(f"the network gives {len(scores)} scores a pixel, there are {len(self.label_set)} classes")
+            raise ModelError(
+                f"the network returns {len(scores)} scores per pixel, but there are {len(self.label_set)} classes"
+            )
         if not np.isfinite(scores).all():
-            raise ModelError("the network gives scores that are no numbers; its weights are damaged")
+            raise ModelError("the network returns scores that are not finite; its weights are damaged")
         if self.min_person_confidence:
             scores = without_unsure_people(scores, self.label_set, self.min_person_confidence)
         return Scored(scores, decoded.height, decoded.width)
 
     def finish(self, scored: Scored, source: ImageLike | None = None) -> ParsingResult:
-        """The third step: the map at the picture's own size. ``source`` is where the picture came from."""
+        """Third step: the label map at the photo's size. ``source`` is the input that was decoded."""
         result = ParsingResult(labels_at(*scored), self.label_set, scored.scores, source)
         if self.largest:
             result = main_figure(result)
         return result if self.remapping is None else result.remapped(self.remapping)
 
     def scale_weights(self, decoded: Decoded) -> NDArray[np.float32] | None:
-        """How much every place trusts each scale of the network (Eq. 3): 0..1, (S, h, w), the coarsest scale first,
-        summing to one over S. None where the model says nothing of them."""
+        """The weights of the network's scales at every position (Eq. 3): 0..1, (S, h, w), the coarsest scale first,
+        summing to one over S. None if the model does not return them."""
         weigh = getattr(self.engine, "scale_weights", None)
         weights = None if weigh is None else weigh(self.preprocessing(decoded.rgb)[None])
         return None if weights is None else weights[0]

@@ -1,4 +1,4 @@
-"""Steps that overlap: while one picture is in the network, the next is decoded and the last is written."""
+"""Overlapping steps: decode the next photo and write the last while the network runs."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ Given = TypeVar("Given")
 Made = TypeVar("Made")
 
 
-def ahead(function: Callable[[Given], Made], items: Iterable[Given], depth: int = 2) -> Iterator[Made]:
-    """``map(function, items)`` in a thread of its own, in order, at most ``depth`` results ahead.
+def map_ahead(function: Callable[[Given], Made], items: Iterable[Given], depth: int = 2) -> Iterator[Made]:
+    """``map(function, items)`` in a separate thread, in order, at most ``depth`` results ahead.
 
-    ``items`` are drawn by the caller's thread. What ``function`` raises comes out in its turn. The
-    thread ends with the iteration, also when that is given up.
+    The caller's thread iterates over ``items``. An error of ``function`` is raised in its turn. The thread ends with
+    the iteration, even if the iteration stops early.
     """
     with ThreadPoolExecutor(max_workers=1) as thread:
         waiting: deque[Future[Made]] = deque()

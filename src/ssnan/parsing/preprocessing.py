@@ -1,4 +1,4 @@
-"""From RGB pixels to what a network reads; written into every model's card."""
+"""From RGB pixels to the input of a network; every model card contains it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 MIN_SIDE = 33
-"""Shorter sides are enlarged to this, so that the coarsest scale keeps a few features."""
+"""The least side of the input, so that the coarsest scale has a few features."""
 
 
 LONGEST = 16_384
-"""Largest ``longest_side``: no network here takes more."""
+"""The largest ``longest_side``."""
 
 
 @dataclass(frozen=True)
@@ -22,15 +22,14 @@ class Preprocessing:
     """Resize, scale to 0..1, normalise.
 
     Attributes:
-        mean, std: of RGB between 0 and 1.
-        longest_side: pixels of the longer side at the network's input; the shorter follows the
-            picture's proportions. None keeps the picture's size.
-        multiple: sides are rounded to a multiple of this plus one. With the network's stride over
-            the scales' common denominator (8 over ¼ gives 32), every scale's features lie where
-            they should and the map does not drift towards a corner.
+        mean, std: of RGB in 0..1.
+        longest_side: pixels of the longer side of the network's input; the shorter side keeps the photo's
+            proportions. None keeps the photo's size.
+        multiple: sides are rounded to a multiple of this plus one. The network's stride divided by the scales' common
+            denominator (8 / ¼ = 32) aligns the features of all scales, so that the map does not shift.
 
     Raises:
-        ValueError: a value with which no picture can be read.
+        ValueError: a value is invalid.
     """
 
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
@@ -47,11 +46,11 @@ class Preprocessing:
         for name, side in (("longest_side", self.longest_side), ("multiple", self.multiple)):
             whole = isinstance(side, int) and 1 <= side <= LONGEST
             if not whole and not (side is None and name == "longest_side"):
-                raise ValueError(f"preprocessing: {name}: expected a whole number from 1 to {LONGEST}, got {side!r}")
+                raise ValueError(f"preprocessing: {name}: expected an integer from 1 to {LONGEST}, got {side!r}")
 
     def size(self, height: int, width: int, scale: float = 1.0) -> tuple[int, int]:
-        """Height and width at the network's input for a picture of ``height`` × ``width``, ``scale``
-        times as large as usual."""
+        """Height and width of the network's input for a photo of ``height`` × ``width``, ``scale`` times as large as
+        usual."""
         factor = scale if self.longest_side is None else scale * self.longest_side / max(height, width)
         rows, columns = (
             max(MIN_SIDE, round((side * factor - 1) / self.multiple) * self.multiple + 1) for side in (height, width)
@@ -59,7 +58,7 @@ class Preprocessing:
         return rows, columns
 
     def __call__(self, rgb: NDArray[np.uint8], scale: float = 1.0) -> NDArray[np.float32]:
-        """uint8 RGB (H, W, 3) to float32 (3, h, w), ``scale`` times as large as usual."""
+        """From uint8 RGB (H, W, 3) to float32 (3, h, w), ``scale`` times as large as usual."""
         height, width = self.size(rgb.shape[0], rgb.shape[1], scale)
         if (height, width) != rgb.shape[:2]:
             # Pillow's bilinear filter averages over the source pixels when it shrinks.

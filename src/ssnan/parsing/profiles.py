@@ -1,4 +1,4 @@
-"""Colour profiles: what a picture's numbers mean, brought to sRGB, which everything that reads results expects."""
+"""Convert colour profiles to sRGB."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import numpy as np
 from PIL import Image, ImageCms
 
 CLOSE = 2
-"""Levels of 256 by which a profile may differ from sRGB and count as it."""
+"""The largest difference, in levels of 256, of a profile that counts as sRGB."""
 
 
 def in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """A picture of mode L, RGB or CMYK in sRGB. It stays as it is where it has no profile, one of another kind of
-    picture or a damaged one, or one that is sRGB anyway."""
+    """Convert an image of mode L, RGB or CMYK to sRGB. It stays unchanged if its profile is missing, damaged, of
+    another mode, or sRGB."""
     if not profile:
         return image
     try:

@@ -1,4 +1,4 @@
-"""A map in the words of another label set."""
+"""Convert label maps to another label set."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from ssnan.errors import UserError, quoted
+from ssnan.errors import UserError, of_file, quoted
 from ssnan.labels import ATR, LIP, LIP_MERGED, PASCAL_PERSON_PART, LabelSet
 from ssnan.parsing.colors import rgb_of
 
@@ -19,21 +19,21 @@ Homes = Mapping[str, tuple[str, ...]]
 
 
 class RemapError(UserError):
-    """One label set cannot be said in the words of another; the message names the class."""
+    """A label set cannot be converted to another; the message names the class."""
 
 
 @dataclass(frozen=True)
 class Remapping:
-    """Where every class of one label set goes in another.
+    """The conversion from one label set to another.
 
     Attributes:
-        source: label set of the maps that come in.
-        target: of those that go out.
-        homes: for every class of ``source`` its class in ``target``; of several, a pixel goes to the one
-            that is nearest in the picture, as a glove's does to the arm that wears it.
+        source: label set of the input.
+        target: label set of the output.
+        homes: for every class of ``source``, its classes in ``target``. With several, a pixel gets the nearest one in
+            the photo, as a glove gets the arm that wears it.
 
     Raises:
-        RemapError: a class of ``source`` has no home, or a home is no class of ``target``.
+        RemapError: a class of ``source`` is missing, or a class in ``homes`` is not in ``target``.
     """
 
     source: LabelSet
@@ -43,19 +43,19 @@ class Remapping:
     def __post_init__(self) -> None:
         for name in self.source.classes:
             if not self.homes.get(name):
-                raise RemapError(f"{self.source.name} to {self.target.name}: {name!r} has no home; say where it goes")
+                raise RemapError(f"{self.source.name} to {self.target.name}: {name!r} has no target class; add one")
             for home in self.homes[name]:
                 if home not in self.target.classes:
                     raise RemapError(
-                        f"{self.source.name} to {self.target.name}: {name!r} goes to {home!r}, which is no class; "
-                        f"there are {', '.join(self.target.classes)}"
+                        f"{self.source.name} to {self.target.name}: {name!r} goes to {home!r}, which is not a class; "
+                        f"expected one of {', '.join(self.target.classes)}"
                     )
         for name in self.homes:
             if name not in self.source.classes:
-                raise RemapError(f"{self.source.name} to {self.target.name}: there is no class {name!r} to go anywhere")
+                raise RemapError(f"{self.source.name} to {self.target.name}: the source has no class {name!r}")
 
     def labels(self, labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """A map (H, W) of ``source`` in the ids of ``target``; ids that are no class stay as they are."""
+        """Convert a label map (H, W); ids without a class stay unchanged."""
         table = np.arange(256, dtype=np.uint8)
         table[: len(self.source)] = [self._ids(name)[0] for name in self.source.classes]
         remapped = table[labels]
@@ -65,8 +65,8 @@ class Remapping:
         return remapped
 
     def scores(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Scores (C, h, w) of ``source`` as logarithms of the probabilities of ``target``'s classes: each the
-        sum over those that go there, shared equally where one goes to several."""
+        """Convert scores (C, h, w) to log probabilities of the classes of ``target``: each the sum over its source
+        classes. A source class with several targets is shared equally."""
         shares = np.zeros((len(self.target), len(self.source)), dtype=np.float32)
         for class_id, name in enumerate(self.source.classes):
             ids = self._ids(name)
@@ -80,7 +80,7 @@ class Remapping:
 
 
 def _to_nearest(labels: NDArray[np.uint8], undecided: NDArray[np.bool_], ids: list[int]) -> None:
-    """Give every undecided pixel the nearest of ``ids`` that surely is one, where there is any."""
+    """Give every undecided pixel the id of the nearest decided pixel among ``ids``, if there is one."""
     from scipy import ndimage
 
     certain = np.isin(labels, ids) & ~undecided
@@ -125,29 +125,30 @@ TARGETS: dict[str, tuple[LabelSet, Homes]] = {
         ),
     ),
 }
-"""What LIP's labels become. ``atr`` has no belts or bags then. ``pascal_person_part`` is rough: LIP does not tell upper
-from lower limbs, so bare arms are lower arms, bare legs and shoes lower legs, trousers and skirts upper legs."""
+"""Conversions of LIP's labels. ``atr`` gets no belts or bags. ``pascal_person_part`` is approximate, because LIP does
+not separate upper and lower limbs: arms are lower arms, legs and shoes are lower legs, pants and skirts are upper
+legs."""
 
 
 def remapping(source: LabelSet, target: str | os.PathLike[str]) -> Remapping:
-    """How ``source`` is said in another label set.
+    """The conversion from ``source`` to another label set.
 
     Args:
-        source: of the maps.
-        target: one of ``TARGETS``, or a YAML file with ``name``, ``classes`` (name: colour, the background
-            first) and ``from`` (class of ``source``: class of its own, or a list of them).
+        source: label set of the input.
+        target: one of ``TARGETS``, or a YAML file with ``name``, ``classes`` (name: colour, the background first) and
+            ``from`` (class of ``source``: one of ``classes``, or a list of them).
 
     Raises:
-        RemapError: there is no such target, the file does not say all, or a class has no home.
+        RemapError: there is no such target, the file is incomplete, or a class has no target class.
     """
     if str(target) in TARGETS:
         label_set, homes = TARGETS[str(target)]
         if not source.agrees_with(LIP):
-            raise RemapError(f"{source.name} to {target}: only LIP's labels are known there; write a YAML file")
+            raise RemapError(f"{source.name} to {target}: this target needs LIP's labels; write a YAML file")
         return Remapping(source, label_set, homes)
     path = Path(target)
     if path.suffix not in (".yaml", ".yml"):
-        raise RemapError(f"labels {str(target)!r}: expected one of {', '.join(TARGETS)}, or a .yaml file of your own")
+        raise RemapError(f"labels {str(target)!r}: expected one of {', '.join(TARGETS)}, or your own .yaml file")
     return Remapping(source, *_read(path))
 
 
@@ -161,9 +162,9 @@ def _read(path: Path) -> tuple[LabelSet, Homes]:
         label_set = LabelSet(str(values["name"]), tuple(map(str, classes)), palette)
         return label_set, {str(name): tuple(home if isinstance(home, list) else [home]) for name, home in homes.items()}
     except OSError as error:
-        raise RemapError(f"{quoted(path)}: {error.strerror}") from None
+        raise RemapError(of_file(error, path)) from None
     except KeyError as error:
-        raise RemapError(f"{quoted(path)}: expected name, classes and from, there is no {error.args[0]!r}") from None
+        raise RemapError(f"{quoted(path)}: expected name, classes and from; {error.args[0]!r} is missing") from None
     except (AttributeError, TypeError, ValueError, yaml.YAMLError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise RemapError(f"{quoted(path)}: expected name, classes (name: colour) and from ({reason})") from None

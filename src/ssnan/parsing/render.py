@@ -1,4 +1,4 @@
-"""Pictures of results."""
+"""Draw results."""
 
 from __future__ import annotations
 
@@ -12,25 +12,27 @@ from ssnan.labels import LabelSet
 from ssnan.parsing.result import ParsingResult
 
 SCREEN_SIDE = 1024
-"""Longest side of what is drawn to be looked at, such as each panel of a summary, in pixels."""
+"""Longest side, in pixels, of drawings for a screen, such as each panel of a summary."""
 
 LEGEND_ROW = 28
-"""Pixels of a legend's row, at most."""
+"""Largest height of a row of a legend, in pixels."""
 
 NAMES_SIDE = 512
-"""Longest side of the map on which places for names are looked for."""
+"""Longest side, in pixels, of the map in which places for names are searched."""
 
 
 def summary(rgb: NDArray[np.uint8], result: ParsingResult, opacity: float = 0.65) -> Image.Image:
-    """The photo, the photo under its map, and a legend of the parts present, side by side.
+    """The photo, the overlay and the legend side by side.
 
     Args:
-        rgb: the photo, uint8 (H, W, 3), or a smaller version of it, the longer side ``SCREEN_SIDE`` or more.
-        result: its parsing map.
-        opacity: of the map over the photo, 0..1; the background stays visible.
+        rgb: the photo, uint8 (H, W, 3), or a smaller version with a longer side of at least ``SCREEN_SIDE``.
+        result: its result.
+        opacity: opacity of the map over the photo, 0..1; the background is not covered.
     """
     if rgb.shape[:2] != result.labels.shape and max(rgb.shape[:2]) < SCREEN_SIDE:
-        raise ValueError(f"photo is {rgb.shape[:2]} (rows, columns), its map {result.labels.shape}")
+        raise ValueError(
+            f"expected photo and label map of one size, got {rgb.shape[:2]} and {result.labels.shape} (rows, columns)"
+        )
     rgb, labels = for_a_screen(rgb, result.labels)
     height, width = labels.shape
     panel = legend(result, height)
@@ -42,14 +44,14 @@ def summary(rgb: NDArray[np.uint8], result: ParsingResult, opacity: float = 0.65
 
 
 def for_a_screen(rgb: NDArray[np.uint8], labels: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """A photo (h, w, 3) of at most ``SCREEN_SIDE`` pixels a side, and its map (h, w)."""
+    """The photo (h, w, 3) and its map (h, w), reduced to a longer side of at most ``SCREEN_SIDE``."""
     photo = Image.fromarray(rgb)
     photo.thumbnail((SCREEN_SIDE, SCREEN_SIDE))
     return np.asarray(photo), np.asarray(Image.fromarray(labels).resize(photo.size, Image.Resampling.NEAREST))
 
 
 def legend(result: ParsingResult, height: int) -> Image.Image:
-    """Colour, name and share of every part present, largest first, in a column ``height`` high."""
+    """Colour, name and share of every part in the photo, largest first, in a column of ``height`` pixels."""
     background = result.label_set.classes[0]
     parts = sorted((area, name) for name, area in result.areas.items() if name != background)[::-1]
     row = max(8, min(LEGEND_ROW, height // max(1, len(parts))))
@@ -73,14 +75,14 @@ def legend(result: ParsingResult, height: int) -> Image.Image:
 def map_over(
     rgb: NDArray[np.uint8], labels: NDArray[np.uint8], label_set: LabelSet, opacity: float = 0.65
 ) -> Image.Image:
-    """A photo under its label map, at the photo's own size; the background stays visible."""
+    """The label map over the photo, at the photo's size; the background is not covered."""
     share = np.where(labels > 0, opacity, 0.0)[..., None]
     blend = rgb * (1 - share) + label_set.color_table[labels] * share
     return Image.fromarray(blend.round().astype(np.uint8))
 
 
 def with_contours(picture: Image.Image, labels: NDArray[np.uint8], label_set: LabelSet) -> Image.Image:
-    """A picture (H, W) with the parts' edges in their own colours, white where they meet the background."""
+    """Draw the edges of the parts in their colours, or in white next to the background."""
     width = 2 * max(1, round(max(labels.shape) / 600)) + 1
     ids = Image.fromarray(labels)
     inner = np.asarray(ids.filter(ImageFilter.MinFilter(width))) != np.asarray(ids.filter(ImageFilter.MaxFilter(width)))
@@ -92,7 +94,7 @@ def with_contours(picture: Image.Image, labels: NDArray[np.uint8], label_set: La
 
 
 def with_names(picture: Image.Image, result: ParsingResult) -> Image.Image:
-    """A picture with every part's name on the thickest place of its largest piece, largest part first."""
+    """Write the name of every part at the thickest place of its largest region, largest part first."""
     from scipy import ndimage
 
     picture = picture.copy()
@@ -119,8 +121,8 @@ def with_names(picture: Image.Image, result: ParsingResult) -> Image.Image:
 
 
 def joints_over(rgb: NDArray[np.uint8], structures: Sequence[ParsingResult]) -> Image.Image:
-    """The joint structure (Section 3.3, Figure 3) of one or more maps over their photo: the first in
-    white, then in the label set's colours, discs with lines to the joint called ``upper-body``."""
+    """Draw the joints (Section 3.3, Figure 3) of one or more maps over their photo, as discs with lines to the joint
+    ``upper-body``. The first map is white, the others have colours of the label set."""
     picture = Image.fromarray(rgb).convert("RGB")
     draw = ImageDraw.Draw(picture)
     radius = max(3, max(rgb.shape[:2]) // 90)
@@ -138,8 +140,8 @@ def joints_over(rgb: NDArray[np.uint8], structures: Sequence[ParsingResult]) -> 
     return picture
 
 
-def heat(values: NDArray[np.float32], size: tuple[int, int]) -> Image.Image:
-    """Values 0..1, (h, w), as a picture of ``size`` (width, height): dark blue is 0, yellow is 1."""
+def heatmap(values: NDArray[np.float32], size: tuple[int, int]) -> Image.Image:
+    """Values 0..1, (h, w), as an image of ``size`` (width, height): dark blue is 0, yellow is 1."""
     stops = np.array([(13, 8, 80), (126, 3, 168), (204, 71, 120), (248, 149, 64), (240, 249, 33)], dtype=float)
     place = np.clip(values, 0, 1) * (len(stops) - 1)
     colors = np.stack([np.interp(place, np.arange(len(stops)), stops[:, channel]) for channel in range(3)], axis=2)
@@ -147,7 +149,7 @@ def heat(values: NDArray[np.float32], size: tuple[int, int]) -> Image.Image:
 
 
 def grid(rows: Sequence[Sequence[Image.Image]], heads: Sequence[str], height: int = 320) -> Image.Image:
-    """Pictures in rows of ``height`` pixels under the columns' ``heads``; a column is as wide as its widest."""
+    """Images in rows of ``height`` pixels below the ``heads`` of their columns."""
     rows = [[cell.resize((max(1, round(cell.width * height / cell.height)), height)) for cell in row] for row in rows]
     font = ImageFont.load_default(size=16)
     widths = [

@@ -1,4 +1,4 @@
-"""ParsingResult: a label map and what can be asked of it."""
+"""ParsingResult: a label map, and everything derived from it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ssnan.errors import unknown
 from ssnan.labels import LabelSet
 from ssnan.parsing.colors import distinct
 from ssnan.parsing.images import ImageLike, read_reduced, read_unflattened
@@ -26,11 +27,11 @@ if TYPE_CHECKING:
     from ssnan.parsing.document import Document
 
 TRANSPARENT, SOLID = 0.25, 0.75
-"""Probabilities between which a cut-out's edge runs from transparent to solid."""
+"""The probabilities at which the edge of a cutout is fully transparent and fully opaque."""
 
 
 class Segment(TypedDict):
-    """A part as transformers' pipelines give it."""
+    """A part in the format of the pipelines of transformers."""
 
     score: float | None
     label: str
@@ -39,14 +40,14 @@ class Segment(TypedDict):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ParsingResult:
-    """The parsing map of one picture.
+    """The label map of one photo.
 
     Attributes:
-        labels: class id of every pixel, uint8 (H, W), at the picture's own size.
-        label_set: what the ids mean.
+        labels: class id of every pixel, uint8 (H, W), at the photo's size.
+        label_set: the label set of the ids.
         scores: class scores at the network's stride, float32 (C, h, w); None for a map from a file.
-        source: the picture that was parsed, as it was given; it is read again when its pixels are asked
-            for, so that a thousand results do not hold a thousand photos. None for a map from a file.
+        source: the photo as it was given; None for a map from a file. Its pixels are read again when needed, so that
+            many results do not hold many photos in memory.
     """
 
     labels: NDArray[np.uint8]
@@ -56,10 +57,10 @@ class ParsingResult:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> ParsingResult:
-        """Read what :meth:`save` wrote: a PNG gives labels and what they mean, an .npz file the scores too.
+        """Read a file of :meth:`save`: a PNG with labels and label set, or an .npz file with the scores too.
 
         Raises:
-            ImageError: the file cannot be read, or does not say what its labels mean.
+            ImageError: the file cannot be read, or contains no label set.
         """
         from ssnan.parsing.storing import load
 
@@ -67,10 +68,10 @@ class ParsingResult:
 
     @classmethod
     def from_png(cls, path: str | os.PathLike[str], label_set: LabelSet) -> ParsingResult:
-        """Read a mask, whoever wrote it.
+        """Read a mask of any origin.
 
         Raises:
-            ImageError: the file is no mask.
+            ImageError: the file is not a mask.
         """
         return cls(read_labels(Path(path)), label_set)
 
@@ -81,7 +82,7 @@ class ParsingResult:
         return f"ParsingResult({width} × {height}, {self.label_set.name}: {parts or 'nobody found'})"
 
     def _repr_png_(self) -> bytes:
-        """What a notebook shows: the photo under its map, or the map alone where there is no photo."""
+        """The image in a notebook: the overlay, or the map alone if there is no photo."""
         from ssnan.parsing.render import map_over
 
         buffer = io.BytesIO()
@@ -92,16 +93,16 @@ class ParsingResult:
 
     @property
     def photo(self) -> NDArray[np.uint8]:
-        """Pixels of the picture that was parsed, RGB (H, W, 3).
+        """The photo, uint8 RGB (H, W, 3).
 
         Raises:
-            ValueError: the result came from a file, which keeps labels but no photo.
-            ImageError: the picture is there no more.
+            ValueError: the result is from a file, which has no photo.
+            ImageError: the photo no longer exists.
         """
         return self.reduced_photo(None)
 
     def reduced_photo(self, longest_side: int | None) -> NDArray[np.uint8]:
-        """As :attr:`photo`; of a huge one a smaller version, its longer side ``longest_side`` or more.
+        """As :attr:`photo`, but reduces a huge photo to a longer side of at least ``longest_side``.
 
         Raises:
             ValueError, ImageError: as :attr:`photo`.
@@ -110,36 +111,36 @@ class ParsingResult:
 
     @cached_property
     def confidence(self) -> NDArray[np.float32]:
-        """Probability of the class chosen at every pixel, 0..1, (H, W).
+        """The probability of the predicted class at every pixel, float32 (H, W), 0..1.
 
         Raises:
-            ValueError: the result came from a file, which holds no scores.
+            ValueError: the result is from a file without scores.
         """
         return confidence_at(self._scores(), *self.labels.shape)
 
     def mask(self, *parts: str) -> NDArray[np.bool_]:
-        """Where any of ``parts`` is, (H, W); the whole person if none is named.
+        """The mask of ``parts``, bool (H, W); the whole person if empty.
 
         Raises:
-            ValueError: a part is no class of the label set.
+            ValueError: a part is not a class of the label set.
         """
         return np.isin(self.labels, self._ids(parts))
 
     def probability(self, *parts: str) -> NDArray[np.float32]:
-        """Probability that a pixel belongs to any of ``parts``, 0..1, (H, W); to the person if none is named.
+        """The probability of ``parts`` together at every pixel, float32 (H, W), 0..1; of the whole person if empty.
 
         Raises:
-            ValueError: a part is no class of the label set, or the result came from a file.
+            ValueError: a part is not a class of the label set, or the result has no scores.
         """
         return probability_at(self._scores(), self._ids(parts), *self.labels.shape)
 
     def cutout(self, *parts: str) -> Image.Image:
-        """The photo with everything but ``parts`` made transparent, RGBA at the photo's size; the whole person if
-        none is named. The edge is soft: alpha rises as the probability of the parts does from ¼ to ¾. What is
-        transparent in the photo stays so.
+        """``parts`` on a transparent background, RGBA at the photo's size; the whole person if empty. The edge is soft:
+        alpha rises while the probability of the parts rises from ¼ to ¾. Transparent pixels of the photo stay
+        transparent.
 
         Raises:
-            ValueError: a part is no class of the label set, or the result came from a file.
+            ValueError: a part is not a class of the label set, or the result is from a file.
         """
         alpha = np.clip((self.probability(*parts) - TRANSPARENT) / (SOLID - TRANSPARENT), 0, 1)
         photo = self._unflattened()
@@ -147,16 +148,16 @@ class ParsingResult:
         return Image.fromarray(np.dstack([photo[..., :3], (opacity * alpha).round().astype(np.uint8)]))
 
     def crop(self, *parts: str, margin: float = 0.1) -> Image.Image:
-        """The photo cut to the box of ``parts``, with ``margin`` times the box's longer side around it; of the
-        whole person if none is named. RGBA if the photo is transparent somewhere, else RGB.
+        """The photo cropped to the box of ``parts``, or of the whole person if empty. The margin around the box is
+        ``margin`` times its longer side. RGBA if the photo has transparent pixels, otherwise RGB.
 
         Raises:
-            ValueError: a part is no class of the label set, none of them is there, or the result came from
-                a file.
+            ValueError: a part is not a class of the label set, none of the parts is in the photo, or the result is
+                from a file.
         """
         extent = extent_of(self.mask(*parts))
         if extent is None:
-            raise ValueError(f"nothing to crop: {' or '.join(parts) or 'nobody'} is not in this picture")
+            raise ValueError(f"nothing to crop: {' or '.join(parts) or 'nobody'} is not in this photo")
         left, top, right, bottom = extent
         room = round(margin * max(right - left, bottom - top))
         return Image.fromarray(
@@ -165,56 +166,56 @@ class ParsingResult:
 
     @cached_property
     def areas(self) -> dict[str, int]:
-        """Pixels of every class that occurs."""
+        """The number of pixels of every class that occurs."""
         counts = np.bincount(self.labels.ravel(), minlength=256)
         return {name: int(counts[i]) for i, name in enumerate(self.label_set.classes) if counts[i]}
 
     @cached_property
     def joints(self) -> dict[str, tuple[float, float] | None]:
-        """Centre (x, y) in pixels of every joint region (Section 3.3); None where it does not occur."""
+        """The joints: the centre (x, y) of every region in pixels (Section 3.3); None if the region does not occur."""
         return {region.name: center_of(np.isin(self.labels, region.class_ids)) for region in self.label_set.regions}
 
     def to_image(self) -> Image.Image:
-        """An 8-bit palette picture: indices are label ids, colours the label set's."""
+        """An 8-bit palette image with label ids as indices and the colours of the label set."""
         return palette_image(self.labels, self.label_set)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write what :meth:`load` reads: a PNG of :meth:`to_image`, or with the ending ``.npz`` the scores too."""
+        """Write a file for :meth:`load`: a PNG of :meth:`to_image`, or with the suffix ``.npz`` the scores too."""
         from ssnan.parsing.storing import save
 
         save(self.labels, self.label_set, self.scores, Path(path))
 
     def remap(self, target: str | os.PathLike[str]) -> ParsingResult:
-        """The same result in the words of another label set.
+        """The same result in another label set.
 
         Args:
-            target: ``atr``, ``pascal_person_part``, ``merged`` or a YAML file of one's own, see
+            target: ``atr``, ``pascal_person_part``, ``merged`` or your own YAML file, see
                 :func:`ssnan.parsing.remapping.remapping`.
 
         Raises:
-            RemapError: a class has no home there.
+            RemapError: there is no such label set, or a class has no target class.
         """
         return self.remapped(remapping(self.label_set, target))
 
     def remapped(self, how: Remapping) -> ParsingResult:
-        """As :meth:`remap`, with a remapping at hand."""
+        """As :meth:`remap`, for a given remapping."""
         scores = None if self.scores is None else how.scores(self.scores)
         return ParsingResult(how.labels(self.labels), how.target, scores, self.source)
 
     def in_distinct_colors(self) -> ParsingResult:
-        """The same result in colours that stay apart on dark clothes and for colour-blind eyes."""
+        """The same result in colours that are distinct on dark clothes and for colour-blind readers."""
         return replace(self, label_set=distinct(self.label_set))
 
     def overlay(self, opacity: float = 0.65, contours: bool = False, names: bool = False) -> Image.Image:
-        """The photo under its map, RGB at the photo's size; the background stays visible.
+        """The label map over the photo, RGB at the photo's size; the background is not covered.
 
         Args:
-            opacity: of the map, 0..1.
+            opacity: opacity of the map, 0..1.
             contours: draw lines around the parts.
-            names: write the parts' names on them.
+            names: write the names of the parts on them.
 
         Raises:
-            ValueError: the result came from a file, which keeps labels but no photo.
+            ValueError: the result is from a file, which has no photo.
         """
         from ssnan.parsing.render import map_over, with_contours, with_names
 
@@ -224,14 +225,14 @@ class ParsingResult:
         return with_names(picture, self) if names else picture
 
     def legend(self) -> Image.Image:
-        """Colour, name and share of every part present, largest first, RGB."""
+        """An RGB image with the colour, name and share of every part in the photo, largest first."""
         from ssnan.parsing.render import LEGEND_ROW, legend
 
         return legend(self, LEGEND_ROW * max(1, len(self.areas) - (self.label_set.classes[0] in self.areas)))
 
     def to_segments(self) -> list[Segment]:
-        """What the image-segmentation pipeline of transformers gives: ``score``, ``label`` and ``mask`` (8-bit grey,
-        255 inside) of every class that occurs. The score is the mean probability, None for a map from a file."""
+        """The format of transformers' image-segmentation pipeline: ``score``, ``label`` and ``mask`` (8-bit grey, 255
+        inside) of every class that occurs. The score is the mean probability, or None for a map from a file."""
         masks = {name: self.mask(name) for name in self.areas}
         scores = {name: None if self.scores is None else float(self.confidence[masks[name]].mean()) for name in masks}
         return [
@@ -240,24 +241,24 @@ class ParsingResult:
         ]
 
     def to_supervision(self) -> Detections:
-        """``supervision.Detections``, a detection a part, with its mask; the extra ``formats`` installs it."""
+        """``supervision.Detections`` with one detection and mask per part; needs the extra ``formats``."""
         from ssnan.parsing.detections import detections
 
         return detections(self)
 
     def to_keypoints(self) -> list[float]:
-        """The joints as COCO writes key points: x, y and 2 for each, 0, 0 and 0 where it does not occur."""
+        """The joints in COCO's keypoint format: x, y and 2 for each, or 0, 0 and 0 if it does not occur."""
         return [value for point in self.joints.values() for value in ((*point, 2.0) if point else (0.0, 0.0, 0.0))]
 
     def to_dict(self) -> Document:
-        """What was found as plain values; see :class:`ssnan.parsing.document.Document`."""
+        """The result as plain values, see :class:`ssnan.parsing.document.Document`."""
         from ssnan.parsing.document import document
 
         return document(self)
 
     def _source(self) -> ImageLike:
         if self.source is None:
-            raise ValueError("this result was read from a file, which keeps labels but no photo")
+            raise ValueError("this result is from a file, which has no photo")
         return self.source
 
     def _unflattened(self) -> NDArray[np.uint8]:
@@ -265,14 +266,13 @@ class ParsingResult:
 
     def _scores(self) -> NDArray[np.float32]:
         if self.scores is None:
-            raise ValueError("this result was read from a file, which keeps labels but no confidence")
+            raise ValueError("this result is from a file without scores; save it as .npz to keep them")
         return self.scores
 
     def _ids(self, parts: tuple[str, ...]) -> list[int]:
         names = parts or self.label_set.classes[1:]
-        for name in names:
-            if name not in self.label_set.classes:
-                raise ValueError(f"no class {name!r}; there are {', '.join(self.label_set.classes)}")
+        if problem := unknown("class", names, self.label_set.classes):
+            raise ValueError(problem)
         return [self.label_set.classes.index(name) for name in names]
 
 

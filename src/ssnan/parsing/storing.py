@@ -1,4 +1,4 @@
-"""Results as files: maps that say what their labels mean, and maps with scores."""
+"""Save and load results: PNG maps with their label set, and .npz files with scores."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from ssnan.parsing.masks import palette_image, read_labels
 from ssnan.parsing.writing import appearing_together
 
 KEY = "ssnan"
-"""Of the text in a PNG that holds the label set."""
+"""The PNG text key of the label set."""
 
 Stored = tuple[NDArray[np.uint8], LabelSet, NDArray[np.float32] | None]
 
 
 def png_info(label_set: LabelSet) -> PngInfo:
-    """What to save a map with, so that :func:`load` knows what its labels mean."""
+    """PNG metadata with the label set, for :func:`load`."""
     info = PngInfo()
     info.add_text(KEY, json.dumps(label_set.to_dict()), zip=True)
     return info
 
 
 def save(labels: NDArray[np.uint8], label_set: LabelSet, scores: NDArray[np.float32] | None, path: Path) -> None:
-    """Write a map as PNG, or with its scores as .npz; the file appears when it is complete."""
+    """Write a label map as PNG, or with scores as .npz. The file appears when it is complete."""
     with appearing_together() as written_at, written_at(path).open("wb") as file:
         if path.suffix == ".npz":
             text = np.frombuffer(json.dumps(label_set.to_dict()).encode(), dtype=np.uint8)
@@ -42,10 +42,10 @@ def save(labels: NDArray[np.uint8], label_set: LabelSet, scores: NDArray[np.floa
 
 
 def load(path: Path) -> Stored:
-    """Read what :func:`save` wrote.
+    """Read a file of :func:`save`.
 
     Raises:
-        ImageError: the file cannot be read, or does not say what its labels mean.
+        ImageError: the file cannot be read, or contains no label set.
     """
     if path.suffix == ".npz":
         return _load_npz(path)
@@ -53,7 +53,7 @@ def load(path: Path) -> Stored:
     with opened_image(path) as mask:
         text = getattr(mask, "text", {}).get(KEY)
     if text is None:
-        raise ImageError(f"{quoted(path)}: does not say what its labels mean; ParsingResult.from_png takes a label set")
+        raise ImageError(f"{quoted(path)}: contains no label set; ParsingResult.from_png takes one")
     return labels, _label_set(path, text), None
 
 
@@ -64,10 +64,10 @@ def _load_npz(path: Path) -> Stored:
     except FileNotFoundError:
         raise ImageError(f"{quoted(path)}: no such file") from None
     except MemoryError:
-        raise ImageError(f"{quoted(path)}: not enough memory for what it says it holds") from None
+        raise ImageError(f"{quoted(path)}: not enough memory for its contents") from None
     except (KeyError, OSError, ValueError, TypeError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
         reason = " ".join(str(error).split())[:200]
-        raise ImageError(f"{quoted(path)}: not what ParsingResult.save writes ({reason})") from None
+        raise ImageError(f"{quoted(path)}: not a file of ParsingResult.save ({reason})") from None
     label_set = _label_set(path, text)
     if labels.dtype != np.uint8 or labels.ndim != 2 or not 0 < labels.size <= MAX_PIXELS:
         raise ImageError(f"{quoted(path)}: expected labels in uint8 (H, W), got {labels.dtype} {labels.shape}")
@@ -82,4 +82,4 @@ def _label_set(path: Path, text: str | bytes) -> LabelSet:
     try:
         return LabelSet.from_dict(json.loads(text))
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
-        raise ImageError(f"{quoted(path)}: its label set is none ({type(error).__name__})") from None
+        raise ImageError(f"{quoted(path)}: its label set is invalid ({type(error).__name__})") from None

@@ -1,4 +1,4 @@
-"""Photos without people. A network often calls something a person there, and is rarely sure of it."""
+"""Photos without people, where a network often sees a person with low confidence."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from ssnan.labels import LabelSet
 from ssnan.parsing.softmax import softmax
 
 MARGIN = 0.01
-"""Of the background's score: more than upsampling rounds."""
+"""Added to the background's score; more than the rounding of upsampling."""
 
 
 def without_unsure_people(scores: NDArray[np.float32], label_set: LabelSet, least: float) -> NDArray[np.float32]:
-    """Scores (C, h, w) in which the background wins everywhere, if the mean probability of a person over the
-    positions that a part wins is below ``least`` (0..1); ``scores`` themselves otherwise.
+    """Let the background win everywhere if the mean probability of a person, over the positions where a part wins, is
+    below ``least`` (0..1). Otherwise return ``scores``, (C, h, w), unchanged.
 
-    The background's score becomes a little higher than the highest one. Its probability is then about one half at most
-    where a part had won, which says that the network was unsure.
+    The background's score becomes slightly higher than the highest one. So its probability is at most about one half
+    where a part had won, which shows that the network was unsure.
     """
     person = label_set.person[: len(label_set)]
     called = person[scores.argmax(axis=0)]

@@ -1,7 +1,7 @@
-"""From scores at the network's stride to decisions at the picture's own size.
+"""From scores at the network's stride to labels at the photo's size.
 
-Scores are upsampled before the argmax, never labels after it. Rows are handled in strips, so that
-memory does not grow with classes times pixels.
+Scores are upsampled before the argmax. Rows are processed in strips, so that memory does not grow with classes times
+pixels.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ STRIP_PIXELS = 1 << 17
 
 
 def labels_at(scores: NDArray[np.float32], height: int, width: int) -> NDArray[np.uint8]:
-    """Class with the highest score at every pixel, (height, width), for scores (C, h, w).
+    """The class with the highest score at every pixel, uint8 (height, width), for scores (C, h, w).
 
-    A class is upsampled only where it can win, which for most is a small part of the picture.
+    A class is upsampled only where it can win, which for most classes is a small part of the photo.
     """
     labels = np.zeros((height, width), dtype=np.uint8)
     can_win = _can_win(scores)
     if height < scores.shape[1] or width < scores.shape[2]:
-        can_win[:] = True  # of a smaller picture a pixel is a mean over cells
+        can_win[:] = True  # when shrinking, a pixel is a mean over cells
     for top, bottom in _strips(height, width):
         best = np.full((bottom - top, width), -np.inf, dtype=np.float32)
         columns = np.logical_or.reduce(can_win[:, _cells(top, bottom, height, can_win.shape[1])], axis=1)
@@ -38,8 +38,8 @@ def labels_at(scores: NDArray[np.float32], height: int, width: int) -> NDArray[n
 
 
 def _can_win(scores: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Cells (C, h - 1, w - 1) between four features in which a class can be the highest: where the best
-    of its corners reaches what another class has at its worst."""
+    """The cells (C, h - 1, w - 1) between four features in which a class can have the highest score: its best corner
+    reaches the worst corner of every other class."""
     for axis in (1, 2):
         if scores.shape[axis] == 1:
             scores = np.repeat(scores, 2, axis=axis)
@@ -50,27 +50,28 @@ def _can_win(scores: NDArray[np.float32]) -> NDArray[np.bool_]:
 
 
 def _cells(top: int, bottom: int, height: int, count: int) -> slice:
-    """Those of ``count`` rows of cells that the pixels ``top:bottom`` lie in."""
+    """The rows of cells, out of ``count``, that contain the pixels ``top:bottom``."""
     step = count / max(height - 1, 1)
     first = min(math.floor(top * step), count - 1)
     return slice(first, max(math.ceil((bottom - 1) * step), first + 1))
 
 
 def _pixels(cells: NDArray[np.intp], width: int, count: int) -> tuple[int, int]:
-    """First and last + 1 of the pixels that lie in ``cells`` or between them, of ``count`` columns of cells."""
+    """First and last + 1 of the pixels in ``cells`` or between them, out of ``count`` columns of cells."""
     step = max(width - 1, 1) / count
     return math.floor(cells[0] * step), min(math.ceil((cells[-1] + 1) * step) + 1, width)
 
 
 def confidence_at(scores: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
-    """Softmax probability of the winning class at every pixel, 0..1, (height, width), for scores (C, h, w)."""
+    """The softmax probability of the winning class at every pixel, float32 (height, width), 0..1, for scores (C, h,
+    w)."""
     return _in_strips(lambda strip: 1 / _shares(strip).sum(axis=0), scores, height, width)
 
 
 def probability_at(
     scores: NDArray[np.float32], class_ids: Sequence[int], height: int, width: int
 ) -> NDArray[np.float32]:
-    """Softmax probability of all of ``class_ids`` together at every pixel, 0..1, (height, width)."""
+    """The softmax probability of ``class_ids`` together at every pixel, float32 (height, width), 0..1."""
 
     def share(strip: NDArray[np.float32]) -> NDArray[np.float32]:
         shares = _shares(strip)
@@ -80,7 +81,7 @@ def probability_at(
 
 
 def _shares(strip: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Probabilities over that of the winning class, written over the scores: new memory costs more than the sums."""
+    """Probabilities divided by that of the winning class, in place, because allocation costs more than arithmetic."""
     strip -= strip.max(axis=0)
     return np.exp(strip, out=strip)
 
@@ -91,7 +92,7 @@ def _in_strips(
     height: int,
     width: int,
 ) -> NDArray[np.float32]:
-    """``function`` of the scores (C, rows, width) of every strip of rows; it may write over them."""
+    """Apply ``function`` to the scores (C, rows, width) of every strip; it may overwrite them."""
     result = np.empty((height, width), dtype=np.float32)
     for top, bottom in _strips(height, width):
         maps = [_window(channel, (top, bottom), (0, width), height, width) for channel in scores]
@@ -100,7 +101,7 @@ def _in_strips(
 
 
 def resized(scores: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
-    """All of scores (C, h, w) at (C, height, width), for small maps: nothing is done in strips."""
+    """Resize scores (C, h, w) to (C, height, width) without strips, for small maps."""
     if scores.shape[1:] == (height, width):
         return scores
     return np.stack([_window(channel, (0, height), (0, width), height, width) for channel in scores])
@@ -114,7 +115,7 @@ def _strips(height: int, width: int) -> Iterator[tuple[int, int]]:
 def _window(
     channel: NDArray[np.float32], rows: tuple[int, int], columns: tuple[int, int], height: int, width: int
 ) -> NDArray[np.float32]:
-    """Pixels ``rows`` and ``columns`` of ``channel`` resized bilinearly to (height, width), corners aligned."""
+    """The pixels ``rows`` and ``columns`` of ``channel`` resized bilinearly to (height, width) with aligned corners."""
     top, bottom = _span(*rows, height, channel.shape[0])
     left, right = _span(*columns, width, channel.shape[1])
     size = (columns[1] - columns[0], rows[1] - rows[0])
@@ -122,8 +123,8 @@ def _window(
 
 
 def _span(first: int, end: int, pixels: int, features: int) -> tuple[float, float]:
-    """Where the pixels ``first:end`` of ``pixels`` lie on ``features``. Corners aligned: pixel 0 lies on
-    feature 0, the last pixel on the last feature. Pillow puts the centre of item i at i + ½."""
+    """The position of the pixels ``first:end`` of ``pixels`` on ``features``. With aligned corners, pixel 0 is on
+    feature 0 and the last pixel on the last feature. Pillow's centre of item i is i + ½."""
     step = (features - 1) / max(pixels - 1, 1)
-    # Of a picture smaller than its map the box would reach half a pixel beyond the map.
+    # If the photo is smaller than its map, the box would reach half a pixel beyond the map.
     return max(0.0, 0.5 + (first - 0.5) * step), min(float(features), 0.5 + (end - 0.5) * step)

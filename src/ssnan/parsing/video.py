@@ -1,4 +1,4 @@
-"""Films: an overlay to look at, and a stream of labels to compute with."""
+"""Videos: write an overlay to watch and a stream of label ids."""
 
 from __future__ import annotations
 
@@ -20,29 +20,34 @@ from ssnan.parsing.render import confidence_image, map_over
 from ssnan.parsing.result import ParsingResult
 from ssnan.parsing.writing import unfinished_folder
 
-SUFFIXES = frozenset({".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v"})
-"""File endings that count as films."""
+SUFFIXES = frozenset({
+    ".mp4", ".m4v", ".mov", ".qt", ".3gp", ".3g2", ".mkv", ".webm", ".avi",
+    ".mpg", ".mpeg", ".mts", ".m2ts", ".wmv", ".flv", ".ogv",
+})  # fmt: skip
+"""Suffixes of videos, including formats that cannot be read, so that reading them reports the error."""
+
+RESULTS = (".overlay.mp4", ".labels.mkv", ".confidence.mkv", ".jsonl")
+"""Suffixes of the files that may be written for a video."""
 
 TOLERANCE = 0.1
-"""Seconds by which a film may be shorter than it says."""
+"""Seconds by which a video may be shorter than its header says."""
 
 READ_ONLY_THIS = {"format_whitelist": "mov,matroska,avi", "protocol_whitelist": "file"}
-"""For FFmpeg: the containers of these endings. Others, such as playlists, would have it open what they name."""
+"""FFmpeg's names of their containers. Others are refused: playlists, for example, make FFmpeg open other files."""
 
 
 def parse_video(
     parser: Parser, path: Path, output: Path, kinds: Sequence[str] = ()
 ) -> Iterator[tuple[int, int | None]]:
-    """Parse a film frame by frame; yields, after every frame, how many are done and how many the film
-    says it has (None if it does not say).
+    """Parse a video frame by frame; yields the number of finished frames and the total (None if unknown).
 
-    Writes ``OUTPUT.overlay.mp4`` (H.264, the film under its maps) and ``OUTPUT.labels.mkv`` (FFV1,
-    lossless, grey levels are label ids), both with the times of the film's own frames; and where ``kinds``
-    asks for them ``OUTPUT.confidence.mkv``, likewise, and ``OUTPUT.jsonl``, a line of JSON a frame with its
-    ``time`` in seconds. Only a few frames are in memory at a time, and all files appear when they are complete.
+    Writes ``OUTPUT.overlay.mp4`` (H.264, the maps over the video, with its sound if MP4 supports the format) and
+    ``OUTPUT.labels.mkv`` (FFV1, lossless, grey levels are label ids), with the times of the original frames. With
+    ``kinds``, also writes ``OUTPUT.confidence.mkv`` and ``OUTPUT.jsonl``, one line of JSON per frame with its ``time``
+    in seconds. Holds only a few frames in memory, and all files appear when they are complete.
 
     Raises:
-        ImageError: not a film that can be read, cut off, or of frames of several sizes.
+        ImageError: the video is unreadable or truncated, or its frames change size.
         ModuleNotFoundError: PyAV is not installed.
     """
     import av
@@ -55,9 +60,11 @@ def parse_video(
         except ImageError as error:
             raise ImageError(f"{quoted(path)}: {error}") from None
         except (av.error.FFmpegError, OSError) as error:
-            raise ImageError(f"{quoted(path)}: not a film that can be read ({error})") from None
+            raise ImageError(
+                f"{quoted(path)}: not a video that can be read: expected MP4, MOV, Matroska, WebM or AVI ({error})"
+            ) from None
         if not source.streams.video:
-            raise ImageError(f"{quoted(path)}: holds no pictures, only sound or text; expected a film")
+            raise ImageError(f"{quoted(path)}: has only sound or text; expected a video")
         stream = source.streams.video[0]
         stream.thread_type = "AUTO"
         streams = {".overlay.mp4": ("libx264", "yuv420p"), ".labels.mkv": ("ffv1", "gray")}
@@ -70,7 +77,8 @@ def parse_video(
             lines = stack.enter_context(targets[".jsonl"].open("w"))
         writers: dict[str, _Writer] = {}
         times: deque[tuple[int | None, Fraction | None, NDArray[np.uint8]]] = deque()
-        for done, result in enumerate(parser.map(_frames(source, path, times)), start=1):
+        sound: deque[Any] = deque()
+        for done, result in enumerate(parser.map(_frames(source, path, times, sound)), start=1):
             pts, base, rgb = times.popleft()
             if isinstance(result, ImageError):
                 raise result
@@ -81,19 +89,23 @@ def parse_video(
                     ending: stack.enter_context(_Writer(targets[ending], *stream, width, height, rate))
                     for ending, stream in streams.items()
                 }
+                if source.streams.audio:
+                    writers[".overlay.mp4"].take_sound_of(source.streams.audio[0])
             if rgb.shape[:2] != size:
                 raise ImageError(
-                    f"{quoted(path)}: frame {done} is {rgb.shape[1]} × {rgb.shape[0]}, those before it {size[1]} × "
-                    f"{size[0]}; films of one size are parsed"
+                    f"{quoted(path)}: frame {done} is {rgb.shape[1]} × {rgb.shape[0]}, earlier frames are {size[1]} × "
+                    f"{size[0]}; expected frames of one size"
                 )
             for ending, writer in writers.items():
                 writer.write(_frame(ending, rgb, result), pts, base)
+            writers[".overlay.mp4"].write_sound(sound)
             if lines is not None:
                 time = None if pts is None or base is None else float(pts * base)
                 lines.write(json.dumps({"image": path.name, "time": time} | result.to_dict()) + "\n")
             yield done, stream.frames or None
         if not writers:
-            raise ImageError(f"{quoted(path)}: holds no frames")
+            raise ImageError(f"{quoted(path)}: has no frames")
+        writers[".overlay.mp4"].write_sound(sound)
         for writer in writers.values():
             writer.finish()
         if lines is not None:
@@ -103,7 +115,7 @@ def parse_video(
 
 
 def _frame(ending: str, rgb: NDArray[np.uint8], result: ParsingResult) -> Any:
-    """What the stream with this ending shows of a frame."""
+    """The frame of the stream with this suffix."""
     import av
 
     if ending == ".overlay.mp4":
@@ -113,18 +125,19 @@ def _frame(ending: str, rgb: NDArray[np.uint8], result: ParsingResult) -> Any:
 
 
 class _Writer:
-    """One stream of frames into one file, each frame at a time of its own."""
+    """Write one stream of frames with their times to a file."""
 
     def __init__(self, file: Path, codec: str, pixels: str, width: int, height: int, rate: Fraction) -> None:
         import av
 
         self.container = av.open(str(file), "w")
         self.stream: Any = self.container.add_stream(codec, rate=rate)
-        # H.264 in yuv420p wants even sides: the last row or column is left out.
+        # H.264 in yuv420p needs even sides, so the last row or column is dropped.
         even = 2 if pixels == "yuv420p" else 1
         self.stream.width, self.stream.height = width // even * even, height // even * even
         self.stream.pix_fmt = pixels
         self.size = (self.stream.width, self.stream.height)
+        self.sound: Any = None
 
     def __enter__(self) -> _Writer:
         return self
@@ -137,6 +150,19 @@ class _Writer:
         frame.pts, frame.time_base = pts, base
         self.container.mux(self.stream.encode(frame))
 
+    def take_sound_of(self, stream: Any) -> None:
+        """Copy the packets of a sound stream, if this kind of file supports them. Call this before the first frame."""
+        if stream.codec_context.codec.canonical_name in self.container.supported_codecs:
+            self.sound = self.container.add_stream_from_template(stream)
+
+    def write_sound(self, packets: deque[Any]) -> None:
+        """Write all ``packets`` and remove them."""
+        while packets:
+            packet = packets.popleft()
+            if self.sound is not None and packet.dts is not None:
+                packet.stream = self.sound
+                self.container.mux(packet)
+
     def finish(self) -> None:
         self.container.mux(self.stream.encode())
         self.container.close()
@@ -145,36 +171,49 @@ class _Writer:
         self.container.close()
 
 
-def _frames(source: Any, path: Path, times: deque[Any]) -> Iterator[NDArray[np.uint8]]:
-    """Pixels of every frame, turned as the film asks, its time kept aside in ``times``."""
+def _frames(source: Any, path: Path, times: deque[Any], sound: deque[Any]) -> Iterator[NDArray[np.uint8]]:
+    """Yield the pixels of every frame, upright. Append its time to ``times``, and packets of the first sound to
+    ``sound``."""
     import av
 
+    stream = source.streams.video[0]
+    heard = source.streams.audio[:1]
     end = 0.0  # in seconds
-    packets = 0  # rather than frames, of which an edit list may leave some out
+    packets = 0  # not frames, because an edit list may skip some
     try:
         for packet in source.demux():
-            if packet.stream.type != "video" or packet.stream.index != source.streams.video[0].index:
-                if packet.pts is not None:
-                    end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+            time = packet.dts if packet.pts is None else packet.pts
+            if time is not None:
+                end = max(end, float((time + (packet.duration or 0)) * packet.time_base))
+            if packet.stream in heard:
+                sound.append(packet)
+            if packet.stream != stream:
                 continue
             packets += packet.size > 0
-            if packet.pts is not None:
-                end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
             for frame in packet.decode():
-                rgb = _upright(_square(frame, source.streams.video[0].sample_aspect_ratio), _matrix(frame))
+                rgb = _upright(_square(frame, stream.sample_aspect_ratio), _matrix(frame))
                 times.append((frame.pts, frame.time_base, rgb))
                 yield rgb
     except av.error.FFmpegError as error:
         raise ImageError(f"{quoted(path)}: damaged or truncated ({error})") from None
-    if packets < source.streams.video[0].frames:
-        raise ImageError(f"{quoted(path)}: truncated, {packets} of {source.streams.video[0].frames} frames are there")
-    length = (source.duration or 0) / av.time_base
-    if "matroska" in source.format.name and end < length - TOLERANCE:
-        raise ImageError(f"{quoted(path)}: truncated, {end:.1f} of {length:.1f} seconds are there")
+    if "mov" in source.format.name and packets < stream.frames:
+        raise ImageError(f"{quoted(path)}: truncated, with {packets} of {stream.frames} frames")
+    length = _length(source, stream)
+    if end < length - TOLERANCE:
+        raise ImageError(f"{quoted(path)}: truncated, with {end:.1f} of {length:.1f} seconds")
+
+
+def _length(source: Any, stream: Any) -> float:
+    """The stated length of a Matroska or AVI video in seconds; 0 if there is none."""
+    import av
+
+    if source.format.name == "avi":  # the index may be missing, and an empty packet may stand for a frame
+        return float(stream.frames * stream.time_base)
+    return (source.duration or 0) / av.time_base if "matroska" in source.format.name else 0.0
 
 
 def _square(frame: Any, aspect: Fraction | None) -> NDArray[np.uint8]:
-    """Pixels (H, W, 3) of a frame, as wide as high: the shorter of their sides grows."""
+    """Pixels (H, W, 3) of a frame with square pixels: the shorter side of a pixel grows."""
     width, height = frame.width, frame.height
     if aspect and aspect > 1:
         width = round(width * aspect)
@@ -185,7 +224,7 @@ def _square(frame: Any, aspect: Fraction | None) -> NDArray[np.uint8]:
 
 
 def _matrix(frame: Any) -> NDArray[np.int32] | None:
-    """How a frame is to be turned and mirrored: x and y of the film's picture from x and y here, (3, 3)."""
+    """The display matrix of a frame, (3, 3): from x and y in the frame to x and y on the screen."""
     for data in frame.side_data:
         if data.type.name == "DISPLAYMATRIX":
             return np.frombuffer(bytes(data), dtype=np.int32).reshape(3, 3)
@@ -193,7 +232,7 @@ def _matrix(frame: Any) -> NDArray[np.int32] | None:
 
 
 def _upright(rgb: NDArray[np.uint8], matrix: NDArray[np.int32] | None) -> NDArray[np.uint8]:
-    """Pixels (H, W, 3) turned and mirrored by quarters, as a matrix of a frame asks."""
+    """Pixels (H, W, 3) rotated in quarter turns and mirrored by the display matrix."""
     if matrix is None:
         return rgb
     (a, b), (c, d) = matrix[:2, :2].tolist()

@@ -1,4 +1,4 @@
-"""Test-time augmentation: one picture parsed at several sizes, mirrored too, and averaged."""
+"""Test-time augmentation: average several sizes of a photo and its mirror image."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ Scores = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Views:
-    """The versions of a picture whose probabilities are averaged; as it is, by default.
+    """The versions of a photo whose probabilities are averaged; by default, only the photo itself.
 
     Attributes:
-        scales: sizes relative to the model's own input size.
-        mirror: parse each of them mirrored too. In the mirror a left arm looks like a right one, so
-            the channels of the label set's flip pairs trade places on the way back.
+        scales: sizes relative to the model's input size.
+        mirror: also parse the mirror image of each. A mirrored left arm looks like a right arm, so the channels of
+            flip pairs are swapped back.
 
     Raises:
-        ValueError: no scale, or one that is not positive.
+        ValueError: there is no scale, or a scale is not positive.
     """
 
     scales: tuple[float, ...] = (1.0,)
@@ -42,8 +42,8 @@ class Views:
     def scores(
         self, rgb: NDArray[np.uint8], engine: Engine, label_set: LabelSet, preprocessing: Preprocessing
     ) -> Scores:
-        """Class scores (C, h, w) of a picture (H, W, 3) at the stride of the largest view: the
-        network's own for a single view, logarithms of the mean probabilities for several."""
+        """Class scores (C, h, w) of a photo (H, W, 3) at the stride of the largest view: the network's scores for one
+        view, log mean probabilities for several."""
         views = list(self._each(rgb, engine, label_set, preprocessing))
         if len(views) == 1:
             return views[0]

@@ -1,5 +1,5 @@
-"""Long photos, such as scrolling screenshots. A network reads the whole photo at one size, so that people in a long one
-are too small to be found; windows show them larger."""
+"""Windows for long photos, such as scrolling screenshots. The network reads a photo at a fixed size, so people in a
+long photo would be too small; windows show them larger."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from ssnan.parsing.softmax import logarithms, softmax
 
 LONG = 3.0
-"""Longer side over shorter side from which a photo is read in windows."""
+"""The ratio of longer to shorter side from which a photo is parsed in windows."""
 
 WINDOW = 2.0
-"""The same of a window. Neighbours overlap by half or more."""
+"""The ratio of a window. Neighbours overlap by half or more."""
 
 
 def is_long(height: int, width: int) -> bool:
-    """Whether a photo of this size is read in windows."""
+    """Whether a photo of this size is parsed in windows."""
     return max(height, width) > LONG * min(height, width)
 
 
@@ -28,8 +28,8 @@ def in_windows(
 ) -> NDArray[np.float32]:
     """Class scores (C, h, w) of a photo (H, W, 3).
 
-    Most photos get those of ``scores_of``. A long photo gets logarithms of the mean probabilities of its windows; a
-    window weighs most in its middle."""
+    Most photos get ``scores_of`` the whole photo. A long photo gets log mean probabilities of its windows, weighted
+    most in the middle of each window."""
     height, width = rgb.shape[:2]
     if not is_long(height, width):
         return scores_of(rgb)

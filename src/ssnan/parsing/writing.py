@@ -1,4 +1,4 @@
-"""Files that appear complete and together, or not at all."""
+"""Write files so that they appear complete and together, or not at all."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 ABANDONED_AFTER = 24 * 3600
-"""Seconds after which what another machine's process has not finished counts as left behind."""
+"""Seconds after which unfinished files of another machine count as abandoned."""
 
 
 def _place() -> str:
-    """This machine, and this container on it: where numbers of processes mean what they mean here."""
+    """An id of this machine and container, within which process ids are comparable."""
     try:
         container = Path("/proc/self/ns/pid").stat().st_ino
-    except OSError:  # no such thing on this system
+    except OSError:  # not on this system
         container = 0
     return f"{zlib.crc32(f'{socket.gethostname()} {container}'.encode()):08x}"
 
 
 def unfinished_prefix() -> str:
-    """What names of unfinished files and folders begin with: whose they are."""
+    """The prefix of unfinished files and folders, which names their owner."""
     return f".ssnan-{_place()}-{os.getpid()}-"
 
 
 @contextmanager
 def appearing_together() -> Iterator[Callable[[Path], Path]]:
-    """Yields a function from a file's place to where it is to be written. When the block ends, all that were
-    asked for take their places; when it fails, none is left.
+    """Yield a function from the final path of a file to a temporary path to write to. All files move to their final
+    paths when the block ends; none is left if it fails.
 
     Raises:
-        OSError: of the block or of the file system, its ``filename`` the file's place.
+        OSError: from the block or the file system; its ``filename`` is the final path.
     """
     places: dict[Path, Path] = {}
 
@@ -46,7 +46,7 @@ def appearing_together() -> Iterator[Callable[[Path], Path]]:
         place.parent.mkdir(parents=True, exist_ok=True)
         part = place.parent / f"{unfinished_prefix()}{uuid.uuid4().hex}.part"
         with naming(place):
-            part.touch(exist_ok=False)  # with the rights that any new file would get
+            part.touch(exist_ok=False)  # with the default permissions
         places[part] = place
         return part
 
@@ -68,7 +68,7 @@ def appearing_together() -> Iterator[Callable[[Path], Path]]:
 
 @contextmanager
 def naming(place: str | os.PathLike[str]) -> Iterator[None]:
-    """Within the block an OSError names ``place`` rather than the unfinished file that stands in for it."""
+    """Within the block, an OSError names ``place`` instead of the temporary file."""
     try:
         yield
     except OSError as error:
@@ -77,11 +77,11 @@ def naming(place: str | os.PathLike[str]) -> Iterator[None]:
 
 @contextmanager
 def unfinished_folder(inside: Path) -> Iterator[Path]:
-    """A folder inside another one, which is made where it is missing; it and what it still holds go when the block
-    ends. What a killed process left there before goes first.
+    """Yield a temporary folder in ``inside``, which is created if necessary. The folder is removed when the block ends.
+    Abandoned folders of killed processes are removed first.
 
     Raises:
-        OSError: nothing can be written there; it names ``inside``.
+        OSError: ``inside`` is not writable; the error names it.
     """
     inside.mkdir(parents=True, exist_ok=True)
     sweep(inside)
@@ -92,7 +92,7 @@ def unfinished_folder(inside: Path) -> Iterator[Path]:
 
 
 def sweep(folder: Path) -> None:
-    """Remove what processes that are no more left unfinished in ``folder``."""
+    """Remove unfinished files of ended processes from ``folder``."""
     with suppress(OSError):
         for path in folder.iterdir():
             owner = re.match(r"\.ssnan-([0-9a-f]{8})-(\d+)-", path.name)
@@ -111,6 +111,6 @@ def _abandoned(path: Path, place: str, process: int) -> bool:
         os.kill(process, 0)
     except ProcessLookupError:
         return True
-    except OSError:  # somebody else's process
+    except OSError:  # a process of another user
         return False
     return False

@@ -1,1 +1,1 @@
-"""The page and the HTTP service; the extra ``serve`` installs what they need."""
+"""The web page and the HTTP service; they need the extra ``serve``."""

@@ -1,4 +1,4 @@
-"""What a result becomes on its way out."""
+"""Convert results to HTTP responses."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from ssnan.serving.limits import RefusedError
 Made = Callable[[ParsingResult, Sequence[str]], bytes]
 
 
-def only(result: ParsingResult, parts: Sequence[str]) -> ParsingResult:
-    """The result with all but ``parts`` called background; as it is if none is named."""
+def keep_parts(result: ParsingResult, parts: Sequence[str]) -> ParsingResult:
+    """The result with only ``parts``; everything else becomes background. Unchanged if ``parts`` is empty."""
     if not parts:
         return result
     return replace(result, labels=np.where(result.mask(*parts), result.labels, 0).astype(np.uint8))
 
 
 def as_json(result: ParsingResult, parts: Sequence[str]) -> bytes:
-    """The JSON of ``ssnan parse --save json``, of ``parts`` alone if some are named."""
+    """The JSON of ``ssnan parse --save json``, of ``parts`` only unless empty."""
     document = result.to_dict()
     if parts:
         document["parts"] = {name: part for name, part in document["parts"].items() if name in parts}
@@ -35,33 +35,33 @@ def as_json(result: ParsingResult, parts: Sequence[str]) -> bytes:
 
 
 def as_map(result: ParsingResult, parts: Sequence[str]) -> bytes:
-    """The map as PNG."""
-    return files(only(result, parts), "", (), ())[".png"]()
+    """The label map as PNG."""
+    return files(keep_parts(result, parts), "", (), ())[".png"]()
 
 
 def as_overlay(result: ParsingResult, parts: Sequence[str]) -> bytes:
-    """The photo under its map as JPEG, of at most ``SCREEN_SIDE`` pixels a side."""
-    photo, labels = for_a_screen(result.reduced_photo(SCREEN_SIDE), only(result, parts).labels)
+    """The overlay as JPEG, with sides of at most ``SCREEN_SIDE`` pixels."""
+    photo, labels = for_a_screen(result.reduced_photo(SCREEN_SIDE), keep_parts(result, parts).labels)
     buffer = io.BytesIO()
     map_over(photo, labels, result.label_set).save(buffer, format="JPEG", quality=90)
     return buffer.getvalue()
 
 
 def as_masks(result: ParsingResult, parts: Sequence[str]) -> bytes:
-    """A zip of a mask for every part that is there, or for each of ``parts``, and of the map."""
+    """A zip with the label map and a mask of every part in the photo, or of each of ``parts``."""
     made = files(result, "", ("masks",), parts)
     return _zip({"map.png" if ending == ".png" else ending.removeprefix(".mask."): made[ending] for ending in made})
 
 
 def as_files(result: ParsingResult, parts: Sequence[str], kinds: Sequence[str]) -> bytes:
-    """A zip of what ``ssnan parse photo --save kinds`` writes, all of it of ``parts`` alone if some are named."""
-    made = files(only(result, parts), "photo", kinds, parts)
+    """A zip with the files of ``ssnan parse photo --save kinds``, of ``parts`` only unless empty."""
+    made = files(keep_parts(result, parts), "photo", kinds, parts)
     return _zip({f"photo{ending}": made[ending] for ending in made})
 
 
 def _zip(contents: Mapping[str, Content]) -> bytes:
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:  # PNGs are compressed already
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:  # PNG files are already compressed
         for name, content in contents.items():
             archive.writestr(name, content())
     return buffer.getvalue()
@@ -73,17 +73,17 @@ ANSWERS: dict[str, Made] = {
     "image/jpeg": as_overlay,
     "application/zip": as_masks,
 }
-"""What may be asked for, by its media type; the first is what anybody gets who asks for nothing."""
+"""Functions for the response, by media type; the first is the default."""
 
 QUALITY = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?")
 
 
 def chosen(accept: str) -> str:
-    """The media type that an Accept header prefers among ``ANSWERS``: of each the most specific entry counts, a
-    quality of 0 refuses it, and among equals the first that is named wins.
+    """The media type in ``ANSWERS`` that an Accept header prefers. The most specific entry counts for each type, a
+    quality of 0 refuses it, and the first of equals wins.
 
     Raises:
-        RefusedError: 406, none of them is accepted.
+        RefusedError: 406, no type is accepted.
     """
     entries = [_entry(text) for text in (accept if accept.strip() else "*/*").split(",")]
     wanted: list[tuple[float, int, str]] = []
@@ -100,7 +100,7 @@ def chosen(accept: str) -> str:
 
 
 def _entry(text: str) -> tuple[str, float]:
-    """Media type and quality, 0 where that is no number of 0..1."""
+    """Media type and quality; the quality is 0 unless it is a number in 0..1."""
     media, *parameters = (word.strip().lower() for word in text.split(";"))
-    quality = next((one[2:] for one in parameters if one.startswith("q=")), "1")
+    quality = next((parameter[2:] for parameter in parameters if parameter.startswith("q=")), "1")
     return media, float(quality) if QUALITY.fullmatch(quality) else 0.0

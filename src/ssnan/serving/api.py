@@ -1,4 +1,4 @@
-"""The HTTP service: pictures in, maps out, and nothing kept."""
+"""The HTTP service: parses photos and stores nothing."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp
 
 import ssnan
-from ssnan.errors import did_you_mean
+from ssnan.errors import unknown
 from ssnan.labels import LabelSet
 from ssnan.parsing.card import ModelCard
 from ssnan.parsing.outputs import KINDS
@@ -29,33 +29,33 @@ from ssnan.serving.answers import ANSWERS, as_files, chosen
 from ssnan.serving.guard import Guard, refusal
 from ssnan.serving.limits import Limits, RefusedError
 from ssnan.serving.page import add_page
-from ssnan.serving.service import Service
+from ssnan.serving.queue import RequestQueue
 
 
 class Problem(BaseModel):
-    """What every request gets that is refused: one line that says why."""
+    """The body of every error: one line with the reason."""
 
     error: str
 
 
 class _InMemory(MultiPartParser):
-    """A form whose file never touches the disk; how large it may grow was decided before."""
+    """A form parser that never writes files to disk; the guard already limits their size."""
 
     spool_max_size = 1 << 62
 
 
-def application(service: Service, cards: Mapping[str, ModelCard | None], hosts: Collection[str] = ()) -> ASGIApp:
+def application(queue: RequestQueue, cards: Mapping[str, ModelCard | None], hosts: Collection[str] = ()) -> ASGIApp:
     """The page and the service as an ASGI application.
 
     Args:
-        service: what parses.
-        cards: of its models, by name; None for a checkpoint, which has none.
-        hosts: names by which it may be asked, beside those of the loopback.
+        queue: parses the photos.
+        cards: cards of its models by name; None for a checkpoint.
+        hosts: host names of the service, besides those of the loopback.
     """
     app = FastAPI(
         title="ssnan",
         version=ssnan.__version__,
-        description="Human parsing: a photograph in, the map of its parts out.",
+        description="Human parsing: from a photo to a label map of its parts.",
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
@@ -81,67 +81,67 @@ def application(service: Service, cards: Mapping[str, ModelCard | None], hosts: 
 
     @app.exception_handler(Exception)
     async def failed(request: Request, error: Exception) -> Response:
-        return refusal(500, "something went wrong here; the log says what")
+        return refusal(500, "internal error; see the log of the service")
 
     @app.post("/api/parse", responses=_DOCUMENTED, openapi_extra=_BODY)
     async def parse(
         request: Request,
-        parts: Annotated[str, Query(description="parts alone, joined by commas")] = "",
-        model: Annotated[str | None, Query(description="one of /api/models")] = None,
-        labels: Annotated[str | None, Query(description=f"other labels: {', '.join(TARGETS)}")] = None,
+        parts: Annotated[str, Query(description="keep only these parts, separated by commas")] = "",
+        model: Annotated[str | None, Query(description="a model from /api/models")] = None,
+        labels: Annotated[str | None, Query(description=f"another label set: {', '.join(TARGETS)}")] = None,
         colors: Annotated[
             Literal["labels", "distinct"],
-            Query(description="the labels' own, or ones that stay apart for all eyes"),
+            Query(description="colours of the label set, or distinct colours"),
         ] = "labels",
         save: Annotated[
-            str, Query(description=f"what a zip holds beside the map, joined by commas: {', '.join(KINDS)}")
+            str, Query(description=f"files in the zip besides the map, separated by commas: {', '.join(KINDS)}")
         ] = "",
     ) -> Response:
-        """Parse a picture: multipart field `image`, or the picture as the body. `Accept` says what comes back: JSON,
-        the map (PNG), the photo under it (JPEG), or a zip: of a mask a part, or of what `save` names."""
+        """Parse the photo in the body or in the multipart field `image`. `Accept` chooses the response: JSON, the label
+        map (PNG), the overlay (JPEG), or a zip with one mask per part or with the files that `save` names."""
         kind = chosen(request.headers.get("accept", ""))
-        parser = service.parser(model)
+        parser = queue.parser(model)
         how = _remapping(parser.result_labels, labels)
         wanted = _named(parts, (parser.result_labels if how is None else how.target).classes, "part")
         kinds = _named(save, tuple(KINDS), "file to save")
         if kinds and kind != "application/zip":
-            raise RefusedError(422, "save= says what is in a zip; expected Accept: application/zip")
+            raise RefusedError(422, "save= chooses the files of a zip; expected Accept: application/zip")
 
         def answer(result: ParsingResult) -> bytes:
             result = result.in_distinct_colors() if colors == "distinct" else result
             return as_files(result, wanted, kinds) if kinds else ANSWERS[kind](result, wanted)
 
-        with service.place():
-            image = await _image(request, service.limits)
-            made = await service.parse(image, parser, answer, how)
+        with queue.place():
+            image = await _image(request, queue.limits)
+            made = await queue.parse(image, parser, answer, how)
         return Response(made, media_type=kind, headers={"Cache-Control": "no-store"})
 
     @app.get("/api/labels")
     async def labels(
-        model: Annotated[str | None, Query(description="one of /api/models")] = None,
+        model: Annotated[str | None, Query(description="a model from /api/models")] = None,
     ) -> dict[str, Any]:
-        """The classes that a model tells apart: ids by position, colours, and which are left and right."""
-        return service.parser(model).result_labels.to_dict()
+        """The classes of a model, in the order of their ids, with colours and pairs of left and right."""
+        return queue.parser(model).result_labels.to_dict()
 
     @app.get("/api/models")
     async def models() -> list[dict[str, Any]]:
-        """The models that may be asked for, the usual one first, with what their cards say."""
+        """The available models with their cards, the default first."""
         return [
             {"name": name, "label_set": parser.result_labels.name, "about": card.about if (card := cards[name]) else {}}
-            for name, parser in service.parsers.items()
+            for name, parser in queue.parsers.items()
         ]
 
     @app.get("/healthz")
     async def healthz() -> dict[str, str]:
-        """Whether requests are answered."""
+        """Whether the service answers."""
         return {"status": "ok"}
 
     @app.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
     async def metrics() -> Response:
-        """Numbers for Prometheus."""
-        return Response(generate_latest(service.registry), media_type=CONTENT_TYPE_LATEST)
+        """Metrics for Prometheus."""
+        return Response(generate_latest(queue.registry), media_type=CONTENT_TYPE_LATEST)
 
-    return Guard(app, service, hosts)
+    return Guard(app, queue, hosts)
 
 
 def _refusals(texts: Mapping[int, str]) -> dict[int | str, dict[str, Any]]:
@@ -168,48 +168,46 @@ _DOCUMENTED: dict[int | str, dict[str, Any]] = {
     **_refusals(
         {
             400: "the upload broke off",
-            406: "none of what can come back is accepted",
+            406: "the client accepts no available format",
             408: "the upload took too long",
-            415: "not a picture in a format that can be read",
-            422: "a damaged picture, or no such part, model or label set",
+            415: "not an image in a known format",
+            422: "a damaged image, or no such part, model or label set",
             429: "too many requests are waiting",
         }
     ),
 }
 _REFUSED_ANYWHERE = _refusals(
     {
-        403: "asked by a page of another site",
-        413: "the file or the picture is too large",
-        421: "asked by a name that is not the service's",
+        403: "the request comes from a page of another site",
+        413: "the request or the photo is too large",
+        421: "the request names another host",
         422: "no such model",
-        503: "it took too long, or the service is being stopped",
+        503: "the request took too long, or the service is stopping",
     }
 )
 _SAID = {
-    404: "nothing is here; /docs lists what can be asked",
-    405: "this cannot be asked with that method; Allow names those that can",
+    404: "no such address; /docs lists all addresses",
+    405: "this address does not take this method; Allow lists its methods",
 }
 
 
 def _named(text: str, known: Sequence[str], what: str) -> tuple[str, ...]:
-    """Names joined by commas, each once.
+    """Names separated by commas, without duplicates.
 
     Raises:
-        RefusedError: 422, one is not known.
+        RefusedError: 422, a name is unknown.
     """
     names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
-    for name in names:
-        if name not in known:
-            near = did_you_mean(name[:40], known)
-            raise RefusedError(422, f"no {what} {name[:40]!r}{near}; there are {', '.join(known)}")
+    if problem := unknown(what, names, known):
+        raise RefusedError(422, problem)
     return names
 
 
 def _remapping(source: LabelSet, target: str | None) -> Remapping | None:
     if target is None:
         return None
-    if target not in TARGETS:  # a file's name would be one of this machine
-        raise RefusedError(422, f"no labels {target[:40]!r}; there are {', '.join(TARGETS)}")
+    if target not in TARGETS:  # a file name would read from this machine
+        raise RefusedError(422, f"no label set {target[:40]!r}; expected one of {', '.join(TARGETS)}")
     try:
         return remapping(source, target)
     except RemapError as error:
@@ -217,7 +215,7 @@ def _remapping(source: LabelSet, target: str | None) -> Remapping | None:
 
 
 async def _image(request: Request, limits: Limits) -> bytes:
-    """The picture in a request."""
+    """Read the photo in a request."""
     kind, options = parse_options_header(request.headers.get("content-type"))
     try:
         async with asyncio.timeout(limits.seconds):
@@ -230,12 +228,12 @@ async def _image(request: Request, limits: Limits) -> bytes:
     except ClientDisconnect:
         raise RefusedError(400, "the upload broke off") from None
     if not image:
-        raise RefusedError(422, "expected a picture as the body, or as the field 'image' of a form; got nothing")
+        raise RefusedError(422, "expected a photo in the body or in the field 'image' of a form, got nothing")
     return image
 
 
 async def _of_form(request: Request, boundary: bytes) -> bytes:
-    # What else its header says, a charset say, is of no use for a picture.
+    # Other parameters of the header, such as a charset, do not matter for a photo.
     headers = Headers(raw=[(b"content-type", b'multipart/form-data; boundary="' + boundary + b'"')])
     try:
         form = await _InMemory(headers, request.stream(), max_files=1, max_fields=10).parse()
@@ -244,7 +242,7 @@ async def _of_form(request: Request, boundary: bytes) -> bytes:
     try:
         image = form.get("image")
         if not isinstance(image, UploadFile):
-            raise RefusedError(422, "expected a file in the form's field 'image'")
+            raise RefusedError(422, "expected a file in the field 'image' of the form")
         return await image.read()
     finally:
         await form.close()

@@ -1,4 +1,4 @@
-"""A connection that waits for nobody longer than the limits say; all else about HTTP is uvicorn's."""
+"""A connection with time limits for the client; uvicorn does the rest of HTTP."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from ssnan.serving.guard import HEADERS, refusal
 from ssnan.serving.limits import Limits
 
 CONNECTIONS = 256
-"""Open connections beside the requests that may wait. Those beyond get 503; beyond twice as many, nothing."""
+"""The most open connections besides waiting requests. Further ones get 503; beyond twice as many they are closed."""
 
 HEAD_BYTES = 65536
-"""Of a request before its body; what one read brings more is let pass."""
+"""The most bytes of a request before its body; one read may exceed it."""
 
 
 class Connection(HttpToolsProtocol):
-    """uvicorn's, with ``limits.seconds`` for every step that is the client's: to send a request's head, to send the
-    rest of a body that nobody wants any more, to take some of an answer."""
+    """uvicorn's protocol with ``limits.seconds`` for every step of the client: to send the head of a request, to send
+    the rest of a refused body, and to read some of a response."""
 
     def __init__(self, *arguments: Any, limits: Limits, **more: Any) -> None:
         super().__init__(*arguments, **more)
@@ -44,7 +44,7 @@ class Connection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        # Of several requests that came at once uvicorn tells the last one alone that the connection is lost.
+        # With several pipelined requests, uvicorn tells only the last that the connection is lost.
         self._answered = cycle
         super()._start_asgi_task(cycle, app)
 
@@ -52,7 +52,7 @@ class Connection(HttpToolsProtocol):
         if self._in_head:
             self._head_bytes += len(data)
             if self._head_bytes > HEAD_BYTES:
-                self._refuse(431, f"the request's head is larger than the {HEAD_BYTES // 1024} KiB that are allowed")
+                self._refuse(431, f"the head of the request is larger than {HEAD_BYTES // 1024} KiB")
                 return
         super().data_received(data)
 
@@ -66,7 +66,7 @@ class Connection(HttpToolsProtocol):
         self._in_head = False
         self._stop_waiting()
         if len(self.connections) > self._most():
-            message = "busy: too many connections are open; try again in a moment"
+            message = "busy: too many open connections; try again in a moment"
             self.app = refusal(503, message, HEADERS | {"connection": "close"})
         super().on_headers_complete()
 
@@ -75,12 +75,12 @@ class Connection(HttpToolsProtocol):
         super().on_response_complete()
 
     def send_400_response(self, msg: str) -> None:
-        self._refuse(400, "expected a request in HTTP/1.1, got something else")
+        self._refuse(400, "expected an HTTP/1.1 request")
 
     def shutdown(self) -> None:
         super().shutdown()
         if self.cycle is not None and self.cycle.more_body and not self.cycle.response_started:
-            self._refuse(503, "the service is being stopped")
+            self._refuse(503, "the service is stopping")
 
     def _most(self) -> int:
         return CONNECTIONS + self._limits.waiting
@@ -96,16 +96,16 @@ class Connection(HttpToolsProtocol):
     def _waited(self, untaken: float) -> None:
         left = self.transport.get_write_buffer_size()
         if 0 < left < untaken:
-            self._wait(left)  # an answer that is taken, if slowly
+            self._wait(left)  # the client reads the response, slowly
         elif left:
             self.transport.abort()
         elif self._in_head:
-            self._refuse(408, f"the request's head was not complete within {self._limits.seconds:g} seconds")
+            self._refuse(408, f"the head of the request was not complete within {self._limits.seconds:g} seconds")
         elif self.cycle is None or self.cycle.response_complete:
             self.transport.close()
 
     def _refuse(self, status: int, message: str) -> None:
-        """Answer and close, unless an answer is under way; what was asked is forgotten."""
+        """Respond and close, unless a response is being sent; discards the request."""
         if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
             answer = refusal(status, message, HEADERS | {"connection": "close"})
             lines = [f"HTTP/1.1 {status} {http.HTTPStatus(status).phrase}".encode()]

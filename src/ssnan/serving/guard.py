@@ -1,4 +1,4 @@
-"""What stands before every address: who may ask, how much may be sent, and what every answer carries."""
+"""Checks before every address: Host and Origin, the size of requests, and headers of every response."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ssnan.serving.limits import RefusedError
-from ssnan.serving.service import Service
+from ssnan.serving.queue import RequestQueue
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
-"""Names of this machine for itself."""
+"""Names of the loopback."""
 
 HEADERS = {
     "content-security-policy": "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none'; "
@@ -25,20 +25,20 @@ HEADERS = {
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
 }
-"""Of every answer. The first says what a browser may load for a page of ours: what we serve, from nowhere else."""
+"""Headers of every response. The first lets the page load only what this service serves."""
 
 _AUTHORITY = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+))(?::[0-9]{0,5})?", re.ASCII)
 _ORIGIN = re.compile(r"https?://(.+)", re.ASCII)
 
 
 def refusal(status: int, message: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
-    """The one form in which something is refused. 429 and 503 say when to come again."""
+    """The response to a refused request; 429 and 503 have Retry-After."""
     again = {"retry-after": "1"} if status in (429, 503) else {}
     return JSONResponse({"error": message}, status, again | dict(headers or {}))
 
 
 def host_name(authority: str) -> str | None:
-    """The name in ``name:port`` in one spelling, or None where there is none."""
+    """The normalised name in ``name:port``, or None if it is invalid."""
     found = _AUTHORITY.fullmatch(authority.lower())
     if found is None:
         return None
@@ -50,21 +50,21 @@ def host_name(authority: str) -> str | None:
 
 
 class Guard:
-    """An application that only those may use who came by a name of ours.
+    """An application that refuses requests from other sites.
 
-    Another site's page may send a visitor's browser here under a name of its own (DNS rebinding), or send requests in
-    the visitor's name: the first shows in Host, the second in Origin.
+    A page of another site may point its own name at this machine (DNS rebinding) or send requests for its visitor. Host
+    reveals the first, Origin the second.
 
     Args:
-        app: what is guarded.
-        service: whose limits hold, and which counts the answers.
-        hosts: names beside those of the loopback. The address that a request arrived at is always one: a
-            name can be bent to it, an address cannot.
+        app: the guarded application.
+        queue: has the limits and counts the responses.
+        hosts: host names besides those of the loopback. The IP address at which a request arrived is always allowed,
+            because DNS cannot redirect it.
     """
 
-    def __init__(self, app: ASGIApp, service: Service, hosts: Collection[str]) -> None:
+    def __init__(self, app: ASGIApp, queue: RequestQueue, hosts: Collection[str]) -> None:
         self.app = app
-        self.service = service
+        self.queue = queue
         self.hosts = {*LOOPBACK, *(host_name(f"[{host}]" if ":" in host else host) for host in hosts)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -80,7 +80,7 @@ class Guard:
             if message["type"] == "http.response.start":
                 started = True
                 if scope["path"].startswith("/api/"):
-                    self.service.answered.labels(str(message["status"])).inc()
+                    self.queue.answered.labels(str(message["status"])).inc()
                 more = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
                 message = {**message, "headers": [*message["headers"], *more]}
             elif head:
@@ -91,7 +91,7 @@ class Guard:
             nonlocal size
             message = await receive()
             size += len(message.get("body", b""))
-            if size > self.service.limits.upload_bytes:
+            if size > self.queue.limits.upload_bytes:
                 raise self._too_large()
             return message
 
@@ -100,7 +100,7 @@ class Guard:
             await self.app({**scope, "method": "GET"} if head else scope, counted, answer)
         except RefusedError as error:
             await refusal(error.status, str(error))(scope, receive, answer)
-        except asyncio.CancelledError:  # the service ends, and waits for nobody any more
+        except asyncio.CancelledError:  # the service is stopping
             if not started:
                 await refusal(503, "the service is being stopped")(scope, receive, answer)
 
@@ -108,15 +108,16 @@ class Guard:
         headers = Headers(scope=scope)
         hosts, origins = headers.getlist("host"), headers.getlist("origin")
         if len(hosts) != 1 or not self._ours(scope, hosts[0]):
-            raise RefusedError(421, "this service does not go by that Host; its owner can add it with --allow-host")
+            raise RefusedError(421, "this Host is not a name of the service; its owner can add it with --allow-host")
         for origin in origins:
             found = _ORIGIN.fullmatch(origin.lower())
             if found is None or not self._ours(scope, found[1]):
                 raise RefusedError(
-                    403, "a page of another site may not ask here; the owner can allow it with --allow-host"
+                    403,
+                    "requests from pages of other sites are refused; the owner can allow this one with --allow-host",
                 )
         length = headers.get("content-length", "0")
-        if not length.isdecimal() or len(length) > 15 or int(length) > self.service.limits.upload_bytes:
+        if not length.isdecimal() or len(length) > 15 or int(length) > self.queue.limits.upload_bytes:
             raise self._too_large()
 
     def _ours(self, scope: Scope, authority: str) -> bool:
@@ -125,8 +126,8 @@ class Guard:
         return name is not None and (name in self.hosts or (_is_address(name) and name == arrived_at))
 
     def _too_large(self) -> RefusedError:
-        megabytes = self.service.limits.upload_bytes / 1e6
-        return RefusedError(413, f"the upload is larger than the {megabytes:g} MB that are allowed")
+        megabytes = self.queue.limits.upload_bytes / 1e6
+        return RefusedError(413, f"the upload is larger than {megabytes:g} MB")
 
 
 def _is_address(name: str) -> bool:

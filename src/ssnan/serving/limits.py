@@ -1,4 +1,4 @@
-"""What a service takes from strangers, and what it says when that was too much."""
+"""Limits of the service, and the error for requests beyond them."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Limits:
-    """What one request, and all at once, may ask for.
+    """Limits of one request, and of all together.
 
     Attributes:
-        upload_bytes: of one request's body.
-        pixels: of one picture.
-        seconds: from a complete request to its answer; its head and its body may take as long
-            each, and no longer may an answer lie untaken.
-        waiting: requests that are read, wait or are worked on at once; further ones are sent away.
+        upload_bytes: bytes of the body of a request.
+        pixels: pixels of a photo.
+        seconds: seconds from a complete request to its response. The same limit holds for its head, for its body, and
+            for a client that does not read the response.
+        waiting: requests that are read, wait or are processed at once; further ones are refused.
     """
 
     upload_bytes: int = 20_000_000
@@ -24,7 +24,7 @@ class Limits:
 
 
 class RefusedError(Exception):
-    """A request that gets no picture; ``status`` and the message are the answer."""
+    """A request is refused; the response has ``status`` and the message."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""The page: files that come with the package, each at an address of its own. Nothing else is ever read from a disk."""
+"""The web page: files of the package at fixed addresses. Nothing else is read from disk."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SWAGGER = files("fastapi_offline") / "static"
 EXAMPLES = ("grace_hopper.jpg", "astronaut.jpg", "camera.jpg")
 
 KINDS = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml", "jpg": "image/jpeg"}
-"""Media types by ending; what a machine's own list says of them may differ."""
+"""Media types by suffix; those of the system may differ."""
 
 ADDRESSES: dict[str, Traversable] = {
     "/": WEB / "page.html",
@@ -30,7 +30,7 @@ ADDRESSES: dict[str, Traversable] = {
 
 
 def add_page(app: FastAPI) -> None:
-    """The page at ``/``, and that of the service at ``/docs``."""
+    """Add the page at ``/`` and the documentation of the service at ``/docs``."""
     for address, file in ADDRESSES.items():
         app.add_api_route(address, partial(_content, file), include_in_schema=False, response_class=Response)
 

@@ -1,8 +1,7 @@
-"""Checkpoints as parsers: what was trained, run by torch."""
+"""Read checkpoints, and run them with torch."""
 
 from __future__ import annotations
 
-import inspect
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ssnan.errors import quoted
+from ssnan.errors import cause, quoted
 from ssnan.evaluation.figures import Shown
 from ssnan.models import ParsingNetwork
 from ssnan.models.building import build_network
@@ -24,13 +23,12 @@ from ssnan.training.task import ParsingTask
 
 
 class TorchEngine:
-    """A network in evaluation mode: on a GPU if there is one, compiled and in bf16 there; on the CPU as
-    it is."""
+    """A network in evaluation mode. On a GPU, if there is one, it is compiled and runs in bf16."""
 
     def __init__(self, network: ParsingNetwork, device: torch.device | None = None) -> None:
         self.device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
         network = network.eval().to(self.device).to(memory_format=torch.channels_last)
-        # Pictures differ in size: one compilation must do for all.
+        # Photos differ in size, and one compilation must serve all.
         self.network = network if self.device.type == "cpu" else torch.compile(network, dynamic=True)
 
     @torch.inference_mode()
@@ -42,16 +40,16 @@ class TorchEngine:
 
     @torch.inference_mode()
     def scale_weights(self, pixels: NDArray[np.float32]) -> NDArray[np.float32] | None:
-        """Weights (B, S, h, w) of Eq. 3 for normalised pixels (B, 3, H, W); None from a network without them."""
+        """The weights (B, S, h, w) of Eq. 3 for normalised pixels (B, 3, H, W); None for a network without them."""
         weights = self.network(torch.from_numpy(pixels).to(self.device)).scale_weights
         return None if weights is None else weights.float().cpu().numpy()
 
 
 def read_content(path: Path) -> dict[str, Any]:
-    """What a checkpoint holds: tensors and plain values, since nothing else is unpickled.
+    """The contents of a checkpoint: tensors and plain values. Nothing else is unpickled.
 
     Raises:
-        ModelError: missing, damaged, or more than that.
+        ModelError: the file is missing, damaged, or contains anything else.
     """
     if not path.is_file():
         raise ModelError(f"{quoted(path)}: no such file")
@@ -59,59 +57,53 @@ def read_content(path: Path) -> dict[str, Any]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if "nsupported" not in str(error):
-            raise ModelError(f"{quoted(path)}: damaged, or no checkpoint ({_first_line(error)})") from None
+            raise ModelError(f"{quoted(path)}: damaged, or not a checkpoint ({cause(error)})") from None
         raise ModelError(
-            f"{quoted(path)}: holds more than weights and plain values, and reading that could run code which "
-            "somebody put there; if you made it yourself, tools/plain_checkpoint.py of ssnan's repository rewrites it"
+            f"{quoted(path)}: contains more than weights and plain values, so reading it could run foreign "
+            "code; if the file is your own, convert it with tools/plain_checkpoint.py of ssnan's repository"
         ) from None
-    except Exception as error:  # of zip files, of tensors that are cut off
-        raise ModelError(f"{quoted(path)}: damaged, or no checkpoint ({_first_line(error)})") from None
+    except Exception as error:  # from damaged zip files and tensors
+        raise ModelError(f"{quoted(path)}: damaged, or not a checkpoint ({cause(error)})") from None
     if not isinstance(content, dict) or not isinstance(content.get("state_dict"), dict):
         raise ModelError(f"{quoted(path)}: not a checkpoint of 'ssnan train'")
     return content
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-
-
 def read_task(path: Path) -> ParsingTask:
-    """The task of a checkpoint, network and weights included, on the CPU; see
-    :mod:`ssnan.models.building` for which networks there may be.
+    """The task of a checkpoint on the CPU, with its network and weights. :mod:`ssnan.models.building` describes the
+    allowed networks.
 
     Raises:
-        ModelError: missing, or no checkpoint of ``ssnan train``.
+        ModelError: the file is missing, or not a checkpoint of ``ssnan train``.
     """
     content = read_content(path)
     try:
         return task_of(content["hyper_parameters"], content["state_dict"])
-    except Exception as error:  # of values that are none of ours
-        raise ModelError(f"{quoted(path)}: not a checkpoint of 'ssnan train' ({_first_line(error)})") from None
+    except Exception as error:  # the values may be anything
+        raise ModelError(f"{quoted(path)}: not a checkpoint of 'ssnan train' ({cause(error)})") from None
 
 
 def task_of(values: Mapping[str, Any], state: Mapping[str, torch.Tensor]) -> ParsingTask:
-    """A task from the plain values that describe it, its network as ``{"class_path": …, "init_args": {…}}``, and its
-    tensors. The values stay with it, as its ``hparams``.
+    """A task for parsing or evaluation from its plain values, with the network as
+    ``{"class_path": …, "init_args": {…}}``, and its tensors. The values become its ``hparams``; those of the training
+    are not read, because they had other names.
 
     Raises:
-        Exception: of whatever kind, where they are none of ours.
+        Exception: of any type, if the values are invalid.
     """
-    known = inspect.signature(ParsingTask).parameters
-    options = {name: value for name, value in values.items() if name in known}
-    options["network"] = build_network(values["network"])
     read = dict(values["preprocessing"])
-    options["preprocessing"] = Preprocessing(**read | {name: tuple(read[name]) for name in ("mean", "std")})
-    task = ParsingTask(**options)
+    preprocessing = Preprocessing(**read | {name: tuple(read[name]) for name in ("mean", "std")})
+    task = ParsingTask(build_network(values["network"]), values["label_set"], preprocessing)
     classes = getattr(task.network, "num_classes", None)
     if classes != len(task.label_set):
-        raise ValueError(f"its network has {classes} classes, its label set {len(task.label_set)}")
+        raise ValueError(f"its network has {classes} classes, but its label set {len(task.label_set)}")
     task.load_state_dict(dict(state))
     task.hparams.update(values)
     return task.eval()
 
 
 def load_checkpoint(path: Path, threads: int | None = None, views: Views = ONE_VIEW) -> Parser:
-    """A parser of a checkpoint.
+    """Load a checkpoint as a parser.
 
     Raises:
         ModelError: as :func:`read_task`.
@@ -123,7 +115,7 @@ def load_checkpoint(path: Path, threads: int | None = None, views: Views = ONE_V
 
 
 def show(name: str, checkpoint: Path) -> Shown:
-    """A checkpoint as the figures want it.
+    """Load a checkpoint for the figures.
 
     Raises:
         ModelError: as :func:`read_task`.

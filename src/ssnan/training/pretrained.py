@@ -1,4 +1,4 @@
-"""Checkpoints as the hub keeps networks: ``config.json`` and ``model.safetensors``, by huggingface_hub's mixin."""
+"""Networks in the format of the hub, ``config.json`` and ``model.safetensors``, with huggingface_hub's mixin."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from huggingface_hub import ModelCard, ModelHubMixin
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from ssnan.errors import quoted
-from ssnan.hub.download import download, one_look
+from ssnan.errors import cause, quoted
+from ssnan.hub.download import download, offline_if_unreachable
 from ssnan.hub.readme import readme
 from ssnan.parsing.card import ModelError
 from ssnan.parsing.parser import Parser
@@ -21,25 +21,25 @@ from ssnan.training.task import ParsingTask
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 KEPT = ("network", "label_set", "preprocessing")
-"""Of what a checkpoint says of itself, what describes the network rather than its training."""
+"""The values of a checkpoint that describe the network and not its training."""
 
 USE = """
 from ssnan.training.pretrained import PretrainedNetwork
 
 pretrained = PretrainedNetwork.from_pretrained("{name}")
-pretrained.task.network        # to train on; its file is what model.start_from takes, too
+pretrained.task.network        # for further training; model.start_from takes its file too
 pretrained.parser()("photo.jpg")
 """
 
 
 class PretrainedNetwork(ModelHubMixin):
-    """A trained network with its labels and its preprocessing, which folders and the hub keep.
+    """A trained network with its label set and preprocessing, for folders and the hub.
 
-    ``save_pretrained(folder, push_to_hub=…)`` and ``from_pretrained("owner/name")`` are huggingface_hub's.
+    huggingface_hub defines ``save_pretrained(folder, push_to_hub=…)`` and ``from_pretrained("owner/name")``.
 
     Args:
-        task: of :func:`ssnan.training.checkpoint.read_task`.
-        about: what its page says, as the ``about`` of an exported model's card.
+        task: from :func:`ssnan.training.checkpoint.read_task`.
+        about: notes for its README, as in ``about`` of a model card.
     """
 
     def __init__(self, task: ParsingTask, about: Mapping[str, Any] | None = None) -> None:
@@ -47,7 +47,7 @@ class PretrainedNetwork(ModelHubMixin):
         self.about = dict(about or {})
 
     def parser(self) -> Parser:
-        """Photos in, results out, run by torch."""
+        """A parser that runs the network with torch."""
         return Parser(TorchEngine(self.task.network), self.task.label_set, self.task.preprocessing)
 
     def _save_pretrained(self, save_directory: Path) -> None:
@@ -58,12 +58,13 @@ class PretrainedNetwork(ModelHubMixin):
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **options: Any) -> PretrainedNetwork:
-        """huggingface_hub's, which without a network would try for half a minute.
+        """Load a network from a folder or the hub. Without a connection, huggingface_hub alone would retry for half a
+        minute.
 
         Raises:
-            ModelError: there is no such folder or name, or it does not hold what ``save_pretrained`` writes.
+            ModelError: there is no such folder or name, or it has no files of ``save_pretrained``.
         """
-        with one_look():
+        with offline_if_unreachable():
             return super().from_pretrained(pretrained_model_name_or_path, **options)
 
     @classmethod
@@ -75,9 +76,8 @@ class PretrainedNetwork(ModelHubMixin):
             config = json.loads((folder / CONFIG).read_text())
             state = load_file(folder / WEIGHTS)
             return cls(task_of({name: config[name] for name in KEPT}, state), config.get("about"))
-        except Exception as error:  # of files that are none of ours
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-            raise ModelError(f"{quoted(folder)}: not what save_pretrained writes ({reason})") from None
+        except Exception as error:  # the files may contain anything
+            raise ModelError(f"{quoted(folder)}: not a folder of save_pretrained ({cause(error)})") from None
 
     def _state(self) -> dict[str, Tensor]:
         return {f"network.{key}": value for key, value in self.task.network.state_dict().items()}

@@ -1,4 +1,5 @@
-"""``results.json``: what a finished run reached and what it cost; ``pictures.json``, the counts of each picture."""
+"""``results.json`` with the accuracy and cost of a finished run, and ``pictures.json`` with the counts of each
+photo."""
 
 from __future__ import annotations
 
@@ -23,14 +24,14 @@ from ssnan.models import ParsingNetwork
 from ssnan.training.task import ParsingTask, pictures_per_step
 
 TIMED = 2.0
-"""Seconds over which a network is timed."""
+"""Seconds to time a network for."""
 
 
 def write_results(trainer: Trainer, task: ParsingTask, data: ParsingData, best: Path, seed: int) -> Path:
-    """Validate the best checkpoint and write what it reached into the run's folder, for ``ssnan report``."""
+    """Validate the best checkpoint and write the results to the run's folder, for ``ssnan report``."""
     epochs, minutes = trainer.current_epoch, _minutes(trainer)
     steps = trainer.global_step
-    last = getattr(task, "validated", None)  # the best is picked on the pictures it is reported on; the last is not
+    last = getattr(task, "validated", None)  # the best is selected on the reported photos; the last is not
     [logged] = trainer.validate(task, datamodule=data, ckpt_path=str(best), verbose=False, weights_only=True)
     results: dict[str, Any] = {
         "system": type(task.network).__name__,
@@ -60,7 +61,7 @@ def write_results(trainer: Trainer, task: ParsingTask, data: ParsingData, best: 
 
 @torch.inference_mode()
 def flops(network: ParsingNetwork, side: int) -> int:
-    """Floating-point operations, two a multiply-add, for one picture of ``side`` × ``side``."""
+    """Floating-point operations for one photo of ``side`` × ``side``; a multiply-add counts as two."""
     training, picture = network.training, _picture(network, side)
     with FlopCounterMode(display=False) as counter:
         network.eval()(picture)
@@ -70,8 +71,8 @@ def flops(network: ParsingNetwork, side: int) -> int:
 
 @torch.inference_mode()
 def seconds(network: ParsingNetwork, side: int) -> float:
-    """Median seconds for the scores of one picture of ``side`` × ``side``, in float32 and eager
-    PyTorch, on the device and with the threads that trained it."""
+    """Median seconds for one photo of ``side`` × ``side`` in float32 and eager PyTorch, on the device and with the
+    threads of the training."""
     training, picture = network.training, _picture(network, side)
     stopwatch = Stopwatch(
         "network(picture)",
@@ -87,7 +88,7 @@ def seconds(network: ParsingNetwork, side: int) -> float:
 
 
 def _known(value: float | None) -> float | None:
-    """None for the mean of nothing, which is no number."""
+    """None instead of NaN, the mean of nothing."""
     return None if value is None or isnan(value) else value
 
 
@@ -97,6 +98,6 @@ def _picture(network: ParsingNetwork, side: int) -> Tensor:
 
 
 def _minutes(trainer: Trainer) -> float:
-    """Minutes of fitting, validation included, over every part of an interrupted run."""
+    """Minutes of training and validation, over all parts of an interrupted run."""
     timer = next(callback for callback in trainer.callbacks if isinstance(callback, Timer))  # type: ignore[attr-defined]
     return timer.time_elapsed("train") / 60

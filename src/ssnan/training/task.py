@@ -1,10 +1,10 @@
-"""What one training step and one validation picture do (Section 4.1, Training)."""
+"""One training step and one validation step (Section 4.1, Training)."""
 
 from __future__ import annotations
 
 import logging
 import warnings
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -31,18 +31,10 @@ from ssnan.evaluation.metrics import (
 )
 from ssnan.evaluation.structure import Structure
 from ssnan.labels import LIP
-from ssnan.losses import (
-    JointCenters,
-    JointCount,
-    JointForm,
-    JointMeasure,
-    JointUnit,
-    ParsingLoss,
-    median_frequency_weights,
-)
+from ssnan.losses import LossOptions, ParsingLoss, median_frequency_weights
 from ssnan.losses.joints import found, joint_distance, label_centers, soft_centers
 from ssnan.models import ParsingNetwork
-from ssnan.models.weights import read_network, take_over
+from ssnan.models.initial_weights import read_network, take_over
 from ssnan.parsing.preprocessing import Preprocessing
 
 log = logging.getLogger("ssnan")
@@ -50,58 +42,62 @@ log = logging.getLogger("ssnan")
 Gathered = TypeVar("Gathered")
 
 PAPER_RATE, PAPER_BATCH = 1e-3, 30
-"""Section 4.1: base rate, and the pictures of one step that it is for."""
+"""Section 4.1: the base rate, and the batch size that it is for."""
 
 
 class TrainingError(UserError):
-    """A training cannot go on; the message says where it stopped and what to do."""
+    """Training cannot continue; the message says where it stopped and what to do."""
+
+
+@dataclass(frozen=True)
+class SGDOptions:
+    """Rates and schedule of stochastic gradient descent.
+
+    Attributes:
+        learning_rate: base rate; if None, the paper's 0.001 for 30 photos per step, in proportion to the batch size.
+        classifier_factor: factor on the rate of the parts in ``faster``; 10 in the paper.
+        faster: names of these parts of the network; if None, all untrained parts, including the aggregation. The paper
+            has ``[classifier]``.
+        bias_factor: factor on the rate of biases. If it is not 1, biases have no weight decay, as in the Caffe models
+            of DeepLab and Attention, which use 2.
+        momentum, weight_decay, power: 0.9, 5e-4 and 0.9 in the paper.
+        warmup: iterations over which the rate rises linearly; 0 in the paper. If None, a tenth of all, at most 100.
+    """
+
+    learning_rate: float | None = None
+    classifier_factor: float = 10.0
+    faster: list[str] | None = None
+    bias_factor: float = 1.0
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    power: float = 0.9
+    warmup: int | None = None
 
 
 class ParsingTask(LightningModule):
-    """Train a network with SGD and the poly schedule; validate at the pictures' own size.
+    """Train a network with SGD and the poly schedule, and validate at the size of the photos.
 
     Args:
         network: any system of :mod:`ssnan.models`.
-        label_set: name of a label set, a ``dataset.yaml``, or the plain values of a label set; a
-            checkpoint holds the last.
-        preprocessing: of validation pictures, and of everything the network will ever read.
-        backbone_weights: where the backbone starts, see :meth:`Backbone.load`; None for random.
-        start_from: weights that the whole network starts from: a bundled model's name, such as ``small``, a
-            checkpoint, for the second step, or a .safetensors file. What does not fit, such as the
-            classifier of other labels, is learned anew.
-        joint_form: how the joint loss enters, see :data:`ssnan.losses.JointForm`; ``none`` is the
-            first step.
-        joint_weight: λ of the ``weighted`` form.
-        joint_measure: ``distance`` (Eq. 4) or ``heatmap``.
-        joint_unit: what it is counted in, see :data:`ssnan.losses.JointUnit`.
-        joint_count: what it is divided by, see :data:`ssnan.losses.JointCount`.
-        joint_centers: ``soft`` (of probabilities) or ``decided``, see :data:`ssnan.losses.JointCenters`.
-        detach_centers: no gradient through the predicted joints.
-        class_balancing: lets rare classes count, by the power to which median-frequency weights are
-            taken: 0 not at all, 1 as SegNet does.
-        deep_supervision: supervise every scale.
-        iou_weight: of the Lovász-Softmax loss of the fused map; 0 in the paper.
-        side_weight: of a loss that asks whole limbs for their side, see :mod:`ssnan.losses.sides`; 0 in the paper.
-        loss_stride: compare every n-th pixel, see :class:`ParsingLoss`.
-        learning_rate: base rate; if None the paper's 0.001 for 30 pictures a step, and in proportion for
-            fewer or more.
-        classifier_factor: how much faster the parts in ``faster`` learn; 10 in the paper.
-        faster: names of these parts of the network; if None all that starts untrained, the aggregation too. The paper
-            has ``[classifier]``.
-        bias_factor: how much faster biases learn than the weights beside them. Other than 1 they are not decayed,
-            as in the Caffe models of DeepLab and Attention, which have 2.
-        momentum, weight_decay, power: 0.9, 5e-4 and 0.9 in the paper.
-        warmup: iterations over which the rate rises linearly; 0 in the paper. If None a tenth of all, at
-            most 100.
-        compiled: train through ``torch.compile``; worth its minute on an accelerator.
+        label_set: name of a label set, a ``dataset.yaml``, or the plain values of a label set, as in a checkpoint.
+        preprocessing: preprocessing of validation photos, and of the trained model's input.
+        backbone_weights: initial weights of the backbone, see :meth:`Backbone.load`; random if None.
+        start_from: initial weights of the whole network: a bundled model such as ``small``, a checkpoint (for the
+            second step), or a .safetensors file. Parts that do not fit, such as the classifier of other labels, start
+            untrained.
+        loss: terms of the loss and their weights.
+        sgd: rates and schedule.
+        compiled: whether to train through ``torch.compile``; it takes a minute, which pays off on a GPU.
 
     Attributes:
+        criterion: the training criterion; :meth:`setup` builds it, because the classes come from the data.
         validated: confusion matrix of the last validation.
-        validated_structure: what :class:`ssnan.evaluation.structure.Structure` says of it.
-        validated_pictures: :func:`ssnan.evaluation.metrics.class_counts` of each of its pictures, by name.
-        validation_labels: the label set, with the sets of the validation pictures.
+        validated_structure: the :class:`ssnan.evaluation.structure.Structure` of the last validation.
+        validated_pictures: the :func:`ssnan.evaluation.metrics.class_counts` of each of its photos, by name.
+        validation_labels: the label set with the sets of the validation data.
     """
 
+    criterion: ParsingLoss
     validated: Confusion
     validated_structure: dict[str, Any]
     validated_pictures: dict[str, list[list[int]]]
@@ -114,31 +110,13 @@ class ParsingTask(LightningModule):
         preprocessing: Preprocessing | None = None,
         backbone_weights: str | None = None,
         start_from: str | Path | None = None,
-        joint_form: JointForm = "none",
-        joint_weight: float = 10.0,
-        joint_measure: JointMeasure = "distance",
-        joint_unit: JointUnit = "own",
-        joint_count: JointCount = "present",
-        joint_centers: JointCenters = "soft",
-        detach_centers: bool = False,
-        class_balancing: float = 0.0,
-        deep_supervision: bool = True,
-        iou_weight: float = 0.0,
-        side_weight: float = 0.0,
-        loss_stride: int = 1,
-        learning_rate: float | None = None,
-        classifier_factor: float = 10.0,
-        faster: list[str] | None = None,
-        bias_factor: float = 1.0,
-        momentum: float = 0.9,
-        weight_decay: float = 5e-4,
-        power: float = 0.9,
-        warmup: int | None = None,
+        loss: LossOptions = LossOptions(),  # noqa: B008 - frozen
+        sgd: SGDOptions = SGDOptions(),
         compiled: bool = False,
     ) -> None:
         super().__init__()
         with warnings.catch_warnings():
-            # What is saved is how the network is built; its weights are saved once, in the state dict.
+            # Save only how to build the network; the state dict already has its weights.
             warnings.filterwarnings("ignore", "Attribute 'network' is an instance of `nn.Module`")
             self.save_hyperparameters()
         self.network = network
@@ -146,30 +124,9 @@ class ParsingTask(LightningModule):
         self.preprocessing = preprocessing or Preprocessing()
         self.backbone_weights = backbone_weights
         self.start_from = start_from
-        self.class_balancing = class_balancing
-        self.criterion = ParsingLoss(
-            self.label_set,
-            joint_form,
-            joint_weight,
-            joint_measure,
-            joint_unit,
-            joint_count,
-            joint_centers,
-            detach_centers,
-            deep_supervision=deep_supervision,
-            iou_weight=iou_weight,
-            side_weight=side_weight,
-            stride=loss_stride,
-        )
-        self.learning_rate = learning_rate
-        self.classifier_factor = classifier_factor
-        self.faster = faster
-        self.bias_factor = bias_factor
-        self.momentum = momentum
-        self.weight_decay = weight_decay
-        self.power = power
-        self.warmup = warmup
-        # The function is compiled, not the module, whose parameters would get other names.
+        self.loss = loss
+        self.sgd = sgd
+        # Compile the function, because compiling the module would rename its parameters.
         self.forward_in_training = torch.compile(network.forward) if compiled else network.forward
         self.validation_labels = self.label_set
         self.confusion = self._empty_confusion()
@@ -177,35 +134,35 @@ class ParsingTask(LightningModule):
         self.pictures: dict[str, list[list[int]]] = {}
 
     def setup(self, stage: str) -> None:
-        """Learn which sets of classes the data have, and load initial weights. A resumed run overwrites
-        them with its own afterwards."""
+        """Take over the sets of classes of the data, load initial weights, which a resumed run overwrites later, and
+        build the criterion."""
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         self.validation_labels = replace(self.label_set, sets=data.val_folder.label_set.sets)
         self.confusion = self._empty_confusion().to(self.device)
         self.structure = Structure(self.validation_labels)
         if stage != "fit":
             return
-        self.criterion.label_set = replace(self.label_set, sets=data.label_set.sets)
         if self.start_from is not None:
             anew = take_over(self.network, read_network(self.start_from))
             if anew:
-                log.info("started from %s; learned anew: %s", self.start_from, ", ".join(anew))
+                log.info("started from %s; untrained parts: %s", self.start_from, ", ".join(anew))
         elif self.backbone_weights is not None:
             self.network.load_backbone(self.backbone_weights)
         self.network.to(memory_format=torch.channels_last)
-        if self.class_balancing:
-            pixels = data.class_pixels()
-            weights = median_frequency_weights(pixels, self.class_balancing)
-            self.criterion.class_weights = torch.from_numpy(weights).float().to(self.device)
+        weights = None
+        if self.loss.class_balancing:
+            balanced = median_frequency_weights(data.class_pixels(), self.loss.class_balancing)
+            weights = torch.from_numpy(balanced).float().to(self.device)
+        self.criterion = ParsingLoss(replace(self.label_set, sets=data.label_set.sets), self.loss, weights)
 
     def on_train_start(self) -> None:
-        # A small set's epochs have few steps, and each should leave a point in TensorBoard.
+        # Epochs of small datasets have few steps, and each should log at least one point to TensorBoard.
         trainer: Any = self.trainer
         trainer.log_every_n_steps = max(1, min(trainer.log_every_n_steps, trainer.num_training_batches))
-        self.seed = torch.initial_seed()  # the run's
+        self.seed = torch.initial_seed()  # the seed of the run
 
     def on_train_epoch_start(self) -> None:
-        # A resumed run meets the same random numbers (dropout) as one that was never interrupted; each process its own.
+        # A resumed run draws the same random numbers (dropout) as an uninterrupted one; each process has its own.
         torch.manual_seed(hash((self.seed, self.current_epoch, self.global_rank)))
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
@@ -217,7 +174,7 @@ class ParsingTask(LightningModule):
         if not losses["loss"].isfinite():
             raise TrainingError(
                 f"the loss is {losses['loss'].item()} in step {self.global_step + 1}, batch {batch_idx + 1} of epoch "
-                f"{self.current_epoch + 1}; lower model.learning_rate or lengthen model.warmup"
+                f"{self.current_epoch + 1}; lower model.sgd.learning_rate or lengthen model.sgd.warmup"
             )
         for name, value in losses.items():
             self.log(f"train/{name}", value, prog_bar=name == "loss", batch_size=len(images))
@@ -231,7 +188,8 @@ class ParsingTask(LightningModule):
         checkpoint["running_norms"] = {name: norms.cpu() for name, norms in self.criterion.running.items()}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self.criterion.running = dict(checkpoint.get("running_norms", {}))
+        if self.trainer.state.fn == "fit":
+            self.criterion.running = dict(checkpoint.get("running_norms", {}))
 
     def validation_step(self, sample: Sample, batch_idx: int) -> None:
         scores = self.scores_at_own_size(sample)
@@ -251,9 +209,9 @@ class ParsingTask(LightningModule):
             hit = truth.present & found(predicted, truth)
             offsets = (predicted.position - truth.position).norm(dim=2)
             self.log("val/joint_distance", joint_distance(predicted, truth).mean(), batch_size=1, sync_dist=True)
-            # The distance mixes two things: how far off the joints are that were found, and how many were not.
+            # The distance mixes the offset of found joints and the number of missed ones.
             for name, values in (("joint_offset", offsets[hit]), ("joints_missed", (~hit[truth.present]).float())):
-                # Logged where there is nothing too: the processes' sums are added, name by name, so all must have them.
+                # Logged even without joints, because sums are added by name over all processes.
                 mean = values.sum() / max(1, len(values))
                 self.log(f"val/{name}", mean, batch_size=len(values), sync_dist=True)
 
@@ -286,19 +244,19 @@ class ParsingTask(LightningModule):
         return gathered
 
     def _empty_confusion(self) -> MulticlassConfusionMatrix:
-        """A matrix with rows for the validation pictures' sets, square as torchmetrics has it."""
+        """An empty matrix with rows for the sets of the validation data; square, as torchmetrics requires."""
         label_set = self.validation_labels
         self.register_buffer("rows", torch.from_numpy(rows_of(label_set)), persistent=False)
         return MulticlassConfusionMatrix(len(label_set) + len(label_set.sets), ignore_index=-1)
 
     def scores_at_own_size(self, sample: Sample) -> Float[Tensor, "1 c H W"]:
-        """Fused scores of one picture, upsampled to the picture's size."""
+        """Fused scores of one photo, upsampled to its size."""
         pixels = torch.from_numpy(self.preprocessing(sample.image)).to(self.device)[None]
         scores = self.network(pixels).scores.float()
         return interpolate(scores, size=sample.labels.shape, mode="bilinear", align_corners=True)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        rate = self.learning_rate
+        rate = self.sgd.learning_rate
         if rate is None:
             data = self.trainer.datamodule  # type: ignore[attr-defined]
             rate = PAPER_RATE / PAPER_BATCH * pictures_per_step(self.trainer, data.batch_size)
@@ -307,36 +265,38 @@ class ParsingTask(LightningModule):
         biases: list[torch.nn.Parameter] = []
         for name, parameter in self.network.named_parameters():
             if parameter.requires_grad:
-                (biases if self.bias_factor != 1 and name.endswith("bias") else weights).append(parameter)
+                (biases if self.sgd.bias_factor != 1 and name.endswith("bias") else weights).append(parameter)
         groups = [
             {"params": [p for p in weights if id(p) not in fast], "lr": rate},
-            {"params": [p for p in weights if id(p) in fast], "lr": rate * self.classifier_factor},
+            {"params": [p for p in weights if id(p) in fast], "lr": rate * self.sgd.classifier_factor},
         ]
         for params, factor in (
-            ([p for p in biases if id(p) not in fast], self.bias_factor),
-            ([p for p in biases if id(p) in fast], self.bias_factor * self.classifier_factor),
+            ([p for p in biases if id(p) not in fast], self.sgd.bias_factor),
+            ([p for p in biases if id(p) in fast], self.sgd.bias_factor * self.sgd.classifier_factor),
         ):
             if params:
                 groups.append({"params": params, "lr": rate * factor, "weight_decay": 0.0})
-        optimizer = torch.optim.SGD(groups, momentum=self.momentum, weight_decay=self.weight_decay)
+        optimizer = torch.optim.SGD(groups, momentum=self.sgd.momentum, weight_decay=self.sgd.weight_decay)
         total = int(self.trainer.estimated_stepping_batches)
         poly = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self._factor(step, total))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": poly, "interval": "step"}}
 
     def _fast_parameters(self) -> list[torch.nn.Parameter]:
-        if self.faster is None:
+        if self.sgd.faster is None:
             return self.network.classifier_parameters()
         parts = dict(self.network.named_children())
-        if unknown := [name for name in self.faster if name not in parts]:
-            raise TrainingError(f"model.faster: expected parts of the network ({', '.join(parts)}), got {unknown[0]!r}")
-        return [parameter for name in self.faster for parameter in parts[name].parameters()]
+        if unknown := [name for name in self.sgd.faster if name not in parts]:
+            raise TrainingError(
+                f"model.sgd.faster: expected parts of the network ({', '.join(parts)}), got {unknown[0]!r}"
+            )
+        return [parameter for name in self.sgd.faster for parameter in parts[name].parameters()]
 
     def _factor(self, step: int, total: int) -> float:
-        warmup = min(100, total // 10) if self.warmup is None else self.warmup
+        warmup = min(100, total // 10) if self.sgd.warmup is None else self.sgd.warmup
         warm = min(1.0, (step + 1) / warmup) if warmup else 1.0
-        return warm * max(0.0, 1 - step / total) ** self.power
+        return warm * max(0.0, 1 - step / total) ** self.sgd.power
 
 
 def pictures_per_step(trainer: Trainer, batch_size: int) -> int:
-    """Pictures that one step of the optimizer learns from; the batch is that of all processes together."""
+    """Photos per step of the optimizer; the batch size is for all processes together."""
     return batch_size * trainer.accumulate_grad_batches

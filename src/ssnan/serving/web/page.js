@@ -99,7 +99,7 @@ async function parsed(file, signal) {
   const canvas = made("canvas", {width, height})
   const photo = await createImageBitmap(file).catch(() => null)
   if (photo) canvas.getContext("2d").drawImage(photo, 0, 0, width, height)
-  else complain(`${file.name}: this browser cannot show it, its map stands alone`)
+  else complain(`${file.name}: this browser cannot show it; here is its map alone`)
   const parts = Object.entries(found.parts).map(([name, part]) => ({name, ...part, share: part.area / found.width / found.height}))
   return {file, canvas, ids, document: found, places: roomiest(ids, width, height),
     parts: parts.filter(({id}) => id).sort((a, b) => b.area - a.area)}
@@ -114,7 +114,7 @@ async function take(files) {
   for (const image of $("photos").querySelectorAll("img")) URL.revokeObjectURL(image.src)
   $("photos").replaceChildren()
   show(null)
-  if (files.length) $("empty").textContent = "Looking at it …"
+  if (files.length) $("empty").textContent = "Parsing …"
   for (const file of files) {
     try {
       const photo = await parsed(file, signal)
@@ -145,11 +145,11 @@ function show(photo, button) {
   if (!photo) return
   for (const other of $("photos").querySelectorAll("button")) other.setAttribute("aria-current", other === button)
   $("parts").replaceChildren(...photo.parts.map(item))
-  if (photo.document.people > 1) complain(`${photo.file.name} shows at least ${photo.document.people} people; its parts and joints are those of all of them`)
-  $("which").textContent = photo.parts.length ? "Choose parts to see and save them alone" : "Nobody was found in this photo"
+  if (photo.document.people > 1) complain(`${photo.file.name} shows at least ${photo.document.people} people; parts and joints are those of all together`)
+  $("which").textContent = photo.parts.length ? "Choose parts to see and save only them" : "Nobody found in this photo"
   Object.assign($("view"), {width: photo.canvas.width, height: photo.canvas.height})
   const list = photo.parts.map(({name, share}) => `${name} ${percent(share)}`).join(", ")
-  $("view").setAttribute("aria-label", `${photo.file.name} under the map of its parts: ${list || "nobody was found"}`)
+  $("view").setAttribute("aria-label", `${photo.file.name} with its parts: ${list || "nobody found"}`)
   point(null)
   $("view").scrollIntoView({block: "nearest"})
 }
@@ -177,7 +177,7 @@ function choose(name) {
 function point(name) {
   pointed = name
   const part = shown.parts.find((one) => one.name === (name ?? [...chosen].at(-1)))
-  const sure = part?.confidence == null ? "" : `, ${Math.round(100 * part.confidence)}\u00a0% sure`
+  const sure = part?.confidence == null ? "" : `, ${Math.round(100 * part.confidence)}\u00a0% confidence`
   $("here").textContent = part ? `${part.name}: ${percent(part.share)} of the photo, ${part.area.toLocaleString("en")} pixels${sure}` : ""
   draw()
 }

@@ -1,4 +1,4 @@
-"""Many requests, one network: they are decoded, parsed and answered in an order that keeps the network busy."""
+"""Schedule many requests for one network, so that it stays busy."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from ssnan.errors import unknown
 from ssnan.parsing.card import ModelError
 from ssnan.parsing.images import ImageError, TooLargeError, UnknownFormatError
 from ssnan.parsing.parser import Parser
@@ -22,24 +23,24 @@ from ssnan.serving.limits import Limits, RefusedError
 Answer = TypeVar("Answer")
 
 WORKERS = 3
-"""Pictures that are worked on at once: one decoded, one in the network, one answered."""
+"""Photos in progress at once: one is decoded, one in the network, one is encoded."""
 
 STATUS: dict[type[ImageError], int] = {TooLargeError: 413, UnknownFormatError: 415}
-"""HTTP's words for what can be wrong with a picture; 422 for all else."""
+"""HTTP status of each error of a photo; 422 for all others."""
 
 
-class Service:
-    """Parsers that any number of callers share.
+class RequestQueue:
+    """Parsers that many requests share.
 
-    One picture is in the network at a time, with all its threads: batches were no faster (docs/serving.md). Meanwhile
-    another is decoded and a third is answered.
+    The network runs on one photo at a time with all threads, because batches are no faster (docs/serving.md).
+    Meanwhile the next photo is decoded and the last is encoded.
 
     Args:
-        parsers: by model's name; the first is the one that is used where none is named.
-        limits: what callers may ask for.
+        parsers: parsers by model name, the default first.
+        limits: limits of requests.
 
     Attributes:
-        registry: numbers for Prometheus.
+        registry: metrics for Prometheus.
     """
 
     def __init__(self, parsers: Mapping[str, Parser], limits: Limits) -> None:
@@ -51,18 +52,18 @@ class Service:
         self.registry = CollectorRegistry()
         self.answered = Counter("ssnan_requests", "Requests by status.", ["status"], registry=self.registry)
         self._seconds = Histogram("ssnan_step_seconds", "Seconds of each step.", ["step"], registry=self.registry)
-        waiting = Gauge("ssnan_waiting", "Requests that are read, wait or are worked on.", registry=self.registry)
+        waiting = Gauge("ssnan_waiting", "Requests that are read, wait or are processed.", registry=self.registry)
         waiting.set_function(lambda: self._inside)
 
     @contextmanager
     def place(self) -> Iterator[None]:
-        """A place among those that are served; to be held from the first byte to the answer.
+        """Hold one of ``limits.waiting`` places, from the first byte to the response.
 
         Raises:
-            RefusedError: 429, all are taken.
+            RefusedError: 429, no place is free.
         """
         if self._inside >= self.limits.waiting:
-            raise RefusedError(429, f"busy: {self.limits.waiting} requests are waiting already; try again in a moment")
+            raise RefusedError(429, f"busy: {self.limits.waiting} requests are waiting; try again in a moment")
         self._inside += 1
         try:
             yield
@@ -70,14 +71,14 @@ class Service:
             self._inside -= 1
 
     def parser(self, model: str | None) -> Parser:
-        """The parser of a model; of the first if none is named.
+        """The parser of a model; the first if None.
 
         Raises:
             RefusedError: 422, there is no such model.
         """
         name = next(iter(self.parsers)) if model is None else model
-        if name not in self.parsers:
-            raise RefusedError(422, f"no model {name[:40]!r}; there are {', '.join(self.parsers)}")
+        if problem := unknown("model", [name], list(self.parsers)):
+            raise RefusedError(422, problem)
         return self.parsers[name]
 
     async def parse(
@@ -87,16 +88,16 @@ class Service:
         answer: Callable[[ParsingResult], Answer],
         remapping: Remapping | None = None,
     ) -> Answer:
-        """Parse a picture and make something of the result, within the limits.
+        """Parse a photo and convert the result, within the limits.
 
         Args:
-            image: a picture's file.
-            parser: of :meth:`parser`.
-            answer: what the result becomes; called in a thread.
-            remapping: brings the result to another label set first.
+            image: bytes of the photo.
+            parser: from :meth:`parser`.
+            answer: converts the result; called in a thread.
+            remapping: converts the result to another label set first.
 
         Raises:
-            RefusedError: 413, 415 or 422 for what is wrong with the picture, 503 if it takes too long.
+            RefusedError: 413, 415 or 422 for an unusable photo, 503 if it takes too long.
         """
 
         def work(given_up: threading.Event) -> Answer:
@@ -117,15 +118,15 @@ class Service:
         except ImageError as error:
             raise RefusedError(STATUS.get(type(error), 422), str(error).replace("image bytes", "the file")) from None
         except MemoryError:
-            raise RefusedError(503, "not enough memory for this picture now; try a smaller one") from None
+            raise RefusedError(503, "not enough memory for this photo; try a smaller one") from None
         except ModelError:
-            raise RefusedError(503, "the model cannot be run; its owner has to look") from None
+            raise RefusedError(503, "the model fails; see the log of the service") from None
         finally:
             given_up.set()
 
     @contextmanager
     def _step(self, name: str, given_up: threading.Event) -> Iterator[None]:
-        """A timed step, which is not begun where nobody waits for it any more."""
+        """Time a step; skip it if the client is gone."""
         if given_up.is_set():
             raise TimeoutError
         started = time.perf_counter()

@@ -1,4 +1,4 @@
-"""The page and the service on one port, in one process."""
+"""Run the page and the service on one port in one process."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from functools import partial
 
 import uvicorn
 
-from ssnan.errors import UserError
+from ssnan.errors import UserError, cause
 from ssnan.parsing.card import ModelCard
 from ssnan.parsing.parser import Parser
 from ssnan.serving.api import application
 from ssnan.serving.connection import Connection
 from ssnan.serving.limits import Limits
-from ssnan.serving.service import Service
+from ssnan.serving.queue import RequestQueue
 
 
 class Server(uvicorn.Server):
-    """uvicorn's, which ends in order for a terminal that goes away too."""
+    """uvicorn's server that also shuts down cleanly on SIGHUP."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -43,30 +43,29 @@ def serve(
     port: int,
     hosts: Collection[str] = (),
 ) -> int:
-    """Answer until a signal comes; returns the exit status.
+    """Serve until a signal arrives; returns the exit status.
 
     Args:
-        parsers: by model's name, the usual one first.
-        cards: of the models; None for a checkpoint.
-        limits: what callers may ask for.
-        host: address or name to listen on, by which the service may be asked.
-        port: to listen on, 0 for a free one.
-        hosts: other names by which it may be asked.
+        parsers: parsers by model name, the default first.
+        cards: cards of the models; None for a checkpoint.
+        limits: limits of requests.
+        host: address or name to listen on.
+        port: port to listen on, 0 for a free one.
+        hosts: other host names of the service.
 
     Raises:
-        UserError: the address cannot be listened on.
+        UserError: the service cannot listen on the address.
     """
-    app = application(Service(parsers, limits), cards, [host, *hosts])
+    app = application(RequestQueue(parsers, limits), cards, [host, *hosts])
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         listening = socket.create_server((host, port), family=family)
     except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise UserError(f"cannot listen on {host}:{port}: {reason}; choose another --host or --port") from None
+        raise UserError(f"cannot listen on {host}:{port}: {cause(error)}; choose another --host or --port") from None
     address = f"[{host}]" if ":" in host else host
     line = f"http://{address}:{listening.getsockname()[1]}   the page, and /docs for the service; Ctrl+C ends it"
     print(line, flush=True)
-    # What strangers send wrongly is told to them, not to the log.
+    # Clients get the errors in their requests; the log does not.
     logging.getLogger("python_multipart").setLevel(logging.ERROR)
     config = uvicorn.Config(
         app,

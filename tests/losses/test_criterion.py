@@ -4,10 +4,15 @@ import torch
 
 from fakes.lip import person
 from ssnan.labels import LIP, ClassSet, LabelSet, Region
-from ssnan.losses import ParsingLoss
+from ssnan.losses import JointLoss, LossOptions, ParsingLoss
 from ssnan.models import ParsingOutput
 
 TWO = LabelSet("two", ("out", "in"), ((0, 0, 0), (255, 0, 0)), regions=(Region("in", (1,)),))
+
+
+def with_joints(label_set, form="none", weight=10.0, **options):
+    """The criterion with a joint loss."""
+    return ParsingLoss(label_set, LossOptions(JointLoss(form, weight, **options)))
 
 
 def output(scores, *scales):
@@ -37,7 +42,7 @@ def test_equation_4_against_numpy():
     joint = ((centre - (grid * truth).sum(axis=(1, 2)) / truth.sum()) ** 2).sum() / 2
 
     def total(form):
-        return ParsingLoss(TWO, form, joint_weight=7.0)(output(scores), labels)["loss"].item()
+        return with_joints(TWO, form, 7.0)(output(scores), labels)["loss"].item()
 
     assert total("product") == pytest.approx(parsing * joint, rel=1e-4)
     assert total("product_detached") == pytest.approx(parsing * joint, rel=1e-4)
@@ -47,7 +52,7 @@ def test_equation_4_against_numpy():
 def gradients(form, detach=False):
     scores = torch.randn(1, 20, 24, 16, generator=torch.Generator().manual_seed(1)).requires_grad_()
     labels = torch.from_numpy(person()[1]).long()[None, ::4, ::4]
-    losses = ParsingLoss(LIP, form, detach_centers=detach)(output(scores), labels)
+    losses = with_joints(LIP, form, detach_centers=detach)(output(scores), labels)
     return torch.autograd.grad(losses["loss"], scores)[0], losses
 
 
@@ -66,7 +71,7 @@ def test_weighted_form_still_learns_when_joints_are_perfect():
     labels[0, 1, 1] = 1
     for form, learns in (("product", False), ("weighted", True)):
         scores = torch.zeros(1, 2, 3, 3, requires_grad=True)
-        losses = ParsingLoss(TWO, form)(output(scores), labels)
+        losses = with_joints(TWO, form)(output(scores), labels)
         assert losses["fused/joint"] < 1e-9
         [gradient] = torch.autograd.grad(losses["loss"], scores)
         assert (gradient.abs().max() > 1e-3) == learns
@@ -79,7 +84,7 @@ def test_deep_supervision_adds_every_scale():
     alone = [ParsingLoss(TWO)(output(one), labels)["loss"] for one in scores]
     torch.testing.assert_close(losses["loss"], sum(alone))
     torch.testing.assert_close(losses["scale1/parsing"], alone[2])
-    assert ParsingLoss(TWO, deep_supervision=False)(output(*scores), labels)["loss"] == alone[0]
+    assert ParsingLoss(TWO, LossOptions(deep_supervision=False))(output(*scores), labels)["loss"] == alone[0]
 
 
 def test_stride_samples_the_labels():
@@ -87,12 +92,12 @@ def test_stride_samples_the_labels():
     labels[:, ::2, ::2] = 1
     scores = torch.zeros(1, 2, 4, 4)
     scores[:, 1] = 30
-    assert ParsingLoss(TWO, stride=2)(output(scores), labels)["loss"] < 1e-6
+    assert ParsingLoss(TWO, LossOptions(stride=2))(output(scores), labels)["loss"] < 1e-6
 
 
 def test_wholly_ignored_pictures_are_harmless():
     scores = torch.randn(2, 2, 4, 4).requires_grad_()
-    losses = ParsingLoss(TWO, "weighted")(output(scores), torch.full((2, 4, 4), 255))
+    losses = with_joints(TWO, "weighted")(output(scores), torch.full((2, 4, 4), 255))
     losses["loss"].backward()
     assert losses["loss"] == 0
     assert scores.grad.isfinite().all()
@@ -121,15 +126,15 @@ def test_heatmaps_may_measure_the_joints():
     scores = torch.randn(1, 2, 9, 9, generator=torch.Generator().manual_seed(0)).requires_grad_()
     labels = torch.zeros(1, 9, 9, dtype=torch.long)
     labels[:, 2:4, 2:4] = 1
-    losses = ParsingLoss(TWO, "product", joint_measure="heatmap")(output(scores), labels)
+    losses = with_joints(TWO, "product", measure="heatmap")(output(scores), labels)
     assert 0 < losses["fused/joint"] <= 0.4 + 1e-4
-    assert losses["fused/joint"] != ParsingLoss(TWO, "product")(output(scores), labels)["fused/joint"]
+    assert losses["fused/joint"] != with_joints(TWO, "product")(output(scores), labels)["fused/joint"]
 
 
 def of_unit(unit, form="product", **options):
     scores = torch.randn(4, 2, 5, 9, generator=torch.Generator().manual_seed(3)).requires_grad_()
     labels = torch.randint(0, 2, (4, 9, 17), generator=torch.Generator().manual_seed(4))
-    losses = ParsingLoss(TWO, form, joint_unit=unit, **options)(output(scores), labels)
+    losses = with_joints(TWO, form, unit=unit, **options)(output(scores), labels)
     return torch.autograd.grad(losses["loss"], scores)[0], losses
 
 
@@ -168,30 +173,30 @@ def test_in_units_of_gradients_lambda_is_the_share_of_the_step(centers, measure)
     scores, labels = random_batch(0)
     plain, _ = step_of(ParsingLoss(LIP), scores, labels)
     for share in (0.1, 3.0):
-        options = {"joint_measure": measure, "joint_unit": "gradient", "joint_centers": centers}
-        weighted, _ = step_of(ParsingLoss(LIP, "weighted", share, **options), scores, labels)
+        options = {"measure": measure, "unit": "gradient", "centers": centers}
+        weighted, _ = step_of(with_joints(LIP, "weighted", share, **options), scores, labels)
         torch.testing.assert_close((weighted - plain).norm(), share * plain.norm())
-        product, _ = step_of(ParsingLoss(LIP, "product", **options), scores, labels)
+        product, _ = step_of(with_joints(LIP, "product", **options), scores, labels)
         torch.testing.assert_close(product.norm(), plain.norm())
 
 
 def test_the_norms_of_gradients_are_running_means():
     """The second step's factor, by hand, from the gradients of both steps."""
-    criterion = ParsingLoss(LIP, "product", joint_unit="gradient")
+    criterion = with_joints(LIP, "product", unit="gradient")
     batches = [random_batch(0), random_batch(1, scale=3.0)]
     squares = {"none": 0.0, "product": 0.0}
     for scores, labels in batches:
         gradient, _ = step_of(criterion, scores, labels)
         for form in squares:
-            squares[form] += step_of(ParsingLoss(LIP, form), scores, labels)[0].square().sum()
-    own, _ = step_of(ParsingLoss(LIP, "product"), *batches[1])
+            squares[form] += step_of(with_joints(LIP, form), scores, labels)[0].square().sum()
+    own, _ = step_of(with_joints(LIP, "product"), *batches[1])
     expected = own * (squares["none"] / squares["product"]).sqrt()
     torch.testing.assert_close(gradient, expected, rtol=1e-4, atol=1e-9)
     assert set(criterion.running) == {"fused"}
 
 
 def test_running_norms_forget():
-    criterion = ParsingLoss(LIP, "weighted", joint_unit="gradient")
+    criterion = with_joints(LIP, "weighted", unit="gradient")
     criterion.running["fused"] = torch.tensor([500.0, 0.0, 1.0])
     criterion(output(random_batch(0)[0]), random_batch(0)[1])
     steps, _, joint = criterion.running["fused"].tolist()
@@ -200,7 +205,7 @@ def test_running_norms_forget():
 
 
 def test_a_batch_without_joints_has_no_joint_step():
-    criterion = ParsingLoss(LIP, "weighted", joint_unit="gradient")
+    criterion = with_joints(LIP, "weighted", unit="gradient")
     scores, labels = random_batch(0)
     plain, _ = step_of(ParsingLoss(LIP), scores, labels * 0)
     torch.testing.assert_close(step_of(criterion, scores, labels * 0)[0], plain)
@@ -209,17 +214,17 @@ def test_a_batch_without_joints_has_no_joint_step():
 def test_every_term_tells_how_long_its_gradient_is():
     scores, labels = random_batch(0)
     finer, _ = random_batch(1)
-    options = {"joint_form": "weighted", "joint_weight": 5.0, "side_weight": 0.5, "iou_weight": 2.0}
-    losses = ParsingLoss(LIP, **options)(output(scores, finer), labels, gradients=True)
+    options = LossOptions(JointLoss("weighted", 5.0), side_weight=0.5, iou_weight=2.0)
+    losses = ParsingLoss(LIP, options)(output(scores, finer), labels, gradients=True)
     terms = {
-        "fused/parsing": {},
-        "fused/joint": {"joint_form": "weighted", "joint_weight": 5.0},
-        "fused/sides": {"side_weight": 0.5},
-        "fused/iou": {"iou_weight": 2.0},
+        "fused/parsing": None,
+        "fused/joint": LossOptions(JointLoss("weighted", 5.0)),
+        "fused/sides": LossOptions(side_weight=0.5),
+        "fused/iou": LossOptions(iou_weight=2.0),
     }
     plain, _ = step_of(ParsingLoss(LIP), scores, labels)
     for name, alone in terms.items():
-        gradient, _ = step_of(ParsingLoss(LIP, **alone), scores, labels)
+        gradient, _ = step_of(ParsingLoss(LIP, alone or LossOptions()), scores, labels)
         expected = gradient - plain if alone else plain
         torch.testing.assert_close(losses[f"{name}_gradient"], expected.norm(), rtol=1e-3, atol=1e-7)
     of_scale, _ = step_of(ParsingLoss(LIP), finer, labels)
@@ -233,15 +238,15 @@ def test_eq_4_may_divide_by_the_joints_that_are_defined():
     labels = torch.zeros(1, 24, 16, dtype=torch.long)
     labels[:, 3:6, 4:9] = 13
     present, defined = (
-        ParsingLoss(LIP, "product", joint_count=count)(output(scores), labels)["fused/joint"]
+        with_joints(LIP, "product", count=count)(output(scores), labels)["fused/joint"]
         for count in ("present", "defined")
     )
     torch.testing.assert_close(defined, present / 9)
 
 
 def test_heatmaps_have_their_own_cells():
-    with pytest.raises(ValueError, match="in cells already"):
-        ParsingLoss(TWO, "product", joint_measure="heatmap", joint_unit="cells")
+    with pytest.raises(ValueError, match="already in cells"):
+        JointLoss("product", measure="heatmap", unit="cells")
 
 
 THREE = LabelSet("three", ("out", "left", "right"), ((0, 0, 0),) * 3, sets=(ClassSet(100, (1, 2)),))

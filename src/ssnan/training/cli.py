@@ -1,4 +1,4 @@
-"""``ssnan train``: from a YAML to a checkpoint."""
+"""``ssnan train``: from a recipe to a checkpoint."""
 
 from __future__ import annotations
 
@@ -23,24 +23,26 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from ssnan.data.datamodule import ParsingData
 from ssnan.data.layouts import label_set_of
 from ssnan.recipes import expand
-from ssnan.training.last import LastCheckpoint, LastingOptions, where_it_stopped
-from ssnan.training.pictures import ValidationPictures
-from ssnan.training.pieces import StopAfter
+from ssnan.training.callbacks import StopAfter, ValidationPictures
 from ssnan.training.results import write_results
+from ssnan.training.resume import LastCheckpoint, LastingOptions, where_it_stopped
 from ssnan.training.task import ParsingTask, TrainingError
 
 
 def read_before(base: object) -> None:
-    """What is left of a recipe's ``base`` once :func:`ssnan.recipes.expand` has put its files before it: nothing."""
+    """Ignore ``base`` of a recipe, because :func:`ssnan.recipes.expand` has already inserted its files."""
 
 
 class TrainingCLI(LightningCLI):
-    """``model``, ``data``, ``trainer`` from YAML and flags, plus where the run goes."""
+    """``model``, ``data`` and ``trainer`` from YAML and flags, and the options of the run."""
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        parser.add_argument("--base", type=read_before, default=None, help="in a recipe: the recipes that it builds on")
+        parser.add_argument("--base", type=read_before, default=None, help="in a recipe: the recipes that it extends")
         parser.add_argument(
-            "--output", type=Path, default=Path("runs/latest"), help="folder of the run; {label_set} is filled in"
+            "--output",
+            type=Path,
+            default=Path("runs/latest"),
+            help="folder of the run; {label_set} becomes the name of the label set",
         )
         parser.add_argument("--resume", type=bool, default=True, help="continue from OUTPUT/checkpoints/last.ckpt")
         parser.add_argument(
@@ -53,19 +55,19 @@ class TrainingCLI(LightningCLI):
             "--stop_after",
             type=float | None,
             default=None,
-            help="minutes after which the current epoch is the last of this piece; the same command continues",
+            help="stop after the epoch that is running at this minute; the same command continues",
         )
-        # The checkpoint keeps the label set itself, not the name of a file that may go.
+        # The checkpoint stores the label set itself, because its file may disappear.
         parser.link_arguments("data.label_set", "model.label_set", compute_fn=lambda name: label_set_of(name).to_dict())
         parser.link_arguments(
             "data.label_set", "model.network.init_args.num_classes", compute_fn=lambda name: len(label_set_of(name))
         )
         parser.link_arguments("data.preprocessing", "model.preprocessing")
-        # A few pictures far from what the initial weights know can throw any rate off.
+        # A few unusual photos can make training diverge at any rate.
         parser.set_defaults({"trainer.gradient_clip_val": 10.0})
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        """Fill the label set's name into ``output`` and ``start_from``, such as ``runs/{label_set}/ss_nan``."""
+        """Fill in the name of the label set in ``output`` and ``start_from``, as in ``runs/{label_set}/ss_nan``."""
         super().parse_arguments(parser, args)
         name = label_set_of(self.config["data"]["label_set"]).name
         self.config["output"] = Path(str(self.config["output"]).replace("{label_set}", name))
@@ -76,7 +78,7 @@ class TrainingCLI(LightningCLI):
         output = self.config["output"]
         self.stop_after = StopAfter(self.config["stop_after"])
         asked = yaml.safe_load(self.parser.dump(self.config, skip_none=False))
-        asked["data"]["label_set"] = ", ".join(self.datamodule.label_set.classes)  # rather than the name of a file
+        asked["data"]["label_set"] = ", ".join(self.datamodule.label_set.classes)  # not the name of a file
         self.lasting = LastingOptions(asked)
         self.trainer_defaults["callbacks"] = [
             ModelCheckpoint(
@@ -90,7 +92,7 @@ class TrainingCLI(LightningCLI):
             LearningRateMonitor("step"),
             *([] if self.config["trainer"]["enable_progress_bar"] is False else [RichProgressBar()]),
             ValidationPictures(),
-            *([] if self.config["trainer"]["max_time"] else [Timer()]),  # the trainer's own one then
+            *([] if self.config["trainer"]["max_time"] else [Timer()]),  # the trainer then adds one
             *([EMAWeightAveraging(decay=self.config["ema"])] if self.config["ema"] else []),
             self.stop_after,
             self.lasting,
@@ -103,22 +105,22 @@ class TrainingCLI(LightningCLI):
 
 
 NOISE = (
-    "LightningCLI's args parameter",  # this is a command line, it only has a command before the flags
+    "LightningCLI's args parameter",  # this is a command line, with a command before the flags
     "`isinstance\\(treespec, LeafSpec\\)`",
     "The number of training batches",
     "Checkpoint directory .* exists and is not empty",  # a resumed run
     "The '.*_dataloader' does not have many workers",
-    r"`ModelCheckpoint\(monitor='val/mean_iou'\)` could not find",  # a run that ends before its first validation
+    r"`ModelCheckpoint\(monitor='val/mean_iou'\)` could not find",  # a run that ends before the first validation
     "The image decoding and encoding capabilities of TorchVision",  # used by its own v2.JPEG
     "Precision bf16-mixed is not supported by the model summary",
     r"\s*By default only one JsonargparseDeprecationWarning",
     r"(?s).*was deprecated in v4\.\d+\.\d+ and will be removed in v5",  # Lightning's use of jsonargparse
 )
-"""Warnings of libraries that ask nothing of the user, as patterns."""
+"""Patterns of library warnings that do not concern the user."""
 
 
 def command_line(arguments: Sequence[str]) -> TrainingCLI:
-    """Task, data and trainer as ``arguments`` describe them, not yet running."""
+    """Build task, data and trainer from ``arguments``, without running them."""
     return TrainingCLI(
         ParsingTask,
         ParsingData,
@@ -132,11 +134,10 @@ def command_line(arguments: Sequence[str]) -> TrainingCLI:
 
 
 def train(arguments: Sequence[str]) -> Path:
-    """Train as ``arguments`` say, resuming where an interrupted run of the same folder stopped.
+    """Train with ``arguments``. Resumes an interrupted run in the same folder.
 
     Returns:
-        The best checkpoint. ``results.json`` beside the checkpoints tells what it reached, once all
-        epochs are done.
+        The best checkpoint. After the last epoch, ``results.json`` in the run's folder has its results.
     """
     with warnings.catch_warnings():
         for pattern in NOISE:
@@ -152,7 +153,7 @@ def train(arguments: Sequence[str]) -> Path:
             raise TrainingError(str(error)) from None
         best = checkpoints / "best.ckpt"
         if not cli.trainer.interrupted and not cli.stop_after.stopped:
-            if not best.is_file():  # too short a run for a validation
+            if not best.is_file():  # the run was too short for a validation
                 cli.trainer.save_checkpoint(best)
             write_results(cli.trainer, cli.model, cli.datamodule, best, cli.config["seed_everything"])
     return best

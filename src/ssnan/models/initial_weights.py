@@ -1,4 +1,4 @@
-"""Initial weights of backbones: files in several dialects, and networks that grow."""
+"""Initial weights of networks: read files in several formats, and add blocks to shallower networks."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from ssnan.hub.download import one_look
+from ssnan.errors import cause
+from ssnan.hub.download import offline_if_unreachable
 
 State = dict[str, Tensor]
 
 BUNDLED = Path(str(resources.files("ssnan") / "weights"))
-"""Where networks that training can start from lie, in 16 bits, beside what engines run."""
+"""The folder of bundled weights to start training from, in 16 bits, beside the models."""
 
 PSPNET_STEM = {
     "conv1": "conv1.0",
@@ -28,20 +29,20 @@ PSPNET_STEM = {
     "conv3": "conv1.6",
     "bn3": "bn1",
 }
-"""Stem of PSPNet's ResNet, as the ImageNet checkpoint names it and as timm does."""
+"""The stem of PSPNet's ResNet: names in its ImageNet checkpoint, and names in timm."""
 PSPNET_LAYER0 = {"0": "conv1.0", "1": "conv1.1", "3": "conv1.3", "4": "conv1.4", "6": "conv1.6", "7": "bn1"}
-"""The same stem inside a trained PSPNet, where it is one sequence called ``layer0``."""
+"""The same stem in a trained PSPNet, where it is one sequence named ``layer0``."""
 
 
 def read_weights(path: str) -> State:
-    """Tensors of a ``.safetensors`` file in timm's key names, or of a PyTorch file (``.pth``, ``.pt``,
-    ``.ckpt``) in timm's or PSPNet's, ``module.`` in front or not.
+    """Read the tensors of a ``.safetensors`` file with timm's names, or of a PyTorch file (``.pth``, ``.pt``,
+    ``.ckpt``) with the names of timm or PSPNet, with or without the prefix ``module.``.
 
     Raises:
-        ValueError: no such file, or not a file of tensors.
+        ValueError: there is no such file, or it has no tensors.
     """
     if not Path(path).is_file():
-        raise ValueError(f"backbone weights {path!r}: no such file; give a .safetensors or .pth file, or 'timm'")
+        raise ValueError(f"backbone weights {path!r}: no such file; expected a .safetensors or .pth file, or 'timm'")
     try:
         if path.endswith(".safetensors"):
             return load_file(path)
@@ -54,24 +55,23 @@ def read_weights(path: str) -> State:
 
 
 def downloaded(name: str) -> State:
-    """Tensors of timm's own weights for the network ``name``, from its cache or its hub.
+    """Tensors of timm's weights for the network ``name``, from its cache or its hub.
 
     Raises:
-        ValueError: they are neither cached nor can be reached.
+        ValueError: they are not cached and cannot be downloaded.
     """
     try:
-        with one_look():
+        with offline_if_unreachable():
             return timm.create_model(name, pretrained=True).state_dict()
-    except Exception as error:  # of the hub's client, of the sockets below it, of timm where no weights exist
-        reason = (str(error) or type(error).__name__).strip().splitlines()[0]
+    except Exception as error:  # from the hub's client, sockets, or timm
         raise ValueError(
-            f"backbone weights 'timm' of {name}: cannot be downloaded ({reason}); give a file as "
-            "model.backbone_weights, or start from a bundled model with model.start_from"
+            f"backbone weights 'timm' of {name}: cannot be downloaded ({cause(error)}); set model.backbone_weights "
+            "to a file, or start from a bundled model with model.start_from"
         ) from None
 
 
 def initial_weights(name: str, weights: str) -> State:
-    """Tensors to start timm's network ``name`` from: ``timm`` for timm's own, or a file's.
+    """Initial tensors for timm's network ``name``: those of timm for ``timm``, otherwise those of a file.
 
     Raises:
         ValueError: as :func:`downloaded` and :func:`read_weights`.
@@ -80,7 +80,8 @@ def initial_weights(name: str, weights: str) -> State:
 
 
 def load_all(module: nn.Module, state: State, weights: str, name: str) -> None:
-    """Load every tensor of ``module``, a part of timm's network ``name``, from ``state``, which ``weights`` named.
+    """Load every tensor of ``module``, a part of timm's network ``name``, from ``state``; ``weights`` is its name in
+    errors.
 
     Raises:
         ValueError: a tensor is missing or has another shape.
@@ -88,7 +89,7 @@ def load_all(module: nn.Module, state: State, weights: str, name: str) -> None:
     own = module.state_dict()
     for key, tensor in own.items():
         if key not in state and not key.endswith("num_batches_tracked"):
-            raise ValueError(f"backbone weights {weights!r}: not weights of timm's {name}: {key} is missing")
+            raise ValueError(f"backbone weights {weights!r}: not weights of timm's {name}; {key} is missing")
         if key in state and state[key].shape != tensor.shape:
             raise ValueError(
                 f"backbone weights {weights!r}: {key} has shape {tuple(state[key].shape)}, {name} has "
@@ -98,11 +99,11 @@ def load_all(module: nn.Module, state: State, weights: str, name: str) -> None:
 
 
 def read_network(source: str | Path) -> State:
-    """Tensors of a whole network, by their names in it: of a bundled model by its name, of a checkpoint of
-    ``ssnan train`` or of a ``.safetensors`` file.
+    """The tensors of a whole network by name, from a bundled model, a checkpoint of ``ssnan train`` or a
+    ``.safetensors`` file.
 
     Raises:
-        ValueError: there is no such model or file, or it holds none.
+        ValueError: there is no such model or file, or it has no tensors.
     """
     bundled = {path.stem: path for path in BUNDLED.glob("*.safetensors")}
     path = bundled.get(str(source), Path(source))
@@ -113,31 +114,30 @@ def read_network(source: str | Path) -> State:
         if path.suffix == ".safetensors":
             state = load_file(path)
         else:
-            # Weights and plain values alone: anything else in a pickle may be code.
+            # Only weights and plain values, because anything else in a pickle may be code.
             state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
     except Exception as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-        raise ValueError(f"start_from {str(source)!r}: cannot be read ({reason})") from None
+        raise ValueError(f"start_from {str(source)!r}: cannot be read ({cause(error)})") from None
     prefix = "network."
     return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
 
 
 def take_over(network: nn.Module, state: Mapping[str, Tensor]) -> list[str]:
-    """Load what of ``state`` fits ``network`` by name and shape: all of it into the same network, all but
-    the classifier where other labels are to be learned.
+    """Load the tensors of ``state`` that fit ``network`` by name and shape. With other labels, the classifier does not
+    fit.
 
     Returns:
-        Parts of the network, such as ``classifier``, that keep their own start, wholly or in part.
+        Parts of the network, such as ``classifier``, that stay untrained, at least partly.
 
     Raises:
-        ValueError: nothing of the backbone fits.
+        ValueError: no tensor of the backbone fits.
     """
     own = network.state_dict()
     fitting = {key: value for key, value in state.items() if key in own and value.shape == own[key].shape}
     parts = {key.partition(".")[0] for key in fitting}
     if "backbone" not in parts:
         raise ValueError(
-            "start_from: its backbone is another one; configure the network as that of the weights, whose first "
+            "start_from: the weights have another backbone; configure the network to match them; their first "
             f"tensors are {', '.join(list(state)[:3])}"
         )
     network.load_state_dict(fitting, strict=False)
@@ -146,7 +146,7 @@ def take_over(network: nn.Module, state: Mapping[str, Tensor]) -> list[str]:
 
 
 def in_timm_names(state: Mapping[str, Tensor]) -> State:
-    """PSPNet's stem renamed as timm names a deep stem; every other key is the same in both."""
+    """Rename PSPNet's stem to timm's deep stem; all other names are equal."""
     if "layer0.0.weight" in state:
         pattern, names = r"layer0\.(\d)\.", PSPNET_LAYER0
     elif "conv3.weight" in state:
@@ -157,23 +157,23 @@ def in_timm_names(state: Mapping[str, Tensor]) -> State:
 
 
 def in_feature_names(state: State, wanted: Mapping[str, Tensor]) -> State:
-    """``state`` under the keys of timm's feature extractors, which flatten ``stages.0.`` to ``stages_0.``."""
+    """Rename the tensors for timm's feature extractors, which flatten ``stages.0.`` to ``stages_0.``."""
     renamed = {key: re.sub(r"^(\w+?)_(\d+)\.", r"\1.\2.", key) for key in wanted}
     return state | {key: state[name] for key, name in renamed.items() if key not in state and name in state}
 
 
-def grown(state: State, wanted: Mapping[str, Tensor], silence: Literal["conv", "norm"]) -> State:
-    """``state`` with the residual blocks that ``wanted`` has beyond it: ResNet-101 from ResNet-50.
+def grow_resnet(state: State, wanted: Mapping[str, Tensor], silence: Literal["conv", "norm"]) -> State:
+    """Add the residual blocks that ``wanted`` has beyond ``state``, as for ResNet-101 from ResNet-50.
 
-    A new block is a copy of its stage's last one whose residual branch ends in zero, x + 0 = x, so
-    that the network's output stays as it was, and learns from there.
+    A new block is a copy of the last block of its stage. Its residual branch ends in zero, x + 0 = x, so the output of
+    the network is unchanged.
 
     Args:
         state: tensors of the shallower network.
-        wanted: tensors of the deeper one, for their keys.
-        silence: what is zero. ``norm``: scale and shift of the last batch norm, which then learns.
-            ``conv``: weights of the last convolution, for batch norms that are frozen. (Before a
-            live batch norm a zero convolution has no variance, and its gradient explodes.)
+        wanted: tensors of the deeper network, for their names.
+        silence: what to set to zero. ``norm``: scale and shift of the last batch norm, which can then learn. ``conv``:
+            weights of the last convolution, for frozen batch norms. (Before a trained batch norm, a zero convolution
+            has no variance, and its gradient explodes.)
     """
     result = dict(state)
     last = _last_blocks(state)
@@ -194,7 +194,7 @@ def grown(state: State, wanted: Mapping[str, Tensor], silence: Literal["conv", "
 
 
 def _last_blocks(state: Mapping[str, Tensor]) -> dict[str, int]:
-    """Highest block number of every stage of a ResNet; empty for other networks."""
+    """The highest block number of every stage of a ResNet; empty for other networks."""
     last: dict[str, int] = {}
     for key in state:
         if match := re.match(r"(layer\d+)\.(\d+)\.conv1", key):

@@ -15,8 +15,8 @@ import uvicorn
 from serving.conftest import STOPS
 from ssnan.commands import parsers
 from ssnan.errors import UserError
+from ssnan.serving.app import Server, serve
 from ssnan.serving.limits import Limits
-from ssnan.serving.serve import Server, serve
 
 
 def test_a_system_without_sighup_is_served(monkeypatch):
@@ -46,7 +46,7 @@ def test_a_signal_during_uploads(serving, name):
     for upload in uploads:
         upload.close()
     assert process.wait(20) == 128 + stop
-    assert all(b" 503 " in answer and b"being stopped" in answer for answer in answers[:2])
+    assert all(b" 503 " in answer and b"is stopping" in answer for answer in answers[:2])
 
 
 def test_a_closed_standard_output(tmp_path):
@@ -77,7 +77,7 @@ def test_odd_ports(port, capsys):
     with pytest.raises(SystemExit) as ended:
         given(f"--port={port}")
     assert ended.value.code == 2
-    assert "expected a port, 0 to 65535" in capsys.readouterr().err
+    assert "expected a port from 0 to 65535" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_odd_hosts(option, host, capsys):
     with pytest.raises(SystemExit) as ended:
         given(f"{option}={host}")
     assert ended.value.code == 2
-    assert "expected a name or an address, without a port" in capsys.readouterr().err
+    assert "expected a name or an address without a port" in capsys.readouterr().err
 
 
 def test_plain_hosts():

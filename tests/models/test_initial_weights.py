@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from ssnan.models import Backbone
-from ssnan.models.weights import grown
+from ssnan.models.initial_weights import grow_resnet
 
 
 def noisy(backbone):
@@ -41,7 +41,7 @@ def test_growth_makes_up_nothing_else():
         "layer2.0.conv1.weight": torch.ones(1),
         "fc.weight": torch.ones(1),
     }
-    assert set(grown(state, wanted, "norm")) == {*state, "layer1.1.conv1.weight"}
+    assert set(grow_resnet(state, wanted, "norm")) == {*state, "layer1.1.conv1.weight"}
 
 
 class PSPBottleneck(nn.Module):

@@ -1,6 +1,8 @@
-"""A few validation pictures in TensorBoard: photo, truth and prediction side by side."""
+"""Callbacks of a training: photos in TensorBoard, and a stop after some minutes."""
 
 from __future__ import annotations
+
+import time
 
 import numpy as np
 import torch
@@ -11,7 +13,7 @@ from ssnan.training.task import ParsingTask
 
 
 class ValidationPictures(Callback):
-    """Log the first ``count`` validation pictures after every validation."""
+    """Log the first ``count`` validation photos after every validation: photo, ground truth and prediction."""
 
     def __init__(self, count: int = 4) -> None:
         self.count = count
@@ -31,3 +33,25 @@ class ValidationPictures(Callback):
             trainer.logger.experiment.add_image(
                 f"val/{sample.id}", row, global_step=trainer.global_step, dataformats="HWC"
             )
+
+
+class StopAfter(Callback):
+    """Stop after ``minutes``, at the end of the next epoch with a validation, which saves a checkpoint; never if None.
+
+    Attributes:
+        stopped: whether the run stopped early; the next call continues it.
+    """
+
+    def __init__(self, minutes: float | None) -> None:
+        self.minutes = minutes
+        self.stopped = False
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.started = time.monotonic()
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        done = trainer.current_epoch + 1
+        saved = done % (trainer.check_val_every_n_epoch or 1) == 0
+        over = self.minutes is not None and time.monotonic() - self.started > 60 * self.minutes
+        if over and saved and done != trainer.max_epochs:
+            self.stopped = trainer.should_stop = True

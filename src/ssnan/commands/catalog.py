@@ -1,4 +1,5 @@
-"""``ssnan parse --workers`` and ``--ray``: catalogues of pictures, see :mod:`ssnan.cluster`."""
+"""Parse a catalog: many photos on several processes or machines. OUT/results/ has a table with one row per photo. The
+same command continues an interrupted run and parses only new photos. See docs/scale.md."""
 
 from __future__ import annotations
 
@@ -8,8 +9,16 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ssnan.commands.options import FAILED, MISUSED, Stopped, complain, positive, unknown_part
-from ssnan.errors import printable, quoted
+from ssnan.commands.options import (
+    FAILED,
+    MISUSED,
+    Stopped,
+    add_model_options,
+    add_result_options,
+    complain,
+    positive,
+)
+from ssnan.errors import lacks, of_file, printable, quoted, unknown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,39 +26,48 @@ if TYPE_CHECKING:
     from ssnan.cluster.catalog import Catalog, Into, Shard
     from ssnan.cluster.isolation import Recipe
 
+HELP = "parse a large collection of photos, on one machine or a cluster"
+
 SHOWN = 20
-"""Problems that are said one by one; the tables have all."""
+"""Problems that are printed; the tables have all of them."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("catalogues", "many pictures, each once, whatever is killed meanwhile")
-    group.add_argument("--workers", type=positive, metavar="N", help="parse with N processes; with --ray, N actors")
-    group.add_argument(
-        "--ray", nargs="?", const="", metavar="ADDRESS",
-        help="parse on a Ray cluster: HOST:PORT, ray://HOST:PORT, or the one on this machine, or else a new one here",
-    )  # fmt: skip
-    group.add_argument(
-        "--into", choices=("files", "parquet", "webdataset"),
-        help="maps as files, in the tables of results, or in tars, one a shard (files)",
-    )  # fmt: skip
-    group.add_argument("--column", metavar="NAME", help="column of tables with paths, addresses or image bytes")
-    group.add_argument(
-        "--shard", type=positive, default=256, metavar="N", help="pictures that are taken together (256)"
+    parser.add_argument(
+        "inputs",
+        nargs="+",
+        metavar="INPUT",
+        help="photos, folders, patterns, .txt lists, tables, tars; local or in a bucket such as s3://shop/photos",
     )
-    group.add_argument(
-        "--patience", type=positive, default=120, metavar="S",
-        help="seconds without a result after which a picture is tried alone, and then given up (120)",
+    parser.add_argument("-o", "--output", default="catalog", help="output folder, local or in a bucket (catalog)")
+    parser.add_argument(
+        "--workers",
+        type=positive,
+        metavar="N",
+        help="parse with N processes (1), or N actors with --ray (as many as fit)",
+    )
+    parser.add_argument(
+        "--ray", nargs="?", const="", metavar="ADDRESS",
+        help="parse on a Ray cluster: HOST:PORT or ray://HOST:PORT; by default, the local cluster or a new one",
     )  # fmt: skip
-
-
-def asked_for(options: argparse.Namespace) -> bool:
-    return options.workers is not None or options.ray is not None
+    parser.add_argument(
+        "--into", choices=("files", "parquet", "webdataset"), default="files",
+        help="write maps as files, in the tables of results, or in one tar per shard (files)",
+    )  # fmt: skip
+    parser.add_argument("--column", metavar="NAME", help="column with paths, addresses or image bytes, for tables")
+    parser.add_argument("--shard", type=positive, default=256, metavar="N", help="photos per shard (256)")
+    parser.add_argument(
+        "--patience", type=positive, default=120, metavar="S",
+        help="seconds without a result before a photo is tried alone, and then quarantined (120)",
+    )  # fmt: skip
+    add_result_options(parser)
+    add_model_options(parser)
 
 
 def run(options: argparse.Namespace) -> int:
-    if options.output == Path("-") or "-" in options.inputs:
-        return complain("standard input and output go without --workers and --ray", MISUSED)
-    into: Into = options.into or "files"
+    if options.output == "-" or "-" in options.inputs:
+        return complain("ssnan catalog does not support standard input and output; expected folders, got -", MISUSED)
+    into: Into = options.into
     try:
         import pyarrow  # noqa: F401
 
@@ -58,26 +76,24 @@ def run(options: argparse.Namespace) -> int:
         from ssnan.cluster.catalog import Catalog, CatalogError, shards
         from ssnan.cluster.items import ItemsError, find_items, named_apart
     except ModuleNotFoundError as error:
-        return complain(f"catalogues need {error.name}; pip install 'ssnan[cluster]'", MISUSED)
+        return complain(lacks("a catalog", error, "cluster"), MISUSED)
     from ssnan.parsing.card import ModelError
     from ssnan.parsing.remapping import RemapError
 
     if options.ray and "/" not in options.ray and ":" not in options.ray:
-        return complain(
-            f"--ray {options.ray}: expected HOST:PORT or ray://HOST:PORT; inputs stand before --ray", MISUSED
-        )
+        return complain(f"--ray {options.ray}: expected HOST:PORT or ray://HOST:PORT; put inputs before --ray", MISUSED)
     if into == "parquet" and options.save:
-        return complain("--into parquet holds maps alone; --save goes with --into files or webdataset", MISUSED)
+        return complain("--into parquet writes only maps; use --save with --into files or webdataset", MISUSED)
     recipe = _recipe(options)
     try:
-        # What is wrong is said here rather than in every worker.
-        if unknown := unknown_part(options.parts, recipe.parser()):
-            return complain(unknown, MISUSED)
+        # Report mistakes here rather than in every worker.
+        if problem := unknown("part", options.parts, recipe.parser().result_labels.classes):
+            return complain(problem, MISUSED)
         settings = _settings(options)
         items = find_items(options.inputs, options.recursive, options.column)
         if not items:
-            return complain(f"no picture in {' '.join(map(quoted, options.inputs))}", MISUSED)
-        catalog = Catalog(str(options.output), into, settings)
+            return complain(f"no photo in {' '.join(map(quoted, options.inputs))}", MISUSED)
+        catalog = Catalog(options.output, into, settings)
         with catalog.opened():
             done = catalog.done()
             named = named_apart(items, done, dots=into != "webdataset")
@@ -86,7 +102,7 @@ def run(options: argparse.Namespace) -> int:
     except (ModelError, RemapError, ItemsError, CatalogError) as error:
         return complain(str(error), MISUSED)
     except OSError as error:
-        return complain(f"{quoted(error.filename or options.output)}: {error.strerror or error}", FAILED)
+        return complain(of_file(error, options.output), FAILED)
 
 
 def _parse(options: argparse.Namespace, catalog: Catalog, recipe: Recipe, todo: Sequence[Shard], already: int) -> int:
@@ -97,7 +113,7 @@ def _parse(options: argparse.Namespace, catalog: Catalog, recipe: Recipe, todo: 
 
     console, counts, shown = Console(stderr=True), {"parsed": 0, "failed": 0, "quarantined": 0}, 0
     if options.ray is None:
-        written = in_processes(todo, recipe, catalog, options.workers, float(options.patience))
+        written = in_processes(todo, recipe, catalog, options.workers or 1, float(options.patience))
     else:
         written = on_ray(todo, recipe, catalog, options.workers, float(options.patience), options.ray)
     try:
@@ -115,15 +131,17 @@ def _parse(options: argparse.Namespace, catalog: Catalog, recipe: Recipe, todo: 
                         console.print(problem, style="red", markup=False, highlight=False, soft_wrap=True)
     except Stopped:
         console.print(
-            f"ssnan: stopped; the same command goes on with {quoted(catalog.root)}", style="red", markup=False
+            f"ssnan: stopped; run the same command to continue {quoted(catalog.root)}", style="red", markup=False
         )
         raise
     problems = counts["failed"] + counts["quarantined"]
     if shown > SHOWN:
-        console.print(f"ssnan: {shown - SHOWN} more are in the tables", style="red", markup=False, highlight=False)
+        console.print(
+            f"ssnan: {shown - SHOWN} more problems are in the tables", style="red", markup=False, highlight=False
+        )
     told = [f"{counts['parsed']} parsed into {quoted(catalog.root)}"]
     told += [f"{count} {status}" for status, count in counts.items() if count and status != "parsed"]
-    told += [f"{already} were there"] if already else []
+    told += [f"{already} already there"] if already else []
     print(", ".join(told))
     return FAILED if problems else 0
 
@@ -133,7 +151,7 @@ def _recipe(options: argparse.Namespace) -> Recipe:
     from ssnan.parsing.engines import available_cores
     from ssnan.parsing.views import Views
 
-    alone = max(1, available_cores() // options.workers) if options.ray is None else 1
+    alone = max(1, available_cores() // (options.workers or 1)) if options.ray is None else 1
     return Recipe(
         options.model,
         options.engine,
@@ -148,7 +166,7 @@ def _recipe(options: argparse.Namespace) -> Recipe:
 
 
 def _settings(options: argparse.Namespace) -> dict[str, object]:
-    """What all results of a folder have in common."""
+    """The settings that all results of a folder share."""
     from ssnan.hub.download import card_of
 
     if Path(options.model).suffix == ".ckpt":

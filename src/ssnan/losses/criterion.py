@@ -1,0 +1,236 @@
+"""L_parsing, L_joint and L_SS-NAN (Section 3.3, Eq. 4), for the fused map and every scale."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn.functional import cross_entropy, interpolate
+
+from ssnan.labels import FIRST_SET, LabelSet
+from ssnan.losses.joints import (
+    JointCenters,
+    heatmap_distance,
+    joint_distance,
+    label_centers,
+    region_beliefs,
+    soft_centers,
+)
+from ssnan.losses.lovasz import lovasz_softmax
+from ssnan.losses.norms import gradient_of, same_step
+from ssnan.losses.processes import mean_over_processes, whole_batch
+from ssnan.losses.sides import side_loss
+from ssnan.models.output import ParsingOutput
+
+JointForm = Literal["none", "weighted", "product", "product_detached"]
+"""The combination of joint loss and cross-entropy for each photo.
+
+- ``none``: L_parsing, the first training step.
+- ``weighted``: L_parsing · (1 + λ L_joint), the default of the second step. The cross-entropy keeps its gradient if the
+  joints are perfect or absent.
+- ``product``: L_parsing · L_joint, exactly Eq. 4.
+- ``product_detached``: Eq. 4 without a gradient through the joints, as in the released code.
+"""
+
+JointMeasure = Literal["distance", "heatmap"]
+"""L_joint of Eq. 4, or the heatmaps of Attention+SSL's code; see :mod:`ssnan.losses.joints`."""
+
+JointUnit = Literal["own", "cells", "mean", "gradient"]
+"""The unit of L_joint, which determines the step of ``product`` and the meaning of λ.
+
+- ``own``: the unit of the measure. A distance is in sides of the photo, about 0.002 for a trained network, so the steps
+  of ``product`` are 500 times smaller than those of the cross-entropy.
+- ``cells``: cells of the score map, about 1,000 times larger; coordinates "computed according to the dense
+  predictions", as in Eq. 4.
+- ``mean``: the mean of the batch, without gradient. ``product`` then only weights the photos relative to each other.
+- ``gradient``: the unit in which L_parsing · L_joint has the gradient norm of the cross-entropy. Both norms are with
+  respect to the scores and running means over the steps (:mod:`ssnan.losses.norms`). λ is then the joints' share of
+  the step, and the steps of ``product`` are as long as those of the cross-entropy.
+"""
+
+JointCount = Literal["present", "defined"]
+"""The divisor of the distance: the joints in the ground truth, or all joints of the label set as in Eq. 4 (nine in
+LIP)."""
+
+
+@dataclass(frozen=True)
+class JointLoss:
+    """Options of the joint loss.
+
+    Attributes:
+        form: combination with the cross-entropy, see :data:`JointForm`; ``none`` is the first step.
+        weight: λ of the ``weighted`` form.
+        measure: ``distance`` (Eq. 4) or ``heatmap``.
+        unit: unit of the joint loss, see :data:`JointUnit`.
+        count: divisor of the distance, see :data:`JointCount`.
+        centers: ``soft`` (of probabilities) or ``decided``, see :data:`ssnan.losses.JointCenters`.
+        detach_centers: whether to stop the gradient through predicted joints.
+
+    Raises:
+        ValueError: ``heatmap`` with ``cells``.
+    """
+
+    form: JointForm = "none"
+    weight: float = 10.0
+    measure: JointMeasure = "distance"
+    unit: JointUnit = "own"
+    count: JointCount = "present"
+    centers: JointCenters = "soft"
+    detach_centers: bool = False
+
+    def __post_init__(self) -> None:
+        if self.measure == "heatmap" and self.unit == "cells":
+            raise ValueError("heatmaps are already in cells: expected unit own, mean or gradient, got cells")
+
+
+@dataclass(frozen=True)
+class LossOptions:
+    """Terms of the loss and their weights.
+
+    Attributes:
+        joint: the joint loss.
+        deep_supervision: whether to add the same loss for every scale, with weight 1.
+        iou_weight: weight of the Lovász-Softmax loss of the fused map, see :mod:`ssnan.losses.lovasz`; 0 in the paper.
+            Pixels of sets of classes do not count in it.
+        side_weight: weight of :func:`ssnan.losses.sides.side_loss` of the fused map, a loss on the sides of whole
+            limbs; 0 in the paper.
+        class_balancing: power of the median-frequency weights of classes: 0 for equal weights, 1 as in SegNet.
+        stride: compare every ``stride``-th pixel of the labels; the released code uses the network's stride. Larger is
+            faster, 1 is exact.
+    """
+
+    joint: JointLoss = JointLoss()
+    deep_supervision: bool = True
+    iou_weight: float = 0.0
+    side_weight: float = 0.0
+    class_balancing: float = 0.0
+    stride: int = 1
+
+
+class ParsingLoss:
+    """The training criterion.
+
+    Args:
+        label_set: has the regions and the ignored value.
+        options: terms of the loss and their weights.
+        class_weights: weight of every class in the cross-entropy, (C,); equal if None.
+
+    Attributes:
+        running: state of the joint loss's unit ``gradient`` for each map, by name; save it with the weights.
+    """
+
+    def __init__(
+        self,
+        label_set: LabelSet,
+        options: LossOptions = LossOptions(),
+        class_weights: Float[Tensor, " c"] | None = None,
+    ) -> None:
+        self.label_set = label_set
+        self.options = options
+        self.joint = options.joint
+        self.class_weights = class_weights
+        self.running: dict[str, Tensor] = {}
+
+    def __call__(
+        self, output: ParsingOutput, labels: Int[Tensor, "b H W"], gradients: bool = False
+    ) -> dict[str, Float[Tensor, ""]]:
+        """Named losses: ``loss`` is the total to minimise, the others are its terms.
+
+        Scores are resized to the size of the labels divided by ``stride`` before the comparison.
+
+        Args:
+            gradients: whether to add the gradient norm of each term with respect to its scores, under names that end in
+                ``gradient``. This costs one backward pass through the losses, not the network.
+        """
+        labels = labels[:, :: self.options.stride, :: self.options.stride]
+        maps = {"fused": output.scores}
+        if self.options.deep_supervision:
+            maps |= {f"scale{index}": scores for index, scores in enumerate(output.scale_scores)}
+        terms: dict[str, Tensor] = {}
+        found: dict[str, Tensor] = {}
+        for name, scores in maps.items():
+            of_map, values = self._of_one_map(name, scores, labels)
+            terms |= {f"{name}/{term}": value for term, value in of_map.items()}
+            found |= {f"{name}/{value_of}": value for value_of, value in values.items()}
+        if self.options.iou_weight:
+            found["fused/iou"] = self._iou(output.scores, labels)
+            terms["fused/iou"] = self.options.iou_weight * found["fused/iou"]
+        if self.options.side_weight:
+            found["fused/sides"] = side_loss(_at_labels(output.scores, labels), labels, self.label_set.flip_pairs)
+            terms["fused/sides"] = self.options.side_weight * found["fused/sides"]
+        if gradients:
+            for name, term in terms.items():
+                found[f"{name}_gradient"] = gradient_of(term, maps[name.partition("/")[0]]).norm()
+        total = torch.stack(list(terms.values())).sum()
+        return {"loss": total} | {name: value.detach() for name, value in found.items()}
+
+    def _of_one_map(self, name: str, scores: Tensor, labels: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """The terms of the loss of one map, and values to report."""
+        cells = (scores.shape[2] - 1) * (scores.shape[3] - 1)
+        own, scores = scores, _at_labels(scores, labels)
+        parsing = self._cross_entropy(scores, labels)
+        terms = {"parsing": parsing.mean()}
+        if self.joint.form == "none":
+            return terms, terms | {"loss": terms["parsing"]}
+
+        joint = self._joint(scores, labels)
+        if self.joint.unit == "cells":
+            joint = joint * cells
+        elif self.joint.unit == "mean":
+            joint = joint / mean_over_processes(joint.mean()).clamp_min(torch.finfo(joint.dtype).tiny)
+        if self.joint.detach_centers or self.joint.form == "product_detached":
+            joint = joint.detach()
+        values = terms | {"joint": joint.mean()}
+        together = parsing * joint
+        if self.joint.unit == "gradient":
+            ratio, self.running[name] = same_step(own, parsing, together, self.running.get(name))
+            together = together * ratio
+        if self.joint.form == "weighted":
+            terms["joint"] = self.joint.weight * together.mean()
+        else:
+            terms = {"joint": together.mean()}
+        return terms, values | {"loss": torch.stack(list(terms.values())).sum()}
+
+    def _joint(self, scores: Tensor, labels: Tensor) -> Float[Tensor, " b"]:
+        """L_joint of each photo, in the unit of the measure."""
+        truth, known = label_centers(labels, self.label_set)
+        beliefs = region_beliefs(scores, self.joint.centers)
+        predicted = soft_centers(beliefs, known, self.label_set.regions)
+        if self.joint.measure == "heatmap":
+            return heatmap_distance(predicted, truth)
+        count = len(self.label_set.regions) if self.joint.count == "defined" else None
+        return joint_distance(predicted, truth, count=count)
+
+    def _iou(self, scores: Tensor, labels: Tensor) -> Float[Tensor, ""]:
+        probabilities = whole_batch(_at_labels(scores, labels).softmax(dim=1))
+        labels = whole_batch(labels)
+        return lovasz_softmax(probabilities, labels, labels < len(self.label_set))
+
+    def _cross_entropy(self, scores: Tensor, labels: Tensor) -> Float[Tensor, " b"]:
+        """L_parsing of each photo: the mean over its pixels without the ignored value, weighted by class.
+
+        A pixel of a set of classes costs −log Σ p over the members, with their mean weight.
+        """
+        ignore = self.label_set.ignore_index
+        member = torch.from_numpy(self.label_set.membership).to(scores.device)
+        of_set = labels >= FIRST_SET
+        of_set &= labels != ignore
+        per_pixel = cross_entropy(scores, labels.where(~of_set, ignore), ignore_index=ignore, reduction="none")
+        if of_set.any():
+            several = scores.movedim(1, 3)[of_set]
+            inside = several.masked_fill(~member[labels[of_set]], -torch.inf)
+            per_pixel = per_pixel.masked_scatter(of_set, several.logsumexp(dim=1) - inside.logsumexp(dim=1))
+        valid = labels != ignore
+        if self.class_weights is None:
+            return per_pixel.sum(dim=(1, 2)) / valid.sum(dim=(1, 2)).clamp_min(1)
+        weights = member.to(scores) / member.sum(dim=1, keepdim=True).clamp_min(1) @ self.class_weights.to(scores)
+        weights = weights[labels] * valid
+        total = weights.sum(dim=(1, 2))
+        return (weights * per_pixel).sum(dim=(1, 2)) / total.where(total > 0, 1)
+
+
+def _at_labels(scores: Tensor, labels: Tensor) -> Float[Tensor, "b c H W"]:
+    return interpolate(scores.float(), size=labels.shape[-2:], mode="bilinear", align_corners=True)
