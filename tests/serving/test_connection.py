@@ -122,7 +122,7 @@ def test_a_head_without_an_end_is_cut_off(connect):
 def test_broken_chunks(connect, end):
     answer = asked(connect(), CHUNKS + end)
     assert statuses(answer) == [400]
-    assert answer.endswith(b'{"error":"expected a request in HTTP/1.1, got something else"}')
+    assert answer.endswith(b'{"error":"expected an HTTP/1.1 request"}')
 
 
 def test_an_upload_that_breaks_off(connect):

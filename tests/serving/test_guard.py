@@ -132,7 +132,7 @@ def status_of(parser, headers, server=("127.0.0.1", 7860)):
 def test_a_page_of_another_site_asks_in_vain(ask, photo, path, origin):
     answer = ask("POST", path, content=photo, headers={"origin": origin})
     assert answer.status_code == 403
-    assert "another site" in answer.json()["error"]
+    assert "pages of other sites" in answer.json()["error"]
     preflight = ask("OPTIONS", path, headers={"origin": origin, "access-control-request-method": "POST"})
     assert preflight.status_code == 403
     for one in (answer, preflight):

@@ -102,7 +102,7 @@ class Guard:
             await refusal(error.status, str(error))(scope, receive, answer)
         except asyncio.CancelledError:  # the service is stopping
             if not started:
-                await refusal(503, "the service is being stopped")(scope, receive, answer)
+                await refusal(503, "the service is stopping")(scope, receive, answer)
 
     def _check(self, scope: Scope) -> None:
         headers = Headers(scope=scope)
