@@ -11,7 +11,7 @@ from fakes.lip import person
 from ssnan.commands import main
 from ssnan.hub.download import is_hub_name
 from ssnan.parsing.card import ModelError, find_card
-from ssnan.serving import serve
+from ssnan.serving import app
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,7 @@ def test_what_the_hub_lacks_is_said_in_a_line(hub, capsys, tmp_path):
 
 def test_a_name_on_the_hub_is_served(hub, monkeypatch, capsys):
     served = []
-    monkeypatch.setattr(serve, "serve", lambda parsers, cards, *_: served.append((parsers, cards)) or 0)
+    monkeypatch.setattr(app, "serve", lambda parsers, cards, *_: served.append((parsers, cards)) or 0)
     options = ["serve", "--engine", "onnxruntime", "--threads", "1", "--model", "somebody/small@v1.0"]
     assert main(options) == 0
     [(parsers, cards)] = served

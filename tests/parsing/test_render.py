@@ -23,7 +23,7 @@ def test_photo_map_and_legend_side_by_side():
 def test_nobody_and_wrong_sizes():
     photo, labels = person()
     assert summary(photo, ParsingResult(labels * 0, LIP)).height == 96
-    with pytest.raises(ValueError, match="its map"):
+    with pytest.raises(ValueError, match="one size"):
         summary(photo, ParsingResult(labels[1:], LIP))
 
 
