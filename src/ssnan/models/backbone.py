@@ -31,7 +31,6 @@ class _TimmFeatures(nn.Module):
         if frozen_batch_norm:
             for norm in self._norms():
                 norm.requires_grad_(False)
-                norm.eval()  # Lightning trains modules in the mode in which it finds them
         self.channels_last = "NHWC" in str(getattr(features, "output_fmt", ""))
 
     def _norms(self) -> list[nn.Module]:
