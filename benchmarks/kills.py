@@ -1,4 +1,4 @@
-"""Kill something at a random moment of a catalogue run, twenty times, and see whether every picture is parsed once.
+"""Kill something at a random moment of a catalog run, twenty times, and see whether every picture is parsed once.
 
     kills.py [--pictures 48] [--seed 0] [--only processes,ray] [--killed worker,driver]
 

@@ -1,4 +1,4 @@
-"""What a catalogue costs, each run from its command to its end.
+"""What a catalog costs, each run from its command to its end.
 
     scale.py rates [--pictures 50,450]                   pictures a second, seconds to start: plain, with what rows of
                                                          a table hold, processes, Ray
@@ -158,7 +158,7 @@ def driver(counts: list[int]) -> None:
     rows = []
     for count in [1, *counts]:
         with tempfile.TemporaryDirectory() as folder, multiprocessing.get_context("spawn").Pool(1) as alone:
-            write_catalogue(Path(folder), count)
+            write_catalog(Path(folder), count)
             rows.append(alone.apply(drive, (folder,)))
         listed, shared, tables, read, held, most = rows[-1]
         cells = f"{listed:.2f} | {shared:.2f} | {tables:,} | {read:.2f} | {held:.0f} | {most:.0f}"
@@ -172,7 +172,7 @@ def driver(counts: list[int]) -> None:
     print("| a billion, in a straight line |", " | ".join(f"{value:,.0f}" for value in billion), "|")
 
 
-def write_catalogue(folder: Path, count: int) -> None:
+def write_catalog(folder: Path, count: int) -> None:
     """A list of addresses, and the tables of a run that has parsed them all."""
     addresses = [f"s3://shop/photos/{number // 1000:06d}/{number:010d}.jpg" for number in range(count)]
     (folder / "list.txt").write_text("\n".join(addresses))

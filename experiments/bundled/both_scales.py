@@ -1,9 +1,9 @@
-"""A network with two scales that starts from one trained on the smaller scale alone.
+"""Join a network trained on one scale with the aggregation of a network with two.
 
     python -m experiments.bundled.both_scales HALF EARLIER -o START.safetensors
 
-HALF is the checkpoint of the training with one scale (``bundled/context_half``), EARLIER one with both scales, which
-gives the aggregation. Give START as ``model.start_from``.
+HALF is the checkpoint of ``configs/context_half.yaml``. EARLIER is a checkpoint with both scales, whose aggregation is
+used. Pass START as ``model.start_from``.
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ class _OfCatalog(argparse.Action):
 def run(options: argparse.Namespace) -> int:
     from ssnan.parsing.batch import Saving
     from ssnan.parsing.card import ModelError
-    from ssnan.parsing.inputs import STANDARD_INPUT, find_inputs, is_film
+    from ssnan.parsing.inputs import STANDARD_INPUT, find_inputs, is_video
     from ssnan.parsing.remapping import RemapError
 
     to_standard_output = options.output == Path("-")
@@ -78,10 +78,10 @@ def run(options: argparse.Namespace) -> int:
     inputs = find_inputs(options.inputs, options.recursive)
     if not inputs:
         return complain(f"no photo in {' '.join(map(quoted, options.inputs))}{_hint(options)}", MISUSED)
-    films = {path: name for path, name in inputs.items() if is_film(path)}
+    videos = {path: name for path, name in inputs.items() if is_video(path)}
     if os.path.exists(options.output) and not options.output.is_dir():  # noqa: PTH110 - it accepts any name
         return complain(f"{quoted(options.output)}: is a file; expected a folder for the results", MISUSED)
-    if to_standard_output and (len(inputs) > 1 or films or len(options.save) > 1 or "masks" in options.save):
+    if to_standard_output and (len(inputs) > 1 or videos or len(options.save) > 1 or "masks" in options.save):
         return complain("-o - writes one file of one photo: its map, or the one that --save names", MISUSED)
     try:
         parser = load_parser(options, options.labels, options.colors, options.largest)
@@ -95,14 +95,14 @@ def run(options: argparse.Namespace) -> int:
     saving = Saving(options.output, tuple(options.save), tuple(options.parts), options.skip_existing)
     if to_standard_output:
         return _write_to_standard_output(parser, next(iter(inputs)), contents, saving)
-    photos = {path: name for path, name in inputs.items() if path not in films}
-    return _parse_all(parser, photos, films, contents, saving, options)
+    photos = {path: name for path, name in inputs.items() if path not in videos}
+    return _parse_all(parser, photos, videos, contents, saving, options)
 
 
 def _parse_all(
     parser: Parser,
     photos: dict[Path, Path],
-    films: dict[Path, Path],
+    videos: dict[Path, Path],
     contents: dict[Path, bytes],
     saving: Saving,
     options: argparse.Namespace,
@@ -114,7 +114,7 @@ def _parse_all(
     from ssnan.parsing.video import RESULTS
 
     console = Console(stderr=True)
-    several = len(photos) + len(films) > 1
+    several = len(photos) + len(videos) > 1
     problems: list[str] = []
 
     def show(problem: str) -> None:
@@ -137,8 +137,8 @@ def _parse_all(
                 done += not outcome.skipped and outcome.problem is None
                 if outcome.problem is not None:
                     note(outcome.problem + _word_of_a_list(outcome.path, parser))
-        sources = {os.path.realpath(path): path for path in films}
-        for path, name in films.items():
+        sources = {os.path.realpath(path): path for path in videos}
+        for path, name in videos.items():
             places = {os.path.realpath(saving.folder / f"{name}{ending}") for ending in RESULTS}
             if places & sources.keys():
                 clash = quoted(sources[min(places & sources.keys())])
@@ -149,7 +149,7 @@ def _parse_all(
             elif saving.skip_existing and (saving.folder / f"{name}.labels.mkv").is_file():
                 skipped += 1
             else:
-                found = list(_parse_film(parser, path, saving.folder / name, saving.kinds, console))
+                found = list(_parse_video(parser, path, saving.folder / name, saving.kinds, console))
                 done += not found
                 for problem in found:
                     note(problem)
@@ -168,17 +168,17 @@ def _parse_all(
     return FAILED if problems else 0
 
 
-def _parse_film(parser: Parser, path: Path, output: Path, kinds: Sequence[str], console: Console) -> Iterator[str]:
+def _parse_video(parser: Parser, path: Path, output: Path, kinds: Sequence[str], console: Console) -> Iterator[str]:
     """Parse a video with a progress bar in frames per second; yields problems."""
     from rich.progress import BarColumn, Progress, TextColumn
 
     from ssnan.parsing.images import ImageError
-    from ssnan.parsing.outputs import OF_FILMS
+    from ssnan.parsing.outputs import OF_VIDEOS
     from ssnan.parsing.video import parse_video
 
-    foreign = [kind for kind in kinds if kind not in OF_FILMS]
+    foreign = [kind for kind in kinds if kind not in OF_VIDEOS]
     if foreign:
-        yield f"{quoted(path)}: videos have no {' or '.join(foreign)}, only {', '.join(OF_FILMS)}"
+        yield f"{quoted(path)}: videos have no {' or '.join(foreign)}, only {', '.join(OF_VIDEOS)}"
         return
     count = TextColumn("{task.completed:.0f} frames, {task.fields[rate]:.1f} per second")
     try:

@@ -37,8 +37,8 @@ class _TimmFeatures(nn.Module):
         return [module for module in self.features.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
 
     def train(self: Own, mode: bool = True) -> Own:
-        """As of any module, but frozen norms stay as in inference. They are kept as they are, since torch computes them
-        in one operation; timm's frozen ones take three, in float32, which made a training step a fifth longer."""
+        """Set the mode of all modules except frozen norms, which stay in inference mode. They remain torch's own norms,
+        because timm's frozen ones compute in float32 and make training slower."""
         super().train(mode)
         if self.frozen_batch_norm:
             for norm in self._norms():

@@ -69,27 +69,27 @@ def _below(folder: Path) -> Iterator[Path]:
     yield from unlisted
 
 
-def is_film(path: Path) -> bool:
+def is_video(path: Path) -> bool:
     """Whether the name is that of a video."""
     return path.suffix.lower() in video.SUFFIXES
 
 
 def _is_picture(path: Path) -> bool:
-    return os.path.isfile(path) and (is_film(path) or is_picture(path, lambda: head_of(path)))  # noqa: PTH113
+    return os.path.isfile(path) and (is_video(path) or is_picture(path, lambda: head_of(path)))  # noqa: PTH113
 
 
 def result_names(found: dict[Path, Path]) -> dict[Path, Path]:
     """A unique name for the results of every input, without the suffix if possible."""
     names = {path: own if path == STANDARD_INPUT else own.with_suffix("") for path, own in found.items()}
-    alone = Counter((is_film(path), own) for path, own in found.items())
+    alone = Counter((is_video(path), own) for path, own in found.items())
     while True:  # a longer name may be another's short one: of a.jpg and a.png, beside a.jpg.png
-        uses = Counter((is_film(path), name) for path, name in names.items())
+        uses = Counter((is_video(path), name) for path, name in names.items())
         clashing = [
             path
             for path, name in names.items()
             if name != found[path]
-            and alone[is_film(path), found[path]] == 1  # two photos named p.jpg have no unique name
-            and (uses[is_film(path), name] > 1 or (is_film(path), result_it_could_be_of(name)) in uses)
+            and alone[is_video(path), found[path]] == 1  # two photos named p.jpg have no unique name
+            and (uses[is_video(path), name] > 1 or (is_video(path), result_it_could_be_of(name)) in uses)
         ]
         if not clashing:
             return names

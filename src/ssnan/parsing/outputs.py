@@ -25,7 +25,7 @@ KINDS = {
 }
 """Files that can be saved beside the map."""
 
-OF_FILMS = ("overlay", "json", "confidence")
+OF_VIDEOS = ("overlay", "json", "confidence")
 """Those that videos have too."""
 
 Content = Callable[[], bytes]

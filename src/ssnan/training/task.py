@@ -162,7 +162,7 @@ class ParsingTask(LightningModule):
         self.seed = torch.initial_seed()  # the seed of the run
 
     def on_train_epoch_start(self) -> None:
-        self.network.train()  # Lightning leaves the mode alone; this keeps frozen norms as in inference
+        self.network.train()  # Lightning does not call it, and it puts frozen norms in inference mode
         # A resumed run draws the same random numbers (dropout) as an uninterrupted one; each process has its own.
         torch.manual_seed(hash((self.seed, self.current_epoch, self.global_rank)))
 
