@@ -146,7 +146,7 @@ def test_names_in_a_webdataset_hold_no_dots_of_their_own():
 
 def test_names_that_differ_in_case_or_accents_alone_are_kept_apart():
     """They are one file on the disks of some systems."""
-    wanted = ["x/IMG", "x/img", "caf\u00e9", "cafe\u0301", "other"]
+    wanted = ["x/IMG", "x/img", "\u00e9t\u00e9", "e\u0301te\u0301", "other"]
     found = names(named_apart([Item(name, f"{place}/{name}") for place, name in enumerate(wanted)]))
     assert [len(name) - len(own) for name, own in zip(found, wanted, strict=True)] == [13, 13, 13, 13, 0]
     [second] = names(named_apart([Item("a", "/new/a.jpg")], done={"/A.jpg": "A"}))
