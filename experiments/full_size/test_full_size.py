@@ -53,7 +53,7 @@ def test_arms_differ_in_the_loss_alone(capsys):
             train([*full_size.arguments_of(f"ss_nan_{arm}", 0, []), "--print_config"])
         values = yaml.safe_load(capsys.readouterr().out)
         values.pop("output")
-        loss = {key: values["model"].pop(key) for key in list(values["model"]) if key.startswith(("joint", "side"))}
+        loss = {key: values["model"]["loss"].pop(key) for key in ("joint", "side_weight")}
         seen.append((values, loss))
     assert all(values == seen[0][0] for values, _ in seen)
     assert all(loss not in [other for _, other in seen[:index]] for index, (_, loss) in enumerate(seen))
