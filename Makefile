@@ -58,7 +58,7 @@ site: python
 
 # The oldest versions that pyproject.toml allows for parsing, with the tests that need no torch.
 FLOOR = numpy==1.26.* pillow==10.3.* onnxruntime==1.19.* pyyaml==6.0.1 rich==13.7.* scipy==1.11.4 shtab==1.7.* \
-  openvino==2024.4.* av==14.0.*
+  openvino==2024.4.* av==14.2.*
 floor: python
 	$(PYTHON) -m venv .venv-floor
 	.venv-floor/bin/pip install --quiet --editable '.[openvino,video,test]' $(FLOOR)

@@ -5,6 +5,7 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.TiffImagePlugin import AppendingTiffWriter
 
 from fakes.png import png
 from ssnan.parsing.images import ImageError, read_rgb
@@ -47,8 +48,10 @@ def test_fewer_bits_of_colour_in_sixteen_are_refused(bits, color):
 def test_a_tiff_of_several_pictures_is_refused(tmp_path, kind, readable):
     """A smaller version (1) or a mask (4) beside the picture is none of its own."""
     first, second = Image.new("RGB", (8, 6), "red"), Image.new("RGB", (8, 6), "blue")
-    second.encoderinfo = {"tiffinfo": {0x00FE: kind}}
-    first.save(tmp_path / "p.tif", save_all=True, append_images=[second])
+    with AppendingTiffWriter(tmp_path / "p.tif", new=True) as pages:
+        first.save(pages, "TIFF")
+        pages.newFrame()
+        second.save(pages, "TIFF", tiffinfo={0x00FE: kind})
     for given in (tmp_path / "p.tif", (tmp_path / "p.tif").read_bytes()):
         if readable:
             assert read_rgb(given)[0, 0].tolist() == [255, 0, 0]
