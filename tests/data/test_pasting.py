@@ -121,9 +121,7 @@ def test_the_datamodule_draws_pasted_scenes_by_their_share(scenes, lip_root, tmp
     assert batch["images"].shape == (2, 3, 64, 48)
 
 
-def test_pasting_needs_shares_and_workers(scenes, lip_root):
+def test_pasting_needs_shares(scenes, lip_root):
     pasting = Pasting(scenes, [lip_root], share=1.0)
     with pytest.raises(ValueError, match=r"data\.pasting: give the sources shares"):
         ParsingData([Source(lip_root)], lip_root, pasting=pasting)
-    with pytest.raises(ValueError, match=r"data\.pasting: not supported with data.resident_side"):
-        ParsingData([Source(lip_root, 1.0)], lip_root, pasting=pasting, resident_side=64)

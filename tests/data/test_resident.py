@@ -1,11 +1,19 @@
+import math
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torchvision import tv_tensors
+from torchvision.transforms.v2 import functional as F
 
 from ssnan.data.datamodule import ParsingData, Source
+from ssnan.data.keypoints import limb_map
 from ssnan.data.layouts import open_split
-from ssnan.data.resident import ResidentPictures, View
+from ssnan.data.pasting import Pasting
+from ssnan.data.resident import BLURRED, CHANCES, COMPOSITIONS, Augmentation, ResidentPhotos, View
+from ssnan.data.transforms import Bars
 from ssnan.labels import LIP
 from ssnan.parsing.preprocessing import Preprocessing
 
@@ -18,65 +26,113 @@ def folder(lip_root):
 
 
 @pytest.fixture
-def pictures(folder):
-    return ResidentPictures([folder, folder], LIP, RAW, side=96, device=torch.device("cpu"), threads=2)
+def photos(folder):
+    return ResidentPhotos([folder, folder], LIP, RAW, side=96, device=torch.device("cpu"))
 
 
-def plain(origin=(0.0, 0.0), step=(1.0, 1.0), box=(0.0, 0.0, 96.0, 64.0)):
-    return View(*(torch.tensor([values]) for values in (origin, step, box)))
+def plain(
+    origin=(0.0, 0.0), step=(1.0, 1.0), box=(0.0, 0.0, 96.0, 64.0), angle=0.0, bars=(0.0, 0.0), fill=0.0, mirrored=False
+):
+    return View(*(torch.tensor([values]) for values in (box, angle, bars, fill, origin, step, mirrored)))
 
 
-def test_an_unmoved_view_is_the_picture(folder, pictures):
+def crop_of(photos, index, view, size):
+    """Pixels (h, w, 3) in 0..255 and labels (h, w) of one crop."""
+    pixels, maps = photos.crops(torch.tensor([index]), view, size)
+    return (pixels[0] * 255).permute(1, 2, 0).numpy(), maps[0, 0].numpy()
+
+
+def test_an_unmoved_view_is_the_photo(folder, photos):
     sample = folder[2]
     assert sample.labels.shape == (96, 64)
-    batch = pictures.crops(torch.tensor([pictures.index(1, 2)]), plain(), torch.tensor([False]), (96, 64))
-    np.testing.assert_allclose(batch["images"][0].permute(1, 2, 0) * 255, sample.image, atol=1e-2)
-    np.testing.assert_array_equal(batch["labels"][0], sample.labels)
+    pixels, labels = crop_of(photos, photos.index(1, 2), plain(), (96, 64))
+    np.testing.assert_allclose(pixels, sample.image, atol=1e-2)
+    np.testing.assert_array_equal(labels, sample.labels)
 
 
-def test_a_mirrored_view_exchanges_left_and_right(folder, pictures):
-    batch = pictures.crops(torch.tensor([1]), plain(), torch.tensor([True]), (96, 64))
-    np.testing.assert_allclose(batch["images"][0].permute(1, 2, 0) * 255, folder[1].image[:, ::-1], atol=1e-2)
-    np.testing.assert_array_equal(
-        batch["labels"][0], np.array([*LIP.flip_permutation, *range(20, 256)])[folder[1].labels[:, ::-1]]
-    )
+def test_a_mirrored_view_exchanges_left_and_right(folder, photos):
+    pixels, labels = crop_of(photos, 1, plain(mirrored=True), (96, 64))
+    np.testing.assert_allclose(pixels, folder[1].image[:, ::-1], atol=1e-2)
+    np.testing.assert_array_equal(labels, np.array([*LIP.flip_permutation, *range(20, 256)])[folder[1].labels[:, ::-1]])
 
 
-def test_beyond_the_edge_is_the_mean_and_no_label(pictures):
-    view = plain(origin=(-4.0, 0.0), box=(8.0, 0.0, 40.0, 64.0))  # row 12 of the crop shows row 8
-    batch = pictures.crops(torch.tensor([0]), view, torch.tensor([False]), (60, 64))
-    outside = torch.ones(60, 64, dtype=torch.bool)
-    outside[12:44] = False
-    assert (batch["images"][0][:, outside] == 0).all()
-    assert (batch["labels"][0][outside] == LIP.ignore_index).all()
-    assert (batch["labels"][0][~outside] < 20).all()
+def test_beyond_the_edge_is_the_mean_and_no_label(folder):
+    photos = ResidentPhotos([folder], LIP, Preprocessing(longest_side=96), side=96, device=torch.device("cpu"))
+    view = plain(origin=(4.0, 0.0), box=(8.0, 0.0, 40.0, 64.0))  # row 0 of the crop shows row 12
+    chances = torch.ones(1, CHANCES)
+    outside = np.ones((60, 64), dtype=bool)
+    outside[:28] = False
+    pixels, labels = crop_of(photos, 0, view, (60, 64))
+    np.testing.assert_allclose(pixels[outside] / 255, np.tile(photos.mean.flatten(), (outside.sum(), 1)), atol=1e-6)
+    assert (labels[outside] == LIP.ignore_index).all()
+    assert (labels[~outside] < 20).all()
+    batch = photos.batch(torch.tensor([0]), Augmentation((120, 64)), chances)  # larger than the photo
+    assert batch["images"][batch["labels"][:, None].expand(-1, 3, -1, -1) == LIP.ignore_index].abs().max() < 1e-5
 
 
-def test_a_shrunken_view_is_a_mean_not_a_choice(folder, pictures):
+def test_a_shrunken_view_is_a_mean_not_a_choice(folder, photos):
     view = plain(origin=(0.5, 0.5), step=(2.0, 2.0))
-    batch = pictures.crops(torch.tensor([0]), view, torch.tensor([False]), (48, 32))
+    pixels, _ = crop_of(photos, 0, view, (48, 32))
     reference = Image.fromarray(folder[0].image).resize((32, 48), Image.Resampling.BOX)
-    difference = batch["images"][0].permute(1, 2, 0).numpy() * 255 - np.asarray(reference, dtype=float)
-    assert np.abs(difference).mean() < 6
+    assert np.abs(pixels - np.asarray(reference, dtype=float)).mean() < 6
     stripes = torch.zeros(96, 64, dtype=torch.uint8)
     stripes[::2] = 200
-    pictures.images[0] = 0
-    pictures.images[0, :, :, :64] = stripes
-    shrunk = pictures.crops(torch.tensor([0]), view, torch.tensor([False]), (48, 32))["images"] * 255
-    assert shrunk[0, :, 2:-2].sub(100).abs().max() < 1
+    photos.images[0] = 0
+    photos.images[0, :, :, :64] = stripes
+    shrunk, _ = crop_of(photos, 0, view, (48, 32))
+    assert np.abs(shrunk[2:-2] - 100).max() < 1
 
 
-def test_views_are_drawn_as_workers_draw_them(pictures):
-    random = torch.Generator().manual_seed(0)
-    index = torch.zeros(4000, dtype=torch.long)
-    origin, step, box = pictures.draw(index, (64, 48), (0.5, 1.5), 0.0, torch.rand(len(index), 8, generator=random))
-    assert (box == torch.tensor([0.0, 0.0, 96.0, 64.0])).all()
-    resized = 96 / step[:, 0]
+@pytest.mark.parametrize("degrees", [90, -90, 20])
+def test_a_rotated_view_is_the_rotated_photo(folder, photos, degrees):
+    turned = F.rotate(
+        torch.from_numpy(folder[0].image.copy()).permute(2, 0, 1), degrees, F.InterpolationMode.BILINEAR, expand=True
+    )
+    labels = F.rotate(torch.from_numpy(folder[0].labels.copy())[None], degrees, expand=True, fill=[LIP.ignore_index])[
+        0
+    ].numpy()
+    radians = math.radians(degrees)
+    height = abs(math.cos(radians)) * 96 + abs(math.sin(radians)) * 64
+    width = abs(math.cos(radians)) * 64 + abs(math.sin(radians)) * 96
+    # Torchvision rounds the canvas up to whole pixels; the centres agree.
+    origin = ((height - labels.shape[0]) / 2, (width - labels.shape[1]) / 2)
+    pixels, ours = crop_of(photos, 0, plain(angle=radians, origin=origin), labels.shape)
+    assert (ours == labels).mean() > 0.98
+    inside = labels != LIP.ignore_index
+    assert np.abs(pixels - turned.permute(1, 2, 0).numpy())[inside].mean() < 2
+
+
+@pytest.mark.parametrize(
+    ("pad", "fill"), [([20, 0, 20, 0], 0), ([0, 12, 0, 12], 255), ([20, 0, 20, 0], 102), ([20, 0, 20, 0], None)]
+)
+def test_bars_are_those_of_the_transform(folder, photos, pad, fill):
+    image = tv_tensors.Image(torch.from_numpy(folder[0].image.copy()).permute(2, 0, 1))
+    mask = tv_tensors.Mask(torch.from_numpy(folder[0].labels.copy()))
+    expected, labels = (Bars(1.0).transform(one, {"pad": pad, "fill": fill}) for one in (image, mask))
+    view = plain(bars=(float(pad[1]), float(pad[0])), fill=BLURRED if fill is None else fill / 255)
+    pixels, ours = crop_of(photos, 0, view, labels.shape)
+    np.testing.assert_array_equal(ours, labels)
+    difference = np.abs(pixels - expected.permute(1, 2, 0).numpy())
+    assert difference.mean() < (12 if fill is None else 0.1)  # the blur is a mean of 16 × 16 pixels there too
+
+
+def drawn(photos, index, **options):
+    wanted = Augmentation((64, 48), **options)
+    return photos.draw(index, wanted, torch.rand(len(index), CHANCES, generator=torch.Generator().manual_seed(0)))
+
+
+def test_views_are_drawn_as_workers_draw_them(photos):
+    view = drawn(photos, torch.zeros(4000, dtype=torch.long), scale=(0.5, 1.5))
+    assert (view.box == torch.tensor([0.0, 0.0, 96.0, 64.0])).all()
+    assert not view.angle.any()
+    assert not view.bars.any()
+    assert 0.45 < view.mirrored.float().mean() < 0.55
+    resized = 96 / view.step[:, 0]
     assert resized.min() >= 48
     assert resized.max() <= 144
     assert abs(resized.mean() - 96) < 2
-    # Crop and picture lie within one another, whichever is larger.
-    first, last = origin[:, 0] + 0.5 * (1 - step[:, 0]), origin[:, 0] + (64 - 0.5) * step[:, 0]
+    # Crop and photo lie within one another, whichever is larger.
+    first, last = view.origin[:, 0] + 0.5 * (1 - view.step[:, 0]), view.origin[:, 0] + (64 - 0.5) * view.step[:, 0]
     larger = resized >= 64
     assert (first[larger] > -1e-3).all()
     assert (last[larger] < 96).all()
@@ -84,15 +140,36 @@ def test_views_are_drawn_as_workers_draw_them(pictures):
     assert (last[~larger] > 95 - 1e-3).all()
 
 
-def test_around_the_person(folder, pictures):
-    random = torch.Generator().manual_seed(0)
-    _, _, box = pictures.draw(torch.full((500,), 3), (64, 48), (1.0, 1.0), 1.0, torch.rand(500, 8, generator=random))
+def test_shares_of_rotated_photos_and_of_bars(photos):
+    view = drawn(photos, torch.zeros(4000, dtype=torch.long), rotation=0.5, bars=0.4)
+    turned = view.angle != 0
+    assert 0.45 < turned.float().mean() < 0.55
+    quarter = (view.angle.abs() - torch.pi / 2).abs() < 1e-5
+    assert 0.12 < quarter.sum() / turned.sum() < 0.21
+    assert (view.angle[~quarter].abs() <= math.radians(30) + 1e-5).all()
+    assert 0.35 < view.bars.any(dim=1).float().mean() < 0.45
+    assert not (view.bars > 0).all(dim=1).any()
+
+
+def test_around_the_person(folder, photos):
+    box = drawn(photos, torch.full((500,), 3), crop_around_person=1.0).box
     rows, columns = np.nonzero(folder[3].labels)
     person = torch.tensor([rows.min(), columns.min(), rows.max() + 1, columns.max() + 1])
     assert (box[:, :2] <= person[:2]).all()
     assert (box[:, 2:] >= person[2:]).all()
     extent = (person[2:] - person[:2]).max()
     assert ((person[:2] - box[:, :2]).amax() <= 0.15 * extent + 0.5) or (box[:, :2] == 0).any()
+
+
+def test_limbs_come_with_the_labels(folder):
+    joints = np.full((1, 17, 3), 2.0, dtype=np.float32)
+    joints[..., :2] = np.linspace(0.2, 0.8, 17)[None, :, None]
+    known = replace(folder, people={folder.pairs[0].id: joints})
+    photos = ResidentPhotos([known], LIP, RAW, side=96, device=torch.device("cpu"))
+    _, maps = photos.crops(torch.tensor([0]), plain(), (96, 64))
+    np.testing.assert_array_equal(maps[0, 1], limb_map(joints, folder[0].labels, LIP))
+    batch = photos.batch(torch.tensor([0, 1]), Augmentation((64, 48)), torch.rand(2, CHANCES))
+    assert batch["limbs"].shape == batch["labels"].shape == (2, 64, 48)
 
 
 def test_batches_of_a_data_module_repeat_themselves(lip_root):
@@ -104,6 +181,7 @@ def test_batches_of_a_data_module_repeat_themselves(lip_root):
             crop=(64, 48),
             batch_size=2,
             num_workers=0,
+            photometric=0.5,
             resident_side=96,
         )
         data.setup("fit")
@@ -117,8 +195,29 @@ def test_batches_of_a_data_module_repeat_themselves(lip_root):
     assert not torch.equal(first[0]["images"], first[1]["images"])
 
 
-def test_what_cannot_be_resident_is_refused(lip_root, folder):
-    with pytest.raises(ValueError, match="photometric"):
-        ParsingData([Source(lip_root)], lip_root, photometric=0.5, resident_side=96)
+def test_pasted_scenes_are_composed_several_times(lip_root, tmp_path):
+    (tmp_path / "scenes").mkdir()
+    for number in range(3):
+        Image.new("RGB", (80, 60), (40 * number, 90, 120)).save(tmp_path / "scenes" / f"{number}.png")
+    data = ParsingData(
+        [Source(lip_root, 1.0)],
+        lip_root,
+        preprocessing=RAW,
+        crop=(64, 48),
+        batch_size=4,
+        samples_per_epoch=400,
+        pasting=Pasting(tmp_path / "scenes", [lip_root], share=3.0),
+        num_workers=1,
+        resident_side=96,
+    )
+    data.setup("fit")
+    assert len(data.train_dataloader()) == 100
+    assert data.resident.count(1) == 3 * COMPOSITIONS
+    assert {photo for source, photo in data._draw(0) if source == 1} == set(range(3 * COMPOSITIONS))
+    first, again = (data.resident.images[data.resident.index(1, photo)] for photo in (0, 3))
+    assert not torch.equal(first, again)
+
+
+def test_a_longest_side_is_needed(folder):
     with pytest.raises(ValueError, match="longest_side"):
-        ResidentPictures([folder], LIP, Preprocessing(), side=96, device=torch.device("cpu"))
+        ResidentPhotos([folder], LIP, Preprocessing(), side=96, device=torch.device("cpu"))

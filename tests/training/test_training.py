@@ -35,7 +35,7 @@ RUNNING_NORMS = ["--model.loss.joint.form", "weighted", "--model.loss.joint.unit
 
 @pytest.mark.parametrize(
     "where",
-    [[], ["--data.photometric", "0", "--data.resident_side", "96"], RUNNING_NORMS],
+    [[], ["--data.resident_side", "96"], RUNNING_NORMS],
     ids=["disk", "memory", "running norms"],
 )
 def test_a_run_in_pieces_ends_where_a_run_in_one_does(config, tmp_path, where):

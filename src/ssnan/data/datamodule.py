@@ -22,7 +22,7 @@ from ssnan.data.folder import DatasetError, ParsingFolder, Sample
 from ssnan.data.keypoints import limb_map
 from ssnan.data.layouts import label_set_of, open_split
 from ssnan.data.pasting import PastedScenes, Pasting
-from ssnan.data.resident import ResidentPictures
+from ssnan.data.resident import CHANCES, Augmentation, ResidentPhotos
 from ssnan.data.sampling import classes_held, repeat_factors
 from ssnan.data.transforms import geometric, normalize, photometric
 from ssnan.labels import LabelSet
@@ -73,7 +73,7 @@ class ParsingData(LightningDataModule):
         damaged: what to do if a training photo or its mask cannot be read: ``stop``, or ``skip`` it with a warning and
             take the next one of its source.
         resident_side: if given, photos are decoded once, at this longer side, and are stored and augmented in the
-            GPU's memory, without ``photometric``.
+            GPU's memory, see :mod:`ssnan.data.resident`. Four photos are composed for each scene of ``pasting``.
         seed: seed of sampling and augmentation.
     """
 
@@ -115,7 +115,7 @@ class ParsingData(LightningDataModule):
         self.num_workers = num_workers
         self.damaged: Literal["stop", "skip"] = damaged
         self.resident_side = resident_side
-        self.resident: ResidentPictures | None = None
+        self.resident: ResidentPhotos | None = None
         self.seed = seed
         self.preprocessing = preprocessing
         shares = [source.share for source in sources]
@@ -125,15 +125,6 @@ class ParsingData(LightningDataModule):
             raise ValueError("data.pasting: give the sources shares, because its share is relative to them")
         if None in shares and any(source.rare for source in sources):
             raise ValueError("data.sources: rare: needs shares; without them, every photo is seen once per epoch")
-        if resident_side is not None:
-            for name, wanted in (
-                ("photometric", photometric),
-                ("rotation", rotation),
-                ("bars", bars),
-                ("pasting", pasting),
-            ):
-                if wanted:
-                    raise ValueError(f"data.{name}: not supported with data.resident_side; leave it out")
 
     def setup(self, stage: str) -> None:
         self.val_folder = self._open(self.validation, "val")
@@ -184,14 +175,13 @@ class ParsingData(LightningDataModule):
     def train_dataloader(self, device: torch.device | None = None) -> DataLoader[Any]:
         """Batches of an epoch. With resident photos, on ``device`` or that of the trainer, batches of their indices."""
         epoch = self.trainer.current_epoch if self.trainer else 0
-        order = self._whole_steps(self._draw(epoch))
         if self.resident_side is not None:
             home = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
-            return self._numbers(order, self.resident_side, device or home)
+            return self._numbers(epoch, self.resident_side, device or home)
         pre = self.preprocessing
         dataset = Augmented(
             self._drawn_from(),
-            order,
+            self._whole_steps(self._draw(epoch)),
             self.label_set,
             geometric(
                 self.label_set,
@@ -210,13 +200,15 @@ class ParsingData(LightningDataModule):
         )
         return self._shared(dataset, self.num_workers)
 
-    def _numbers(self, order: list[tuple[int, int]], side: int, device: torch.device) -> DataLoader[Any]:
+    def _numbers(self, epoch: int, side: int, device: torch.device) -> DataLoader[Any]:
         """Batches of positions and photo indices, which are all that goes to the GPU."""
         if self.resident is None:
-            self.resident = ResidentPictures(self.train_folders, self.label_set, self.preprocessing, side, device)
-        index = torch.tensor([self.resident.index(folder, picture) for folder, picture in order])
-        numbers = TensorDataset(torch.arange(len(order)), index)
-        return self._shared(numbers)
+            self.resident = ResidentPhotos(
+                self._drawn_from(), self.label_set, self.preprocessing, side, device, self.num_workers, self.seed
+            )
+        order = self._whole_steps(self._draw(epoch))
+        index = torch.tensor([self.resident.index(source, photo) for source, photo in order])
+        return self._shared(TensorDataset(torch.arange(len(order)), index))
 
     @property
     def _processes(self) -> tuple[int, int]:
@@ -256,9 +248,11 @@ class ParsingData(LightningDataModule):
         epoch = self.trainer.current_epoch if self.trainer else 0
         random = torch.Generator().manual_seed(hash((self.seed, epoch, int(position[0]) // self.batch_size)))
         # Random numbers for the photos of all processes in this step; this process takes its share.
-        chances = torch.rand(self.batch_size, 9, generator=random)[position % self.batch_size]
-        view = self.resident.draw(index, self.crop, self.scale, self.crop_around_person, chances[:, :8])
-        return self.resident.crops(index, view, chances[:, 8] < 0.5, self.crop)
+        chances = torch.rand(self.batch_size, CHANCES, generator=random)[position % self.batch_size]
+        wanted = Augmentation(
+            self.crop, self.scale, self.crop_around_person, self.rotation, self.bars, self.photometric
+        )
+        return self.resident.batch(index, wanted, chances)
 
     def val_dataloader(self) -> DataLoader[Sample]:
         """Photos at their own size, one at a time; the task resizes them and measures at their size."""
@@ -274,13 +268,16 @@ class ParsingData(LightningDataModule):
     def _draw(self, epoch: int) -> list[tuple[int, int]]:
         """(source, photo) of an epoch in order; determined by seed and epoch."""
         random = np.random.default_rng((self.seed, epoch))
+        sources = self._drawn_from()
+        sizes = [
+            self.resident.count(source) if self.resident else len(sources[source]) for source in range(len(sources))
+        ]
         if self.sources[0].share is None:
-            pool = [(f, i) for f, folder in enumerate(self.train_folders) for i in range(len(folder))]
+            pool = [(source, photo) for source, size in enumerate(sizes) for photo in range(size)]
             return [pool[i] for i in random.permutation(len(pool))]
         pasted = [self.pasting.share] if self.pasting else []
         shares = np.array([*(source.share for source in self.sources), *pasted], dtype=float)
         count = self.samples_per_epoch or sum(len(folder) for folder in self.train_folders)
-        sizes = [len(source) for source in self._drawn_from()]
         chances = [
             None if chance is None else chance / chance.sum() for chance in [*self.chances, *([None] if pasted else [])]
         ]

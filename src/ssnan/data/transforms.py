@@ -64,23 +64,25 @@ class CropAroundPerson(v2.Transform):
 
 
 class Rotate(v2.Transform):
-    """Rotate with probability ``probability``: by an angle uniform in ±``degrees``, or, one time in six, by a quarter
+    """Rotate with probability ``probability``: by an angle uniform in ±30°, or, one time in six, by a quarter
     turn to either side, like a photo without its orientation. The canvas grows to fit; corners are ``fill`` and
     ignored. Left and right stay the same, because they are the person's own."""
 
-    def __init__(self, probability: float, fill: dict[Any, Any], degrees: float = 30.0) -> None:
+    DEGREES = 30.0
+    QUARTER = 1 / 6
+
+    def __init__(self, probability: float, fill: dict[Any, Any]) -> None:
         super().__init__()
         self.probability = probability
         self.fill = fill
-        self.degrees = degrees
 
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
         turned, quarter, side, share = torch.rand(4).tolist()
         if turned >= self.probability:
             return {"angle": 0.0}
-        if quarter < 1 / 6:
+        if quarter < self.QUARTER:
             return {"angle": 90.0 if side < 0.5 else -90.0}
-        return {"angle": self.degrees * (2 * share - 1)}
+        return {"angle": self.DEGREES * (2 * share - 1)}
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
         if params["angle"] == 0:
@@ -92,22 +94,25 @@ class Rotate(v2.Transform):
 
 class Bars(v2.Transform):
     """Add two bars with probability ``probability``: left and right or above and below, as in videos and shops. The
-    aspect ratio becomes 4:3 to ``widest``:1. Bars are black, white, grey or the blurred photo, and are background."""
+    aspect ratio becomes 4:3 to 3:1. Bars are black, white, grey or the blurred photo, and are background."""
 
-    def __init__(self, probability: float, widest: float = 3.0) -> None:
+    NARROWEST, WIDEST = 4 / 3, 3.0
+    BESIDE = 0.7
+    """Share of the bars that are left and right."""
+
+    def __init__(self, probability: float) -> None:
         super().__init__()
         self.probability = probability
-        self.widest = widest
 
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
         height, width = flat_inputs[0].shape[-2:]
         chance, beside, ratio, kind, grey = torch.rand(5).tolist()
         if chance >= self.probability:
             return {"pad": None}
-        wanted = 4 / 3 + (self.widest - 4 / 3) * ratio
-        along, across = (height, width) if beside < 0.7 else (width, height)
+        wanted = self.NARROWEST + (self.WIDEST - self.NARROWEST) * ratio
+        along, across = (height, width) if beside < self.BESIDE else (width, height)
         each = max(0, round((along * wanted - across) / 2))
-        pad = [each, 0, each, 0] if beside < 0.7 else [0, each, 0, each]
+        pad = [each, 0, each, 0] if beside < self.BESIDE else [0, each, 0, each]
         fill = {0: 0, 1: 255, 2: round(255 * grey)}.get(int(4 * kind))
         return {"pad": pad, "fill": fill}
 
