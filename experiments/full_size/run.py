@@ -37,7 +37,7 @@ def piece(name: str) -> str:
     return str(CONFIGS / f"{name}.yaml")
 
 
-BUNDLED = ["bundled/small", piece("bundled")]
+BUNDLED = ["bundled/gpu", piece("bundled")]
 BUDGET, RESNET101 = piece("budget"), piece("resnet101")
 ARMS = ("none", "product", "weighted", "decided", "sides")
 STEP1 = {

@@ -26,7 +26,7 @@ from ssnan.models.pyramid import resize_to_finest, resized, sorted_scales
 class Context(nn.Module):
     """Near and far context of every position of a deep map.
 
-    A 1 × 1 convolution, residual 3 × 3 convolutions with growing dilation, the addition of the mean over the photo, and
+    A 1 × 1 convolution, residual 3 × 3 convolutions with dilations, the addition of the mean over the photo, and
     a 1 × 1 convolution. The last one is initially zero, so that adding the module leaves a trained network's scores
     unchanged.
 
@@ -37,7 +37,7 @@ class Context(nn.Module):
         dilations: dilations of the 3 × 3 convolutions.
     """
 
-    def __init__(self, channels: int, width: int, out: int, dilations: Sequence[int] = (1, 3)) -> None:
+    def __init__(self, channels: int, width: int, out: int, dilations: Sequence[int] = (1, 3, 2)) -> None:
         super().__init__()
         self.reduce = nn.Conv2d(channels, width, 1)
         self.around = nn.ModuleList(nn.Conv2d(width, width, 3, padding=rate, dilation=rate) for rate in dilations)
@@ -80,7 +80,7 @@ class SSNANWithContext(ParsingNetwork):
         scales: Sequence[float] = (0.5, 1.0),
         aggregation: Aggregation | None = None,
         context_width: int = 256,
-        context_dilations: Sequence[int] = (1, 3),
+        context_dilations: Sequence[int] = (1, 3, 2),
         limb_weight: float = 0.5,
     ) -> None:
         super().__init__()
