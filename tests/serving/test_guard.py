@@ -58,6 +58,22 @@ def test_no_address_holds_anything_that_a_visitor_chooses(color_parser):
     assert not [path for path in paths if "{" in path]
 
 
+def test_nothing_of_a_visitor_s_goes_to_a_program_or_an_address(ask, photo, monkeypatch, tmp_path):
+    def refuse(*arguments, **_):
+        pytest.fail(f"went to {arguments}")
+
+    for name in ("subprocess.Popen", "os.system", "os.posix_spawn", "socket.getaddrinfo", "socket.gethostbyname"):
+        monkeypatch.setattr(name, refuse, raising=False)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    playlist = b"#EXTM3U\n#EXTINF:5,\nhttp://example.org/a.ts\n"
+    postscript = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\nshowpage\n"
+    for content, status in ((photo, 200), (playlist, 415), (postscript, 415), (b"\x1aE\xdf\xa3 film", 415)):
+        for request in ({"content": content}, {"files": {"image": ("http://example.org/x.png", content)}}):
+            headers = {"referer": "http://example.org/", "x-forwarded-for": "example.org"}
+            assert ask("POST", "/api/parse", headers=headers, **request).status_code == status
+    assert list(tmp_path.iterdir()) == []
+
+
 FOREIGN = [
     "example.org", "example.org:80", "localhost.example.org", "127.0.0.1.example.org", "localhost@example.org",
     "example.org#localhost", "10.0.0.1", "[::2]", "[::1", "", " ", "localhost:80:80", "localhost\xa0",

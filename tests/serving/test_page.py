@@ -243,6 +243,17 @@ def test_nobody_is_found(visit, tmp_path):
     page.wait_for_selector("#which >> text=Nobody found", timeout=30_000)
 
 
+def test_two_people_are_said(visit, tmp_path):
+    photo = Image.open(PHOTO)
+    both = Image.new("RGB", (2 * photo.width, photo.height))
+    both.paste(photo, (0, 0))
+    both.paste(photo, (photo.width, 0))
+    both.save(tmp_path / "both.png")
+    page = visit()
+    send(page, tmp_path / "both.png")
+    page.wait_for_selector("#notice >> text=both.png shows at least 2 people", timeout=30_000)
+
+
 def test_a_photo_that_the_browser_cannot_show(visit, tmp_path):
     page = visit()
     Image.open(PHOTO).save(tmp_path / "photo.tif")
