@@ -206,7 +206,7 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
 
     def numbers(text: str) -> list[int]:
-        return [int(one) for one in text.split(",")]
+        return [int(number) for number in text.split(",")]
 
     for name, default in (
         ("rates", [50, 450]),

@@ -37,21 +37,21 @@ def mean_weights(
     """
     sums: dict[str, tuple[NDArray[np.float64], int]] = {}
 
-    def add(row: str, one: NDArray[np.float32], where: NDArray[np.bool_]) -> None:
+    def add(row: str, weight: NDArray[np.float32], where: NDArray[np.bool_]) -> None:
         if where.any():
-            total, pixels = sums.get(row, (np.zeros(len(one)), 0))
-            sums[row] = total + one[:, where].sum(axis=1, dtype=np.float64), pixels + int(where.sum())
+            total, pixels = sums.get(row, (np.zeros(len(weight)), 0))
+            sums[row] = total + weight[:, where].sum(axis=1, dtype=np.float64), pixels + int(where.sum())
 
-    for one, truth in zip(weights, labels, strict=True):
+    for weight, truth in zip(weights, labels, strict=True):
         for class_id, name in enumerate(names):
             mask = truth == class_id
-            add(name, one, mask)
+            add(name, weight, mask)
             if class_id and mask.any():
                 pieces, _ = connected(mask)
                 share = np.bincount(pieces.ravel())[pieces] / mask.size
                 low = 0.0
                 for row, high in SIZES.items():
-                    add(row, one, mask & (share > low) & (share <= high))
+                    add(row, weight, mask & (share > low) & (share <= high))
                     low = high
     return {row: (sums[row][0] / sums[row][1], sums[row][1]) for row in (*names, *SIZES) if row in sums}
 

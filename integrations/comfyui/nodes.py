@@ -61,7 +61,7 @@ class HumanParsing:
             masks.append(result.probability(*chosen) if edge == "soft" else result.mask(*chosen).astype(np.float32))
             overlays.append(np.asarray(result.overlay(opacity)))
             maps.append(result.label_set.color_table[result.labels])
-        as_images = [torch.from_numpy(np.stack(one).astype(np.float32) / 255) for one in (overlays, maps)]
+        as_images = [torch.from_numpy(np.stack(images).astype(np.float32) / 255) for images in (overlays, maps)]
         return torch.from_numpy(np.stack(masks)), *as_images
 
 

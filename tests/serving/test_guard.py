@@ -151,8 +151,8 @@ def test_a_page_of_another_site_asks_in_vain(ask, photo, path, origin):
     assert "pages of other sites" in answer.json()["error"]
     preflight = ask("OPTIONS", path, headers={"origin": origin, "access-control-request-method": "POST"})
     assert preflight.status_code == 403
-    for one in (answer, preflight):
-        assert not [name for name in one.headers if name.startswith("access-control-")]
+    for response in (answer, preflight):
+        assert not [name for name in response.headers if name.startswith("access-control-")]
 
 
 def test_a_page_of_ours_may_ask(ask, photo):
@@ -201,7 +201,7 @@ def test_the_description_promises_what_comes(ask, photo):
     document = ask("GET", "/openapi.json").json()
     assert document["components"]["schemas"].keys() == {"Problem"}
     operations = [operation for methods in document["paths"].values() for operation in methods.values()]
-    for status, answer in (one for operation in operations for one in operation["responses"].items()):
+    for status, answer in (entry for operation in operations for entry in operation["responses"].items()):
         if status != "200":
             assert answer["content"] == {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
     problem = document["components"]["schemas"]["Problem"] | {"additionalProperties": False}
