@@ -33,7 +33,7 @@ def memory(process: int) -> float:
 
 
 def folder_run(photos: list[Path]) -> float:
-    """Pictures a second of ``ssnan parse``, start of the program left out by the difference of two runs."""
+    """Photos a second of ``ssnan parse``, start of the program left out by the difference of two runs."""
     seconds = []
     for count in (len(photos) // 4, len(photos)):
         with tempfile.TemporaryDirectory() as output:

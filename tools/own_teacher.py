@@ -54,7 +54,7 @@ def main() -> None:
     parser.add_argument("--mirror", action="store_true")
     parser.add_argument("--engine", default="auto")
     parser.add_argument("--threads", type=int)
-    parser.add_argument("--limit", type=int, help="stop after this many pictures")
+    parser.add_argument("--limit", type=int, help="stop after this many photos")
     options = parser.parse_args()
     views = Views(options.scales, options.mirror)
     own = ssnan.load(options.model, engine=options.engine, threads=options.threads, views=views)

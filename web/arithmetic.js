@@ -75,7 +75,7 @@ function aligned(pixels, features) {
   return taps(features, Math.max(0, 0.5 - 0.5 * step), Math.min(features, 0.5 + (pixels - 0.5) * step), pixels)
 }
 
-/** Calls `row(y, mixed, across)` for every row of the picture: scores (C, w) of the row, and how its pixels read them. */
+/** Calls `row(y, mixed, across)` for every row of the map: scores (C, w) of the row, and how its pixels read them. */
 function eachRow({data, dims: [, classes, h, w]}, height, width, row) {
   const across = aligned(width, w), down = aligned(height, h), mixed = new Float32Array(classes * w)
   down.forEach(({first, weights}, y) => {

@@ -3,7 +3,7 @@
     python -m experiments.aggregation.scale_weights DATASET [--model small] [--split val]
 
 Weights (Eq. 3) are averaged over the pixels of every true class, and over the connected pieces of all parts by the
-share of the picture that they cover.
+share of the photo that they cover.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ssnan.data.layouts import open_split
 from ssnan.parsing.upsampling import resized
 
 SIZES = {"below 0.1 %": 0.001, "0.1 to 1 %": 0.01, "1 to 10 %": 0.1, "above 10 %": 1.0}
-"""Of a piece, by the largest share of the picture that it may cover."""
+"""Of a piece, by the largest share of the photo that it may cover."""
 
 
 def mean_weights(
@@ -31,7 +31,7 @@ def mean_weights(
     """Mean weight of each scale, (S,), and pixels, by class and by size; rows of nothing are left out.
 
     Args:
-        weights: of each picture, (S, H, W).
+        weights: of each photo, (S, H, W).
         labels: true class ids, (H, W); ids beyond ``names`` do not count.
         names: of the classes, the background first.
     """

@@ -163,7 +163,7 @@ def _read(image: Repeatable, max_pixels: int, use: Callable[[Image.Image], Any])
     """Open a photo, check it, and return ``use(photo)``."""
     if isinstance(image, np.ndarray):
         return use(_image_of_array(image, max_pixels))
-    name = "picture" if isinstance(image, Image.Image) else "image bytes" if isinstance(image, bytes) else quoted(image)
+    name = "photo" if isinstance(image, Image.Image) else "image bytes" if isinstance(image, bytes) else quoted(image)
 
     def read() -> Any:
         if isinstance(image, Image.Image):
