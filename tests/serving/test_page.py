@@ -360,7 +360,8 @@ def test_a_map_is_read_whichever_way_it_is_packed(visit):
     page = visit()
     for width, height in ((37, 23), (12, 9)):
         read = page.evaluate(
-            "async ([png, ...size]) => [...await labels(new Uint8Array(png), ...size)]", [list(png), width, height]
+            "async ([png, ...size]) => [...await (await import('/page.js')).labels(new Uint8Array(png), ...size)]",
+            [list(png), width, height],
         )
         sampled = [((np.arange(new) + 0.5) * old / new).astype(int) for new, old in ((height, 23), (width, 37))]
         np.testing.assert_array_equal(np.reshape(read, (height, width)), labels[np.ix_(*sampled)])
