@@ -1,4 +1,4 @@
-"""Is a batch faster than its pictures one by one? Ratios of times, taken in turn, for each installed engine.
+"""Is a batch faster than its photos one by one? Ratios of times, taken in turn, for each installed engine.
 
 batches.py [--runs 5] [--model small]
 """
@@ -31,8 +31,8 @@ def main() -> None:
     parser.add_argument("--model", default="small")
     options = parser.parse_args()
     card = find_card(options.model)
-    print("time of a batch over that of its pictures one by one, median of", options.runs, "runs")
-    print("| engine | input |", " | ".join(f"{size} pictures" for size in SIZES), "|")
+    print("time of a batch over that of its photos one by one, median of", options.runs, "runs")
+    print("| engine | input |", " | ".join(f"{size} photos" for size in SIZES), "|")
     print("|---" * (len(SIZES) + 2) + "|")
     for name, make in ENGINES.items():
         engine = make(card.weights(name), available_cores())

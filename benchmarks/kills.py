@@ -1,9 +1,9 @@
-"""Kill something at a random moment of a catalog run, twenty times, and see whether every picture is parsed once.
+"""Kill something at a random moment of a catalog run, twenty times, and see whether every photo is parsed once.
 
-    kills.py [--pictures 48] [--seed 0] [--only processes,ray] [--killed worker,driver]
+    kills.py [--photos 48] [--seed 0] [--only processes,ray] [--killed worker,driver]
 
 Victims: a worker (the process that parses), an actor of Ray's, a node (all processes of a second local Ray node), the
-driver; always by SIGKILL. A driver that is killed is started again with the same command, once. The pictures are one
+driver; always by SIGKILL. A driver that is killed is started again with the same command, once. The photos are one
 small photo, copied. Prints a table with a row a kill.
 """
 
@@ -29,7 +29,7 @@ PLANS += [("ray", "worker")] * 2 + [("ray", "actor")] * 3 + [("ray", "node")] * 
 PORT = 6399
 
 
-def write_pictures(folder: Path, count: int) -> None:
+def write_photos(folder: Path, count: int) -> None:
     folder.mkdir()
     photo = Image.open("examples/grace_hopper.jpg").convert("RGB")
     photo.thumbnail((160, 160))
@@ -78,15 +78,15 @@ def finished(out: Path) -> int:
 
 def one_kill(mode: str, kind: str, random: Random, count: int) -> tuple[str, ...]:
     with tempfile.TemporaryDirectory() as folder:
-        pictures, out = Path(folder, "in"), Path(folder, "out")
-        write_pictures(pictures, count)
+        photos, out = Path(folder, "in"), Path(folder, "out")
+        write_photos(photos, count)
         second: list[psutil.Process] = []
         where = ["--workers", "2"]
         if mode == "ray":
             start_node("--head", f"--port={PORT}", "--include-dashboard=false")
             second = start_node(f"--address=127.0.0.1:{PORT}")
             where += ["--ray", f"127.0.0.1:{PORT}"]
-        command = [sys.executable, "-m", "ssnan", "catalog", str(pictures), *where, "--shard", "2", "-o", str(out)]
+        command = [sys.executable, "-m", "ssnan", "catalog", str(photos), *where, "--shard", "2", "-o", str(out)]
         try:
             driver = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             after = random.randrange(count // 2 - 2)
@@ -132,7 +132,7 @@ def one_kill(mode: str, kind: str, random: Random, count: int) -> tuple[str, ...
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pictures", type=int, default=48)
+    parser.add_argument("--photos", type=int, default=48)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", default="processes,ray")
     parser.add_argument("--killed", default="worker,actor,node,driver")
@@ -144,7 +144,7 @@ def main() -> None:
     print("|---" * len(head) + "|", flush=True)
     for mode, kind in PLANS:
         if mode in options.only.split(",") and kind in options.killed.split(","):
-            print("|", " | ".join(one_kill(mode, kind, random, options.pictures)), "|", flush=True)
+            print("|", " | ".join(one_kill(mode, kind, random, options.photos)), "|", flush=True)
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ def memory(process: int) -> float:
 
 
 def folder_run(photos: list[Path]) -> float:
-    """Pictures a second of ``ssnan parse``, start of the program left out by the difference of two runs."""
+    """Photos a second of ``ssnan parse``, start of the program left out by the difference of two runs."""
     seconds = []
     for count in (len(photos) // 4, len(photos)):
         with tempfile.TemporaryDirectory() as output:
@@ -106,7 +106,9 @@ async def slow_clients(address: str, image: bytes, count: int) -> tuple[dict[int
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photos", type=Path)
-    parser.add_argument("--clients", type=lambda text: [int(one) for one in text.split(",")], default=[1, 4, 16, 64])
+    parser.add_argument(
+        "--clients", type=lambda text: [int(number) for number in text.split(",")], default=[1, 4, 16, 64]
+    )
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--count", type=int, default=120, help="photos of the folder that are used")
     options = parser.parse_args()

@@ -1,9 +1,9 @@
 """What a catalog costs, each run from its command to its end.
 
-    scale.py rates [--pictures 50,450]                   pictures a second, seconds to start: plain, with what rows of
+    scale.py rates [--photos 50,450]                   photos a second, seconds to start: plain, with what rows of
                                                          a table hold, processes, Ray
-    scale.py growth [--pictures 1000,10000,100000]       time and memory over the number of pictures
-    scale.py driver [--pictures 10000,100000,1000000]    the driver alone: listing, sharing out, reading what is done
+    scale.py growth [--photos 1000,10000,100000]       time and memory over the number of photos
+    scale.py driver [--photos 10000,100000,1000000]    the driver alone: listing, sharing out, reading what is done
 
 ``rates`` parses copies of the photos in examples/ at their own size with the bundled model as it is. ``growth`` parses
 a hundred thumbnails, repeated, with the bundled network at 64 pixels, so that what surrounds the network shows.
@@ -68,7 +68,7 @@ def run(command: list[str]) -> tuple[float, float, float]:
 
 
 def repeat(originals: list[Path], count: int, folder: Path) -> Path:
-    """A folder of ``count`` pictures, links to the originals in turn."""
+    """A folder of ``count`` photos, links to the originals in turn."""
     folder.mkdir()
     for number, original in zip(range(count), itertools.cycle(originals), strict=False):
         os.link(original, folder / f"{number:07d}{original.suffix}")
@@ -76,12 +76,12 @@ def repeat(originals: list[Path], count: int, folder: Path) -> Path:
 
 
 def exponent(counts: list[int], values: list[float], base: float) -> float:
-    """Of ``values``, less what they are without any picture, as a power of ``counts``."""
+    """Of ``values``, less what they are without any photo, as a power of ``counts``."""
     return float(np.polyfit(np.log(counts), np.log(np.maximum(np.array(values) - base, 1e-9)), 1)[0])
 
 
 def rates(counts: list[int], rounds: int, price: float) -> None:
-    """The quickest of ``rounds`` of each way, in turn; a rate is between two numbers of pictures."""
+    """The quickest of ``rounds`` of each way, in turn; a rate is between two numbers of photos."""
     few, many = counts
     quickest: dict[tuple[str, int], float] = {}
     with tempfile.TemporaryDirectory() as name:
@@ -104,11 +104,11 @@ def rates(counts: list[int], rounds: int, price: float) -> None:
     best = rate["catalog --workers 2"]
     hours = 1e6 / best / 3600
     cost = f"{hours:.1f} hours of this machine, {hours * price:.2f} at {price} an hour"
-    print(f"\na million pictures: 1,000,000 / {best:.1f} / 3600 = {cost}")
+    print(f"\na million photos: 1,000,000 / {best:.1f} / 3600 = {cost}")
 
 
 def growth(counts: list[int]) -> None:
-    print("| pictures | seconds | driver, MB | workers, MB | once more, seconds | driver, MB |\n" + "|---" * 6 + "|")
+    print("| photos | seconds | driver, MB | workers, MB | once more, seconds | driver, MB |\n" + "|---" * 6 + "|")
     rows = []
     with tempfile.TemporaryDirectory() as name:
         home = Path(name)
@@ -141,7 +141,7 @@ def write_thumbnails(folder: Path) -> list[Path]:
 
 
 def write_small_model(folder: Path) -> Path:
-    """The bundled network, told to read pictures at 64 pixels."""
+    """The bundled network, told to read photos at 64 pixels."""
     card = find_card("small")
     folder.mkdir()
     for file in card.all_files():
@@ -153,7 +153,7 @@ def write_small_model(folder: Path) -> Path:
 
 
 def driver(counts: list[int]) -> None:
-    head = ("pictures", "listed, s", "in shards, s", "tables", "read again, s", "memory, MB", "at most, MB")
+    head = ("photos", "listed, s", "in shards, s", "tables", "read again, s", "memory, MB", "at most, MB")
     print("|", " | ".join(head), "|\n" + "|---" * len(head) + "|")
     rows = []
     for count in [1, *counts]:
@@ -206,24 +206,24 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
 
     def numbers(text: str) -> list[int]:
-        return [int(one) for one in text.split(",")]
+        return [int(number) for number in text.split(",")]
 
     for name, default in (
         ("rates", [50, 450]),
         ("growth", [1000, 10_000, 100_000]),
         ("driver", [10_000, 100_000, 1_000_000]),
     ):
-        commands.add_parser(name).add_argument("--pictures", type=numbers, default=default)
+        commands.add_parser(name).add_argument("--photos", type=numbers, default=default)
     commands.choices["rates"].add_argument("--rounds", type=int, default=2)
     commands.choices["rates"].add_argument("--price", type=float, default=0.08, help="of an hour of this machine")
     options = parser.parse_args()
     match options.command:
         case "rates":
-            rates(options.pictures, options.rounds, options.price)
+            rates(options.photos, options.rounds, options.price)
         case "growth":
-            growth(options.pictures)
+            growth(options.photos)
         case "driver":
-            driver(options.pictures)
+            driver(options.photos)
 
 
 if __name__ == "__main__":

@@ -49,9 +49,9 @@ def test_a_second_step_begins_where_the_first_ended(capsys):
 def test_every_row_differs_from_the_others(capsys):
     rows = [*ROWS.values(), *(joint_loss.CONFIGS / f"{name}.yaml" for name in joint_loss.ROWS)]
     values = [printed(capsys, row) for row in rows]
-    for one in values:
-        one.pop("output")
-    told_apart = {yaml.safe_dump(one) for one in values}
+    for value in values:
+        value.pop("output")
+    told_apart = {yaml.safe_dump(value) for value in values}
     assert len(told_apart) == len(rows)
 
 

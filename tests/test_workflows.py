@@ -43,3 +43,11 @@ def test_the_release_is_named_once():
     assert f'\n__version__ = "{ssnan.__version__}"\n' in (ROOT / "src" / "ssnan" / "__init__.py").read_text()
     assert project()["dynamic"] == ["version"]
     assert "\n## [Unreleased]\n" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_every_extra_that_is_named_exists():
+    """In errors and help, in the documents and in the Makefile."""
+    files = [*ROOT.glob("src/**/*.py"), *ROOT.glob("docs/*.md"), *ROOT.glob("*.md"), *ROOT.glob("*/*/README.md")]
+    named = re.compile(r"""(?:ssnan|'\.)\[([a-z,]+)\]|lacks\(.*, "(\w+)"\)""")
+    found = {name for path in files for match in named.findall(path.read_text()) for name in "".join(match).split(",")}
+    assert {"heif", "train", "video", "cluster"} <= found <= project()["optional-dependencies"].keys()

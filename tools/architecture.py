@@ -2,7 +2,7 @@
 
     architecture.py CONFIG -o FIGURE.svg
 
-CONFIG is a recipe of an SSNAN, such as lip/ss_nan. The network runs once, on an empty picture of the crop's size.
+CONFIG is a recipe of an SSNAN, such as lip/ss_nan. The network runs once, on an empty image of the crop's size.
 """
 
 from __future__ import annotations

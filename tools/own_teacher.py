@@ -32,14 +32,14 @@ def sharpened(
 ) -> NDArray[np.uint8]:
     """``labels`` (H, W) with sets resolved by ``probabilities`` (C, H, W) where those are ``sure``."""
     result = labels.copy()
-    for one in label_set.sets:
-        where = labels == one.value
+    for class_set in label_set.sets:
+        where = labels == class_set.value
         if not where.any():
             continue
-        inside = probabilities[list(one.class_ids)][:, where]
+        inside = probabilities[list(class_set.class_ids)][:, where]
         share = inside.max(axis=0) / inside.sum(axis=0).clip(np.finfo(np.float32).tiny)
-        best = np.array(one.class_ids, dtype=np.uint8)[inside.argmax(axis=0)]
-        result[where] = np.where(share >= sure, best, one.value)
+        best = np.array(class_set.class_ids, dtype=np.uint8)[inside.argmax(axis=0)]
+        result[where] = np.where(share >= sure, best, class_set.value)
     return result
 
 
@@ -54,7 +54,7 @@ def main() -> None:
     parser.add_argument("--mirror", action="store_true")
     parser.add_argument("--engine", default="auto")
     parser.add_argument("--threads", type=int)
-    parser.add_argument("--limit", type=int, help="stop after this many pictures")
+    parser.add_argument("--limit", type=int, help="stop after this many photos")
     options = parser.parse_args()
     views = Views(options.scales, options.mirror)
     own = ssnan.load(options.model, engine=options.engine, threads=options.threads, views=views)

@@ -75,7 +75,7 @@ function aligned(pixels, features) {
   return taps(features, Math.max(0, 0.5 - 0.5 * step), Math.min(features, 0.5 + (pixels - 0.5) * step), pixels)
 }
 
-/** Calls `row(y, mixed, across)` for every row of the picture: scores (C, w) of the row, and how its pixels read them. */
+/** Calls `row(y, mixed, across)` for every row of the map: scores (C, w) of the row, and how its pixels read them. */
 function eachRow({data, dims: [, classes, h, w]}, height, width, row) {
   const across = aligned(width, w), down = aligned(height, h), mixed = new Float32Array(classes * w)
   down.forEach(({first, weights}, y) => {
@@ -153,7 +153,7 @@ function canWin(mixed, classes, w, first, count) {
 
 /** Opacity of a cutout of `ids`, uint8 (height, width): it rises with the classes' probability. */
 export function alphaAt(scores, ids, height, width) {
-  const [, classes, , w] = scores.dims, alpha = new Uint8ClampedArray(height * width), {clear, solid} = card.cutout
+  const [, classes, , w] = scores.dims, alpha = new Uint8ClampedArray(height * width), {transparent, solid} = card.cutout
   const values = new Float64Array(classes), wanted = new Uint8Array(classes)
   for (const id of ids) wanted[id] = 1
   eachRow(scores, height, width, (y, mixed, across) => {
@@ -168,7 +168,7 @@ export function alphaAt(scores, ids, height, width) {
         all += share
         some += wanted[c] * share
       }
-      alpha[y * width + x] = 255 * (some / all - clear) / (solid - clear)
+      alpha[y * width + x] = 255 * (some / all - transparent) / (solid - transparent)
     }
   })
   return alpha

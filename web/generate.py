@@ -23,9 +23,9 @@ def main() -> None:
     card = find_card(DEFAULT_MODEL)
     values = {
         "labelSet": card.label_set.to_dict(),
-        "clearPalette": distinct(card.label_set).palette,
+        "distinctPalette": distinct(card.label_set).palette,
         "preprocessing": asdict(card.preprocessing) | {"min_side": MIN_SIDE},
-        "cutout": {"clear": TRANSPARENT, "solid": SOLID},
+        "cutout": {"transparent": TRANSPARENT, "solid": SOLID},
         "unsure": {
             "least": card.min_person_confidence,
             "margin": MARGIN,

@@ -3,7 +3,7 @@
     python -m experiments.aggregation.scale_weights DATASET [--model small] [--split val]
 
 Weights (Eq. 3) are averaged over the pixels of every true class, and over the connected pieces of all parts by the
-share of the picture that they cover.
+share of the photo that they cover.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ssnan.data.layouts import open_split
 from ssnan.parsing.upsampling import resized
 
 SIZES = {"below 0.1 %": 0.001, "0.1 to 1 %": 0.01, "1 to 10 %": 0.1, "above 10 %": 1.0}
-"""Of a piece, by the largest share of the picture that it may cover."""
+"""Of a piece, by the largest share of the photo that it may cover."""
 
 
 def mean_weights(
@@ -31,27 +31,27 @@ def mean_weights(
     """Mean weight of each scale, (S,), and pixels, by class and by size; rows of nothing are left out.
 
     Args:
-        weights: of each picture, (S, H, W).
+        weights: of each photo, (S, H, W).
         labels: true class ids, (H, W); ids beyond ``names`` do not count.
         names: of the classes, the background first.
     """
     sums: dict[str, tuple[NDArray[np.float64], int]] = {}
 
-    def add(row: str, one: NDArray[np.float32], where: NDArray[np.bool_]) -> None:
+    def add(row: str, weight: NDArray[np.float32], where: NDArray[np.bool_]) -> None:
         if where.any():
-            total, pixels = sums.get(row, (np.zeros(len(one)), 0))
-            sums[row] = total + one[:, where].sum(axis=1, dtype=np.float64), pixels + int(where.sum())
+            total, pixels = sums.get(row, (np.zeros(len(weight)), 0))
+            sums[row] = total + weight[:, where].sum(axis=1, dtype=np.float64), pixels + int(where.sum())
 
-    for one, truth in zip(weights, labels, strict=True):
+    for weight, truth in zip(weights, labels, strict=True):
         for class_id, name in enumerate(names):
             mask = truth == class_id
-            add(name, one, mask)
+            add(name, weight, mask)
             if class_id and mask.any():
                 pieces, _ = connected(mask)
                 share = np.bincount(pieces.ravel())[pieces] / mask.size
                 low = 0.0
                 for row, high in SIZES.items():
-                    add(row, one, mask & (share > low) & (share <= high))
+                    add(row, weight, mask & (share > low) & (share <= high))
                     low = high
     return {row: (sums[row][0] / sums[row][1], sums[row][1]) for row in (*names, *SIZES) if row in sums}
 

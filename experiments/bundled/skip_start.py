@@ -4,7 +4,7 @@
 
 The weights of :class:`ssnan.models.SkipBackbone` fit as they are: a dilated stage computes at every position what
 the strided one computes at its own. The classifier is factored through the ``width`` channels of the skip: the
-directions of the stage's features that move the class scores most, measured on pictures of DATASET. Each takes two
+directions of the stage's features that move the class scores most, measured on photos of DATASET. Each takes two
 channels, y and −y, of which the rectifiers pass one; the skip itself starts small. The aggregation keeps what it
 has learned about the scales that stay. Of a shorter backbone the blocks that it has begin as the first of the
 longer's. DILATED is a checkpoint, or a .safetensors file, of the network that --of describes; CONFIG is the recipe of
@@ -42,7 +42,7 @@ def network_of(config: Path, num_classes: int) -> SSNAN:
 
 @torch.no_grad()
 def moments(dilated: SSNAN, dataset: Path, longest_side: int, count: int) -> tuple[Tensor, Tensor]:
-    """Mean (C,) and covariance (C, C) of the features over ``count`` pictures at both ends of the scales."""
+    """Mean (C,) and covariance (C, C) of the features over ``count`` photos at both ends of the scales."""
     folder, prepare = open_split(dataset, "train"), Preprocessing(longest_side=longest_side, multiple=32)
     total, squares, pixels = torch.zeros(()), torch.zeros(()), 0
     for index in range(0, len(folder), max(1, len(folder) // count)):
@@ -102,7 +102,7 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--of", type=Path, default=DILATED_3, metavar="CONFIG")
     parser.add_argument("--longest-side", type=int, default=321)
-    parser.add_argument("--count", type=int, default=40, help="pictures measured (40)")
+    parser.add_argument("--count", type=int, default=40, help="photos measured (40)")
     options = parser.parse_args()
     dilated, student = (network_of(config, len(LIP)).eval() for config in (options.of, options.config))
     dilated.load_state_dict(read_network(options.dilated))

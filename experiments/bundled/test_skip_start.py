@@ -41,13 +41,13 @@ def test_the_network_with_a_skip_starts_as_the_dilated_one():
     skip = SSNAN(3, SkipBackbone("resnet10t", width=54), scales=(0.5, 1.0)).eval()
     image = interpolate(torch.randn(1, 3, 9, 9), size=(129, 129), mode="bicubic", align_corners=True)
     with torch.no_grad():
-        values = torch.cat([dilated.backbone(one)[0].flatten(1) for one in (image, image[..., ::2, ::2])], dim=1)
+        values = torch.cat([dilated.backbone(view)[0].flatten(1) for view in (image, image[..., ::2, ::2])], dim=1)
         skip.backbone.features.load_state_dict(dilated.backbone.features.state_dict())
         skip_start.take_over_classifier(skip, dilated, values.double().mean(dim=1), values.double().cov())
         skip_start.take_over_aggregation(skip, dilated)
         was, now = dilated(image), skip(image)
     for before, after in zip((was.scale_scores[0], was.scale_scores[2]), now.scale_scores, strict=True):
         # Away from the edge, where the zeros around the features mean something else after the shift.
-        inside = (torch.stack([one[0, :, 3:-3, 3:-3].flatten() for one in (before, after)])).double()
+        inside = (torch.stack([scores[0, :, 3:-3, 3:-3].flatten() for scores in (before, after)])).double()
         assert torch.corrcoef(inside)[0, 1] > 0.8
     assert skip.aggregation.attention[0].weight.equal(dilated.aggregation.attention[0].weight[:, [0, 1, 2, 6, 7, 8]])

@@ -101,7 +101,7 @@ def main() -> None:
         photo.thumbnail((LONGEST, LONGEST))
         rgb = np.asarray(photo)
         own = resized(softmax(model.score(model.decode(rgb)).scores), *half_size(rgb.shape[:2]))
-        groups = np.stack([own[[ID[one] for one in names]].sum(axis=0) for names in GROUPS])
+        groups = np.stack([own[[ID[name] for name in names]].sum(axis=0) for names in GROUPS])
         photo.save(options.output / "photos" / f"{name}.jpg", quality=92)
         mask = taught(rgb, own, groups, people, None)
         Image.fromarray(mask).save(options.output / "masks" / f"{name}.png", optimize=True)

@@ -77,7 +77,7 @@ def grown(
         logs.append(log)
     shares = np.exp(np.stack(logs) - np.max(logs, axis=0))
     shares /= shares.sum(axis=0)
-    full = np.stack([cv2.resize(one, rgb.shape[1::-1], interpolation=cv2.INTER_LINEAR) for one in shares])
+    full = np.stack([cv2.resize(share, rgb.shape[1::-1], interpolation=cv2.INTER_LINEAR) for share in shares])
     full = guided(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255, full)
     mask = np.array(values, dtype=np.uint8)[full.argmax(axis=0)]
     unsure = full.max(axis=0) / full.sum(axis=0).clip(1e-6) < SURE
@@ -140,7 +140,7 @@ def main() -> None:
     (options.output / "masks").mkdir(parents=True, exist_ok=True)
     people = read_keypoints(options.keypoints) if options.keypoints else {}
     photos = pictures_by_stem(options.photos)
-    marked = [one for path in options.marks for one in read_marks(path) if one.name in photos]
+    marked = [mark for path in options.marks for mark in read_marks(path) if mark.name in photos]
     for name, strokes in track(marked, "growing"):
         target = options.output / "masks" / f"{name}.png"
         if target.exists():
@@ -152,7 +152,11 @@ def main() -> None:
         strokes, _, _ = with_sides(strokes, people.get(name, NOBODY))
         Image.fromarray(grown(rgb, own, groups, strokes, people.get(name, NOBODY))).save(target, optimize=True)
     write_description(
-        options.output, options.photos, [one.name for one in marked], {OTHER: list(LIP.classes[1:])}, options.keypoints
+        options.output,
+        options.photos,
+        [mark.name for mark in marked],
+        {OTHER: list(LIP.classes[1:])},
+        options.keypoints,
     )
 
 

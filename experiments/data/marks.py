@@ -25,7 +25,7 @@ OTHER, SKIN = 100, 255
 
 VALUES = ID | {"other": OTHER, "skin": SKIN}
 
-OTHER_SIDE = {one: other for pair in SIDES for one, other in (pair, pair[::-1])}
+OTHER_SIDE = {side: other for pair in SIDES for side, other in (pair, pair[::-1])}
 
 CLEARLY = 0.04
 """How much nearer to one side's bones than to the other's a stroke must be before the keypoints overrule the marker, in
@@ -59,7 +59,8 @@ def read_marks(path: Path) -> Iterator[Marked]:
         try:
             strokes = [
                 Stroke(
-                    VALUES[part.strip()], [(float(x), float(y)) for x, y in (one.split(",") for one in chain.split())]
+                    VALUES[part.strip()],
+                    [(float(x), float(y)) for x, y in (point.split(",") for point in chain.split())],
                 )
                 for part, _, chains in (item.partition(":") for item in body.split(";") if item.strip())
                 for chain in chains.split("/")

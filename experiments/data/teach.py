@@ -97,7 +97,7 @@ def taught(
     shares = np.exp(logs - logs.max(axis=0))
     shares /= shares.sum(axis=0)
     size = rgb.shape[1::-1]
-    full = np.stack([cv2.resize(one, size, interpolation=cv2.INTER_LINEAR) for one in (*shares, *groups)])
+    full = np.stack([cv2.resize(share, size, interpolation=cv2.INTER_LINEAR) for share in (*shares, *groups)])
     full = guided(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255, full)
     full, group = full[: len(LIP)], full[len(LIP) :]
     total = full.sum(axis=0).clip(1e-6)
@@ -141,7 +141,7 @@ def main() -> None:
     (options.output / "masks").mkdir(parents=True, exist_ok=True)
     people = read_keypoints(options.keypoints) if options.keypoints else {}
     tags = json.loads(options.tags.read_text()) if options.tags else {}
-    marked = {one.name for path in options.without for one in read_marks(path)}
+    marked = {mark.name for path in options.without for mark in read_marks(path)}
     photos = {name: path for name, path in pictures_by_stem(options.photos).items() if name not in marked}
     for name, path in track(photos.items(), "teaching"):
         found = np.load(options.evidence / f"{name}.npz")

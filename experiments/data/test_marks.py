@@ -30,7 +30,7 @@ def test_a_wrong_line_is_named(tmp_path, body):
 
 
 def person():
-    """Left arm down the right of the picture, right arm down its left."""
+    """Left arm down the right of the photo, right arm down its left."""
     joints = np.zeros((1, len(JOINTS), 3), dtype=np.float32)
     for name, x, y in (("left-shoulder", 0.8, 0.1), ("left-elbow", 0.8, 0.5), ("left-wrist", 0.8, 0.9),
                        ("right-shoulder", 0.2, 0.1), ("right-elbow", 0.2, 0.5), ("right-wrist", 0.2, 0.9)):  # fmt: skip

@@ -96,7 +96,7 @@ def train(minutes: float, also: list[str], names: list[str]) -> None:
             continue
         print(f"{name}, seed {seed}: {left:.1f} minutes left", flush=True)
         run([*arguments_of(name, seed, also), "--stop_after", str(left)])
-        gc.collect()  # trainer and data know each other, and the pictures in an accelerator's memory with them
+        gc.collect()  # trainer and data know each other, and the photos in an accelerator's memory with them
 
 
 def _finished(name: str, seed: int) -> bool:

@@ -138,7 +138,7 @@ def test_maps_are_coarsest_first_at_one_size():
     trunk = small_trunk()
     images = torch.randn(1, 3, 65, 65)
     maps = scale_maps(trunk, images)
-    assert len({one.shape for one in maps}) == 1
+    assert len({scores.shape for scores in maps}) == 1
     torch.testing.assert_close(maps[-1], trunk.classifier(trunk.backbone(images)))
 
 

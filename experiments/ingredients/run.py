@@ -74,7 +74,7 @@ def main() -> None:
         for seed in seeds:
             model = train(row, seed, options.start, options.output)
             measured.append(measure(model, model.parents[1]))
-        cells = [[value(one, column) for one in measured] for column in COLUMNS]
+        cells = [[value(result, column) for result in measured] for column in COLUMNS]
         table.append([row, *(f"{mean(cell):.1f} ± {(max(cell) - min(cell)) / 2:.1f}" for cell in cells)])
         write(table, options.output / "results.csv")
     show(options.output / "results.csv")

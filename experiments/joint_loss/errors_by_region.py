@@ -45,12 +45,12 @@ def main(files: list[str]) -> None:
         with Path(file).open() as opened:
             confusions.append(np.array(json.load(opened)["confusion"]))
     for name, pixels in kinds.items():
-        shares = [100 * one[pixels].sum() / (one.sum() - one.trace()) for one in confusions]
+        shares = [100 * confusion[pixels].sum() / (confusion.sum() - confusion.trace()) for confusion in confusions]
         print(f"| {name} | " + " | ".join(f"{share:.1f} %" for share in shares) + " |")
     print(f"\n| Mean IoU | {' | '.join(files)} |")
     print("| --- |" + " ---: |" * len(files))
     for name, pixels in {"as it is": np.zeros_like(swapped), **kinds}.items():
-        scores = [Score.of_present(without(one, pixels)).mean_iou for one in confusions]
+        scores = [Score.of_present(without(confusion, pixels)).mean_iou for confusion in confusions]
         told = name if name == "as it is" else f"without those between {name.removesuffix(', among those')}"
         print(f"| {told} | " + " | ".join(f"{100 * score:.2f}" for score in scores) + " |")
 

@@ -89,7 +89,7 @@ def ambiguity(root: Path) -> dict[str, float]:
             unsure = []
             for left, right in LIP.flip_pairs:
                 limb = np.isin(sample.labels, (left, right))
-                both = np.stack([probabilities(LIP.classes[one])[limb] for one in (left, right)])
+                both = np.stack([probabilities(LIP.classes[side])[limb] for side in (left, right)])
                 unsure.append(both.min(axis=0) / np.maximum(both.sum(axis=0), 1e-6))
             if (values := np.concatenate(unsure)).size:
                 found[sample.id] = float(values.mean())
@@ -153,7 +153,7 @@ def measured(output: Path, seeds: list[int]) -> list[Row]:
         folders = [output / arm / f"seed{seed}" for seed in seeds]
         of_pictures = [json.loads((folder / PICTURES).read_text()) for folder in folders]
         names = sorted(of_pictures[0])
-        counts[arm] = np.array([[one[name] for name in names] for one in of_pictures])
+        counts[arm] = np.array([[counts_of[name] for name in names] for counts_of in of_pictures])
         runs = [json.loads((folder / RESULTS).read_text())["structure"] for folder in folders]
         for measure, (key, factor) in OF_RUNS.items():
             rows.append(Row(measure, "all", len(names), arm, [factor * run[key] for run in runs], ()))
@@ -217,7 +217,7 @@ def print_tables(rows: list[Row]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=lambda text: [int(one) for one in text.split(",")], default=[0, 1, 2, 3, 4])
+    parser.add_argument("--seeds", type=lambda text: [int(seed) for seed in text.split(",")], default=[0, 1, 2, 3, 4])
     parser.add_argument("--minutes", type=float, default=90)
     parser.add_argument("-o", "--output", type=Path, default=Path("runs/structure_trial"))
     parser.add_argument("--results", type=Path, metavar="FILE", help="print the tables of this file, train nothing")

@@ -164,9 +164,9 @@ class Assets:
         edges = np.concatenate([triangles[:, :2], triangles[:, 1:]])
         _, pieces = connected_components(coo_matrix((np.ones(len(edges)), edges.T), (count, count)), False)
         biggest, of_triangle = np.bincount(pieces).argmax(), pieces[triangles[:, 0]]
-        for one in np.unique(pieces):
-            there = points[pieces == one]
-            mesh.classes[of_triangle == one] = self._class_of(kind, name, there, one == biggest)
+        for piece in np.unique(pieces):
+            there = points[pieces == piece]
+            mesh.classes[of_triangle == piece] = self._class_of(kind, name, there, piece == biggest)
         return mesh
 
     @staticmethod

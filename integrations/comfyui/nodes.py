@@ -1,4 +1,4 @@
-"""One node: pictures in; a mask of chosen parts, an overlay and the label map out. It runs on the CPU."""
+"""One node: images in; a mask of chosen parts, an overlay and the label map out. It runs on the CPU."""
 
 from __future__ import annotations
 
@@ -54,14 +54,14 @@ class HumanParsing:
         self, image: torch.Tensor, parts: str, edge: str, opacity: float, model: str
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         parser, chosen = loaded(model), names(parts)
-        pictures = (255 * image.detach().cpu().numpy()[..., :3]).clip(0, 255).round().astype(np.uint8)
+        photos = (255 * image.detach().cpu().numpy()[..., :3]).clip(0, 255).round().astype(np.uint8)
         masks, overlays, maps = [], [], []
-        for picture in pictures:
-            result = parser(picture)
+        for photo in photos:
+            result = parser(photo)
             masks.append(result.probability(*chosen) if edge == "soft" else result.mask(*chosen).astype(np.float32))
             overlays.append(np.asarray(result.overlay(opacity)))
             maps.append(result.label_set.color_table[result.labels])
-        as_images = [torch.from_numpy(np.stack(one).astype(np.float32) / 255) for one in (overlays, maps)]
+        as_images = [torch.from_numpy(np.stack(images).astype(np.float32) / 255) for images in (overlays, maps)]
         return torch.from_numpy(np.stack(masks)), *as_images
 
 

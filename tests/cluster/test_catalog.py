@@ -68,8 +68,8 @@ def test_a_shard_that_two_workers_wrote_is_there_once(root):
     catalog = Catalog(root, "parquet", SETTINGS)
     [shard] = shards(items(2), 2)
     with catalog.opened():
-        for one in (written(catalog, shard), written(catalog, shard)):
-            catalog.take(one)
+        for part in (written(catalog, shard), written(catalog, shard)):
+            catalog.take(part)
     assert [row["map"] for row in rows(catalog)] == [b"map of n0", b"map of n1"]
     assert {(row["model"], row["checksum"]) for row in rows(catalog)} == {("small", "abc")}
 

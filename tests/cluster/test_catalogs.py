@@ -196,7 +196,7 @@ def test_mistakes_are_one_clear_line_and_leave_nothing(photos, tmp_path, capsys,
     for name, value in {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_ACCESS_KEY_ID": "a", "AWS_MAX_ATTEMPTS": "1",
                         "AWS_SECRET_ACCESS_KEY": "b", "AWS_DEFAULT_REGION": "us-east-1"}.items():  # fmt: skip
         monkeypatch.setenv(name, value)
-    given = [one.format(**{"in": photos, "empty": tmp_path / "empty"}) for one in arguments]
+    given = [argument.format(**{"in": photos, "empty": tmp_path / "empty"}) for argument in arguments]
     assert main(["catalog", *given]) in (1, 2)
     err = capsys.readouterr().err
     assert told in " ".join(err.split())

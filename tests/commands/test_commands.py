@@ -1,3 +1,4 @@
+import importlib.metadata
 import json
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import ssnan
 from fakes.lip import write_lip
 from ssnan.commands import main
 from ssnan.labels import LIP
@@ -127,7 +129,8 @@ def test_version(flag, capsys):
     with pytest.raises(SystemExit) as ended:
         main([flag])
     assert ended.value.code == 0
-    assert capsys.readouterr().out.startswith("ssnan ")
+    assert capsys.readouterr().out == f"ssnan {ssnan.__version__}\n"
+    assert importlib.metadata.version("ssnan") == ssnan.__version__
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh"])

@@ -240,10 +240,10 @@ def test_numbers_of_threads_have_a_limit(run, tmp_path, threads):
 
 
 def many_photos(folder, count=40):
-    one = EXAMPLES / "camera.png"
+    camera = EXAMPLES / "camera.png"
     folder.mkdir()
     for number in range(count):
-        shutil.copy(one, folder / f"{number}.png")
+        shutil.copy(camera, folder / f"{number}.png")
     return folder
 
 
@@ -309,7 +309,7 @@ def test_two_processes_share_a_folder(tmp_path):
         assert process.returncode == 0, err
     assert names(out) == {f"{number}.{ending}" for number in range(4) for ending in ("png", "json")}
     maps = [np.asarray(Image.open(out / f"{number}.png")) for number in range(4)]
-    assert all(np.array_equal(one, maps[0]) for one in maps)
+    assert all(np.array_equal(found, maps[0]) for found in maps)
 
 
 def test_a_photo_s_size_has_a_limit_that_the_user_sets(tmp_path, capsys):

@@ -54,8 +54,8 @@ def test_others_read_the_files_too(packed):
 def test_it_is_checked_as_a_folder_is(packed, capsys):
     root, where = packed
     told = []
-    for one in (root, where):
-        main(["data", "check", str(one)])
+    for dataset in (root, where):
+        main(["data", "check", str(dataset)])
         told.append(capsys.readouterr().out.splitlines()[-1])
     assert told[0] == told[1]
 

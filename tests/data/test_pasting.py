@@ -92,8 +92,12 @@ def test_sets_keep_their_meaning(scenes, tmp_path):
     half = open_split(write_sets(tmp_path / "half"), "train")
     pasted = PastedScenes(scenes, [half], LIP)
     seen = np.unique(np.concatenate([sample.labels.ravel() for sample in drawn(pasted)]))
-    meanings = {one.value: one.class_ids for one in pasted.label_set.sets}
-    wanted = {one.class_ids for one in half.label_set.sets if one.value in np.unique(half_labelled(person()[1]))}
+    meanings = {class_set.value: class_set.class_ids for class_set in pasted.label_set.sets}
+    wanted = {
+        class_set.class_ids
+        for class_set in half.label_set.sets
+        if class_set.value in np.unique(half_labelled(person()[1]))
+    }
     assert wanted <= {meanings[value] for value in seen if value in meanings}
 
 

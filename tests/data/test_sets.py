@@ -28,7 +28,7 @@ def root(tmp_path):
 
 def test_a_folder_reads_them(root):
     folder = open_split(root, "train")
-    assert [one.value for one in folder.label_set.sets] == list(SETS)
+    assert [class_set.value for class_set in folder.label_set.sets] == list(SETS)
     assert folder.label_set.agrees_with(LIP)
     np.testing.assert_array_equal(folder[1].labels, half_labelled(person(shift=1)[1]))
 
@@ -58,7 +58,7 @@ def test_wrong_sets_are_named(root, sets, message):
 
 def test_the_mirror_image_of_a_set_is_a_set():
     labels = replace(LIP, sets=(ClassSet(100, (14, 16)),)).united([])
-    assert {one.class_ids for one in labels.sets} == {(14, 16), (15, 17)}
+    assert {class_set.class_ids for class_set in labels.sets} == {(14, 16), (15, 17)}
     mask = tv_tensors.Mask(torch.tensor([[100, 14], [101, 255]], dtype=torch.uint8))
     assert MirrorWithSwap(labels, 1.0)(mask).tolist() == [[15, 101], [255, 100]]
 
@@ -96,7 +96,7 @@ def test_batches_hold_classes_and_sets(root, tmp_path, resident):
     [batch] = data.train_dataloader()
     labels = data.on_after_batch_transfer(batch, 0)["labels"]
     seen = {int(value) for value in labels.unique()} - {255}
-    members = {one.value: set(one.class_ids) for one in data.label_set.sets}
+    members = {class_set.value: set(class_set.class_ids) for class_set in data.label_set.sets}
     assert seen >= {0, 2, 13, 5} and seen & set(members)  # noqa: PT018
     for value in seen:
         assert value < 20 or value in members

@@ -168,7 +168,7 @@ def test_paired_differences_by_hand(tmp_path):
     ]
     assert row[:2] == ["other", "3"]
     assert row[head.index("Mean IoU")] == f"{np.mean(gains):+.2f} ± {4.303 * np.std(gains, ddof=1) / np.sqrt(3):.2f}"
-    assert row[head.index("over pictures")] == "–"  # nobody wrote pictures.json
+    assert row[head.index("over photos")] == "–"  # nobody wrote pictures.json
     assert row[head.index("Limb pairs swapped")] == "+2.00 ± 2.48"
 
 
@@ -182,10 +182,10 @@ def test_the_bootstrap_over_pictures(tmp_path):
         folder = write_run(tmp_path / name / "seed0", 5, seed=0)
         (folder / "pictures.json").write_text(json.dumps(pictures(gain)))
     head, each, some = paired(read_systems([tmp_path / "base", tmp_path / "each", tmp_path / "some"]))
-    low, high = map(float, each[head.index("over pictures")].split(" … "))
+    low, high = map(float, each[head.index("over photos")].split(" … "))
     iou = [(hits / 10 + 50 / (60 - hits)) / 2 for hits in (5, 6)]
     assert low == high == pytest.approx(100 * (iou[1] - iou[0]), abs=0.005)
-    low, high = map(float, some[head.index("over pictures")].split(" … "))
+    low, high = map(float, some[head.index("over photos")].split(" … "))
     assert 0 < low < 100 * (iou[1] - iou[0]) < high
 
 

@@ -30,11 +30,11 @@ def fake_hub(repositories, monkeypatch, cache):
                     names = [file.relative_to(folder).as_posix() for file in files]
                     if "/tree/" in path:
                         entries = [
-                            {"type": "file", "path": one, "size": file.stat().st_size, "oid": "0" * 40}
-                            for one, file in zip(names, files, strict=True)
+                            {"type": "file", "path": file_name, "size": file.stat().st_size, "oid": "0" * 40}
+                            for file_name, file in zip(names, files, strict=True)
                         ]
                         return self.answer(json.dumps(entries).encode())
-                    siblings = [{"rfilename": one} for one in names]
+                    siblings = [{"rfilename": file_name} for file_name in names]
                     return self.answer(json.dumps({"id": name, "sha": REVISION, "siblings": siblings}).encode())
                 if path.startswith(f"/{name}/resolve/"):
                     file = folder / path.split("/", 5)[5]

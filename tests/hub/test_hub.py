@@ -107,8 +107,10 @@ def test_the_page_says_what_the_card_has_measured(published):
     about = find_card("small").about
     assert metadata["library_name"] == "ssnan"
     assert metadata["pipeline_tag"] == "image-segmentation"
-    results = {one["dataset"]["name"]: one["metrics"][0]["value"] for one in metadata["model-index"][0]["results"]}
-    assert results == {name: round(100 * one["mean_iou"], 1) for name, one in about["measured"].items()}
+    results = {
+        result["dataset"]["name"]: result["metrics"][0]["value"] for result in metadata["model-index"][0]["results"]
+    }
+    assert results == {name: round(100 * measured["mean_iou"], 1) for name, measured in about["measured"].items()}
     for name, values in about["measured"].items():
         assert f"| {name} | {100 * values['mean_iou']:.1f} |" in body
     assert about["licence"] in body

@@ -50,7 +50,7 @@ def test_masks_overlay_and_map_are_those_of_the_parser(node, images):
     assert len(outputs) == len(node.RETURN_TYPES) == len(node.RETURN_NAMES)
     assert mask.shape == (2, 512, 512)
     assert overlay.shape == label_map.shape == (2, 512, 512, 3)
-    assert all(one.dtype == torch.float32 and one.min() >= 0 and one.max() <= 1 for one in outputs)
+    assert all(output.dtype == torch.float32 and output.min() >= 0 and output.max() <= 1 for output in outputs)
     expected = ssnan.load()(read_rgb(PHOTO))
     np.testing.assert_array_equal(mask[0].numpy() > 0, expected.mask("hair", "face"))
     colors = (255 * label_map[0].numpy()).round().astype(np.uint8)

@@ -81,7 +81,7 @@ def test_deep_supervision_adds_every_scale():
     scores = [torch.randn(1, 2, 4, 4, generator=torch.Generator().manual_seed(i)) for i in range(3)]
     labels = torch.zeros(1, 4, 4, dtype=torch.long)
     losses = ParsingLoss(TWO)(output(*scores), labels)
-    alone = [ParsingLoss(TWO)(output(one), labels)["loss"] for one in scores]
+    alone = [ParsingLoss(TWO)(output(scale), labels)["loss"] for scale in scores]
     torch.testing.assert_close(losses["loss"], sum(alone))
     torch.testing.assert_close(losses["scale1/parsing"], alone[2])
     assert ParsingLoss(TWO, LossOptions(deep_supervision=False))(output(*scores), labels)["loss"] == alone[0]

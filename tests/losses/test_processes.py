@@ -56,7 +56,7 @@ def shares(tmp_path_factory):
 @pytest.mark.parametrize("name", LOSSES)
 def test_two_shares_are_one_batch(shares, name):
     loss, gradient = loss_and_gradient(*batch(), LOSSES[name])
-    losses, gradients = zip(*(one[name] for one in shares), strict=True)
+    losses, gradients = zip(*(share[name] for share in shares), strict=True)
     assert torch.stack(losses).mean().item() == pytest.approx(loss.item(), rel=1e-6)
     torch.testing.assert_close(torch.cat(gradients) / 2, gradient, rtol=1e-5, atol=1e-7)
 
@@ -65,7 +65,7 @@ def test_two_shares_are_one_batch(shares, name):
 def test_a_share_alone_is_not_the_batch(name):
     scores, labels = batch()
     loss, _ = loss_and_gradient(scores, labels, LOSSES[name])
-    alone = [loss_and_gradient(scores[one], labels[one], LOSSES[name])[0] for one in (slice(2), slice(2, 4))]
+    alone = [loss_and_gradient(scores[share], labels[share], LOSSES[name])[0] for share in (slice(2), slice(2, 4))]
     assert torch.stack(alone).mean().item() != pytest.approx(loss.item(), rel=1e-4)
 
 

@@ -47,7 +47,7 @@ def test_equations_2_and_3_against_numpy(module):
     if isinstance(module, NeuralAggregation):
         a = numpy_attention(module, x.reshape(12, 5, 6))
     else:
-        a = np.concatenate([numpy_attention(module, one) for one in x])
+        a = np.concatenate([numpy_attention(module, scale) for scale in x])
     w = np.exp(a) / np.exp(a).sum(axis=0)
     r = np.zeros((4, 5, 6))
     for s in range(3):

@@ -80,5 +80,5 @@ def test_weights_without_fc6_leave_the_heads_as_they_were(tmp_path):
     whole = {key: value.contiguous() for key, value in timm.create_model("resnet10t").state_dict().items()}
     save_file(whole, tmp_path / "w.safetensors")
     network.load_backbone(str(tmp_path / "w.safetensors"))
-    assert all(one.equal(other) for one, other in zip(before, network.head.parameters(), strict=True))
+    assert all(parameter.equal(other) for parameter, other in zip(before, network.head.parameters(), strict=True))
     assert len(network.classifier_parameters()) == len(before)

@@ -60,5 +60,5 @@ def test_every_layer_is_supervised():
     assert len(output.scale_scores) == 2
     losses = ParsingLoss(LIP)(output, torch.ones(1, 33, 33, dtype=torch.long))
     losses["loss"].backward()
-    assert all(one.weight.grad.abs().max() > 0 for one in network.classifiers)
+    assert all(classifier.weight.grad.abs().max() > 0 for classifier in network.classifiers)
     assert {"fused/parsing", "scale0/parsing", "scale1/parsing"} <= set(losses)

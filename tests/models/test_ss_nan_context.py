@@ -53,8 +53,8 @@ def test_its_loss_by_hand():
     assert limb_loss(limbs, scores) == 0  # nobody knows anything
     limbs[:] = LIP.classes.index("right-arm")
     torch.testing.assert_close(limb_loss(limbs, scores), 0.5 * torch.tensor(5.0).log())
-    for one in scores:
-        one[:, 1 + SSNANWithContext.LIMBS.index("right-arm")] = 100
+    for scale in scores:
+        scale[:, 1 + SSNANWithContext.LIMBS.index("right-arm")] = 100
     assert limb_loss(limbs, scores) < 1e-6
 
 

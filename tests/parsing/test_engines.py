@@ -52,8 +52,8 @@ def test_eight_threads_share_a_parser(small_pictures):
     serial = [small_pictures(photo).scores for photo in photos]
     with ThreadPoolExecutor(8) as pool:
         shared = [result.scores for result in pool.map(small_pictures, photos)]
-    for one, other in zip(serial, shared, strict=True):
-        np.testing.assert_array_equal(one, other)
+    for scores, other in zip(serial, shared, strict=True):
+        np.testing.assert_array_equal(scores, other)
 
 
 def test_scores_outlive_the_next_call(small_pictures):

@@ -223,6 +223,21 @@ def test_pixels_and_size_agree_on_every_orientation(format, orientation):
     assert halves[where].mean() > 200
 
 
+@pytest.mark.parametrize("mode", ["L", "P", "RGBA", "CMYK", "I;16"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_rotated_tiff_is_the_same_by_its_path(tmp_path, mode, orientation):
+    """Pillow maps files of these modes into memory."""
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags[0x0112] = orientation
+    levels = np.arange(128, dtype=np.uint8).reshape(8, 16)
+    photo = Image.fromarray(levels.astype(np.uint16)) if mode == "I;16" else Image.fromarray(levels).convert(mode)
+    photo.save(tmp_path / "p.tif", tiffinfo=tags)
+    expected = read_rgb((tmp_path / "p.tif").read_bytes())
+    np.testing.assert_array_equal(read_rgb(tmp_path / "p.tif"), expected)
+    with Image.open(tmp_path / "p.tif") as opened:
+        np.testing.assert_array_equal(read_rgb(opened), expected)
+
+
 @pytest.mark.parametrize(("orientation", "kind"), [("6", 2), (b"\x06", 7), ((6, 6), 3), (6.0, 11)])
 def test_an_orientation_of_another_type_does_not_refuse_the_photo(orientation, kind):
     rgb, height, width = read_reduced(half_white("TIFF", orientation, kind), None)

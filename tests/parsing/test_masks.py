@@ -4,8 +4,8 @@ from PIL import Image
 
 from fakes.png import png
 from ssnan.labels import LIP
-from ssnan.parsing.images import ImageError
-from ssnan.parsing.masks import palette_image, read_labels
+from ssnan.parsing.images import ImageError, read_rgb
+from ssnan.parsing.masks import palette_image, read_colors, read_labels
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4, 8, 16])
@@ -32,3 +32,21 @@ def test_a_mask_as_jpeg_is_refused(tmp_path):
     Image.fromarray(np.zeros((8, 8), dtype=np.uint8)).save(tmp_path / "m.png", format="JPEG")
     with pytest.raises(ImageError, match="got JPEG, which blends label ids"):
         read_labels(tmp_path / "m.png")
+
+
+@pytest.mark.parametrize("format", ["PNG", "TIFF", "WEBP"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_masks_are_turned_as_photos_are(tmp_path, format, orientation):
+    ids = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    how = {"lossless": True} if format == "WEBP" else {}
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    colors = np.array(LIP.palette, dtype=np.uint8)[ids]
+    Image.fromarray(colors).save(tmp_path / "p", format=format, exif=exif, **how)
+    photo = read_rgb(tmp_path / "p")
+    np.testing.assert_array_equal(read_colors(tmp_path / "p"), photo)
+    if format == "WEBP":  # has no grey levels
+        return
+    for mask in (Image.fromarray(ids), palette_image(ids, LIP), Image.fromarray(ids.astype(np.uint16))):
+        mask.save(tmp_path / "m", format=format, exif=exif)
+        np.testing.assert_array_equal(np.array(LIP.palette)[read_labels(tmp_path / "m", LIP)], photo)

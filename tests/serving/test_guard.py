@@ -58,6 +58,22 @@ def test_no_address_holds_anything_that_a_visitor_chooses(color_parser):
     assert not [path for path in paths if "{" in path]
 
 
+def test_nothing_of_a_visitor_s_goes_to_a_program_or_an_address(ask, photo, monkeypatch, tmp_path):
+    def refuse(*arguments, **_):
+        pytest.fail(f"went to {arguments}")
+
+    for name in ("subprocess.Popen", "os.system", "os.posix_spawn", "socket.getaddrinfo", "socket.gethostbyname"):
+        monkeypatch.setattr(name, refuse, raising=False)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    playlist = b"#EXTM3U\n#EXTINF:5,\nhttp://example.org/a.ts\n"
+    postscript = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\nshowpage\n"
+    for content, status in ((photo, 200), (playlist, 415), (postscript, 415), (b"\x1aE\xdf\xa3 film", 415)):
+        for request in ({"content": content}, {"files": {"image": ("http://example.org/x.png", content)}}):
+            headers = {"referer": "http://example.org/", "x-forwarded-for": "example.org"}
+            assert ask("POST", "/api/parse", headers=headers, **request).status_code == status
+    assert list(tmp_path.iterdir()) == []
+
+
 FOREIGN = [
     "example.org", "example.org:80", "localhost.example.org", "127.0.0.1.example.org", "localhost@example.org",
     "example.org#localhost", "10.0.0.1", "[::2]", "[::1", "", " ", "localhost:80:80", "localhost\xa0",
@@ -135,8 +151,8 @@ def test_a_page_of_another_site_asks_in_vain(ask, photo, path, origin):
     assert "pages of other sites" in answer.json()["error"]
     preflight = ask("OPTIONS", path, headers={"origin": origin, "access-control-request-method": "POST"})
     assert preflight.status_code == 403
-    for one in (answer, preflight):
-        assert not [name for name in one.headers if name.startswith("access-control-")]
+    for response in (answer, preflight):
+        assert not [name for name in response.headers if name.startswith("access-control-")]
 
 
 def test_a_page_of_ours_may_ask(ask, photo):
@@ -185,7 +201,7 @@ def test_the_description_promises_what_comes(ask, photo):
     document = ask("GET", "/openapi.json").json()
     assert document["components"]["schemas"].keys() == {"Problem"}
     operations = [operation for methods in document["paths"].values() for operation in methods.values()]
-    for status, answer in (one for operation in operations for one in operation["responses"].items()):
+    for status, answer in (entry for operation in operations for entry in operation["responses"].items()):
         if status != "200":
             assert answer["content"] == {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
     problem = document["components"]["schemas"]["Problem"] | {"additionalProperties": False}

@@ -243,6 +243,17 @@ def test_nobody_is_found(visit, tmp_path):
     page.wait_for_selector("#which >> text=Nobody found", timeout=30_000)
 
 
+def test_two_people_are_said(visit, tmp_path):
+    photo = Image.open(PHOTO)
+    both = Image.new("RGB", (2 * photo.width, photo.height))
+    both.paste(photo, (0, 0))
+    both.paste(photo, (photo.width, 0))
+    both.save(tmp_path / "both.png")
+    page = visit()
+    send(page, tmp_path / "both.png")
+    page.wait_for_selector("#notice >> text=both.png shows at least 2 people", timeout=30_000)
+
+
 def test_a_photo_that_the_browser_cannot_show(visit, tmp_path):
     page = visit()
     Image.open(PHOTO).save(tmp_path / "photo.tif")
@@ -349,7 +360,8 @@ def test_a_map_is_read_whichever_way_it_is_packed(visit):
     page = visit()
     for width, height in ((37, 23), (12, 9)):
         read = page.evaluate(
-            "async ([png, ...size]) => [...await labels(new Uint8Array(png), ...size)]", [list(png), width, height]
+            "async ([png, ...size]) => [...await (await import('/page.js')).labels(new Uint8Array(png), ...size)]",
+            [list(png), width, height],
         )
         sampled = [((np.arange(new) + 0.5) * old / new).astype(int) for new, old in ((height, 23), (width, 37))]
         np.testing.assert_array_equal(np.reshape(read, (height, width)), labels[np.ix_(*sampled)])

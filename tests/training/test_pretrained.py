@@ -32,8 +32,8 @@ def test_a_checkpoint_s_name_on_the_hub(plain_run, tmp_path, monkeypatch):
     with fake_hub({"somebody/network": folder}, monkeypatch, tmp_path / "cache"):
         again = PretrainedNetwork.from_pretrained("somebody/network")
     here = PretrainedNetwork.from_pretrained(str(folder))
-    for one, other in zip(again.task.parameters(), here.task.parameters(), strict=True):
-        assert torch.equal(one, other)
+    for parameter, other in zip(again.task.parameters(), here.task.parameters(), strict=True):
+        assert torch.equal(parameter, other)
 
 
 def test_a_folder_of_something_else(tmp_path):

@@ -285,8 +285,8 @@ def test_overfits_two_pictures():
     with torch.no_grad():
         scores = network(images).scores.numpy()
     confusion = sum(
-        confusion_matrix(ids, labels_at(np.ascontiguousarray(one), 97, 65), LIP)
-        for one, (_, ids) in zip(scores, pairs, strict=True)
+        confusion_matrix(ids, labels_at(np.ascontiguousarray(score), 97, 65), LIP)
+        for score, (_, ids) in zip(scores, pairs, strict=True)
     )
     assert Score.of_present(confusion).mean_iou > 0.95
 

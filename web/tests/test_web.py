@@ -11,7 +11,7 @@ from urllib.parse import urlparse
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 import ssnan
 from ssnan.parsing.card import find_card
@@ -275,8 +275,23 @@ def test_a_part_is_seen_and_cut_out_alone(visit, tmp_path):
     assert np.abs(alpha.astype(int) - wanted).mean() < 1
     overlay = read_rgb(saved(page, "Overlay", tmp_path / "overlay.png"))
     assert overlay.shape == (600, 512, 3)
+    elsewhere = ~result.mask("face")
+    assert np.abs(overlay[elsewhere].astype(int) - result.photo[elsewhere]).mean() < 1
     labels = np.array(Image.open(io.BytesIO(saved(page, "Map", tmp_path / "map.png").read_bytes())))
     assert set(np.unique(labels)) == {0, 13}
+
+
+def test_colours_are_brought_to_srgb(visit, tmp_path):
+    """As the package does: by an ICC profile, here sRGB's with red and green exchanged."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    profile = profile.replace(b"rXYZ", b"tXYZ").replace(b"gXYZ", b"rXYZ").replace(b"tXYZ", b"gXYZ")
+    Image.fromarray(read_rgb(PHOTO)).save(tmp_path / "p.png", icc_profile=profile)
+    page = visit()
+    parsed(page, tmp_path / "p.png")
+    cutout = np.array(Image.open(saved(page, "Cutout", tmp_path / "cutout.png"))).astype(int)
+    solid = cutout[..., 3] == 255
+    assert solid.mean() > 0.1
+    assert np.abs(cutout[solid, :3] - read_rgb(tmp_path / "p.png")[solid]).mean() < 2
 
 
 def test_several_photos_and_one_that_is_none(visit, tmp_path):
@@ -286,7 +301,7 @@ def test_several_photos_and_one_that_is_none(visit, tmp_path):
     page.wait_for_selector("#photos li:nth-child(2)", timeout=WAIT)
     assert page.inner_text("#notice").startswith("notes.jpg: expected a photo that this browser can open")
     page.click("#photos button >> nth=1")
-    assert page.get_attribute("#view", "aria-label").startswith("camera.png under the map")
+    assert page.get_attribute("#view", "aria-label").startswith("camera.png with its parts: ")
 
 
 def test_the_camera_says_its_frame_rate_and_stops(visit):

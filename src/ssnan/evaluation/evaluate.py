@@ -101,9 +101,9 @@ def numbers(confusion: Confusion, label_set: LabelSet, pictures: Mapping[str, An
         values["limb_iou"] = limb_iou(values["present"]["iou"], label_set)
     if label_set.agrees_with(LIP):
         values["merged"] = Score.of_present(merged(confusion, LIP_GROUPS, sets)).to_dict(LIP_MERGED)
-    for one, row in zip(sets, confusion[len(label_set) :], strict=True):
-        share = row[list(one.class_ids)].sum() / row.sum() if row.any() else None
-        values.setdefault("sets", {})[label_set.describe(one)] = share
+    for class_set, row in zip(sets, confusion[len(label_set) :], strict=True):
+        share = row[list(class_set.class_ids)].sum() / row.sum() if row.any() else None
+        values.setdefault("sets", {})[label_set.describe(class_set)] = share
     return values
 
 

@@ -198,7 +198,7 @@ def paired(systems: Sequence[System]) -> list[Row]:
             "System",
             f"beside {base.name}: seeds",
             "Mean IoU",
-            "over pictures",
+            "over photos",
             "Frequent classes",
             "Limb IoU",
             "Limb pairs swapped",

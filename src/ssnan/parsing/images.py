@@ -13,9 +13,10 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
+from PIL.TiffImagePlugin import TiffImageFile
 
 from ssnan.errors import UserError, quoted
-from ssnan.parsing.profiles import in_srgb
+from ssnan.parsing.profiles import in_srgb, profile_of
 from ssnan.parsing.signatures import HEAD, RAW, head_of, is_heif, is_raw
 from ssnan.parsing.windows import WINDOW, is_long
 
@@ -135,7 +136,7 @@ def read_unflattened(image: ImageLike) -> NDArray[np.uint8]:
         ImageError: as :func:`read_rgb`.
     """
     pixels: NDArray[np.uint8] = _read(
-        repeatable(image), MAX_PIXELS, lambda opened: np.asarray(_straight(_upright(opened)[0]))
+        repeatable(image), MAX_PIXELS, lambda opened: np.asarray(_straight(*_decoded(opened)))
     )
     return pixels
 
@@ -162,7 +163,7 @@ def _read(image: Repeatable, max_pixels: int, use: Callable[[Image.Image], Any])
     """Open a photo, check it, and return ``use(photo)``."""
     if isinstance(image, np.ndarray):
         return use(_image_of_array(image, max_pixels))
-    name = "picture" if isinstance(image, Image.Image) else "image bytes" if isinstance(image, bytes) else quoted(image)
+    name = "photo" if isinstance(image, Image.Image) else "image bytes" if isinstance(image, bytes) else quoted(image)
 
     def read() -> Any:
         if isinstance(image, Image.Image):
@@ -286,32 +287,40 @@ def _subfile(page: Image.Image) -> int:
 
 
 def _rgb_of(image: Image.Image, longest_side: int | None) -> tuple[NDArray[np.uint8], int, int]:
-    image, height, width = _upright(image)
+    image, profile = _decoded(image)
+    width, height = image.size
     if longest_side is not None and width * height >= REDUCED_FROM:
         seen = round(WINDOW * min(image.size)) if is_long(*image.size) else max(image.size)
-        image = Image.fromarray(_reduced(image, max(1, seen // longest_side)))
-    return _converted(image), height, width
+        return _reduced(image, profile, max(1, seen // longest_side)), height, width
+    return _converted(image, profile), height, width
 
 
-def _upright(image: Image.Image) -> tuple[Image.Image, int, int]:
-    """The decoded photo in its EXIF orientation, with its height and width."""
-    width, height = image.size
+def _decoded(image: Image.Image) -> tuple[Image.Image, bytes | None]:
+    """The decoded photo, upright, and its colour profile.
+
+    Raises:
+        ImageError: colours of 10 to 14 bits in 16.
+    """
+    profile = profile_of(image)
     deep = image.mode in ("LA", "RGB", "RGBA") and any(";16" in str(tile) for tile in getattr(image, "tile", ()))
-    image.load()
+    image = upright(image)
     if deep and 0 < np.max(image.getextrema()[: 1 if image.mode == "LA" else 3]) < 64:  # Pillow keeps the upper 8 bits
         raise ImageError("has colours of 14 bits or fewer in 16, which would become dark; save it with 8 bits")
+    return image, profile
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """The decoded image in its EXIF orientation."""
+    if isinstance(image, TiffImageFile):
+        image.filename, name = "", image.filename  # by its name, Pillow maps it with the upright size: garbled
+        image.load()
+        image.filename = name
+    else:
+        image.load()
     if image.mode in ("I;16B", "I;16L"):  # Pillow supports few operations on these modes
         image = image.convert("I")
-    turn = None
-    if image.format == "TIFF":  # Pillow rotates TIFF itself, and only then updates the size
-        width, height = image.size
-    else:
-        turn = TURNS.get(_orientation(image))
-        if turn in (TURNS[5], TURNS[6], TURNS[7], TURNS[8]):
-            width, height = height, width
-    if turn is not None:
-        image = image.transpose(turn)
-    return image, height, width
+    turn = None if image.format == "TIFF" else TURNS.get(_orientation(image))  # Pillow rotates TIFF itself
+    return image if turn is None else image.transpose(turn)
 
 
 def _orientation(image: Image.Image) -> int:
@@ -323,24 +332,25 @@ def _orientation(image: Image.Image) -> int:
     return value if isinstance(value, int) and value in TURNS else 1
 
 
-def _reduced(image: Image.Image, factor: int) -> NDArray[np.uint8]:
+def _reduced(image: Image.Image, profile: bytes | None, factor: int) -> NDArray[np.uint8]:
     """RGB reduced by ``factor``, strip by strip, so that only the decoded photo has full size in memory."""
     unit, rows = _unit(image), max(1, STRIP_PIXELS // (image.width * factor)) * factor
     strips = (image.crop((0, top, image.width, min(top + rows, image.height))) for top in range(0, image.height, rows))
-    return np.concatenate([np.asarray(Image.fromarray(_converted(strip, unit)).reduce(factor)) for strip in strips])
+    return np.concatenate(
+        [np.asarray(Image.fromarray(_converted(strip, profile, unit)).reduce(factor)) for strip in strips]
+    )
 
 
-def _converted(image: Image.Image, unit: int | None = None) -> NDArray[np.uint8]:
+def _converted(image: Image.Image, profile: bytes | None, unit: int | None = None) -> NDArray[np.uint8]:
     """RGB of an image of any mode, over white. ``unit`` is the largest possible grey level, guessed if None."""
-    image = _straight(image, unit)
+    image = _straight(image, profile, unit)
     if image.mode == "RGBA":
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
     return np.asarray(image)
 
 
-def _straight(image: Image.Image, unit: int | None = None) -> Image.Image:
+def _straight(image: Image.Image, profile: bytes | None, unit: int | None = None) -> Image.Image:
     """An image of any mode in sRGB: RGB, or RGBA if it is transparent."""
-    profile = image.info.get("icc_profile")
     if image.mode.startswith(("I", "F")):
         image = Image.fromarray(_eight_bits(np.asarray(image), unit or _unit(image)))
     if image.mode in ("La", "RGBa"):  # premultiplied alpha

@@ -10,15 +10,15 @@ from PIL import Image
 
 from ssnan.errors import quoted
 from ssnan.labels import LabelSet
-from ssnan.parsing.images import ImageError, explained, opened_image, refuse_if_huge, refuse_unless_regular
+from ssnan.parsing.images import ImageError, explained, opened_image, refuse_if_huge, refuse_unless_regular, upright
 
 STRETCHED = {"'L;2'": 85, "'L;4'": 17}
 """Pillow's factor for grey levels of 2 and 4 bits, by raw mode."""
 
 
 def read_labels(mask: Path | bytes, label_set: LabelSet | None = None) -> NDArray[np.uint8]:
-    """Read label ids from a mask PNG, uint8 (H, W): palette indices or grey levels. With a label set, a palette whose
-    used entries are all colours of its classes is read by colour, in any order.
+    """Read label ids from a mask PNG, uint8 (H, W), in its EXIF orientation: palette indices or grey levels. With a
+    label set, a palette whose used entries are all colours of its classes is read by colour, in any order.
 
     Raises:
         ImageError: unreadable, stored as colours instead of ids, or as JPEG, which blends ids; or a palette with only
@@ -39,7 +39,7 @@ def read_labels(mask: Path | bytes, label_set: LabelSet | None = None) -> NDArra
             scale = max(
                 (factor for bits, factor in STRETCHED.items() if bits in str(getattr(opened, "tile", ""))), default=1
             )
-            values = np.array(opened)
+            values = np.array(upright(opened))
             if values.max() > 255 or values.min() < 0:
                 raise ImageError(f"expected label ids from 0 to 255, got {values.min()} to {values.max()}")
             ids = values.astype(np.uint8) // np.uint8(scale)
@@ -70,7 +70,8 @@ def _meanings(mask: Image.Image, label_set: LabelSet) -> NDArray[np.uint8]:
 
 
 def read_colors(path: Path) -> NDArray[np.uint8] | None:
-    """Read the colours of a painted mask, uint8 (H, W, 3); None if the mask has ids.
+    """Read the colours of a painted mask, uint8 (H, W, 3), in its EXIF orientation; None if the mask has
+    ids.
 
     Raises:
         ImageError: as :func:`read_rgb`.
@@ -80,7 +81,7 @@ def read_colors(path: Path) -> NDArray[np.uint8] | None:
         refuse_unless_regular(path)
         with opened_image(path) as mask:
             refuse_if_huge(*mask.size)
-            return np.asarray(mask.convert("RGB")) if mask.mode in ("RGB", "RGBA") else None
+            return np.asarray(upright(mask).convert("RGB")) if mask.mode in ("RGB", "RGBA") else None
 
     colors: NDArray[np.uint8] | None = explained(quoted(path), read)
     return colors

@@ -150,7 +150,9 @@ class Parser:
         """Parse many photos and yield results in order. Decodes the next photo and finishes the last while the network
         runs. Holds only a few photos at a time. A photo that cannot be used yields its error."""
         decoded = map_ahead(self._decode_or_error, images)
-        scored = ((image, one if isinstance(one, ImageError) else self.score(one)) for image, one in decoded)
+        scored = (
+            (image, outcome if isinstance(outcome, ImageError) else self.score(outcome)) for image, outcome in decoded
+        )
         return map_ahead(self._finish_or_error, scored)
 
     def decode(self, image: ImageLike) -> Decoded:
@@ -198,5 +200,5 @@ class Parser:
             return image, error
 
     def _finish_or_error(self, scored: tuple[ImageLike, Scored | ImageError]) -> ParsingResult | ImageError:
-        image, one = scored
-        return one if isinstance(one, ImageError) else self.finish(one, image)
+        image, outcome = scored
+        return outcome if isinstance(outcome, ImageError) else self.finish(outcome, image)

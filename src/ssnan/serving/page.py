@@ -20,6 +20,7 @@ ADDRESSES: dict[str, Traversable] = {
     "/": WEB / "page.html",
     "/page.css": WEB / "page.css",
     "/page.js": WEB / "page.js",
+    "/view.js": WEB / "view.js",
     "/icon.svg": WEB / "icon.svg",
     **{f"/examples/{name}": WEB / "examples" / name for name in EXAMPLES},
     "/docs": WEB / "docs.html",

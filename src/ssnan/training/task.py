@@ -222,7 +222,9 @@ class ParsingTask(LightningModule):
         self.validated = confusion
         self.confusion.reset()
         everywhere = self._of_all_processes((self.structure, self.pictures))
-        self.validated_structure = sum((one for one, _ in everywhere), Structure(self.validation_labels)).numbers()
+        self.validated_structure = sum(
+            (structure for structure, _ in everywhere), Structure(self.validation_labels)
+        ).numbers()
         self.validated_pictures = {name: counts for _, pictures in everywhere for name, counts in pictures.items()}
         self.structure, self.pictures = Structure(self.validation_labels), {}
         for name, value in self.validated_structure.items():

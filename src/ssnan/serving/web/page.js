@@ -1,7 +1,6 @@
-"use strict"
-// A photo goes to api/parse and comes back as a map and what is in it; all that is drawn is drawn here.
+// A photo goes to api/parse and comes back as a map and what is in it; the page draws it.
+import {$, canvasFor, chosen, complain, connect, made, pointed, shown, take} from "./view.js"
 
-const SIDE = 1024 // pixels of what is seen, at most
 const SAVED = { // what the buttons ask the service for
   map: {accept: "image/png", ending: ".png"},
   overlay: {accept: "application/zip", save: "overlay", colors: "distinct", ending: ".overlay.png"},
@@ -9,15 +8,7 @@ const SAVED = { // what the buttons ask the service for
   json: {accept: "application/json", ending: ".json"},
 }
 
-const $ = (id) => document.getElementById(id)
-const made = (tag, values = {}) => Object.assign(document.createElement(tag), values)
-const percent = (share) => share < 0.001 ? "<0.1\u00a0%" : `${(100 * share).toFixed(1)}\u00a0%`
-
-let shown = null // what somebody is looking at: {file, document, parts, ids, places, canvas}
-let chosen = new Set() // names of parts
-let pointed = null // the name of one
-let taken = [] // files of photos
-let running = new AbortController() // ends what is asked for photos that nobody waits for any more
+let latest = [] // files of the photos
 
 async function ask(file, {accept, save = "", colors = "labels"}, parts = [], signal = undefined) {
   const query = new URLSearchParams({save, colors, parts: [...parts].join(",")})
@@ -44,7 +35,7 @@ function unzipped(buffer) {
 
 /** Every place's label in an 8-bit palette PNG, made smaller to (width, height). A canvas would give colours, which may
  * be those of several labels, and which browsers blur for privacy. */
-async function labels(png, width, height) {
+export async function labels(png, width, height) {
   const view = new DataView(png.buffer, png.byteOffset, png.byteLength), packed = []
   for (let at = 8; at < png.length; at += 12 + view.getUint32(at)) {
     if (view.getUint32(at + 4) === 0x49444154) packed.push(png.subarray(at + 8, at + 8 + view.getUint32(at)))
@@ -93,111 +84,19 @@ async function parsed(file, signal) {
   const question = {accept: "application/zip", save: "json", colors: "distinct"}
   const files = unzipped(await (await ask(file, question, [], signal)).arrayBuffer())
   const found = JSON.parse(new TextDecoder().decode(files["photo.json"]))
-  const scale = Math.min(1, SIDE / Math.max(found.width, found.height))
-  const [width, height] = [found.width, found.height].map((side) => Math.max(1, Math.round(side * scale)))
+  const canvas = canvasFor(found.width, found.height), {width, height} = canvas
   const ids = await labels(files["photo.png"], width, height)
-  const canvas = made("canvas", {width, height})
   const photo = await createImageBitmap(file).catch(() => null)
   if (photo) canvas.getContext("2d").drawImage(photo, 0, 0, width, height)
   else complain(`${file.name}: this browser cannot show it; here is its map alone`)
+  if (found.people > 1) complain(`${file.name} shows at least ${found.people} people; parts and joints are those of all together`)
   const parts = Object.entries(found.parts).map(([name, part]) => ({name, ...part, share: part.area / found.width / found.height}))
-  return {file, canvas, ids, document: found, places: roomiest(ids, width, height),
+  return {name: file.name, file, canvas, ids, document: found, places: roomiest(ids, width, height),
     parts: parts.filter(({id}) => id).sort((a, b) => b.area - a.area)}
 }
 
-/** Photos that are dropped, pasted or chosen take the place of those before. */
-async function take(files) {
-  running.abort()
-  taken = files
-  const {signal} = running = new AbortController()
-  $("notice").replaceChildren()
-  for (const image of $("photos").querySelectorAll("img")) URL.revokeObjectURL(image.src)
-  $("photos").replaceChildren()
-  show(null)
-  if (files.length) $("empty").textContent = "Parsing …"
-  for (const file of files) {
-    try {
-      const photo = await parsed(file, signal)
-      if (signal.aborted) return
-      const button = made("button", {onclick: () => show(photo, button)})
-      button.append(made("img", {src: URL.createObjectURL(file), alt: file.name}))
-      $("photos").append(made("li"))
-      $("photos").lastChild.append(button)
-      if (!shown) show(photo, button)
-    } catch (error) {
-      if (signal.aborted) return
-      complain(`${file.name}: ${error.message}`)
-    }
-  }
-  if (!shown) $("empty").textContent = "The photo and its parts appear here."
-}
-
-function complain(message) {
-  $("notice").append(made("p", {textContent: message}))
-}
-
-function show(photo, button) {
-  shown = photo
-  pointed = null
-  chosen = new Set()
-  $("result").hidden = !photo
-  $("empty").hidden = !!photo
-  if (!photo) return
-  for (const other of $("photos").querySelectorAll("button")) other.setAttribute("aria-current", other === button)
-  $("parts").replaceChildren(...photo.parts.map(item))
-  if (photo.document.people > 1) complain(`${photo.file.name} shows at least ${photo.document.people} people; parts and joints are those of all together`)
-  $("which").textContent = photo.parts.length ? "Choose parts to see and save only them" : "Nobody found in this photo"
-  Object.assign($("view"), {width: photo.canvas.width, height: photo.canvas.height})
-  const list = photo.parts.map(({name, share}) => `${name} ${percent(share)}`).join(", ")
-  $("view").setAttribute("aria-label", `${photo.file.name} with its parts: ${list || "nobody found"}`)
-  point(null)
-  $("view").scrollIntoView({block: "nearest"})
-}
-
-function item(part) {
-  const button = made("button", {value: part.name, onclick: () => choose(part.name)})
-  button.setAttribute("aria-pressed", false)
-  button.onpointerenter = button.onfocus = () => point(part.name)
-  button.onpointerleave = button.onblur = () => point(null)
-  const swatch = made("i")
-  swatch.style.background = `rgb(${part.color})`
-  button.append(swatch, made("span", {textContent: part.name}), made("small", {textContent: percent(part.share)}))
-  const line = made("li")
-  line.append(button)
-  return line
-}
-
-function choose(name) {
-  if (!chosen.delete(name)) chosen.add(name)
-  for (const button of $("parts").querySelectorAll("button")) button.setAttribute("aria-pressed", chosen.has(button.value))
-  point(pointed)
-}
-
-/** Name and size of the part that is pointed at, or else of the one that was chosen last. */
-function point(name) {
-  pointed = name
-  const part = shown.parts.find((one) => one.name === (name ?? [...chosen].at(-1)))
-  const sure = part?.confidence == null ? "" : `, ${Math.round(100 * part.confidence)}\u00a0% confidence`
-  $("here").textContent = part ? `${part.name}: ${percent(part.share)} of the photo, ${part.area.toLocaleString("en")} pixels${sure}` : ""
-  draw()
-}
-
-function draw() {
-  if (!shown) return
-  const {width, height} = shown.canvas, context = $("view").getContext("2d")
-  const lit = shown.parts.filter(({name}) => pointed ? name === pointed : !chosen.size || chosen.has(name))
-  const color = Object.fromEntries(lit.map((part) => [part.id, part.color]))
-  const layer = new ImageData(width, height), opacity = Math.round(255 * $("opacity").value)
-  for (let i = 0, at = 0; i < shown.ids.length; i++, at += 4) {
-    const levels = color[shown.ids[i]]
-    if (levels) [layer.data[at], layer.data[at + 1], layer.data[at + 2], layer.data[at + 3]] = [...levels, opacity]
-  }
-  const over = made("canvas", {width, height})
-  over.getContext("2d").putImageData(layer, 0, 0)
-  context.clearRect(0, 0, width, height)
-  context.drawImage(shown.canvas, 0, 0)
-  context.drawImage(over, 0, 0)
-  if ($("names").checked) lit.forEach((part) => write(context, part))
+function more(context, parts) {
+  if ($("names").checked) parts.forEach((part) => write(context, part))
   if ($("joints").checked) joints(context)
 }
 
@@ -226,51 +125,21 @@ function joints(context) {
   }
 }
 
-/** The name of the part under the pointer. */
-function under({offsetX, offsetY}) {
-  const view = $("view"), x = Math.floor(offsetX * view.width / view.clientWidth)
-  const id = shown.ids[Math.floor(offsetY * view.height / view.clientHeight) * view.width + x]
-  return shown.parts.find((part) => part.id === id)?.name ?? null
+async function content(value) {
+  const {file} = shown, question = SAVED[value]
+  let blob = await (await ask(file, question, chosen)).blob()
+  if (question.save) blob = new Blob([unzipped(await blob.arrayBuffer())[`photo${question.ending}`]])
+  if (value === "json") blob = new Blob([JSON.stringify({image: file.name, ...JSON.parse(await blob.text())}, null, 2)])
+  return {blob, ending: question.ending}
 }
 
-async function save(button) {
-  const {file} = shown, question = SAVED[button.value]
-  button.disabled = true
-  try {
-    const answer = await ask(file, question, chosen)
-    const stem = file.name.replace(/\.[^.]*$/, "") || "photo"
-    let content = await answer.blob()
-    if (question.save) content = new Blob([unzipped(await content.arrayBuffer())[`photo${question.ending}`]])
-    if (button.value === "json") content = new Blob([JSON.stringify({image: file.name, ...JSON.parse(await content.text())}, null, 2)])
-    const link = made("a", {href: URL.createObjectURL(content), download: stem + question.ending})
-    link.click()
-    setTimeout(() => URL.revokeObjectURL(link.href), 60_000)
-  } catch (error) {
-    complain(error.message)
-  }
-  button.disabled = false
-  button.focus()
+function taken(files) {
+  latest = files
+  return take(files, parsed)
 }
 
-$("file").onchange = ({target}) => take([...target.files]).then(() => { target.value = "" })
-document.onpaste = ({clipboardData}) => clipboardData.files.length && take([...clipboardData.files])
-document.ondragover = (event) => { event.preventDefault(); $("drop").classList.add("over") }
-document.ondragleave = () => $("drop").classList.remove("over")
-document.ondrop = (event) => {
-  event.preventDefault()
-  $("drop").classList.remove("over")
-  if (event.dataTransfer.files.length) take([...event.dataTransfer.files])
-}
-$("examples").onclick = async ({target}) => {
-  const image = target.closest("button")?.querySelector("img")
-  if (image) take([new File([await (await fetch(image.src)).blob()], image.src.split("/").pop())])
-}
-$("view").onpointermove = (event) => { const name = under(event); if (name !== pointed) point(name) }
-$("view").onpointerleave = () => point(null)
-$("view").onclick = (event) => { const name = under(event); if (name) choose(name) }
-$("downloads").onclick = ({target}) => target.value && save(target)
-for (const id of ["opacity", "names", "joints"]) $(id).oninput = draw
-$("model").onchange = () => take(taken)
+connect({taken, content, more, looks: ["names", "joints"]})
+$("model").onchange = () => taken(latest)
 
 fetch("api/models").then((answer) => answer.json()).then((models) => {
   $("model").append(...models.map(({name}) => made("option", {value: name, textContent: name})))
