@@ -4,9 +4,9 @@ import time
 import numpy as np
 import pytest
 
-from ssnan.parsing.images import ImageError
+from ssnan.io.images import ImageError
 from ssnan.parsing.pipeline import map_ahead
-from ssnan.parsing.result import ParsingResult
+from ssnan.results.result import ParsingResult
 
 
 def test_order_is_kept_and_work_is_bounded():

@@ -14,13 +14,13 @@ from typing import Any, Literal, NamedTuple
 
 from ssnan.cluster.items import Item, contents
 from ssnan.errors import cause, hide_decoder_warnings, printable
+from ssnan.io.images import ImageError
 from ssnan.loading import load
 from ssnan.parsing.card import ModelError
-from ssnan.parsing.images import ImageError
-from ssnan.parsing.outputs import files
 from ssnan.parsing.parser import ONE_VIEW, Parser, Scored
 from ssnan.parsing.pipeline import map_ahead
 from ssnan.parsing.views import Views
+from ssnan.results.outputs import files
 
 IN_FLIGHT = 7
 """The most photos in progress when the process dies: being read, in the network, or being written."""
@@ -32,7 +32,7 @@ class Recipe:
 
     Attributes:
         model, engine, threads, views, max_pixels, labels, colors: of :func:`ssnan.load`.
-        kinds, parts: of :func:`ssnan.parsing.outputs.files`.
+        kinds, parts: of :func:`ssnan.results.outputs.files`.
     """
 
     model: str = "small"

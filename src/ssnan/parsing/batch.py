@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ssnan.errors import of_file, printable, quoted
-from ssnan.parsing.images import ImageError, ImageLike
-from ssnan.parsing.lists import CASE_MATTERS, without_case
-from ssnan.parsing.outputs import files
+from ssnan.io.images import ImageError, ImageLike
+from ssnan.io.lists import CASE_MATTERS, without_case
+from ssnan.io.writing import appearing_together, sweep
 from ssnan.parsing.parser import Parser, Scored
 from ssnan.parsing.pipeline import map_ahead
-from ssnan.parsing.writing import appearing_together, sweep
+from ssnan.results.outputs import files
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Saving:
 
     Attributes:
         folder: folder of the results.
-        kinds: files to save beside the map, from :data:`ssnan.parsing.outputs.KINDS`.
+        kinds: files to save beside the map, from :data:`ssnan.results.outputs.KINDS`.
         parts: parts for masks, cutouts and crops; the whole person if empty.
         skip_existing: skip photos that already have a map.
     """

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssnan.labels import LabelSet
-from ssnan.parsing.softmax import softmax
+from ssnan.scores.softmax import softmax
 
 MARGIN = 0.01
 """Added to the background's score; more than the rounding of upsampling."""

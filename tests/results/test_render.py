@@ -4,8 +4,8 @@ from PIL import Image
 
 from fakes.lip import person
 from ssnan.labels import LIP
-from ssnan.parsing.render import grid, heatmap, joints_over, map_over, summary
-from ssnan.parsing.result import ParsingResult
+from ssnan.results.render import grid, heatmap, joints_over, map_over, summary
+from ssnan.results.result import ParsingResult
 
 
 def test_photo_map_and_legend_side_by_side():

@@ -3,9 +3,9 @@ import pytest
 from PIL import Image
 
 from fakes.png import png
+from ssnan.io.images import ImageError
+from ssnan.io.masks import palette_image, read_labels
 from ssnan.labels import LIP
-from ssnan.parsing.images import ImageError
-from ssnan.parsing.masks import palette_image, read_labels
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4, 8, 16])

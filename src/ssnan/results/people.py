@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 if TYPE_CHECKING:
-    from ssnan.parsing.result import ParsingResult
+    from ssnan.results.result import ParsingResult
 
 LARGE = 0.15
 """Share of the largest piece's pixels from which another piece counts; a figure or a head two fifths as tall has about

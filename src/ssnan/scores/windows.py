@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from ssnan.parsing.softmax import logarithms, softmax
+from ssnan.scores.softmax import logarithms, softmax
 
 LONG = 3.0
 """The ratio of longer to shorter side from which a photo is parsed in windows."""

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from ssnan.parsing.softmax import softmax
-from ssnan.parsing.windows import in_windows, is_long
+from ssnan.scores.softmax import softmax
+from ssnan.scores.windows import in_windows, is_long
 
 
 def by_colour(rgb):

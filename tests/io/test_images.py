@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image, TiffImagePlugin
 
-from ssnan.parsing.images import ImageError, read_reduced, read_rgb, repeatable
-from ssnan.parsing.masks import read_labels
+from ssnan.io.images import ImageError, read_reduced, read_rgb, repeatable
+from ssnan.io.masks import read_labels
 
 GREY = np.full((4, 6), 100, dtype=np.uint8)
 
@@ -170,7 +170,7 @@ def big_jpeg(path, orientation=1):
 @pytest.mark.parametrize("orientation", [1, 6])
 @pytest.mark.parametrize("huge", [10**9, 1000])
 def test_the_same_pixels_give_the_same_however_they_come(tmp_path, monkeypatch, orientation, huge):
-    monkeypatch.setattr("ssnan.parsing.images.REDUCED_FROM", huge)
+    monkeypatch.setattr("ssnan.io.images.REDUCED_FROM", huge)
     photo = np.random.default_rng(0).integers(0, 255, (403, 805, 3), dtype=np.uint8)
     exif = Image.Exif()
     exif[0x0112] = orientation
@@ -327,7 +327,7 @@ def test_huge_arrays_are_refused_before_anything_is_computed():
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "P", "CMYK"])
 def test_huge_pictures_are_reduced_before_they_are_copied(monkeypatch, mode):
-    monkeypatch.setattr("ssnan.parsing.images.REDUCED_FROM", 100)
+    monkeypatch.setattr("ssnan.io.images.REDUCED_FROM", 100)
     photo = np.zeros((40, 80, 3), dtype=np.uint8)
     photo[:, :40] = 255
     data = encoded(Image.fromarray(photo).convert(mode), "TIFF")
@@ -341,8 +341,8 @@ def test_huge_pictures_are_reduced_before_they_are_copied(monkeypatch, mode):
 
 @pytest.mark.parametrize("mode", ["I;16", "F"])
 def test_strips_of_a_huge_picture_share_one_white(monkeypatch, mode):
-    monkeypatch.setattr("ssnan.parsing.images.REDUCED_FROM", 100)
-    monkeypatch.setattr("ssnan.parsing.images.STRIP_PIXELS", 1)
+    monkeypatch.setattr("ssnan.io.images.REDUCED_FROM", 100)
+    monkeypatch.setattr("ssnan.io.images.STRIP_PIXELS", 1)
     levels = np.zeros((44, 80), dtype=np.uint16 if mode == "I;16" else np.float32)
     levels[:20] = 200 if mode == "I;16" else 0.5  # alone, the first strips would pass for 8 bits
     levels[-8:] = 65535 if mode == "I;16" else 255
@@ -354,8 +354,8 @@ def test_strips_of_a_huge_picture_share_one_white(monkeypatch, mode):
 
 
 def test_a_reduced_picture_is_the_mean_of_what_was_there(monkeypatch):
-    monkeypatch.setattr("ssnan.parsing.images.REDUCED_FROM", 100)
-    monkeypatch.setattr("ssnan.parsing.images.STRIP_PIXELS", 700)
+    monkeypatch.setattr("ssnan.io.images.REDUCED_FROM", 100)
+    monkeypatch.setattr("ssnan.io.images.STRIP_PIXELS", 700)
     photo = np.random.default_rng(0).integers(0, 255, (45, 83, 3), dtype=np.uint8)
     rgb, *_ = read_reduced(encoded(Image.fromarray(photo)), 20)
     np.testing.assert_array_equal(rgb, np.asarray(Image.fromarray(photo).reduce(4)))

@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch.nn.functional import interpolate
 
-from ssnan.parsing import upsampling
+from ssnan.scores import upsampling
 
 
 def reference(scores, size):

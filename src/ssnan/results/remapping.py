@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ssnan.errors import UserError, of_file, quoted
 from ssnan.labels import ATR, LIP, LIP_MERGED, PASCAL_PERSON_PART, LabelSet
-from ssnan.parsing.colors import rgb_of
+from ssnan.results.colors import rgb_of
 
 Homes = Mapping[str, tuple[str, ...]]
 

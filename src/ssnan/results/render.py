@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from ssnan.labels import LabelSet
-from ssnan.parsing.result import ParsingResult
+from ssnan.results.result import ParsingResult
 
 SCREEN_SIDE = 1024
 """Longest side, in pixels, of drawings for a screen, such as each panel of a summary."""

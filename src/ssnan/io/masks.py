@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ssnan.errors import quoted
+from ssnan.io.images import ImageError, explained, opened_image, refuse_if_huge, refuse_unless_regular
 from ssnan.labels import LabelSet
-from ssnan.parsing.images import ImageError, explained, opened_image, refuse_if_huge, refuse_unless_regular
 
 STRETCHED = {"'L;2'": 85, "'L;4'": 17}
 """Pillow's factor for grey levels of 2 and 4 bits, by raw mode."""

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from ssnan.labels import ATR, LIP, PASCAL_PERSON_PART
-from ssnan.parsing.remapping import TARGETS, RemapError, Remapping, remapping
-from ssnan.parsing.result import ParsingResult
+from ssnan.results.remapping import TARGETS, RemapError, Remapping, remapping
+from ssnan.results.result import ParsingResult
 
 
 def ids(label_set, *names):

@@ -8,10 +8,10 @@ import pytest
 from scipy import ndimage
 
 from ssnan.labels import LIP, PASCAL_PERSON_PART
-from ssnan.parsing.document import Document, Part
-from ssnan.parsing.result import ParsingResult
+from ssnan.results.document import Document, Part
+from ssnan.results.result import ParsingResult
 
-SCHEMA = json.loads((resources.files("ssnan") / "parsing" / "document.schema.json").read_text())
+SCHEMA = json.loads((resources.files("ssnan") / "results" / "document.schema.json").read_text())
 
 
 @pytest.fixture

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ssnan.io.images import ImageError
 from ssnan.labels import LIP
-from ssnan.parsing.images import ImageError
-from ssnan.parsing.result import ParsingResult
+from ssnan.results.result import ParsingResult
 
 
 @pytest.fixture

@@ -14,17 +14,17 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ssnan.errors import unknown
+from ssnan.io.images import ImageLike, read_reduced, read_unflattened
+from ssnan.io.masks import palette_image, read_labels
 from ssnan.labels import LabelSet
-from ssnan.parsing.colors import distinct
-from ssnan.parsing.images import ImageLike, read_reduced, read_unflattened
-from ssnan.parsing.masks import palette_image, read_labels
-from ssnan.parsing.remapping import Remapping, remapping
-from ssnan.parsing.upsampling import confidence_at, probability_at
+from ssnan.results.colors import distinct
+from ssnan.results.remapping import Remapping, remapping
+from ssnan.scores.upsampling import confidence_at, probability_at
 
 if TYPE_CHECKING:
     from supervision import Detections
 
-    from ssnan.parsing.document import Document
+    from ssnan.results.document import Document
 
 TRANSPARENT, SOLID = 0.25, 0.75
 """The probabilities at which the edge of a cutout is fully transparent and fully opaque."""
@@ -62,7 +62,7 @@ class ParsingResult:
         Raises:
             ImageError: the file cannot be read, or contains no label set.
         """
-        from ssnan.parsing.storing import load
+        from ssnan.io.storing import load
 
         return cls(*load(Path(path)))
 
@@ -83,7 +83,7 @@ class ParsingResult:
 
     def _repr_png_(self) -> bytes:
         """The image in a notebook: the overlay, or the map alone if there is no photo."""
-        from ssnan.parsing.render import map_over
+        from ssnan.results.render import map_over
 
         buffer = io.BytesIO()
         shown = self.to_image() if self.source is None else map_over(self.photo, self.labels, self.label_set)
@@ -181,7 +181,7 @@ class ParsingResult:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a file for :meth:`load`: a PNG of :meth:`to_image`, or with the suffix ``.npz`` the scores too."""
-        from ssnan.parsing.storing import save
+        from ssnan.io.storing import save
 
         save(self.labels, self.label_set, self.scores, Path(path))
 
@@ -190,7 +190,7 @@ class ParsingResult:
 
         Args:
             target: ``atr``, ``pascal_person_part``, ``merged`` or your own YAML file, see
-                :func:`ssnan.parsing.remapping.remapping`.
+                :func:`ssnan.results.remapping.remapping`.
 
         Raises:
             RemapError: there is no such label set, or a class has no target class.
@@ -217,7 +217,7 @@ class ParsingResult:
         Raises:
             ValueError: the result is from a file, which has no photo.
         """
-        from ssnan.parsing.render import map_over, with_contours, with_names
+        from ssnan.results.render import map_over, with_contours, with_names
 
         picture = map_over(self.photo, self.labels, self.label_set, opacity)
         if contours:
@@ -226,7 +226,7 @@ class ParsingResult:
 
     def legend(self) -> Image.Image:
         """An RGB image with the colour, name and share of every part in the photo, largest first."""
-        from ssnan.parsing.render import LEGEND_ROW, legend
+        from ssnan.results.render import LEGEND_ROW, legend
 
         return legend(self, LEGEND_ROW * max(1, len(self.areas) - (self.label_set.classes[0] in self.areas)))
 
@@ -242,7 +242,7 @@ class ParsingResult:
 
     def to_supervision(self) -> Detections:
         """``supervision.Detections`` with one detection and mask per part; needs the extra ``formats``."""
-        from ssnan.parsing.detections import detections
+        from ssnan.results.detections import detections
 
         return detections(self)
 
@@ -251,8 +251,8 @@ class ParsingResult:
         return [value for point in self.joints.values() for value in ((*point, 2.0) if point else (0.0, 0.0, 0.0))]
 
     def to_dict(self) -> Document:
-        """The result as plain values, see :class:`ssnan.parsing.document.Document`."""
-        from ssnan.parsing.document import document
+        """The result as plain values, see :class:`ssnan.results.document.Document`."""
+        from ssnan.results.document import document
 
         return document(self)
 

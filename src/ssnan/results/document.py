@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, NotRequired, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from ssnan.parsing.people import count
-from ssnan.parsing.result import center_of
+from ssnan.results.people import count
+from ssnan.results.result import center_of
 
 if TYPE_CHECKING:
-    from ssnan.parsing.result import ParsingResult
+    from ssnan.results.result import ParsingResult
 
 VERSION = 1
 
@@ -53,7 +53,7 @@ class Document(TypedDict):
         label_set: name of the label set.
         classes: names of its classes, in the order of the ids.
         width, height: size of the photo in pixels.
-        people: least number of people, see :func:`ssnan.parsing.people.count`; missing in older documents.
+        people: least number of people, see :func:`ssnan.results.people.count`; missing in older documents.
         parts: every class that occurs, including the background.
         joints: centre of every region (Section 3.3); None if the region does not occur.
     """

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from PIL.PngImagePlugin import PngInfo
 
 from ssnan.errors import quoted
+from ssnan.io.images import MAX_PIXELS, ImageError, opened_image
+from ssnan.io.masks import palette_image, read_labels
+from ssnan.io.writing import appearing_together
 from ssnan.labels import LabelSet
-from ssnan.parsing.images import MAX_PIXELS, ImageError, opened_image
-from ssnan.parsing.masks import palette_image, read_labels
-from ssnan.parsing.writing import appearing_together
 
 KEY = "ssnan"
 """The PNG text key of the label set."""

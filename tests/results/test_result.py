@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from ssnan.labels import LIP
-from ssnan.parsing.result import ParsingResult
+from ssnan.results.result import ParsingResult
 
 FACE, LEFT_ARM = 13, 14
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from ssnan.parsing.images import read_rgb, read_unflattened
-from ssnan.parsing.profiles import in_srgb
+from ssnan.io.images import read_rgb, read_unflattened
+from ssnan.io.profiles import in_srgb
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 

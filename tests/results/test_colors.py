@@ -1,7 +1,7 @@
 import numpy as np
 
 from ssnan.labels import LIP, PASCAL_PERSON_PART
-from ssnan.parsing.colors import distinct
+from ssnan.results.colors import distinct
 
 EYES = {
     "normal": np.eye(3),

@@ -10,9 +10,9 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from ssnan.parsing.render import SCREEN_SIDE, confidence_image, summary
-from ssnan.parsing.result import ParsingResult
-from ssnan.parsing.storing import png_info
+from ssnan.io.storing import png_info
+from ssnan.results.render import SCREEN_SIDE, confidence_image, summary
+from ssnan.results.result import ParsingResult
 
 KINDS = {
     "overlay": "the label map over the photo",

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from ssnan.errors import UserError, quoted
-from ssnan.parsing.profiles import in_srgb
-from ssnan.parsing.signatures import HEAD, RAW, head_of, is_heif, is_raw
-from ssnan.parsing.windows import WINDOW, is_long
+from ssnan.io.profiles import in_srgb
+from ssnan.io.signatures import HEAD, RAW, head_of, is_heif, is_raw
+from ssnan.scores.windows import WINDOW, is_long
 
 MAX_PIXELS = 150_000_000
 """The default limit; photos with more pixels are refused before they are decoded."""

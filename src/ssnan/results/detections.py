@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from supervision import Detections
 
-from ssnan.parsing.result import ParsingResult, extent_of
+from ssnan.results.result import ParsingResult, extent_of
 
 
 def detections(result: ParsingResult) -> Detections:

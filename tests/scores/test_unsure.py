@@ -7,8 +7,8 @@ import pytest
 from ssnan.labels import LIP
 from ssnan.parsing.card import find_card
 from ssnan.parsing.parser import Parser
-from ssnan.parsing.unsure import without_unsure_people
-from ssnan.parsing.upsampling import labels_at
+from ssnan.scores.unsure import without_unsure_people
+from ssnan.scores.upsampling import labels_at
 
 
 def scores_with(person, size=4):

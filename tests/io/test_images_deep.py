@@ -8,7 +8,7 @@ from PIL import Image
 from PIL.TiffImagePlugin import AppendingTiffWriter
 
 from fakes.png import png
-from ssnan.parsing.images import ImageError, read_rgb
+from ssnan.io.images import ImageError, read_rgb
 
 
 def encoded(image, format="PNG", **options):

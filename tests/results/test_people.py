@@ -1,8 +1,8 @@
 import numpy as np
 
 from ssnan.labels import LIP
-from ssnan.parsing.people import count, main_figure
-from ssnan.parsing.result import ParsingResult
+from ssnan.results.people import count, main_figure
+from ssnan.results.result import ParsingResult
 
 CLOTHES, FACE = 5, 13
 
