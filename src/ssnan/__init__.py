@@ -13,8 +13,8 @@ from ssnan.loading import load
 from ssnan.parsing.card import ModelCard, ModelError
 from ssnan.parsing.parser import Parser
 from ssnan.parsing.views import Views
+from ssnan.results.pictures import summary
 from ssnan.results.remapping import RemapError
-from ssnan.results.render import summary
 from ssnan.results.result import ParsingResult
 
 __version__ = "0.1.0"

@@ -17,7 +17,7 @@ from ssnan.io.images import MAX_PIXELS, ImageError, ImageLike, read_reduced, rep
 from ssnan.labels import LabelSet
 from ssnan.parsing.card import ModelCard, ModelError
 from ssnan.parsing.engines import ENGINES, Engine
-from ssnan.parsing.pipeline import map_ahead
+from ssnan.parsing.pipeline import in_stages
 from ssnan.parsing.preprocessing import Preprocessing
 from ssnan.parsing.views import Views
 from ssnan.results.colors import distinct
@@ -149,9 +149,7 @@ class Parser:
     def map(self, images: Iterable[ImageLike]) -> Iterator[ParsingResult | ImageError]:
         """Parse many photos and yield results in order. Decodes the next photo and finishes the last while the network
         runs. Holds only a few photos at a time. A photo that cannot be used yields its error."""
-        decoded = map_ahead(self._decode_or_error, images)
-        scored = ((image, one if isinstance(one, ImageError) else self.score(one)) for image, one in decoded)
-        return map_ahead(self._finish_or_error, scored)
+        return in_stages(self._decode_or_error, self._score_unless_error, self._finish_or_error, images)
 
     def decode(self, image: ImageLike) -> Decoded:
         """First step: pixels, not much larger than the input of the network."""
@@ -178,9 +176,10 @@ class Parser:
 
     def finish(self, scored: Scored, source: ImageLike | None = None) -> ParsingResult:
         """Third step: the label map at the photo's size. ``source`` is the input that was decoded."""
-        result = ParsingResult(labels_at(*scored), self.label_set, scored.scores, source)
+        labels, scores = labels_at(*scored), scored.scores
         if self.largest:
-            result = main_figure(result)
+            labels, scores = main_figure(labels, scores)
+        result = ParsingResult(labels, self.label_set, scores, source)
         return result if self.remapping is None else result.remapped(self.remapping)
 
     def scale_weights(self, decoded: Decoded) -> NDArray[np.float32] | None:
@@ -196,6 +195,12 @@ class Parser:
             return image, self.decode(image)
         except ImageError as error:
             return image, error
+
+    def _score_unless_error(
+        self, decoded: tuple[ImageLike, Decoded | ImageError]
+    ) -> tuple[ImageLike, Scored | ImageError]:
+        image, one = decoded
+        return image, one if isinstance(one, ImageError) else self.score(one)
 
     def _finish_or_error(self, scored: tuple[ImageLike, Scored | ImageError]) -> ParsingResult | ImageError:
         image, one = scored

@@ -17,7 +17,8 @@ from ssnan.errors import quoted
 from ssnan.io.images import ImageError, refuse_unless_regular
 from ssnan.io.writing import unfinished_folder
 from ssnan.parsing.parser import Parser
-from ssnan.results.render import confidence_image, map_over
+from ssnan.results.pictures import confidence_image
+from ssnan.results.render import map_over
 from ssnan.results.result import ParsingResult
 
 SUFFIXES = frozenset({

@@ -2,25 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
 import numpy as np
-from supervision import Detections
+from numpy.typing import NDArray
 
-from ssnan.results.result import ParsingResult, extent_of
+from ssnan.labels import LabelSet
+from ssnan.results.geometry import extent_of
+
+if TYPE_CHECKING:
+    from supervision import Detections
 
 
-def detections(result: ParsingResult) -> Detections:
-    """One detection per part, without the background: mask, box, class id and name, and the mean probability as
-    confidence if the result has scores."""
-    background = result.label_set.classes[0]
-    names = [name for name in result.areas if name != background]
-    if not names:
+def detections(
+    masks: Mapping[str, NDArray[np.bool_]], label_set: LabelSet, confidence: NDArray[np.float32] | None
+) -> Detections:
+    """One detection per part: mask, box, class id and name, and the mean probability as confidence.
+
+    Args:
+        masks: mask (H, W) of every part by name.
+        label_set: their label set.
+        confidence: probability of the predicted class at every pixel, (H, W), 0..1; None if it is not known.
+
+    Raises:
+        ModuleNotFoundError: supervision is not installed; it is in the extra ``formats``.
+    """
+    from supervision import Detections
+
+    if not masks:
         return Detections.empty()
-    masks = np.stack([result.mask(name) for name in names])
-    confidence = None if result.scores is None else np.array([result.confidence[mask].mean() for mask in masks])
     return Detections(
-        xyxy=np.array([extent_of(mask) for mask in masks], dtype=float),
-        mask=masks,
-        confidence=confidence,
-        class_id=np.array([result.label_set.classes.index(name) for name in names]),
-        data={"class_name": np.array(names)},
+        xyxy=np.array([extent_of(mask) for mask in masks.values()], dtype=float),
+        mask=np.stack(list(masks.values())),
+        confidence=None if confidence is None else np.array([confidence[mask].mean() for mask in masks.values()]),
+        class_id=np.array([label_set.classes.index(name) for name in masks]),
+        data={"class_name": np.array(list(masks))},
     )

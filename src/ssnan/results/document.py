@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NotRequired, TypedDict
+from collections.abc import Mapping
+from typing import NotRequired, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ssnan.labels import LabelSet
+from ssnan.results.geometry import center_of
 from ssnan.results.people import count
-from ssnan.results.result import center_of
-
-if TYPE_CHECKING:
-    from ssnan.results.result import ParsingResult
 
 VERSION = 1
 
@@ -69,42 +68,54 @@ class Document(TypedDict):
     joints: dict[str, Point | None]
 
 
-def document(result: ParsingResult) -> Document:
-    """Convert a result to plain values."""
+def document(
+    labels: NDArray[np.uint8],
+    label_set: LabelSet,
+    areas: Mapping[str, int],
+    joints: Mapping[str, Point | None],
+    confidence: NDArray[np.float32] | None,
+) -> Document:
+    """Convert a result to plain values.
+
+    Args:
+        labels: class ids, (H, W).
+        label_set: their label set.
+        areas: pixels of every class that occurs.
+        joints: centre of every region; None if the region does not occur.
+        confidence: probability of the predicted class at every pixel, (H, W), 0..1; None if it is not known.
+    """
     from scipy import ndimage
 
-    height, width = result.labels.shape
-    windows = ndimage.find_objects(result.labels.astype(np.int32) + 1)  # find_objects ignores 0
+    height, width = labels.shape
+    windows = ndimage.find_objects(labels.astype(np.int32) + 1)  # find_objects ignores 0
+    parts: dict[str, Part] = {}
+    for name in areas:
+        class_id = label_set.classes.index(name)
+        rows, columns = window = windows[class_id]
+        mask = labels[window] == class_id
+        center = center_of(mask)
+        assert center is not None
+        extent = (columns.start, rows.start, columns.stop, rows.stop)
+        parts[name] = {
+            "id": class_id,
+            "color": label_set.palette[class_id],
+            "area": areas[name],
+            "confidence": None
+            if confidence is None
+            else round(float(confidence[window][mask].mean(dtype=np.float64)), 4),
+            "extent": extent,
+            "box": _box_of_largest_piece(mask, extent),
+            "center": (columns.start + center[0], rows.start + center[1]),
+        }
     return {
         "version": VERSION,
-        "label_set": result.label_set.name,
-        "classes": list(result.label_set.classes),
+        "label_set": label_set.name,
+        "classes": list(label_set.classes),
         "width": width,
         "height": height,
-        "people": count(result),
-        "parts": {name: _part(result, name, windows[result.label_set.classes.index(name)]) for name in result.areas},
-        "joints": dict(result.joints),
-    }
-
-
-def _part(result: ParsingResult, name: str, window: tuple[slice, slice]) -> Part:
-    class_id = result.label_set.classes.index(name)
-    rows, columns = window
-    mask = result.labels[window] == class_id
-    center = center_of(mask)
-    assert center is not None
-    confidence = None
-    if result.scores is not None:
-        confidence = round(float(result.confidence[window][mask].mean(dtype=np.float64)), 4)
-    extent = (columns.start, rows.start, columns.stop, rows.stop)
-    return {
-        "id": class_id,
-        "color": result.label_set.palette[class_id],
-        "area": result.areas[name],
-        "confidence": confidence,
-        "extent": extent,
-        "box": _box_of_largest_piece(mask, extent),
-        "center": (columns.start + center[0], rows.start + center[1]),
+        "people": count(labels, label_set),
+        "parts": parts,
+        "joints": dict(joints),
     }
 
 

@@ -11,7 +11,8 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from ssnan.io.storing import png_info
-from ssnan.results.render import SCREEN_SIDE, confidence_image, summary
+from ssnan.results.pictures import confidence_image, summary
+from ssnan.results.render import SCREEN_SIDE
 from ssnan.results.result import ParsingResult
 
 KINDS = {

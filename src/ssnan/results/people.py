@@ -2,41 +2,37 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-if TYPE_CHECKING:
-    from ssnan.results.result import ParsingResult
+from ssnan.labels import LabelSet
 
 LARGE = 0.15
 """Share of the largest piece's pixels from which another piece counts; a figure or a head two fifths as tall has about
 this share. Smaller pieces are mostly occluded hands or feet, errors, or people far behind. Chosen by hand."""
 
 
-def count(result: ParsingResult) -> int:
+def count(labels: NDArray[np.uint8], label_set: LabelSet) -> int:
     """How many people a map shows: the large connected pieces of the person, or of heads where those are more, since
     people who touch are one piece. One person whom something cuts in two counts twice; people behind each other with
     one head in sight count once."""
-    heads = [i for region in result.label_set.regions if region.name == "head" for i in region.class_ids]
-    return max(_large(result.labels > 0), _large(np.isin(result.labels, heads)))
+    heads = [i for region in label_set.regions if region.name == "head" for i in region.class_ids]
+    return max(_large(labels > 0), _large(np.isin(labels, heads)))
 
 
-def main_figure(result: ParsingResult) -> ParsingResult:
-    """The result with all but the largest connected piece of the person made background, in its scores too."""
-    pieces, sizes = _pieces(result.labels > 0)
+def main_figure(
+    labels: NDArray[np.uint8], scores: NDArray[np.float32]
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Labels (H, W) and scores (C, h, w) with all but the largest connected piece of the person made background."""
+    pieces, sizes = _pieces(labels > 0)
     if len(sizes) < 2:
-        return result
+        return labels, scores
     kept = pieces == 1 + sizes.argmax()
-    scores = result.scores
-    if scores is not None:
-        others = _cells((pieces > 0) & ~kept, *scores.shape[1:]) & ~_cells(kept, *scores.shape[1:])
-        scores = scores.copy()
-        scores[0, others] = scores.max(axis=0)[others] + 20
-    return replace(result, labels=np.where(kept, result.labels, 0).astype(np.uint8), scores=scores)
+    others = _cells((pieces > 0) & ~kept, *scores.shape[1:]) & ~_cells(kept, *scores.shape[1:])
+    scores = scores.copy()
+    scores[0, others] = scores.max(axis=0)[others] + 20
+    return np.where(kept, labels, 0).astype(np.uint8), scores
 
 
 def _cells(mask: NDArray[np.bool_], height: int, width: int) -> NDArray[np.bool_]:

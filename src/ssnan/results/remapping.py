@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ssnan.errors import UserError, of_file, quoted
 from ssnan.labels import ATR, LIP, LIP_MERGED, PASCAL_PERSON_PART, LabelSet
 from ssnan.results.colors import rgb_of
+from ssnan.scores.softmax import logarithms, softmax
 
 Homes = Mapping[str, tuple[str, ...]]
 
@@ -71,9 +72,7 @@ class Remapping:
         for class_id, name in enumerate(self.source.classes):
             ids = self._ids(name)
             shares[ids, class_id] = 1 / len(ids)
-        probabilities = np.exp(scores - scores.max(axis=0))
-        sums = np.tensordot(shares, probabilities / probabilities.sum(axis=0), axes=1)
-        return np.log(np.maximum(sums, np.finfo(np.float32).tiny)).astype(np.float32)
+        return logarithms(np.tensordot(shares, softmax(scores), axes=1))
 
     def _ids(self, name: str) -> list[int]:
         return [self.target.classes.index(home) for home in self.homes[name]]

@@ -1,15 +1,14 @@
-"""Draw results."""
+"""Draw label maps."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from ssnan.labels import LabelSet
-from ssnan.results.result import ParsingResult
 
 SCREEN_SIDE = 1024
 """Longest side, in pixels, of drawings for a screen, such as each panel of a summary."""
@@ -21,28 +20,6 @@ NAMES_SIDE = 512
 """Longest side, in pixels, of the map in which places for names are searched."""
 
 
-def summary(rgb: NDArray[np.uint8], result: ParsingResult, opacity: float = 0.65) -> Image.Image:
-    """The photo, the overlay and the legend side by side.
-
-    Args:
-        rgb: the photo, uint8 (H, W, 3), or a smaller version with a longer side of at least ``SCREEN_SIDE``.
-        result: its result.
-        opacity: opacity of the map over the photo, 0..1; the background is not covered.
-    """
-    if rgb.shape[:2] != result.labels.shape and max(rgb.shape[:2]) < SCREEN_SIDE:
-        raise ValueError(
-            f"expected photo and label map of one size, got {rgb.shape[:2]} and {result.labels.shape} (rows, columns)"
-        )
-    rgb, labels = for_a_screen(rgb, result.labels)
-    height, width = labels.shape
-    panel = legend(result, height)
-    canvas = Image.new("RGB", (2 * width + panel.width, height), "white")
-    canvas.paste(Image.fromarray(rgb), (0, 0))
-    canvas.paste(map_over(rgb, labels, result.label_set, opacity), (width, 0))
-    canvas.paste(panel, (2 * width, 0))
-    return canvas
-
-
 def for_a_screen(rgb: NDArray[np.uint8], labels: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """The photo (h, w, 3) and its map (h, w), reduced to a longer side of at most ``SCREEN_SIDE``."""
     photo = Image.fromarray(rgb)
@@ -50,13 +27,19 @@ def for_a_screen(rgb: NDArray[np.uint8], labels: NDArray[np.uint8]) -> tuple[NDA
     return np.asarray(photo), np.asarray(Image.fromarray(labels).resize(photo.size, Image.Resampling.NEAREST))
 
 
-def legend(result: ParsingResult, height: int) -> Image.Image:
-    """Colour, name and share of every part in the photo, largest first, in a column of ``height`` pixels."""
-    background = result.label_set.classes[0]
-    parts = sorted((area, name) for name, area in result.areas.items() if name != background)[::-1]
+def legend(areas: Mapping[str, int], pixels: int, label_set: LabelSet, height: int) -> Image.Image:
+    """Colour, name and share of every part in the photo, largest first, in a column of ``height`` pixels.
+
+    Args:
+        areas: pixels of every class that occurs.
+        pixels: pixels of the photo.
+        label_set: the label set of the classes.
+        height: height of the column.
+    """
+    parts = sorted((area, name) for name, area in areas.items() if name != label_set.classes[0])[::-1]
     row = max(8, min(LEGEND_ROW, height // max(1, len(parts))))
     font = ImageFont.load_default(size=row * 0.6)
-    shares = [(name, area / result.labels.size) for area, name in parts]
+    shares = [(name, area / pixels) for area, name in parts]
     lines = [f"{name}  {share:.1%}" if share >= 0.001 else f"{name}  <0.1%" for name, share in shares] or [
         "nobody found"
     ]
@@ -66,7 +49,7 @@ def legend(result: ParsingResult, height: int) -> Image.Image:
     for index, line in enumerate(lines):
         top = index * row
         if parts:
-            color = result.label_set.palette[result.label_set.classes.index(parts[index][1])]
+            color = label_set.palette[label_set.classes.index(parts[index][1])]
             draw.rectangle((row * 0.4, top + row * 0.15, row * 1.2, top + row * 0.85), fill=color, outline="black")
         draw.text((row * 1.5, top + row * 0.5), line, fill="black", font=font, anchor="lm")
     return panel
@@ -93,50 +76,30 @@ def with_contours(picture: Image.Image, labels: NDArray[np.uint8], label_set: La
     return Image.fromarray(pixels)
 
 
-def with_names(picture: Image.Image, result: ParsingResult) -> Image.Image:
+def with_names(picture: Image.Image, labels: NDArray[np.uint8], label_set: LabelSet) -> Image.Image:
     """Write the name of every part at the thickest place of its largest region, largest part first."""
     from scipy import ndimage
 
     picture = picture.copy()
     draw = ImageDraw.Draw(picture)
-    small = Image.fromarray(result.labels)
+    small = Image.fromarray(labels)
     small.thumbnail((NAMES_SIDE, NAMES_SIDE), Image.Resampling.NEAREST)
     labels = np.asarray(small)
     factor = picture.width / small.width
     size = max(10.0, max(picture.size) / 45)
     font = ImageFont.load_default(size=size)
-    for class_id in np.argsort(-np.bincount(labels.ravel(), minlength=len(result.label_set)), kind="stable"):
+    for class_id in np.argsort(-np.bincount(labels.ravel(), minlength=len(label_set)), kind="stable"):
         pieces, count = ndimage.label(labels == class_id)
         if class_id == 0 or not count:
             continue
         largest = pieces == 1 + np.bincount(pieces.ravel())[1:].argmax()
         depth = ndimage.distance_transform_edt(np.pad(largest, 1))[1:-1, 1:-1]
         row, column = np.unravel_index(depth.argmax(), depth.shape)
-        name = result.label_set.classes[class_id]
+        name = label_set.classes[class_id]
         room = min(picture.width / 2, font.getlength(name) / 2 + size / 4)
         x = min(max((column + 0.5) * factor, room), picture.width - room)
         place = (x, (row + 0.5) * factor)
         draw.text(place, name, fill="white", font=font, anchor="mm", stroke_width=round(size / 7), stroke_fill="black")
-    return picture
-
-
-def joints_over(rgb: NDArray[np.uint8], structures: Sequence[ParsingResult]) -> Image.Image:
-    """Draw the joints (Section 3.3, Figure 3) of one or more maps over their photo, as discs with lines to the joint
-    ``upper-body``. The first map is white, the others have colours of the label set."""
-    picture = Image.fromarray(rgb).convert("RGB")
-    draw = ImageDraw.Draw(picture)
-    radius = max(3, max(rgb.shape[:2]) // 90)
-    for index, structure in enumerate(structures):
-        palette = structure.label_set.palette
-        centre = structure.joints.get("upper-body")
-        for region, point in zip(structure.label_set.regions, structure.joints.values(), strict=True):
-            if point is None:
-                continue
-            x, y = point
-            color = (255, 255, 255) if index == 0 else palette[region.class_ids[0]]
-            if centre is not None:
-                draw.line((*centre, x, y), fill=color, width=max(1, radius // 2))
-            draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=color, outline="black")
     return picture
 
 
@@ -164,8 +127,3 @@ def grid(rows: Sequence[Sequence[Image.Image]], heads: Sequence[str], height: in
         for number, row in enumerate(rows):
             canvas.paste(row[column], (left + (widths[column] - row[column].width) // 2, bar + (height + gap) * number))
     return canvas
-
-
-def confidence_image(result: ParsingResult) -> Image.Image:
-    """The confidence as grey levels: 255 is certain."""
-    return Image.fromarray((result.confidence * 255).round().astype(np.uint8))

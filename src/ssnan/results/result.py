@@ -16,15 +16,18 @@ from PIL import Image
 from ssnan.errors import unknown
 from ssnan.io.images import ImageLike, read_reduced, read_unflattened
 from ssnan.io.masks import palette_image, read_labels
+from ssnan.io.storing import load, save
 from ssnan.labels import LabelSet
 from ssnan.results.colors import distinct
+from ssnan.results.detections import detections
+from ssnan.results.document import Document, document
+from ssnan.results.geometry import center_of, extent_of
 from ssnan.results.remapping import Remapping, remapping
+from ssnan.results.render import LEGEND_ROW, legend, map_over, with_contours, with_names
 from ssnan.scores.upsampling import confidence_at, probability_at
 
 if TYPE_CHECKING:
     from supervision import Detections
-
-    from ssnan.results.document import Document
 
 TRANSPARENT, SOLID = 0.25, 0.75
 """The probabilities at which the edge of a cutout is fully transparent and fully opaque."""
@@ -62,8 +65,6 @@ class ParsingResult:
         Raises:
             ImageError: the file cannot be read, or contains no label set.
         """
-        from ssnan.io.storing import load
-
         return cls(*load(Path(path)))
 
     @classmethod
@@ -83,8 +84,6 @@ class ParsingResult:
 
     def _repr_png_(self) -> bytes:
         """The image in a notebook: the overlay, or the map alone if there is no photo."""
-        from ssnan.results.render import map_over
-
         buffer = io.BytesIO()
         shown = self.to_image() if self.source is None else map_over(self.photo, self.labels, self.label_set)
         shown.thumbnail((800, 800))
@@ -181,8 +180,6 @@ class ParsingResult:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a file for :meth:`load`: a PNG of :meth:`to_image`, or with the suffix ``.npz`` the scores too."""
-        from ssnan.io.storing import save
-
         save(self.labels, self.label_set, self.scores, Path(path))
 
     def remap(self, target: str | os.PathLike[str]) -> ParsingResult:
@@ -217,18 +214,15 @@ class ParsingResult:
         Raises:
             ValueError: the result is from a file, which has no photo.
         """
-        from ssnan.results.render import map_over, with_contours, with_names
-
         picture = map_over(self.photo, self.labels, self.label_set, opacity)
         if contours:
             picture = with_contours(picture, self.labels, self.label_set)
-        return with_names(picture, self) if names else picture
+        return with_names(picture, self.labels, self.label_set) if names else picture
 
     def legend(self) -> Image.Image:
         """An RGB image with the colour, name and share of every part in the photo, largest first."""
-        from ssnan.results.render import LEGEND_ROW, legend
-
-        return legend(self, LEGEND_ROW * max(1, len(self.areas) - (self.label_set.classes[0] in self.areas)))
+        height = LEGEND_ROW * max(1, len(self.areas) - (self.label_set.classes[0] in self.areas))
+        return legend(self.areas, self.labels.size, self.label_set, height)
 
     def to_segments(self) -> list[Segment]:
         """The format of transformers' image-segmentation pipeline: ``score``, ``label`` and ``mask`` (8-bit grey, 255
@@ -242,9 +236,8 @@ class ParsingResult:
 
     def to_supervision(self) -> Detections:
         """``supervision.Detections`` with one detection and mask per part; needs the extra ``formats``."""
-        from ssnan.results.detections import detections
-
-        return detections(self)
+        masks = {name: self.mask(name) for name in self.areas if name != self.label_set.classes[0]}
+        return detections(masks, self.label_set, None if self.scores is None else self.confidence)
 
     def to_keypoints(self) -> list[float]:
         """The joints in COCO's keypoint format: x, y and 2 for each, or 0, 0 and 0 if it does not occur."""
@@ -252,9 +245,8 @@ class ParsingResult:
 
     def to_dict(self) -> Document:
         """The result as plain values, see :class:`ssnan.results.document.Document`."""
-        from ssnan.results.document import document
-
-        return document(self)
+        confidence = None if self.scores is None else self.confidence
+        return document(self.labels, self.label_set, self.areas, self.joints, confidence)
 
     def _source(self) -> ImageLike:
         if self.source is None:
@@ -274,21 +266,3 @@ class ParsingResult:
         if problem := unknown("class", names, self.label_set.classes):
             raise ValueError(problem)
         return [self.label_set.classes.index(name) for name in names]
-
-
-def extent_of(mask: NDArray[np.bool_]) -> tuple[int, int, int, int] | None:
-    """Left, top, right and bottom of a mask (H, W), right and bottom exclusive; None if it is empty."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not len(rows):
-        return None
-    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
-
-
-def center_of(mask: NDArray[np.bool_]) -> tuple[float, float] | None:
-    """Centre of mass (x, y) of a mask (H, W); None if it is empty."""
-    by_row, by_column = mask.sum(axis=1), mask.sum(axis=0)
-    total = int(by_row.sum())
-    if not total:
-        return None
-    x, y = (float(np.arange(len(counts)) @ counts) / total for counts in (by_column, by_row))
-    return x, y
