@@ -84,29 +84,7 @@ def document(
         joints: centre of every region; None if the region does not occur.
         confidence: probability of the predicted class at every pixel, (H, W), 0..1; None if it is not known.
     """
-    from scipy import ndimage
-
     height, width = labels.shape
-    windows = ndimage.find_objects(labels.astype(np.int32) + 1)  # find_objects ignores 0
-    parts: dict[str, Part] = {}
-    for name in areas:
-        class_id = label_set.classes.index(name)
-        rows, columns = window = windows[class_id]
-        mask = labels[window] == class_id
-        center = center_of(mask)
-        assert center is not None
-        extent = (columns.start, rows.start, columns.stop, rows.stop)
-        parts[name] = {
-            "id": class_id,
-            "color": label_set.palette[class_id],
-            "area": areas[name],
-            "confidence": None
-            if confidence is None
-            else round(float(confidence[window][mask].mean(dtype=np.float64)), 4),
-            "extent": extent,
-            "box": _box_of_largest_piece(mask, extent),
-            "center": (columns.start + center[0], rows.start + center[1]),
-        }
     return {
         "version": VERSION,
         "label_set": label_set.name,
@@ -114,9 +92,39 @@ def document(
         "width": width,
         "height": height,
         "people": count(labels, label_set),
-        "parts": parts,
+        "parts": _parts(labels, label_set, areas, confidence),
         "joints": dict(joints),
     }
+
+
+def _parts(
+    labels: NDArray[np.uint8],
+    label_set: LabelSet,
+    areas: Mapping[str, int],
+    confidence: NDArray[np.float32] | None,
+) -> dict[str, Part]:
+    from scipy import ndimage
+
+    windows = ndimage.find_objects(labels.astype(np.int32) + 1)  # find_objects ignores 0
+    parts: dict[str, Part] = {}
+    for name, area in areas.items():
+        class_id = label_set.classes.index(name)
+        rows, columns = window = windows[class_id]
+        mask = labels[window] == class_id
+        center = center_of(mask)
+        assert center is not None
+        mean = None if confidence is None else round(float(confidence[window][mask].mean(dtype=np.float64)), 4)
+        extent = (columns.start, rows.start, columns.stop, rows.stop)
+        parts[name] = {
+            "id": class_id,
+            "color": label_set.palette[class_id],
+            "area": area,
+            "confidence": mean,
+            "extent": extent,
+            "box": _box_of_largest_piece(mask, extent),
+            "center": (columns.start + center[0], rows.start + center[1]),
+        }
+    return parts
 
 
 def _box_of_largest_piece(mask: NDArray[np.bool_], extent: Box) -> Box:
