@@ -19,10 +19,10 @@ from torch.nn.functional import adaptive_avg_pool2d, interpolate
 from torch.utils.flop_counter import FlopCounterMode
 
 import ssnan
+from ssnan.io.images import read_rgb
 from ssnan.parsing.engines import ENGINES, available_cores
-from ssnan.parsing.images import read_rgb
 from ssnan.parsing.preprocessing import Preprocessing
-from ssnan.parsing.upsampling import labels_at
+from ssnan.scores.upsampling import labels_at
 
 Step = Callable[[], object]
 

@@ -18,9 +18,9 @@ from rich.table import Table
 
 from ssnan.export.onnx import export_network
 from ssnan.export.quantize import quantize_for_onnxruntime, quantize_for_openvino
+from ssnan.io.images import read_rgb
 from ssnan.models import SSNAN, Backbone
 from ssnan.parsing.engines import OnnxRuntimeEngine, OpenVINOEngine, available_cores
-from ssnan.parsing.images import read_rgb
 from ssnan.parsing.preprocessing import Preprocessing
 from ssnan.training.results import flops
 

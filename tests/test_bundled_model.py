@@ -31,7 +31,7 @@ def test_engines_agree(hopper):
 
 def test_mirrored_photo_gives_the_mirrored_map():
     parser = ssnan.load()
-    photo = ssnan.parsing.images.read_rgb(EXAMPLES / "astronaut.png")
+    photo = ssnan.io.images.read_rgb(EXAMPLES / "astronaut.png")
     labels, mirrored = parser(photo).labels, parser(photo[:, ::-1].copy()).labels[:, ::-1]
     assert (ssnan.LIP.flip_permutation[mirrored] == labels).mean() > 0.8
 

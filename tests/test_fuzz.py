@@ -19,11 +19,11 @@ from fakes.custom import description, write_custom
 from fakes.lip import person
 from ssnan.data.folder import DatasetError
 from ssnan.data.layouts import open_split
+from ssnan.io.images import ImageError, read_reduced
+from ssnan.io.masks import palette_image, read_labels
 from ssnan.labels import LIP, LabelSet
 from ssnan.parsing.card import ModelCard, ModelError
 from ssnan.parsing.engines import OnnxRuntimeEngine
-from ssnan.parsing.images import ImageError, read_reduced
-from ssnan.parsing.masks import palette_image, read_labels
 
 EXAMPLES = int(os.environ.get("SSNAN_FUZZ", "0"))
 SHIPPED = Path(str(resources.files("ssnan") / "weights"))

@@ -24,9 +24,9 @@ from PIL import Image
 from rich.progress import track
 
 from ssnan.data.folder import pictures_by_stem
+from ssnan.io.images import read_rgb
 from ssnan.labels import LIP
-from ssnan.parsing.images import read_rgb
-from ssnan.parsing.upsampling import resized
+from ssnan.scores.upsampling import resized
 
 SKIN = ("face", "left-arm", "right-arm", "left-leg", "right-leg")
 WORN = ("gloves", "upper-clothes", "dress", "coat", "socks", "pants", "jumpsuits", "scarf", "skirt", "left-shoe",

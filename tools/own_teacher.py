@@ -23,8 +23,8 @@ import ssnan
 from ssnan.data.custom import DESCRIPTION
 from ssnan.data.layouts import open_split
 from ssnan.labels import LabelSet
-from ssnan.parsing.upsampling import resized
 from ssnan.parsing.views import Views
+from ssnan.scores.upsampling import resized
 
 
 def sharpened(

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from ssnan.parsing.writing import appearing_together
+from ssnan.io.writing import appearing_together
 
 KEPT = ("hyper_parameters", "pytorch-lightning_version", "epoch", "global_step", "state_dict")
 

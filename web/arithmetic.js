@@ -1,4 +1,4 @@
-// What ssnan.parsing does between a photo and its label map, with Pillow's arithmetic.
+// What ssnan.scores and ssnan.parsing do between a photo and its label map, with Pillow's arithmetic.
 import card from "./generated/card.js"
 
 const {mean, std, longest_side: longest, multiple, min_side: shortest} = card.preprocessing

@@ -8,10 +8,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ssnan.parsing.card import DEFAULT_MODEL, find_card
-from ssnan.parsing.colors import distinct
 from ssnan.parsing.preprocessing import MIN_SIDE
-from ssnan.parsing.result import SOLID, TRANSPARENT
-from ssnan.parsing.unsure import MARGIN
+from ssnan.results.colors import distinct
+from ssnan.results.result import SOLID, TRANSPARENT
+from ssnan.scores.unsure import MARGIN
 
 HERE = Path(__file__).parent
 GENERATED = HERE / "generated"

@@ -19,7 +19,7 @@ from scipy.ndimage import label as connected
 
 import ssnan
 from ssnan.data.layouts import open_split
-from ssnan.parsing.upsampling import resized
+from ssnan.scores.upsampling import resized
 
 SIZES = {"below 0.1 %": 0.001, "0.1 to 1 %": 0.01, "1 to 10 %": 0.1, "above 10 %": 1.0}
 """Of a piece, by the largest share of the photo that it may cover."""

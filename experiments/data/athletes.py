@@ -24,9 +24,9 @@ from experiments.data.grow import write_description
 from experiments.data.teach import SETS, taught
 from ssnan.data.folder import pictures_by_stem
 from ssnan.data.keypoints import BONES, read_keypoints
-from ssnan.parsing.images import read_rgb
-from ssnan.parsing.softmax import softmax
-from ssnan.parsing.upsampling import resized
+from ssnan.io.images import read_rgb
+from ssnan.scores.softmax import softmax
+from ssnan.scores.upsampling import resized
 
 MARGIN = 0.3
 """Kept around the keypoints, in shares of their extent."""

@@ -19,10 +19,10 @@ from rich.progress import track
 import ssnan
 from ssnan.data.folder import pictures_by_stem
 from ssnan.data.keypoints import BONES, JOINTS
+from ssnan.io.images import read_rgb
 from ssnan.labels import LIP
-from ssnan.parsing.images import read_rgb
-from ssnan.parsing.softmax import softmax
-from ssnan.parsing.upsampling import resized
+from ssnan.scores.softmax import softmax
+from ssnan.scores.upsampling import resized
 
 ID = {name: number for number, name in enumerate(LIP.classes)}
 SIDES = LIP.flip_pairs

@@ -24,8 +24,8 @@ from experiments.data.evidence import FLOOR, ID, bone_distances, group_likelihoo
 from experiments.data.marks import OTHER, SKIN, Stroke, drawn, read_marks, with_sides
 from ssnan.data.folder import NOBODY, pictures_by_stem
 from ssnan.data.keypoints import BONES, read_keypoints
+from ssnan.io.images import read_rgb
 from ssnan.labels import LIP
-from ssnan.parsing.images import read_rgb
 
 OWN, GROUPS, NEAR, BONE = 0.5, 1.5, 1.0, 0.5
 """Weights of our model, MediaPipe, the strokes' distance and the keypoints'."""

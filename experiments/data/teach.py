@@ -26,8 +26,8 @@ from experiments.data.grow import guided, write_description
 from experiments.data.marks import read_marks
 from ssnan.data.folder import NOBODY, pictures_by_stem
 from ssnan.data.keypoints import BONES, read_keypoints
+from ssnan.io.images import read_rgb
 from ssnan.labels import LIP
-from ssnan.parsing.images import read_rgb
 
 OWN, GROUPS = 0.7, 1.0
 """Weights of our model and of MediaPipe."""

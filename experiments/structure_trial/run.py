@@ -32,8 +32,8 @@ from ssnan.evaluation import bootstrap
 from ssnan.evaluation.bootstrap import Counts
 from ssnan.evaluation.metrics import iou_of
 from ssnan.evaluation.report import PICTURES, RESULTS, markdown
+from ssnan.io.masks import palette_image
 from ssnan.labels import LIP
-from ssnan.parsing.masks import palette_image
 
 ARMS = ("none", "product", "weighted", "decided", "sides")
 VERSIONS = ("plain", "turned", "part")

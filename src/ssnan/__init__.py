@@ -7,15 +7,15 @@
 
 from ssnan.data.folder import DatasetError
 from ssnan.errors import UserError
+from ssnan.io.images import ImageError
 from ssnan.labels import ATR, LIP, PASCAL_PERSON_PART, LabelSet, Region
 from ssnan.loading import load
 from ssnan.parsing.card import ModelCard, ModelError
-from ssnan.parsing.images import ImageError
 from ssnan.parsing.parser import Parser
-from ssnan.parsing.remapping import RemapError
-from ssnan.parsing.render import summary
-from ssnan.parsing.result import ParsingResult
 from ssnan.parsing.views import Views
+from ssnan.results.pictures import summary
+from ssnan.results.remapping import RemapError
+from ssnan.results.result import ParsingResult
 
 __version__ = "0.1.0"
 

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from ssnan.commands import main
-from ssnan.parsing.result import ParsingResult
+from ssnan.results.result import ParsingResult
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

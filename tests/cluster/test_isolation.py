@@ -10,7 +10,7 @@ from fakes.parsers import WordRecipe
 from ssnan.cluster.isolation import Isolation, Recipe
 from ssnan.cluster.items import Item
 from ssnan.parsing.card import ModelError
-from ssnan.parsing.result import ParsingResult
+from ssnan.results.result import ParsingResult
 
 
 @pytest.fixture

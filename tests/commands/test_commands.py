@@ -11,8 +11,8 @@ from PIL import Image
 import ssnan
 from fakes.lip import write_lip
 from ssnan.commands import main
+from ssnan.io.masks import palette_image
 from ssnan.labels import LIP
-from ssnan.parsing.masks import palette_image
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

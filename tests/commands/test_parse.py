@@ -14,9 +14,9 @@ from PIL import Image
 
 from ssnan.commands import main, parse
 from ssnan.errors import quoted
-from ssnan.parsing.colors import DISTINCT
-from ssnan.parsing.result import ParsingResult
-from ssnan.parsing.writing import unfinished_prefix
+from ssnan.io.writing import unfinished_prefix
+from ssnan.results.colors import DISTINCT
+from ssnan.results.result import ParsingResult
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

@@ -6,8 +6,8 @@ import yaml
 from PIL import Image
 
 from fakes.lip import person
+from ssnan.io.masks import palette_image
 from ssnan.labels import LIP
-from ssnan.parsing.masks import palette_image
 
 NAMES = ("background", "hair", "face", "upper-clothes", "left-arm", "right-arm", "pants", "left-shoe", "right-shoe")
 

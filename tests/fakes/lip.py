@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
+from ssnan.io.masks import palette_image
 from ssnan.labels import LIP
-from ssnan.parsing.masks import palette_image
 
 
 def person(height: int = 96, width: int = 64, shift: int = 0) -> tuple[np.ndarray, np.ndarray]:

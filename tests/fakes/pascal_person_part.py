@@ -6,8 +6,8 @@ import numpy as np
 from PIL import Image
 
 from fakes.lip import person
+from ssnan.io.masks import palette_image
 from ssnan.labels import LIP, PASCAL_PERSON_PART
-from ssnan.parsing.masks import palette_image
 
 PART_OF = {
     "hair": "head", "face": "head", "upper-clothes": "torso", "left-arm": "upper-arms", "right-arm": "lower-arms",

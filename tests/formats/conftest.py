@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from ssnan.labels import LIP
-from ssnan.parsing.result import ParsingResult
+from ssnan.results.result import ParsingResult
 
 LABELS = np.zeros((40, 30), dtype=np.uint8)
 LABELS[2:10, 10:20] = LIP.classes.index("hair")

@@ -5,7 +5,7 @@ from formats.conftest import LABELS
 from ssnan.commands import main
 from ssnan.formats.picture import FormatError, find_maps, read_pictures, without_specks
 from ssnan.labels import ATR
-from ssnan.parsing.result import ParsingResult
+from ssnan.results.result import ParsingResult
 
 
 def test_overlays_are_no_maps(folder):

@@ -10,7 +10,7 @@ from formats.conftest import LABELS
 from ssnan.commands import main
 from ssnan.formats.polygons import one_ring, polygons
 from ssnan.labels import LIP
-from ssnan.parsing.result import ParsingResult
+from ssnan.results.result import ParsingResult
 
 
 def drawn(rings, shape):

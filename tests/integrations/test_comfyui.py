@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import ssnan
-from ssnan.parsing.images import read_rgb
+from ssnan.io.images import read_rgb
 
 ROOT = Path(__file__).parent.parent.parent
 PHOTO = ROOT / "examples" / "camera.png"

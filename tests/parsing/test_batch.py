@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ssnan.io.writing import appearing_together
 from ssnan.parsing.batch import Outcome, Saving, parse_files
 from ssnan.parsing.inputs import find_inputs
-from ssnan.parsing.outputs import KINDS
-from ssnan.parsing.writing import appearing_together
+from ssnan.results.outputs import KINDS
 
 
 def write_photo(path, color="red"):
@@ -52,7 +52,7 @@ def test_a_photo_s_files_appear_together_or_not_at_all(color_parser, tmp_path, m
     def full_disk(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("ssnan.parsing.result.ParsingResult.to_image", full_disk)
+    monkeypatch.setattr("ssnan.results.result.ParsingResult.to_image", full_disk)
     saving = Saving(tmp_path / "out", ("json",))
     [outcome] = parse_files(color_parser, find_inputs([str(photo)], False), saving)
     assert "No space left" in outcome.problem

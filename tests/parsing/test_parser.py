@@ -6,9 +6,9 @@ from PIL import Image
 
 import ssnan
 from ssnan.labels import LIP
-from ssnan.parsing.colors import distinct
 from ssnan.parsing.engines import OnnxRuntimeEngine, OpenVINOEngine
 from ssnan.parsing.preprocessing import Preprocessing
+from ssnan.results.colors import distinct
 
 
 def test_every_kind_of_input_gives_the_same_map(color_parser, tmp_path):

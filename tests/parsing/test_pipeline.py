@@ -4,9 +4,9 @@ import time
 import numpy as np
 import pytest
 
-from ssnan.parsing.images import ImageError
-from ssnan.parsing.pipeline import map_ahead
-from ssnan.parsing.result import ParsingResult
+from ssnan.io.images import ImageError
+from ssnan.parsing.pipeline import in_stages, map_ahead
+from ssnan.results.result import ParsingResult
 
 
 def test_order_is_kept_and_work_is_bounded():
@@ -27,6 +27,15 @@ def test_work_happens_beside_the_caller():
     threads = set(map_ahead(lambda _: threading.get_ident(), range(4)))
     assert threads != {threading.get_ident()}
     assert len(threads) == 1
+
+
+def test_only_the_middle_stage_runs_in_the_callers_thread():
+    def stage(name):
+        return lambda given: [*given, (name, threading.get_ident() == caller)]
+
+    caller = threading.get_ident()
+    made = list(in_stages(stage("read"), stage("score"), stage("finish"), ([number] for number in range(5))))
+    assert made == [[number, ("read", False), ("score", True), ("finish", False)] for number in range(5)]
 
 
 def test_errors_come_in_their_turn_and_no_thread_stays():

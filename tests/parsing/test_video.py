@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from ssnan.commands import main, parse
+from ssnan.io.images import ImageError
 from ssnan.parsing import video
-from ssnan.parsing.images import ImageError
 from ssnan.parsing.inputs import find_inputs
 from ssnan.parsing.video import parse_video
 

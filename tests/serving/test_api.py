@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ssnan.parsing.colors import DISTINCT
-from ssnan.parsing.document import __file__ as document_file
+from ssnan.results.colors import DISTINCT
+from ssnan.results.document import __file__ as document_file
 from ssnan.serving.answers import chosen
 from ssnan.serving.api import application
 from ssnan.serving.limits import Limits, RefusedError

@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from serving.conftest import ROOT
-from ssnan.parsing.images import read_rgb
-from ssnan.parsing.result import ParsingResult
+from ssnan.io.images import read_rgb
+from ssnan.results.result import ParsingResult
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",

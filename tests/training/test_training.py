@@ -21,7 +21,7 @@ from ssnan.losses import JointLoss, LossOptions, ParsingLoss
 from ssnan.models import SSNAN, Backbone, NeuralAggregation
 from ssnan.models.initial_weights import read_network
 from ssnan.parsing.card import ModelError, find_card
-from ssnan.parsing.upsampling import labels_at
+from ssnan.scores.upsampling import labels_at
 from ssnan.training.checkpoint import read_task
 from ssnan.training.cli import train
 

@@ -14,12 +14,12 @@ import pytest
 from PIL import Image, ImageCms
 
 import ssnan
+from ssnan.io.images import read_rgb
 from ssnan.parsing.card import find_card
-from ssnan.parsing.images import read_rgb
 from ssnan.parsing.parser import Parser
-from ssnan.parsing.result import ParsingResult
-from ssnan.parsing.unsure import without_unsure_people
-from ssnan.parsing.upsampling import labels_at
+from ssnan.results.result import ParsingResult
+from ssnan.scores.unsure import without_unsure_people
+from ssnan.scores.upsampling import labels_at
 
 ROOT = Path(__file__).parent.parent.parent
 BUILT = ROOT / "web" / "dist"

@@ -32,7 +32,7 @@ from fsspec.core import url_to_fs
 from ssnan.cluster.isolation import Parsed
 from ssnan.cluster.items import Item
 from ssnan.errors import UserError, cause, quoted
-from ssnan.parsing.writing import appearing_together, naming
+from ssnan.io.writing import appearing_together, naming
 
 Into = Literal["files", "parquet", "webdataset"]
 """Where maps are stored: in files, in a column of the tables, or in WebDataset tars."""

@@ -14,13 +14,13 @@ from typing import Any, Literal, NamedTuple
 
 from ssnan.cluster.items import Item, contents
 from ssnan.errors import cause, hide_decoder_warnings, printable
+from ssnan.io.images import ImageError
 from ssnan.loading import load
 from ssnan.parsing.card import ModelError
-from ssnan.parsing.images import ImageError
-from ssnan.parsing.outputs import files
 from ssnan.parsing.parser import ONE_VIEW, Parser, Scored
-from ssnan.parsing.pipeline import map_ahead
+from ssnan.parsing.pipeline import in_stages
 from ssnan.parsing.views import Views
+from ssnan.results.outputs import files
 
 IN_FLIGHT = 7
 """The most photos in progress when the process dies: being read, in the network, or being written."""
@@ -32,7 +32,7 @@ class Recipe:
 
     Attributes:
         model, engine, threads, views, max_pixels, labels, colors: of :func:`ssnan.load`.
-        kinds, parts: of :func:`ssnan.parsing.outputs.files`.
+        kinds, parts: of :func:`ssnan.results.outputs.files`.
     """
 
     model: str = "small"
@@ -178,25 +178,33 @@ def _child(connection: Connection, recipe: Recipe) -> None:
             return
 
 
+class Job(NamedTuple):
+    """A photo in progress: ``state`` is the result of the last stage, or the problem that stopped it."""
+
+    item: Item
+    state: Any
+    content: bytes | None
+    started: float
+
+
 def parse_each(parser: Parser, items: Sequence[Item], recipe: Recipe) -> Iterator[Parsed]:
     """Yield the outcome of every photo; reads the next and writes the last while the network runs."""
 
-    def decoded(given: tuple[Item, bytes | OSError]) -> tuple[Any, bytes | None, float]:
-        started, (_, content) = time.perf_counter(), given
+    def decode(given: tuple[Item, bytes | OSError]) -> Job:
+        started, (item, content) = time.perf_counter(), given
         if isinstance(content, OSError):
-            return f"cannot be read: {cause(content)}", None, started
+            return Job(item, f"cannot be read: {cause(content)}", None, started)
         try:
-            return parser.decode(content), content, started
+            return Job(item, parser.decode(content), content, started)
         except (ImageError, MemoryError) as error:
             reason = str(error).removeprefix("image bytes: ")
-            return reason or "not enough memory for a photo of this size", content, started
+            return Job(item, reason or "not enough memory for a photo of this size", content, started)
 
-    def scored(given: tuple[Any, bytes | None, float]) -> tuple[Any, bytes | None, float]:
-        state, content, started = given
-        return (state if isinstance(state, str) else parser.score(state)), content, started
+    def score(job: Job) -> Job:
+        return job if isinstance(job.state, str) else job._replace(state=parser.score(job.state))
 
-    def written(given: tuple[Item, tuple[Any, bytes | None, float]]) -> Parsed:
-        item, (state, content, started) = given
+    def write(job: Job) -> Parsed:
+        item, state, content, started = job
         if not isinstance(state, Scored) or content is None:
             return without_result("failed", state, content)
         try:
@@ -220,5 +228,4 @@ def parse_each(parser: Parser, items: Sequence[Item], recipe: Recipe) -> Iterato
         }
         return Parsed(row, made)
 
-    states = (scored(state) for state in map_ahead(decoded, contents(items)))
-    return map_ahead(written, zip(items, states, strict=True))
+    return in_stages(decode, score, write, contents(items))

@@ -19,10 +19,10 @@ import pyarrow.parquet as pq
 from fsspec.core import url_to_fs
 
 from ssnan.errors import UserError, cause, did_you_mean, quoted
-from ssnan.parsing.images import refuse_unless_regular
+from ssnan.io.images import refuse_unless_regular
+from ssnan.io.lists import text_of, without_case
+from ssnan.io.signatures import HEAD, is_picture
 from ssnan.parsing.inputs import result_it_could_be_of, result_names
-from ssnan.parsing.lists import text_of, without_case
-from ssnan.parsing.signatures import HEAD, is_picture
 
 MOST_BYTES = 1 << 30
 """The most bytes of a photo; larger files are refused before they fill the memory."""

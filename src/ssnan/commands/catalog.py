@@ -78,7 +78,7 @@ def run(options: argparse.Namespace) -> int:
     except ModuleNotFoundError as error:
         return complain(lacks("a catalog", error, "cluster"), MISUSED)
     from ssnan.parsing.card import ModelError
-    from ssnan.parsing.remapping import RemapError
+    from ssnan.results.remapping import RemapError
 
     if options.ray and "/" not in options.ray and ":" not in options.ray:
         return complain(f"--ray {options.ray}: expected HOST:PORT or ray://HOST:PORT; put inputs before --ray", MISUSED)

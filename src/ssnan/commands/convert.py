@@ -144,7 +144,7 @@ def _png(picture: object) -> bytes:
 
 
 def _write(place: Path, content: bytes) -> None:
-    from ssnan.parsing.writing import appearing_together
+    from ssnan.io.writing import appearing_together
 
     with appearing_together() as written_at:
         written_at(place).write_bytes(content)

@@ -36,7 +36,7 @@ def _pack(options: argparse.Namespace) -> int:
     from ssnan.data.folder import DatasetError
     from ssnan.data.layouts import open_split
     from ssnan.data.packed import INDEX, pack
-    from ssnan.parsing.images import ImageError
+    from ssnan.io.images import ImageError
 
     if options.output is None:
         return complain("pack: expected -o FOLDER for the packed dataset", MISUSED)

@@ -89,7 +89,7 @@ def threads(text: str) -> int:
 
 def megapixels(text: str) -> int:
     """Millions of pixels."""
-    from ssnan.parsing.images import MAX_PIXELS
+    from ssnan.io.images import MAX_PIXELS
 
     most = MAX_PIXELS // 1_000_000
     if not text.isdecimal() or len(text) > 9 or not 1 <= int(text) <= most:
@@ -160,7 +160,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
 
 def add_result_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that select photos and output files."""
-    from ssnan.parsing.outputs import KINDS
+    from ssnan.results.outputs import KINDS
 
     kinds = "; ".join(f"{kind}: {meaning}" for kind, meaning in KINDS.items())
     parser.add_argument(

@@ -70,7 +70,7 @@ def run(options: argparse.Namespace) -> int:
     from ssnan.parsing.batch import Saving
     from ssnan.parsing.card import ModelError
     from ssnan.parsing.inputs import STANDARD_INPUT, find_inputs, is_video
-    from ssnan.parsing.remapping import RemapError
+    from ssnan.results.remapping import RemapError
 
     to_standard_output = options.output == Path("-")
     if "" in options.inputs:
@@ -172,9 +172,9 @@ def _parse_video(parser: Parser, path: Path, output: Path, kinds: Sequence[str],
     """Parse a video with a progress bar in frames per second; yields problems."""
     from rich.progress import BarColumn, Progress, TextColumn
 
-    from ssnan.parsing.images import ImageError
-    from ssnan.parsing.outputs import OF_VIDEOS
+    from ssnan.io.images import ImageError
     from ssnan.parsing.video import parse_video
+    from ssnan.results.outputs import OF_VIDEOS
 
     foreign = [kind for kind in kinds if kind not in OF_VIDEOS]
     if foreign:
@@ -195,8 +195,8 @@ def _parse_video(parser: Parser, path: Path, output: Path, kinds: Sequence[str],
 
 
 def _write_to_standard_output(parser: Parser, path: Path, contents: dict[Path, bytes], saving: Saving) -> int:
-    from ssnan.parsing.images import ImageError
-    from ssnan.parsing.outputs import files
+    from ssnan.io.images import ImageError
+    from ssnan.results.outputs import files
 
     if sys.stdout is None:
         return complain("standard output is closed; redirect it to a file or another program", FAILED)
@@ -231,7 +231,7 @@ def _hint(options: argparse.Namespace) -> str:
 
 def _word_of_a_list(path: Path, parser: Parser) -> str:
     """A hint for lists with blanks instead of commas."""
-    from ssnan.parsing.outputs import KINDS
+    from ssnan.results.outputs import KINDS
 
     if not os.path.lexists(path):
         for flag, known in (("--save", KINDS), ("--parts", parser.result_labels.classes)):

@@ -14,8 +14,8 @@ from rich.table import Table
 
 from ssnan.data.folder import DatasetError, Pair, ParsingFolder, foreign_ids, read_picture
 from ssnan.data.layouts import find_split
+from ssnan.io.images import ImageError
 from ssnan.labels import LabelSet
-from ssnan.parsing.images import ImageError
 
 SPLITS = ("train", "val")
 ALIKE_BITS = 8

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from ssnan.data.folder import DatasetError, ParsingFolder, paired, pictures_by_stem, without_masks
 from ssnan.data.keypoints import read_keypoints
+from ssnan.io.images import ImageError, read_rgb
+from ssnan.io.lists import text_of
+from ssnan.io.masks import read_colors, read_labels
 from ssnan.labels import ClassSet, LabelSet, Region
-from ssnan.parsing.colors import rgb_of
-from ssnan.parsing.images import ImageError, read_rgb
-from ssnan.parsing.lists import text_of
-from ssnan.parsing.masks import read_colors, read_labels
+from ssnan.results.colors import rgb_of
 
 DESCRIPTION = "dataset.yaml"
 

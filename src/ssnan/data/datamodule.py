@@ -25,8 +25,8 @@ from ssnan.data.pasting import PastedScenes, Pasting
 from ssnan.data.resident import CHANCES, Augmentation, ResidentPhotos
 from ssnan.data.sampling import classes_held, repeat_factors
 from ssnan.data.transforms import geometric, normalize, photometric
+from ssnan.io.images import ImageError
 from ssnan.labels import LabelSet
-from ssnan.parsing.images import ImageError
 from ssnan.parsing.preprocessing import Preprocessing
 
 log = logging.getLogger("ssnan")

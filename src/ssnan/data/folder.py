@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssnan.errors import UserError
+from ssnan.io.images import ImageError, read_rgb
+from ssnan.io.masks import read_labels
+from ssnan.io.signatures import head_of, is_picture, without_ending
 from ssnan.labels import LabelSet
-from ssnan.parsing.images import ImageError, read_rgb
-from ssnan.parsing.masks import read_labels
-from ssnan.parsing.signatures import head_of, is_picture, without_ending
 
 
 class DatasetError(UserError):
@@ -97,7 +97,7 @@ class ParsingFolder:
 
 
 def read_picture(place: Place) -> NDArray[np.uint8]:
-    """Read a photo from any location, see :func:`ssnan.parsing.images.read_rgb`."""
+    """Read a photo from any location, see :func:`ssnan.io.images.read_rgb`."""
     return read_place(read_rgb, place)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from ssnan.data.folder import DatasetError, ParsingFolder, paired
+from ssnan.io.lists import text_of
 from ssnan.labels import LIP
-from ssnan.parsing.lists import text_of
 
 
 def open_lip(root: Path, split: str) -> ParsingFolder:

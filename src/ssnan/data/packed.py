@@ -17,9 +17,9 @@ from PIL import Image
 
 from ssnan.data.folder import DatasetError, Pair, ParsingFolder, read_place
 from ssnan.errors import quoted
+from ssnan.io.masks import palette_image, read_labels
+from ssnan.io.writing import appearing_together
 from ssnan.labels import LabelSet
-from ssnan.parsing.masks import palette_image, read_labels
-from ssnan.parsing.writing import appearing_together
 
 INDEX = "packed.json"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path, PureWindowsPath
 
 from ssnan.data.folder import DatasetError, ParsingFolder, paired
+from ssnan.io.lists import text_of
 from ssnan.labels import PASCAL_PERSON_PART
-from ssnan.parsing.lists import text_of
 
 PLACES = ("", "pascal_person_part", "VOC2010", "VOCdevkit/VOC2010")
 """Subfolders of the root in common copies of the dataset."""

@@ -17,8 +17,8 @@ from PIL import Image
 from scipy.ndimage import maximum_filter, minimum_filter
 
 from ssnan.data.folder import DatasetError, ParsingFolder, Sample, pictures_by_stem
+from ssnan.io.images import read_rgb
 from ssnan.labels import LabelSet
-from ssnan.parsing.images import read_rgb
 
 
 @dataclass

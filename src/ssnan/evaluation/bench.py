@@ -16,10 +16,10 @@ import numpy as np
 from PIL import Image
 from rich.table import Table
 
+from ssnan.io.images import read_rgb
 from ssnan.parsing.batch import Saving, parse_files
 from ssnan.parsing.card import ModelError, find_card
 from ssnan.parsing.engines import ENGINES, available_cores
-from ssnan.parsing.images import read_rgb
 from ssnan.parsing.parser import Parser, Scored
 from ssnan.parsing.views import Views
 

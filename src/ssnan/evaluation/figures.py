@@ -13,11 +13,12 @@ from PIL import Image
 
 from ssnan.data.folder import DatasetError
 from ssnan.data.layouts import open_split
-from ssnan.parsing.images import read_rgb
+from ssnan.io.images import read_rgb
 from ssnan.parsing.inputs import find_inputs
 from ssnan.parsing.parser import Parser
-from ssnan.parsing.render import grid, heatmap, joints_over, map_over
-from ssnan.parsing.result import ParsingResult
+from ssnan.results.pictures import joints_over
+from ssnan.results.render import grid, heatmap, map_over
+from ssnan.results.result import ParsingResult
 
 
 class Photo(NamedTuple):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ssnan.evaluation.bootstrap import photo_of
 from ssnan.labels import LIP, ClassSet, LabelSet
-from ssnan.parsing.remapping import TARGETS
+from ssnan.results.remapping import TARGETS
 
 FREQUENT = 28
 """The least number of photos of a frequent class; the IoU of a rarer one depends on a few photos."""

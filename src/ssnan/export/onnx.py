@@ -21,12 +21,12 @@ from ssnan.data.layouts import open_split
 from ssnan.evaluation.evaluate import evaluate
 from ssnan.evaluation.metrics import Score
 from ssnan.export.quantize import Photos, by_error, quantize_for_onnxruntime, quantize_for_openvino
+from ssnan.io.writing import unfinished_folder
 from ssnan.models import ParsingNetwork
 from ssnan.parsing.card import ModelCard, ModelError
 from ssnan.parsing.engines import ENGINES
 from ssnan.parsing.parser import Parser
 from ssnan.parsing.preprocessing import MIN_SIDE, Preprocessing
-from ssnan.parsing.writing import unfinished_folder
 from ssnan.training.checkpoint import read_task
 from ssnan.training.results import flops
 

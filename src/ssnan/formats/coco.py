@@ -16,7 +16,8 @@ from pycocotools import mask as run_lengths
 
 from ssnan.formats.picture import Picture
 from ssnan.labels import LabelSet
-from ssnan.parsing.result import ParsingResult, extent_of
+from ssnan.results.geometry import extent_of
+from ssnan.results.result import ParsingResult
 
 HEADER: dict[str, Any] = {
     "info": {

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 from pyora import Project
 
-from ssnan.parsing.result import ParsingResult
+from ssnan.results.result import ParsingResult
 
 
 def openraster(result: ParsingResult) -> bytes:

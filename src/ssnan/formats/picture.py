@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from ssnan.errors import UserError, quoted
+from ssnan.io.images import opened_image
+from ssnan.io.storing import KEY
 from ssnan.labels import LabelSet
-from ssnan.parsing.images import opened_image
 from ssnan.parsing.inputs import find_inputs
-from ssnan.parsing.result import ParsingResult
-from ssnan.parsing.storing import KEY
+from ssnan.results.result import ParsingResult
 
 
 class FormatError(UserError):

@@ -12,7 +12,7 @@ from shapely.geometry import LinearRing, LineString, Point, Polygon
 from shapely.geometry.polygon import orient
 from shapely.ops import substring
 
-from ssnan.parsing.result import ParsingResult
+from ssnan.results.result import ParsingResult
 
 TOLERANCE = 1.0
 """Pixels; a vertex is removed if its triangle is smaller than the square of this."""

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from ssnan.errors import cause, quoted
 from ssnan.hub.readme import readme
+from ssnan.io.writing import appearing_together
 from ssnan.parsing.card import ModelCard, ModelError
-from ssnan.parsing.writing import appearing_together
 
 README = "README.md"
 

@@ -1,1 +1,1 @@
-"""From a photo to its label map. Nothing here imports torch."""
+"""From a photo to its result: models, engines, the parser, and many files or videos. Nothing here imports torch."""

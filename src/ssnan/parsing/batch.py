@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ssnan.errors import of_file, printable, quoted
-from ssnan.parsing.images import ImageError, ImageLike
-from ssnan.parsing.lists import CASE_MATTERS, without_case
-from ssnan.parsing.outputs import files
+from ssnan.io.images import ImageError, ImageLike
+from ssnan.io.lists import CASE_MATTERS, without_case
+from ssnan.io.writing import appearing_together, sweep
 from ssnan.parsing.parser import Parser, Scored
-from ssnan.parsing.pipeline import map_ahead
-from ssnan.parsing.writing import appearing_together, sweep
+from ssnan.parsing.pipeline import in_stages
+from ssnan.results.outputs import files
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Saving:
 
     Attributes:
         folder: folder of the results.
-        kinds: files to save beside the map, from :data:`ssnan.parsing.outputs.KINDS`.
+        kinds: files to save beside the map, from :data:`ssnan.results.outputs.KINDS`.
         parts: parts for masks, cutouts and crops; the whole person if empty.
         skip_existing: skip photos that already have a map.
     """
@@ -60,10 +60,8 @@ def parse_files(
     for folder in {(saving.folder / name).parent for name in inputs.values()}:
         sweep(folder)
     jobs = _jobs(inputs, saving, contents or {}, parser.result_labels.classes)
-    decoded = map_ahead(partial(_step, parser.decode), jobs)
-    scored = (_step(parser.score, job) for job in decoded)
-    written = map_ahead(lambda job: _step(partial(_write, parser, job, saving), job), scored)
-    for job in written:
+    read, score = partial(_step, parser.decode), partial(_step, parser.score)
+    for job in in_stages(read, score, lambda job: _step(partial(_write, parser, job, saving), job), jobs):
         yield job.outcome or Outcome(job.path)
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from ssnan.errors import UserError, of_file, quoted
+from ssnan.io.writing import appearing_together
 from ssnan.labels import LabelSet
 from ssnan.parsing.preprocessing import Preprocessing
-from ssnan.parsing.writing import appearing_together
 
 DEFAULT_MODEL = "small"
 

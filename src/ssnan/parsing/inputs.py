@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePath
 from typing import TypeVar
 
+from ssnan.io.signatures import head_of, is_picture
 from ssnan.parsing import video
-from ssnan.parsing.outputs import KINDS
-from ssnan.parsing.signatures import head_of, is_picture
+from ssnan.results.outputs import KINDS
 
 AnyPath = TypeVar("AnyPath", bound=PurePath)
 

@@ -13,19 +13,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssnan.errors import quoted
+from ssnan.io.images import MAX_PIXELS, ImageError, ImageLike, read_reduced, repeatable
 from ssnan.labels import LabelSet
 from ssnan.parsing.card import ModelCard, ModelError
-from ssnan.parsing.colors import distinct
 from ssnan.parsing.engines import ENGINES, Engine
-from ssnan.parsing.images import MAX_PIXELS, ImageError, ImageLike, read_reduced, repeatable
-from ssnan.parsing.people import main_figure
-from ssnan.parsing.pipeline import map_ahead
+from ssnan.parsing.pipeline import in_stages
 from ssnan.parsing.preprocessing import Preprocessing
-from ssnan.parsing.remapping import Remapping, remapping
-from ssnan.parsing.result import ParsingResult
-from ssnan.parsing.unsure import without_unsure_people
-from ssnan.parsing.upsampling import labels_at
 from ssnan.parsing.views import Views
+from ssnan.results.colors import distinct
+from ssnan.results.people import main_figure
+from ssnan.results.remapping import Remapping, remapping
+from ssnan.results.result import ParsingResult
+from ssnan.scores.unsure import without_unsure_people
+from ssnan.scores.upsampling import labels_at
 
 ONE_VIEW = Views()
 
@@ -60,8 +60,8 @@ class Parser:
     Attributes:
         max_pixels: larger photos are refused before they are decoded.
         remapping: converts every result to another label set if not None; see
-            :func:`ssnan.parsing.remapping.remapping`.
-        largest: keep only the main figure, see :func:`ssnan.parsing.people.main_figure`.
+            :func:`ssnan.results.remapping.remapping`.
+        largest: keep only the main figure, see :func:`ssnan.results.people.main_figure`.
     """
 
     def __init__(
@@ -113,9 +113,9 @@ class Parser:
 
         Args:
             labels: label set of the results, as in :meth:`ParsingResult.remap`.
-            colors: those of the label set, or those of :func:`ssnan.parsing.colors.distinct`.
+            colors: those of the label set, or those of :func:`ssnan.results.colors.distinct`.
             max_pixels: larger photos are refused before they are decoded.
-            largest: keep only the main figure, see :func:`ssnan.parsing.people.main_figure`.
+            largest: keep only the main figure, see :func:`ssnan.results.people.main_figure`.
 
         Raises:
             RemapError: as :meth:`ParsingResult.remap`.
@@ -137,7 +137,7 @@ class Parser:
         return self.label_set if self.remapping is None else self.remapping.target
 
     def __call__(self, image: ImageLike) -> ParsingResult:
-        """Parse a path, bytes, file object, PIL image or array; :func:`ssnan.parsing.images.read_rgb` describes the
+        """Parse a path, bytes, file object, PIL image or array; :func:`ssnan.io.images.read_rgb` describes the
         supported arrays.
 
         Raises:
@@ -149,11 +149,7 @@ class Parser:
     def map(self, images: Iterable[ImageLike]) -> Iterator[ParsingResult | ImageError]:
         """Parse many photos and yield results in order. Decodes the next photo and finishes the last while the network
         runs. Holds only a few photos at a time. A photo that cannot be used yields its error."""
-        decoded = map_ahead(self._decode_or_error, images)
-        scored = (
-            (image, outcome if isinstance(outcome, ImageError) else self.score(outcome)) for image, outcome in decoded
-        )
-        return map_ahead(self._finish_or_error, scored)
+        return in_stages(self._decode_or_error, self._score_unless_error, self._finish_or_error, images)
 
     def decode(self, image: ImageLike) -> Decoded:
         """First step: pixels, not much larger than the input of the network."""
@@ -180,9 +176,10 @@ class Parser:
 
     def finish(self, scored: Scored, source: ImageLike | None = None) -> ParsingResult:
         """Third step: the label map at the photo's size. ``source`` is the input that was decoded."""
-        result = ParsingResult(labels_at(*scored), self.label_set, scored.scores, source)
+        labels, scores = labels_at(*scored), scored.scores
         if self.largest:
-            result = main_figure(result)
+            labels, scores = main_figure(labels, scores)
+        result = ParsingResult(labels, self.label_set, scores, source)
         return result if self.remapping is None else result.remapped(self.remapping)
 
     def scale_weights(self, decoded: Decoded) -> NDArray[np.float32] | None:
@@ -198,6 +195,12 @@ class Parser:
             return image, self.decode(image)
         except ImageError as error:
             return image, error
+
+    def _score_unless_error(
+        self, decoded: tuple[ImageLike, Decoded | ImageError]
+    ) -> tuple[ImageLike, Scored | ImageError]:
+        image, outcome = decoded
+        return image, outcome if isinstance(outcome, ImageError) else self.score(outcome)
 
     def _finish_or_error(self, scored: tuple[ImageLike, Scored | ImageError]) -> ParsingResult | ImageError:
         image, outcome = scored

@@ -1,4 +1,4 @@
-"""Overlapping steps: decode the next photo and write the last while the network runs."""
+"""Overlapping stages: read the next photo and write the last while the network runs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,20 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 Given = TypeVar("Given")
+Read = TypeVar("Read")
+Scored = TypeVar("Scored")
 Made = TypeVar("Made")
+
+
+def in_stages(
+    read: Callable[[Given], Read],
+    score: Callable[[Read], Scored],
+    finish: Callable[[Scored], Made],
+    items: Iterable[Given],
+) -> Iterator[Made]:
+    """``finish(score(read(item)))`` of every item, in order. ``score`` runs in the caller's thread, which also iterates
+    over ``items``; meanwhile the next items are read and the last are finished, each in a thread of its own."""
+    return map_ahead(finish, map(score, map_ahead(read, items)))
 
 
 def map_ahead(function: Callable[[Given], Made], items: Iterable[Given], depth: int = 2) -> Iterator[Made]:

@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssnan.errors import quoted
-from ssnan.parsing.images import ImageError, refuse_unless_regular
+from ssnan.io.images import ImageError, refuse_unless_regular
+from ssnan.io.writing import unfinished_folder
 from ssnan.parsing.parser import Parser
-from ssnan.parsing.render import confidence_image, map_over
-from ssnan.parsing.result import ParsingResult
-from ssnan.parsing.writing import unfinished_folder
+from ssnan.results.pictures import confidence_image
+from ssnan.results.render import map_over
+from ssnan.results.result import ParsingResult
 
 SUFFIXES = frozenset({
     ".mp4", ".m4v", ".mov", ".qt", ".3gp", ".3g2", ".mkv", ".webm", ".avi",

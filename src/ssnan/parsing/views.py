@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from ssnan.labels import LabelSet
 from ssnan.parsing.engines import Engine
 from ssnan.parsing.preprocessing import Preprocessing
-from ssnan.parsing.softmax import logarithms, softmax
-from ssnan.parsing.upsampling import resized
-from ssnan.parsing.windows import in_windows
+from ssnan.scores.softmax import logarithms, softmax
+from ssnan.scores.upsampling import resized
+from ssnan.scores.windows import in_windows
 
 Scores = NDArray[np.float32]
 

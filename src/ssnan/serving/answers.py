@@ -11,9 +11,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from ssnan.parsing.outputs import Content, files
-from ssnan.parsing.render import SCREEN_SIDE, for_a_screen, map_over
-from ssnan.parsing.result import ParsingResult
+from ssnan.results.outputs import Content, files
+from ssnan.results.render import SCREEN_SIDE, for_a_screen, map_over
+from ssnan.results.result import ParsingResult
 from ssnan.serving.limits import RefusedError
 
 Made = Callable[[ParsingResult, Sequence[str]], bytes]

@@ -22,9 +22,9 @@ import ssnan
 from ssnan.errors import unknown
 from ssnan.labels import LabelSet
 from ssnan.parsing.card import ModelCard
-from ssnan.parsing.outputs import KINDS
-from ssnan.parsing.remapping import TARGETS, RemapError, Remapping, remapping
-from ssnan.parsing.result import ParsingResult
+from ssnan.results.outputs import KINDS
+from ssnan.results.remapping import TARGETS, RemapError, Remapping, remapping
+from ssnan.results.result import ParsingResult
 from ssnan.serving.answers import ANSWERS, as_files, chosen
 from ssnan.serving.guard import Guard, refusal
 from ssnan.serving.limits import Limits, RefusedError

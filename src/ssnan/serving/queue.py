@@ -13,11 +13,11 @@ from typing import TypeVar
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from ssnan.errors import unknown
+from ssnan.io.images import ImageError, TooLargeError, UnknownFormatError
 from ssnan.parsing.card import ModelError
-from ssnan.parsing.images import ImageError, TooLargeError, UnknownFormatError
 from ssnan.parsing.parser import Parser
-from ssnan.parsing.remapping import Remapping
-from ssnan.parsing.result import ParsingResult
+from ssnan.results.remapping import Remapping
+from ssnan.results.result import ParsingResult
 from ssnan.serving.limits import Limits, RefusedError
 
 Answer = TypeVar("Answer")

@@ -1,0 +1,1 @@
+"""Read and write files: photos, label maps, saved results, lists."""

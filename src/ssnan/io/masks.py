@@ -1,0 +1,94 @@
+"""Label maps as images: read from masks of ids or colours, and written with a palette."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ssnan.errors import quoted
+from ssnan.io.images import ImageError, explained, opened_image, refuse_if_huge, refuse_unless_regular, upright
+from ssnan.labels import LabelSet
+
+STRETCHED = {"'L;2'": 85, "'L;4'": 17}
+"""Pillow's factor for grey levels of 2 and 4 bits, by raw mode."""
+
+
+def read_labels(mask: Path | bytes, label_set: LabelSet | None = None) -> NDArray[np.uint8]:
+    """Read label ids from a mask PNG, uint8 (H, W), in its EXIF orientation: palette indices or grey levels. With a
+    label set, a palette whose used entries are all colours of its classes is read by colour, in any order.
+
+    Raises:
+        ImageError: unreadable, stored as colours instead of ids, or as JPEG, which blends ids; or a palette with only
+            some colours of classes, at other indices.
+    """
+
+    def read() -> NDArray[np.uint8]:
+        if not isinstance(mask, bytes):
+            refuse_unless_regular(mask)
+        with opened_image(mask) as opened:
+            refuse_if_huge(*opened.size)
+            if opened.format in ("JPEG", "MPO"):
+                raise ImageError("expected a mask as PNG, got JPEG, which blends label ids")
+            if opened.mode not in ("1", "P", "L") and not opened.mode.startswith("I"):
+                raise ImageError(
+                    f"expected a mask with one channel (palette or grey) of label ids, got mode {opened.mode}"
+                )
+            scale = max(
+                (factor for bits, factor in STRETCHED.items() if bits in str(getattr(opened, "tile", ""))), default=1
+            )
+            values = np.array(upright(opened))
+            if values.max() > 255 or values.min() < 0:
+                raise ImageError(f"expected label ids from 0 to 255, got {values.min()} to {values.max()}")
+            ids = values.astype(np.uint8) // np.uint8(scale)
+            return ids if label_set is None or opened.mode != "P" else _meanings(opened, label_set)[ids]
+
+    return explained("image bytes" if isinstance(mask, bytes) else quoted(mask), read)
+
+
+def _meanings(mask: Image.Image, label_set: LabelSet) -> NDArray[np.uint8]:
+    """The label id of each index of a palette, (256,)."""
+    palette = mask.getpalette("RGB") or []
+    apart = {label_set.ignore_index, *(class_set.value for class_set in label_set.sets)}
+    used = [index for index, count in enumerate(mask.histogram()) if count and index not in apart]
+    colors = [tuple(palette[3 * index : 3 * index + 3]) for index in used]
+    ids = [label_set.palette.index(color) if color in label_set.palette else None for color in colors]
+    meanings = np.arange(256, dtype=np.uint8)
+    elsewhere = [pair for pair in zip(used, ids, strict=True) if pair[1] not in (None, pair[0])]
+    if not elsewhere or len(set(colors)) < len(colors):  # the palette agrees, or says nothing
+        return meanings
+    if None in ids:
+        index, other = elsewhere[0]
+        raise ImageError(
+            f"its palette has the colour of {label_set.classes[other or 0]!r} at {index} instead of {other}, and no "
+            f"class's colour at {used[ids.index(None)]}; save the ids as grey levels"
+        )
+    meanings[used] = np.array(ids, dtype=np.uint8)
+    return meanings
+
+
+def read_colors(path: Path) -> NDArray[np.uint8] | None:
+    """Read the colours of a painted mask, uint8 (H, W, 3), in its EXIF orientation; None if the mask has
+    ids.
+
+    Raises:
+        ImageError: as :func:`read_rgb`.
+    """
+
+    def read() -> NDArray[np.uint8] | None:
+        refuse_unless_regular(path)
+        with opened_image(path) as mask:
+            refuse_if_huge(*mask.size)
+            return np.asarray(upright(mask).convert("RGB")) if mask.mode in ("RGB", "RGBA") else None
+
+    colors: NDArray[np.uint8] | None = explained(quoted(path), read)
+    return colors
+
+
+def palette_image(labels: NDArray[np.uint8], label_set: LabelSet) -> Image.Image:
+    """An 8-bit palette image with label ids as indices and the colours of the label set."""
+    image = Image.fromarray(labels)
+    image.putpalette(label_set.color_table.tobytes())
+    return image

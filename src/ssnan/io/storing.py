@@ -1,0 +1,85 @@
+"""Save and load results: PNG maps with their label set, and .npz files with scores."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL.PngImagePlugin import PngInfo
+
+from ssnan.errors import quoted
+from ssnan.io.images import MAX_PIXELS, ImageError, opened_image
+from ssnan.io.masks import palette_image, read_labels
+from ssnan.io.writing import appearing_together
+from ssnan.labels import LabelSet
+
+KEY = "ssnan"
+"""The PNG text key of the label set."""
+
+Stored = tuple[NDArray[np.uint8], LabelSet, NDArray[np.float32] | None]
+
+
+def png_info(label_set: LabelSet) -> PngInfo:
+    """PNG metadata with the label set, for :func:`load`."""
+    info = PngInfo()
+    info.add_text(KEY, json.dumps(label_set.to_dict()), zip=True)
+    return info
+
+
+def save(labels: NDArray[np.uint8], label_set: LabelSet, scores: NDArray[np.float32] | None, path: Path) -> None:
+    """Write a label map as PNG, or with scores as .npz. The file appears when it is complete."""
+    with appearing_together() as written_at, written_at(path).open("wb") as file:
+        if path.suffix == ".npz":
+            text = np.frombuffer(json.dumps(label_set.to_dict()).encode(), dtype=np.uint8)
+            arrays = {"labels": labels, "label_set": text} | ({} if scores is None else {"scores": scores})
+            np.savez_compressed(file, allow_pickle=False, **arrays)
+        else:
+            palette_image(labels, label_set).save(file, format="PNG", pnginfo=png_info(label_set))
+
+
+def load(path: Path) -> Stored:
+    """Read a file of :func:`save`.
+
+    Raises:
+        ImageError: the file cannot be read, or contains no label set.
+    """
+    if path.suffix == ".npz":
+        return _load_npz(path)
+    labels = read_labels(path)
+    with opened_image(path) as mask:
+        text = getattr(mask, "text", {}).get(KEY)
+    if text is None:
+        raise ImageError(f"{quoted(path)}: contains no label set; ParsingResult.from_png takes one")
+    return labels, _label_set(path, text), None
+
+
+def _load_npz(path: Path) -> Stored:
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            labels, scores, text = arrays["labels"], arrays.get("scores"), bytes(arrays["label_set"])
+    except FileNotFoundError:
+        raise ImageError(f"{quoted(path)}: no such file") from None
+    except MemoryError:
+        raise ImageError(f"{quoted(path)}: not enough memory for its contents") from None
+    except (KeyError, OSError, ValueError, TypeError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ImageError(f"{quoted(path)}: not a file of ParsingResult.save ({reason})") from None
+    label_set = _label_set(path, text)
+    if labels.dtype != np.uint8 or labels.ndim != 2 or not 0 < labels.size <= MAX_PIXELS:
+        raise ImageError(f"{quoted(path)}: expected labels in uint8 (H, W), got {labels.dtype} {labels.shape}")
+    if scores is not None and (scores.dtype != np.float32 or scores.ndim != 3 or len(scores) != len(label_set)):
+        raise ImageError(
+            f"{quoted(path)}: expected scores in float32 ({len(label_set)}, h, w), got {scores.dtype} {scores.shape}"
+        )
+    return labels, label_set, scores
+
+
+def _label_set(path: Path, text: str | bytes) -> LabelSet:
+    try:
+        return LabelSet.from_dict(json.loads(text))
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
+        raise ImageError(f"{quoted(path)}: its label set is invalid ({type(error).__name__})") from None

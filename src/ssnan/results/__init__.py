@@ -1,0 +1,1 @@
+"""Results, and what they turn into: pictures, JSON, files, people, other labels."""

@@ -1,0 +1,41 @@
+"""Results as ``supervision.Detections``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssnan.labels import LabelSet
+from ssnan.results.geometry import extent_of
+
+if TYPE_CHECKING:
+    from supervision import Detections
+
+
+def detections(
+    masks: Mapping[str, NDArray[np.bool_]], label_set: LabelSet, confidence: NDArray[np.float32] | None
+) -> Detections:
+    """One detection per part: mask, box, class id and name, and the mean probability as confidence.
+
+    Args:
+        masks: mask (H, W) of every part by name.
+        label_set: their label set.
+        confidence: probability of the predicted class at every pixel, (H, W), 0..1; None if it is not known.
+
+    Raises:
+        ModuleNotFoundError: supervision is not installed; it is in the extra ``formats``.
+    """
+    from supervision import Detections
+
+    if not masks:
+        return Detections.empty()
+    return Detections(
+        xyxy=np.array([extent_of(mask) for mask in masks.values()], dtype=float),
+        mask=np.stack(list(masks.values())),
+        confidence=None if confidence is None else np.array([confidence[mask].mean() for mask in masks.values()]),
+        class_id=np.array([label_set.classes.index(name) for name in masks]),
+        data={"class_name": np.array(list(masks))},
+    )

@@ -1,0 +1,139 @@
+"""A result as JSON, version 1. ``document.schema.json`` beside this file is its JSON Schema."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NotRequired, TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssnan.labels import LabelSet
+from ssnan.results.geometry import center_of
+from ssnan.results.people import count
+
+VERSION = 1
+
+Box = tuple[int, int, int, int]
+"""Left, top, right, bottom in pixels; right and bottom are exclusive."""
+
+Point = tuple[float, float]
+"""x, y in pixels."""
+
+
+class Part(TypedDict):
+    """One class that occurs in the photo.
+
+    Attributes:
+        id: label id.
+        color: red, green and blue in the label map, 0..255.
+        area: number of pixels.
+        confidence: mean probability of the class over its pixels, 0..1; None for a label map from a file.
+        extent: box of all its pixels.
+        box: box of its largest connected region; diagonal neighbours are connected.
+        center: centre of mass.
+    """
+
+    id: int
+    color: tuple[int, int, int]
+    area: int
+    confidence: float | None
+    extent: Box
+    box: Box
+    center: Point
+
+
+class Document(TypedDict):
+    """The contents of one photo.
+
+    Attributes:
+        version: version of this format.
+        image: file name of the photo.
+        label_set: name of the label set.
+        classes: names of its classes, in the order of the ids.
+        width, height: size of the photo in pixels.
+        people: least number of people, see :func:`ssnan.results.people.count`; missing in older documents.
+        parts: every class that occurs, including the background.
+        joints: centre of every region (Section 3.3); None if the region does not occur.
+    """
+
+    version: int
+    image: NotRequired[str]
+    label_set: str
+    classes: list[str]
+    width: int
+    height: int
+    people: NotRequired[int]
+    parts: dict[str, Part]
+    joints: dict[str, Point | None]
+
+
+def document(
+    labels: NDArray[np.uint8],
+    label_set: LabelSet,
+    areas: Mapping[str, int],
+    joints: Mapping[str, Point | None],
+    confidence: NDArray[np.float32] | None,
+) -> Document:
+    """Convert a result to plain values.
+
+    Args:
+        labels: class ids, (H, W).
+        label_set: their label set.
+        areas: pixels of every class that occurs.
+        joints: centre of every region; None if the region does not occur.
+        confidence: probability of the predicted class at every pixel, (H, W), 0..1; None if it is not known.
+    """
+    height, width = labels.shape
+    return {
+        "version": VERSION,
+        "label_set": label_set.name,
+        "classes": list(label_set.classes),
+        "width": width,
+        "height": height,
+        "people": count(labels, label_set),
+        "parts": _parts(labels, label_set, areas, confidence),
+        "joints": dict(joints),
+    }
+
+
+def _parts(
+    labels: NDArray[np.uint8],
+    label_set: LabelSet,
+    areas: Mapping[str, int],
+    confidence: NDArray[np.float32] | None,
+) -> dict[str, Part]:
+    from scipy import ndimage
+
+    windows = ndimage.find_objects(labels.astype(np.int32) + 1)  # find_objects ignores 0
+    parts: dict[str, Part] = {}
+    for name, area in areas.items():
+        class_id = label_set.classes.index(name)
+        rows, columns = window = windows[class_id]
+        mask = labels[window] == class_id
+        center = center_of(mask)
+        assert center is not None
+        mean = None if confidence is None else round(float(confidence[window][mask].mean(dtype=np.float64)), 4)
+        extent = (columns.start, rows.start, columns.stop, rows.stop)
+        parts[name] = {
+            "id": class_id,
+            "color": label_set.palette[class_id],
+            "area": area,
+            "confidence": mean,
+            "extent": extent,
+            "box": _box_of_largest_piece(mask, extent),
+            "center": (columns.start + center[0], rows.start + center[1]),
+        }
+    return parts
+
+
+def _box_of_largest_piece(mask: NDArray[np.bool_], extent: Box) -> Box:
+    """The box in photo coordinates, for a mask (H, W) of ``extent``."""
+    from scipy import ndimage
+
+    left, top, *_ = extent
+    pieces, count = ndimage.label(mask, structure=np.ones((3, 3)))
+    if count == 1:
+        return extent
+    rows, columns = ndimage.find_objects(pieces)[np.bincount(pieces.ravel())[1:].argmax()]
+    return left + columns.start, top + rows.start, left + columns.stop, top + rows.stop

@@ -1,0 +1,24 @@
+"""Boxes and centres of masks."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def extent_of(mask: NDArray[np.bool_]) -> tuple[int, int, int, int] | None:
+    """Left, top, right and bottom of a mask (H, W), right and bottom exclusive; None if it is empty."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows):
+        return None
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
+
+def center_of(mask: NDArray[np.bool_]) -> tuple[float, float] | None:
+    """Centre of mass (x, y) of a mask (H, W); None if it is empty."""
+    by_row, by_column = mask.sum(axis=1), mask.sum(axis=0)
+    total = int(by_row.sum())
+    if not total:
+        return None
+    x, y = (float(np.arange(len(counts)) @ counts) / total for counts in (by_column, by_row))
+    return x, y

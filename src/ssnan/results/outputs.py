@@ -1,0 +1,72 @@
+"""The files that can be saved of a result."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from ssnan.io.storing import png_info
+from ssnan.results.pictures import confidence_image, summary
+from ssnan.results.render import SCREEN_SIDE
+from ssnan.results.result import ParsingResult
+
+KINDS = {
+    "overlay": "the label map over the photo",
+    "summary": "photo, overlay and legend",
+    "json": "areas, boxes, centres and joints",
+    "confidence": "probability of the predicted class as grey levels",
+    "masks": "one black and white mask per part",
+    "cutout": "the parts on a transparent background",
+    "crop": "the photo cropped to the box of the parts",
+}
+"""Files that can be saved beside the map."""
+
+OF_VIDEOS = ("overlay", "json", "confidence")
+"""Those that videos have too."""
+
+Content = Callable[[], bytes]
+
+
+def files(result: ParsingResult, image: str, kinds: Sequence[str], parts: Sequence[str]) -> dict[str, Content]:
+    """The files of a result: a function for the content of each suffix.
+
+    Args:
+        result: the result.
+        image: name of the photo, for the JSON.
+        kinds: some of :data:`KINDS`; the map itself always comes last.
+        parts: parts for ``masks``, ``cutout`` and ``crop``. If empty, the whole person, and masks of every part in the
+            photo. There is no crop if none of the parts is in the photo.
+    """
+    made: dict[str, Content] = {}
+    for kind in kinds:
+        match kind:
+            case "overlay":
+                made[".overlay.png"] = lambda: _png(result.overlay())
+            case "summary":
+                made[".summary.png"] = lambda: _png(summary(result.reduced_photo(SCREEN_SIDE), result))
+            case "json":
+                made[".json"] = lambda: (json.dumps({"image": image} | result.to_dict(), indent=2) + "\n").encode()
+            case "confidence":
+                made[".confidence.png"] = lambda: _png(confidence_image(result))
+            case "masks":
+                for part in parts or [name for name in result.areas if name != result.label_set.classes[0]]:
+                    made[f".mask.{part}.png"] = lambda part=part: _png(  # type: ignore[misc]
+                        Image.fromarray(result.mask(part).astype(np.uint8) * 255)
+                    )
+            case "cutout":
+                made[".cutout.png"] = lambda: _png(result.cutout(*parts))
+            case "crop":
+                if result.mask(*parts).any():
+                    made[".crop.png"] = lambda: _png(result.crop(*parts))
+    return made | {".png": lambda: _png(result.to_image(), png_info(result.label_set))}
+
+
+def _png(picture: Image.Image, info: PngInfo | None = None) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, format="PNG", pnginfo=info)
+    return buffer.getvalue()

@@ -1,0 +1,268 @@
+"""ParsingResult: a label map, and everything derived from it."""
+
+from __future__ import annotations
+
+import io
+import os
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ssnan.errors import unknown
+from ssnan.io.images import ImageLike, read_reduced, read_unflattened
+from ssnan.io.masks import palette_image, read_labels
+from ssnan.io.storing import load, save
+from ssnan.labels import LabelSet
+from ssnan.results.colors import distinct
+from ssnan.results.detections import detections
+from ssnan.results.document import Document, document
+from ssnan.results.geometry import center_of, extent_of
+from ssnan.results.remapping import Remapping, remapping
+from ssnan.results.render import LEGEND_ROW, legend, map_over, with_contours, with_names
+from ssnan.scores.upsampling import confidence_at, probability_at
+
+if TYPE_CHECKING:
+    from supervision import Detections
+
+TRANSPARENT, SOLID = 0.25, 0.75
+"""The probabilities at which the edge of a cutout is fully transparent and fully opaque."""
+
+
+class Segment(TypedDict):
+    """A part in the format of the pipelines of transformers."""
+
+    score: float | None
+    label: str
+    mask: Image.Image
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ParsingResult:
+    """The label map of one photo.
+
+    Attributes:
+        labels: class id of every pixel, uint8 (H, W), at the photo's size.
+        label_set: the label set of the ids.
+        scores: class scores at the network's stride, float32 (C, h, w); None for a map from a file.
+        source: the photo as it was given; None for a map from a file. Its pixels are read again when needed, so that
+            many results do not hold many photos in memory.
+    """
+
+    labels: NDArray[np.uint8]
+    label_set: LabelSet
+    scores: NDArray[np.float32] | None = None
+    source: ImageLike | None = field(default=None)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> ParsingResult:
+        """Read a file of :meth:`save`: a PNG with labels and label set, or an .npz file with the scores too.
+
+        Raises:
+            ImageError: the file cannot be read, or contains no label set.
+        """
+        return cls(*load(Path(path)))
+
+    @classmethod
+    def from_png(cls, path: str | os.PathLike[str], label_set: LabelSet) -> ParsingResult:
+        """Read a mask of any origin.
+
+        Raises:
+            ImageError: the file is not a mask.
+        """
+        return cls(read_labels(Path(path)), label_set)
+
+    def __repr__(self) -> str:
+        height, width = self.labels.shape
+        shares = sorted(((area / self.labels.size, name) for name, area in self.areas.items()), reverse=True)
+        parts = ", ".join(f"{name} {share:.1%}" for share, name in shares if name != self.label_set.classes[0])
+        return f"ParsingResult({width} × {height}, {self.label_set.name}: {parts or 'nobody found'})"
+
+    def _repr_png_(self) -> bytes:
+        """The image in a notebook: the overlay, or the map alone if there is no photo."""
+        buffer = io.BytesIO()
+        shown = self.to_image() if self.source is None else map_over(self.photo, self.labels, self.label_set)
+        shown.thumbnail((800, 800))
+        shown.save(buffer, format="PNG")
+        return buffer.getvalue()
+
+    @property
+    def photo(self) -> NDArray[np.uint8]:
+        """The photo, uint8 RGB (H, W, 3).
+
+        Raises:
+            ValueError: the result is from a file, which has no photo.
+            ImageError: the photo no longer exists.
+        """
+        return self.reduced_photo(None)
+
+    def reduced_photo(self, longest_side: int | None) -> NDArray[np.uint8]:
+        """As :attr:`photo`, but reduces a huge photo to a longer side of at least ``longest_side``.
+
+        Raises:
+            ValueError, ImageError: as :attr:`photo`.
+        """
+        return read_reduced(self._source(), longest_side)[0]
+
+    @cached_property
+    def confidence(self) -> NDArray[np.float32]:
+        """The probability of the predicted class at every pixel, float32 (H, W), 0..1.
+
+        Raises:
+            ValueError: the result is from a file without scores.
+        """
+        return confidence_at(self._scores(), *self.labels.shape)
+
+    def mask(self, *parts: str) -> NDArray[np.bool_]:
+        """The mask of ``parts``, bool (H, W); the whole person if empty.
+
+        Raises:
+            ValueError: a part is not a class of the label set.
+        """
+        return np.isin(self.labels, self._ids(parts))
+
+    def probability(self, *parts: str) -> NDArray[np.float32]:
+        """The probability of ``parts`` together at every pixel, float32 (H, W), 0..1; of the whole person if empty.
+
+        Raises:
+            ValueError: a part is not a class of the label set, or the result has no scores.
+        """
+        return probability_at(self._scores(), self._ids(parts), *self.labels.shape)
+
+    def cutout(self, *parts: str) -> Image.Image:
+        """``parts`` on a transparent background, RGBA at the photo's size; the whole person if empty. The edge is soft:
+        alpha rises while the probability of the parts rises from ¼ to ¾. Transparent pixels of the photo stay
+        transparent.
+
+        Raises:
+            ValueError: a part is not a class of the label set, or the result is from a file.
+        """
+        alpha = np.clip((self.probability(*parts) - TRANSPARENT) / (SOLID - TRANSPARENT), 0, 1)
+        photo = self._unflattened()
+        opacity = photo[..., 3] if photo.shape[2] == 4 else 255
+        return Image.fromarray(np.dstack([photo[..., :3], (opacity * alpha).round().astype(np.uint8)]))
+
+    def crop(self, *parts: str, margin: float = 0.1) -> Image.Image:
+        """The photo cropped to the box of ``parts``, or of the whole person if empty. The margin around the box is
+        ``margin`` times its longer side. RGBA if the photo has transparent pixels, otherwise RGB.
+
+        Raises:
+            ValueError: a part is not a class of the label set, none of the parts is in the photo, or the result is
+                from a file.
+        """
+        extent = extent_of(self.mask(*parts))
+        if extent is None:
+            raise ValueError(f"nothing to crop: {' or '.join(parts) or 'nobody'} is not in this photo")
+        left, top, right, bottom = extent
+        room = round(margin * max(right - left, bottom - top))
+        return Image.fromarray(
+            self._unflattened()[max(0, top - room) : bottom + room, max(0, left - room) : right + room]
+        )
+
+    @cached_property
+    def areas(self) -> dict[str, int]:
+        """The number of pixels of every class that occurs."""
+        counts = np.bincount(self.labels.ravel(), minlength=256)
+        return {name: int(counts[i]) for i, name in enumerate(self.label_set.classes) if counts[i]}
+
+    @cached_property
+    def joints(self) -> dict[str, tuple[float, float] | None]:
+        """The joints: the centre (x, y) of every region in pixels (Section 3.3); None if the region does not occur."""
+        return {region.name: center_of(np.isin(self.labels, region.class_ids)) for region in self.label_set.regions}
+
+    def to_image(self) -> Image.Image:
+        """An 8-bit palette image with label ids as indices and the colours of the label set."""
+        return palette_image(self.labels, self.label_set)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write a file for :meth:`load`: a PNG of :meth:`to_image`, or with the suffix ``.npz`` the scores too."""
+        save(self.labels, self.label_set, self.scores, Path(path))
+
+    def remap(self, target: str | os.PathLike[str]) -> ParsingResult:
+        """The same result in another label set.
+
+        Args:
+            target: ``atr``, ``pascal_person_part``, ``merged`` or your own YAML file, see
+                :func:`ssnan.results.remapping.remapping`.
+
+        Raises:
+            RemapError: there is no such label set, or a class has no target class.
+        """
+        return self.remapped(remapping(self.label_set, target))
+
+    def remapped(self, how: Remapping) -> ParsingResult:
+        """As :meth:`remap`, for a given remapping."""
+        scores = None if self.scores is None else how.scores(self.scores)
+        return ParsingResult(how.labels(self.labels), how.target, scores, self.source)
+
+    def in_distinct_colors(self) -> ParsingResult:
+        """The same result in colours that are distinct on dark clothes and for colour-blind readers."""
+        return replace(self, label_set=distinct(self.label_set))
+
+    def overlay(self, opacity: float = 0.65, contours: bool = False, names: bool = False) -> Image.Image:
+        """The label map over the photo, RGB at the photo's size; the background is not covered.
+
+        Args:
+            opacity: opacity of the map, 0..1.
+            contours: draw lines around the parts.
+            names: write the names of the parts on them.
+
+        Raises:
+            ValueError: the result is from a file, which has no photo.
+        """
+        picture = map_over(self.photo, self.labels, self.label_set, opacity)
+        if contours:
+            picture = with_contours(picture, self.labels, self.label_set)
+        return with_names(picture, self.labels, self.label_set) if names else picture
+
+    def legend(self) -> Image.Image:
+        """An RGB image with the colour, name and share of every part in the photo, largest first."""
+        height = LEGEND_ROW * max(1, len(self.areas) - (self.label_set.classes[0] in self.areas))
+        return legend(self.areas, self.labels.size, self.label_set, height)
+
+    def to_segments(self) -> list[Segment]:
+        """The format of transformers' image-segmentation pipeline: ``score``, ``label`` and ``mask`` (8-bit grey, 255
+        inside) of every class that occurs. The score is the mean probability, or None for a map from a file."""
+        masks = {name: self.mask(name) for name in self.areas}
+        scores = {name: None if self.scores is None else float(self.confidence[masks[name]].mean()) for name in masks}
+        return [
+            {"score": scores[name], "label": name, "mask": Image.fromarray(mask.astype(np.uint8) * 255)}
+            for name, mask in masks.items()
+        ]
+
+    def to_supervision(self) -> Detections:
+        """``supervision.Detections`` with one detection and mask per part; needs the extra ``formats``."""
+        masks = {name: self.mask(name) for name in self.areas if name != self.label_set.classes[0]}
+        return detections(masks, self.label_set, None if self.scores is None else self.confidence)
+
+    def to_keypoints(self) -> list[float]:
+        """The joints in COCO's keypoint format: x, y and 2 for each, or 0, 0 and 0 if it does not occur."""
+        return [value for point in self.joints.values() for value in ((*point, 2.0) if point else (0.0, 0.0, 0.0))]
+
+    def to_dict(self) -> Document:
+        """The result as plain values, see :class:`ssnan.results.document.Document`."""
+        confidence = None if self.scores is None else self.confidence
+        return document(self.labels, self.label_set, self.areas, self.joints, confidence)
+
+    def _source(self) -> ImageLike:
+        if self.source is None:
+            raise ValueError("this result is from a file, which has no photo")
+        return self.source
+
+    def _unflattened(self) -> NDArray[np.uint8]:
+        return read_unflattened(self._source())
+
+    def _scores(self) -> NDArray[np.float32]:
+        if self.scores is None:
+            raise ValueError("this result is from a file without scores; save it as .npz to keep them")
+        return self.scores
+
+    def _ids(self, parts: tuple[str, ...]) -> list[int]:
+        names = parts or self.label_set.classes[1:]
+        if problem := unknown("class", names, self.label_set.classes):
+            raise ValueError(problem)
+        return [self.label_set.classes.index(name) for name in names]

@@ -1,0 +1,1 @@
+"""Class scores: probabilities, full size, long photos, photos without people. Arrays in, arrays out."""

@@ -1,0 +1,68 @@
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ssnan.io.images import ImageError
+from ssnan.labels import LIP
+from ssnan.results.result import ParsingResult
+
+
+@pytest.fixture
+def result():
+    generator = np.random.default_rng(0)
+    labels = generator.integers(0, 20, (30, 40)).astype(np.uint8)
+    return ParsingResult(labels, LIP, generator.normal(size=(20, 5, 6)).astype(np.float32))
+
+
+@pytest.mark.parametrize("name", ["r.png", "r.npz"])
+def test_what_is_saved_is_loaded(result, tmp_path, name):
+    result.save(tmp_path / name)
+    again = ParsingResult.load(tmp_path / name)
+    np.testing.assert_array_equal(again.labels, result.labels)
+    assert again.label_set == LIP
+    if name == "r.npz":
+        np.testing.assert_array_equal(again.confidence, result.confidence)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_other_labels_are_remembered_too(result, tmp_path):
+    result.remap("atr").save(tmp_path / "r.png")
+    assert ParsingResult.load(tmp_path / "r.png").label_set.name == "atr"
+
+
+def test_a_map_of_others_needs_a_label_set(result, tmp_path):
+    Image.fromarray(result.labels).save(tmp_path / "m.png")
+    with pytest.raises(ImageError, match=r"m\.png: contains no label set; .*from_png"):
+        ParsingResult.load(tmp_path / "m.png")
+
+
+def arrays(**changes):
+    text = np.frombuffer(json.dumps(LIP.to_dict()).encode(), dtype=np.uint8)
+    return {"labels": np.zeros((2, 2), dtype=np.uint8), "label_set": text} | changes
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (arrays(labels=np.zeros((2, 2))), "labels in uint8"),
+        (arrays(labels=np.zeros(0, dtype=np.uint8)), "labels in uint8"),
+        (arrays(scores=np.zeros((3, 2, 2), dtype=np.float32)), "scores in float32"),
+        (arrays(label_set=np.zeros(3, dtype=np.uint8)), "label set is invalid"),
+        ({"labels": np.zeros((2, 2), dtype=np.uint8)}, "not a file of ParsingResult.save"),
+        (arrays(labels=np.array([{}])), "not a file of ParsingResult.save"),
+    ],
+)
+def test_files_of_strangers(tmp_path, content, message):
+    with (tmp_path / "r.npz").open("wb") as file:
+        np.savez(file, **content)
+    with pytest.raises(ImageError, match=message):
+        ParsingResult.load(tmp_path / "r.npz")
+
+
+def test_files_that_are_none(tmp_path):
+    (tmp_path / "r.npz").write_bytes(b"PK\x03\x04 and no more")
+    for name, message in (("r.npz", "not a file of"), ("no.npz", "no such file"), ("no.png", "no such file")):
+        with pytest.raises(ImageError, match=message):
+            ParsingResult.load(tmp_path / name)

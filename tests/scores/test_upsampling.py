@@ -1,0 +1,58 @@
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import interpolate
+
+from ssnan.scores import upsampling
+
+
+def reference(scores, size):
+    return interpolate(torch.from_numpy(scores)[None], size=size, mode="bilinear", align_corners=True)[0]
+
+
+def test_equals_bilinear_upsampling_then_argmax(monkeypatch):
+    monkeypatch.setattr(upsampling, "STRIP_PIXELS", 1000)  # several strips, the last one shorter
+    scores = np.random.default_rng(0).normal(size=(20, 9, 7)).astype(np.float32) * 3
+    full = reference(scores, (101, 83))
+    labels = upsampling.labels_at(scores, 101, 83)
+    best, second = full.sort(dim=0, descending=True).values[:2].numpy()
+    clear = best - second > 1e-4
+    np.testing.assert_array_equal(labels[clear], full.argmax(0).numpy()[clear])
+    assert clear.mean() > 0.99
+
+
+def test_classes_that_win_in_a_small_place_are_found_there():
+    """Smooth maps with peaks, as networks make them: most classes can win nowhere but in their corner."""
+    generator = np.random.default_rng(2)
+    y, x = np.mgrid[:25, :33]
+    peaks = ((generator.uniform(0, 25), generator.uniform(0, 33)) for _ in range(19))
+    scores = np.stack([np.full((25, 33), 2.0), *(9 - np.hypot(y - cy, x - cx) for cy, cx in peaks)]).astype(np.float32)
+    for size in ((400, 531), (26, 40), (25, 33), (25, 300)):
+        full = reference(scores, size)
+        best, second = full.sort(dim=0, descending=True).values[:2].numpy()
+        clear = best - second > 1e-4
+        np.testing.assert_array_equal(upsampling.labels_at(scores, *size)[clear], full.argmax(0).numpy()[clear])
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 9), (9, 1)])
+def test_maps_of_a_single_row_or_column(shape):
+    scores = np.random.default_rng(3).normal(size=(4, *shape)).astype(np.float32)
+    expected = reference(scores, (30, 20)).argmax(0).numpy()
+    assert (upsampling.labels_at(scores, 30, 20) == expected).mean() > 0.99
+
+
+def test_confidence_is_the_winner_s_probability():
+    scores = np.random.default_rng(1).normal(size=(5, 6, 4)).astype(np.float32) * 20
+    expected = reference(scores, (50, 40)).softmax(0).max(0).values.numpy()
+    np.testing.assert_allclose(upsampling.confidence_at(scores, 50, 40), expected, atol=1e-4)
+
+
+def test_a_picture_smaller_than_its_map():
+    scores = np.zeros((2, 41, 41), dtype=np.float32)
+    scores[0, :, :20] = scores[1, :, 21:] = 1
+    for side in (1, 2, 20, 40):
+        labels = upsampling.labels_at(scores, side, side)
+        assert labels.shape == (side, side)
+        if side > 1:
+            assert (labels[:, 0] == 0).all()
+            assert (labels[:, -1] == 1).all()
