@@ -55,6 +55,14 @@ def test_a_run_in_pieces_ends_where_a_run_in_one_does(config, tmp_path, where):
     assert moved > 0
 
 
+def test_frozen_norms_keep_their_statistics_in_every_epoch(config, tmp_path):
+    frozen = ["--model.network.init_args.backbone.frozen_batch_norm", "true"]
+    train(["--config", config, "--output", str(tmp_path), *frozen, "--trainer.max_epochs", "2"])
+    counts = [value for name, value in weights(tmp_path).items() if name.endswith("num_batches_tracked")]
+    assert counts
+    assert not any(counts)
+
+
 def test_from_config_to_checkpoint_to_second_step(config, lip_root, tmp_path, capsys):
     run, second = tmp_path / "run", tmp_path / "second"
     assert main(["train", "--config", config, "--output", str(run), "--trainer.max_epochs", "1"]) == 0
