@@ -19,6 +19,7 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from ssnan.data.folder import DatasetError, ParsingFolder, Sample
+from ssnan.data.instances import instances_of
 from ssnan.data.keypoints import limb_map
 from ssnan.data.layouts import label_set_of, open_split
 from ssnan.data.pasting import PastedScenes, Pasting
@@ -70,6 +71,8 @@ class ParsingData(LightningDataModule):
         samples_per_epoch: photos drawn per epoch, with replacement, if sources have shares.
         validation_limit: the most validation photos; all if None.
         num_workers: number of processes that read and augment.
+        instances: whether batches tell people apart: in pasted scenes, in datasets with masks of people, and where
+            there are keypoints. Elsewhere, only the background is known.
         damaged: what to do if a training photo or its mask cannot be read: ``stop``, or ``skip`` it with a warning and
             take the next one of its source.
         resident_side: if given, photos are decoded once, at this longer side, and are stored and augmented in the
@@ -94,6 +97,7 @@ class ParsingData(LightningDataModule):
         samples_per_epoch: int | None = None,
         validation_limit: int | None = None,
         num_workers: int = 2,
+        instances: bool = False,
         damaged: Literal["stop", "skip"] = "stop",
         resident_side: int | None = None,
         seed: int = 0,
@@ -113,6 +117,7 @@ class ParsingData(LightningDataModule):
         self.samples_per_epoch = samples_per_epoch
         self.validation_limit = validation_limit
         self.num_workers = num_workers
+        self.instances = instances
         self.damaged: Literal["stop", "skip"] = damaged
         self.resident_side = resident_side
         self.resident: ResidentPictures | None = None
@@ -131,6 +136,7 @@ class ParsingData(LightningDataModule):
                 ("rotation", rotation),
                 ("bars", bars),
                 ("pasting", pasting),
+                ("instances", instances),
             ):
                 if wanted:
                     raise ValueError(f"data.{name}: not supported with data.resident_side; leave it out")
@@ -207,6 +213,7 @@ class ParsingData(LightningDataModule):
             pre,
             hash((self.seed, epoch)),
             self.damaged,
+            self.instances,
         )
         return self._shared(dataset, self.num_workers)
 
@@ -306,6 +313,7 @@ class Augmented(Dataset[dict[str, Tensor]]):
         preprocessing: Preprocessing,
         seed: int,
         damaged: Literal["stop", "skip"] = "stop",
+        instances: bool = False,
     ) -> None:
         self.sources = sources
         self.order = order
@@ -317,6 +325,7 @@ class Augmented(Dataset[dict[str, Tensor]]):
         self.preprocessing = preprocessing
         self.seed = seed
         self.damaged = damaged
+        self.instances = instances
 
     def __len__(self) -> int:
         return len(self.order)
@@ -331,6 +340,8 @@ class Augmented(Dataset[dict[str, Tensor]]):
             maps = {"labels": labels}
             if self.with_limbs:
                 maps["limbs"] = limb_map(sample.people, labels, self.label_set)
+            if self.instances:
+                maps["instances"] = instances_of(sample, labels, self.label_set)
             image, *masks = self.geometric(
                 image, *(tv_tensors.Mask(torch.from_numpy(values)) for values in maps.values())
             )

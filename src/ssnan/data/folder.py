@@ -31,12 +31,14 @@ class Sample(NamedTuple):
     Attributes:
         people: keypoints of its people, (n, 17, 3), see :data:`ssnan.data.keypoints.People`; n is 0 if they are
             unknown.
+        instances: the person of each pixel, (H, W), see :mod:`ssnan.data.instances`; None if people are not told apart.
     """
 
     id: str
     image: NDArray[np.uint8]
     labels: NDArray[np.uint8]
     people: NDArray[np.float32] = NOBODY
+    instances: NDArray[np.uint8] | None = None
 
 
 @runtime_checkable
