@@ -7,11 +7,16 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from ssnan.errors import UserError
 from ssnan.labels import LIP, PASCAL_PERSON_PART
-from ssnan.parsing.document import Document, Part
+from ssnan.parsing.document import Document, Part, PersonEntry
+from ssnan.parsing.reading import read_document
 from ssnan.parsing.result import ParsingResult
 
-SCHEMA = json.loads((resources.files("ssnan") / "parsing" / "document.schema.json").read_text())
+SCHEMA, SCHEMA_1 = (
+    json.loads((resources.files("ssnan") / "parsing" / f"document.{name}").read_text())
+    for name in ("schema.json", "v1.schema.json")
+)
 
 
 @pytest.fixture
@@ -48,18 +53,48 @@ def test_types_and_schema_name_the_same():
     }
     assert set(SCHEMA["required"]) == set(SCHEMA["properties"]) - optional
     assert set(SCHEMA["$defs"]["part"]["required"]) == set(get_type_hints(Part))
+    assert set(SCHEMA["$defs"]["person"]["required"]) == set(get_type_hints(PersonEntry))
 
 
-def test_a_document_from_before_people_were_counted_is_one(pieces):
-    old = json.loads(
-        """{"image": "a.jpg", "version": 1, "label_set": "two", "classes": ["background", "hair"],
-        "width": 2, "height": 1, "joints": {"head": [0.0, 0.0], "left-arm": null},
-        "parts": {"hair": {"id": 1, "color": [255, 0, 0], "area": 1, "confidence": null, "extent": [0, 0, 1, 1],
-        "box": [0, 0, 1, 1], "center": [0.0, 0.0]}}}"""
-    )
-    jsonschema.validate(old, SCHEMA)
-    assert pieces.to_dict()["version"] == old["version"]
-    assert "people" in pieces.to_dict()
+OLD = """{"image": "a.jpg", "version": 1, "label_set": "two", "classes": ["background", "hair"],
+    "width": 2, "height": 1, "joints": {"head": [0.0, 0.0], "left-arm": null},
+    "parts": {"hair": {"id": 1, "color": [255, 0, 0], "area": 1, "confidence": null, "extent": [0, 0, 1, 1],
+    "box": [0, 0, 1, 1], "center": [0.0, 0.0]}}}"""
+
+
+def test_version_1_is_read_as_version_2():
+    jsonschema.validate(json.loads(OLD), SCHEMA_1)
+    jsonschema.validate(read_document(OLD), SCHEMA)
+    assert read_document(OLD)["count"] is None  # older than the count of people
+    counted = read_document(OLD.replace('"width"', '"people": 2, "width"').encode())
+    assert (counted["count"], counted["people"]) == (2, [])
+    assert counted["parts"] == json.loads(OLD)["parts"]
+
+
+def test_version_2_is_read_as_it_is(pieces):
+    assert read_document(json.dumps(pieces.to_dict())) == as_read(pieces)
+
+
+@pytest.mark.parametrize("content", ["[]", "{", '{"version": 3}', "{}"])
+def test_what_is_no_document_is_said_in_a_line(content):
+    with pytest.raises(UserError, match=r"not JSON|expected the JSON of a photo, version 1 or 2, got version"):
+        read_document(content)
+
+
+def test_people_have_their_own_parts_and_joints(color_parser):
+    photo = np.zeros((40, 80, 3), dtype=np.uint8)
+    photo[5:35, 5:25, 0] = 255
+    photo[10:35, 50:65, 0] = 255
+    result = color_parser(photo)
+    document = as_read(result)
+    assert document["count"] == len(document["people"]) == 2
+    for entry, person in zip(document["people"], result.people, strict=True):
+        assert set(entry["parts"]) == {"hair"}
+        assert entry["area"] == entry["parts"]["hair"]["area"] == person.mask().sum()
+        assert entry["box"] == list(person.box) == entry["parts"]["hair"]["extent"]
+        assert entry["joints"]["head"] == pytest.approx(person.joints["head"])
+        assert 0.5 < entry["score"] <= 1
+    assert sum(entry["area"] for entry in document["people"]) == document["parts"]["hair"]["area"]
 
 
 def test_the_box_is_that_of_the_largest_piece(pieces):

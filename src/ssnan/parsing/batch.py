@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ssnan.errors import of_file, printable, quoted
+from ssnan.parsing.grouping import MOST
 from ssnan.parsing.images import ImageError, ImageLike
 from ssnan.parsing.lists import CASE_MATTERS, without_case
 from ssnan.parsing.outputs import files
@@ -127,7 +128,9 @@ def _possible(target: Path, saving: Saving, classes: Iterable[str]) -> list[Path
     """The files that a result may have."""
     endings = [".png", *(".json" if kind == "json" else f".{kind}.png" for kind in saving.kinds if kind != "masks")]
     masks = (saving.parts or classes) if "masks" in saving.kinds else ()
-    return [_file(target, ending) for ending in [*endings, *(f".mask.{part}.png" for part in masks)]]
+    people = range(1, 1 + MOST) if "people" in saving.kinds else ()
+    endings += [*(f".mask.{part}.png" for part in masks), *(f".person{number}.png" for number in people)]
+    return [_file(target, ending) for ending in endings]
 
 
 def _file(target: Path, ending: str) -> Path:

@@ -1,4 +1,5 @@
-"""A result as JSON, version 1. ``document.schema.json`` beside this file is its JSON Schema."""
+"""A result as JSON, version 2. ``document.schema.json`` beside this file is its JSON Schema;
+:func:`ssnan.parsing.reading.read_document` also reads version 1."""
 
 from __future__ import annotations
 
@@ -7,13 +8,13 @@ from typing import TYPE_CHECKING, NotRequired, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from ssnan.parsing.people import count
 from ssnan.parsing.result import center_of
 
 if TYPE_CHECKING:
+    from ssnan.parsing.person import Person
     from ssnan.parsing.result import ParsingResult
 
-VERSION = 1
+VERSION = 2
 
 Box = tuple[int, int, int, int]
 """Left, top, right, bottom in pixels; right and bottom are exclusive."""
@@ -44,6 +45,24 @@ class Part(TypedDict):
     center: Point
 
 
+class PersonEntry(TypedDict):
+    """One person.
+
+    Attributes:
+        area: number of pixels.
+        score: mean probability of a person over the pixels, 0..1; None for a label map from a file.
+        box: box of all pixels.
+        parts: every part of the person.
+        joints: centre of every region; None if the region does not occur.
+    """
+
+    area: int
+    score: float | None
+    box: Box
+    parts: dict[str, Part]
+    joints: dict[str, Point | None]
+
+
 class Document(TypedDict):
     """The contents of one photo.
 
@@ -53,9 +72,10 @@ class Document(TypedDict):
         label_set: name of the label set.
         classes: names of its classes, in the order of the ids.
         width, height: size of the photo in pixels.
-        people: least number of people, see :func:`ssnan.parsing.people.count`; missing in older documents.
-        parts: every class that occurs, including the background.
-        joints: centre of every region (Section 3.3); None if the region does not occur.
+        count: number of people; None if a document of version 1 does not tell.
+        people: every person, largest first.
+        parts: every class that occurs in the whole photo, including the background.
+        joints: centre of every region (Section 3.3), of all people together; None if the region does not occur.
     """
 
     version: int
@@ -64,27 +84,45 @@ class Document(TypedDict):
     classes: list[str]
     width: int
     height: int
-    people: NotRequired[int]
+    count: int | None
+    people: list[PersonEntry]
     parts: dict[str, Part]
     joints: dict[str, Point | None]
 
 
 def document(result: ParsingResult) -> Document:
     """Convert a result to plain values."""
-    from scipy import ndimage
-
     height, width = result.labels.shape
-    windows = ndimage.find_objects(result.labels.astype(np.int32) + 1)  # find_objects ignores 0
+    people = result.people
     return {
         "version": VERSION,
         "label_set": result.label_set.name,
         "classes": list(result.label_set.classes),
         "width": width,
         "height": height,
-        "people": count(result),
-        "parts": {name: _part(result, name, windows[result.label_set.classes.index(name)]) for name in result.areas},
+        "count": len(people),
+        "people": [_person(person) for person in people],
+        "parts": _parts(result),
         "joints": dict(result.joints),
     }
+
+
+def _person(person: Person) -> PersonEntry:
+    parts = {name: part for name, part in _parts(person).items() if name in person.parts}
+    return {
+        "area": sum(person.parts.values()),
+        "score": None if person.score is None else round(person.score, 4),
+        "box": person.box,
+        "parts": parts,
+        "joints": dict(person.joints),
+    }
+
+
+def _parts(result: ParsingResult) -> dict[str, Part]:
+    from scipy import ndimage
+
+    windows = ndimage.find_objects(result.labels.astype(np.int32) + 1)  # find_objects ignores 0
+    return {name: _part(result, name, windows[result.label_set.classes.index(name)]) for name in result.areas}
 
 
 def _part(result: ParsingResult, name: str, window: tuple[slice, slice]) -> Part:

@@ -61,7 +61,7 @@ class Parser:
         max_pixels: larger photos are refused before they are decoded.
         remapping: converts every result to another label set if not None; see
             :func:`ssnan.parsing.remapping.remapping`.
-        largest: keep only the main figure, see :func:`ssnan.parsing.people.main_figure`.
+        largest: keep only the largest person, see :func:`ssnan.parsing.people.main_figure`.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class Parser:
             labels: label set of the results, as in :meth:`ParsingResult.remap`.
             colors: those of the label set, or those of :func:`ssnan.parsing.colors.distinct`.
             max_pixels: larger photos are refused before they are decoded.
-            largest: keep only the main figure, see :func:`ssnan.parsing.people.main_figure`.
+            largest: keep only the largest person, see :func:`ssnan.parsing.people.main_figure`.
 
         Raises:
             RemapError: as :meth:`ParsingResult.remap`.

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from supervision import Detections
 
     from ssnan.parsing.document import Document
+    from ssnan.parsing.person import Person
 
 TRANSPARENT, SOLID = 0.25, 0.75
 """The probabilities at which the edge of a cutout is fully transparent and fully opaque."""
@@ -48,12 +49,14 @@ class ParsingResult:
         scores: class scores at the network's stride, float32 (C, h, w); None for a map from a file.
         source: the photo as it was given; None for a map from a file. Its pixels are read again when needed, so that
             many results do not hold many photos in memory.
+        instances: the person at every pixel, as in :attr:`people_map`, if the network tells people apart.
     """
 
     labels: NDArray[np.uint8]
     label_set: LabelSet
     scores: NDArray[np.float32] | None = None
     source: ImageLike | None = field(default=None)
+    instances: NDArray[np.uint8] | None = None
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> ParsingResult:
@@ -175,6 +178,30 @@ class ParsingResult:
         """The joints: the centre (x, y) of every region in pixels (Section 3.3); None if the region does not occur."""
         return {region.name: center_of(np.isin(self.labels, region.class_ids)) for region in self.label_set.regions}
 
+    @cached_property
+    def people_map(self) -> NDArray[np.uint8]:
+        """The number of the person at every pixel, uint8 (H, W): 1 to n, largest first, and 0 for nobody."""
+        from ssnan.parsing.people import find
+
+        return find(self)
+
+    @cached_property
+    def people(self) -> list[Person]:
+        """Every person, largest first: results of their own, with ``number``, ``box``, ``parts`` and ``score``."""
+        from ssnan.parsing.people import people
+
+        return people(self)
+
+    def person(self, index: int) -> Person:
+        """Person ``index`` of :attr:`people`; 0 is the largest.
+
+        Raises:
+            IndexError: there are fewer people.
+        """
+        if not 0 <= index < len(self.people):
+            raise IndexError(f"no person {index}: the photo shows {len(self.people)}, counted from 0")
+        return self.people[index]
+
     def to_image(self) -> Image.Image:
         """An 8-bit palette image with label ids as indices and the colours of the label set."""
         return palette_image(self.labels, self.label_set)
@@ -200,26 +227,34 @@ class ParsingResult:
     def remapped(self, how: Remapping) -> ParsingResult:
         """As :meth:`remap`, for a given remapping."""
         scores = None if self.scores is None else how.scores(self.scores)
-        return ParsingResult(how.labels(self.labels), how.target, scores, self.source)
+        return replace(self, labels=how.labels(self.labels), label_set=how.target, scores=scores)
 
     def in_distinct_colors(self) -> ParsingResult:
         """The same result in colours that are distinct on dark clothes and for colour-blind readers."""
         return replace(self, label_set=distinct(self.label_set))
 
-    def overlay(self, opacity: float = 0.65, contours: bool = False, names: bool = False) -> Image.Image:
+    def overlay(
+        self, opacity: float = 0.65, contours: bool = False, names: bool = False, people: bool = False
+    ) -> Image.Image:
         """The label map over the photo, RGB at the photo's size; the background is not covered.
 
         Args:
             opacity: opacity of the map, 0..1.
             contours: draw lines around the parts.
             names: write the names of the parts on them.
+            people: one colour for each person instead of each part.
 
         Raises:
             ValueError: the result is from a file, which has no photo.
         """
         from ssnan.parsing.render import map_over, with_contours, with_names
 
-        picture = map_over(self.photo, self.labels, self.label_set, opacity)
+        if people:
+            from ssnan.parsing.people_images import people_over
+
+            picture = people_over(self.photo, self.people_map, opacity)
+        else:
+            picture = map_over(self.photo, self.labels, self.label_set, opacity)
         if contours:
             picture = with_contours(picture, self.labels, self.label_set)
         return with_names(picture, self) if names else picture

@@ -145,7 +145,7 @@ function show(photo, button) {
   if (!photo) return
   for (const other of $("photos").querySelectorAll("button")) other.setAttribute("aria-current", other === button)
   $("parts").replaceChildren(...photo.parts.map(item))
-  if (photo.document.people > 1) complain(`${photo.file.name} shows at least ${photo.document.people} people; parts and joints are those of all together`)
+  if (photo.document.count > 1) complain(`${photo.file.name} shows ${photo.document.count} people; parts and joints are those of all together`)
   $("which").textContent = photo.parts.length ? "Choose parts to see and save only them" : "Nobody found in this photo"
   Object.assign($("view"), {width: photo.canvas.width, height: photo.canvas.height})
   const list = photo.parts.map(({name, share}) => `${name} ${percent(share)}`).join(", ")
