@@ -85,8 +85,8 @@ class ResidentPictures:
 
         def decode(index: int) -> None:
             folder = int(np.searchsorted(self.starts, index, side="right")) - 1
-            _, rgb, mask, _ = folders[folder][index - int(self.starts[folder])]
-            mask = relabels[folder][mask]
+            sample = folders[folder][index - int(self.starts[folder])]
+            rgb, mask = sample.image, relabels[folder][sample.labels]
             factor = side / max(mask.shape)
             height, width = (max(1, round(length * factor)) for length in mask.shape)
             rgb = np.asarray(Image.fromarray(rgb).resize((width, height), Image.Resampling.BILINEAR))

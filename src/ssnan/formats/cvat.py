@@ -32,11 +32,12 @@ def document(pictures: Iterable[Picture], tolerance: float = TOLERANCE) -> Xml.E
             root, "image", id=str(number), name=picture.file_name, width=str(width), height=str(height)
         )
         for (person, name), pieces in polygons_of_people(picture.result, tolerance).items():
-            group = {"group_id": str(person)} if person else {}
             for piece in pieces:
                 points = ";".join(f"{x:.2f},{y:.2f}" for x, y in one_ring(piece))
-                Xml.SubElement(
-                    image, "polygon", label=name, source="auto", occluded="0", points=points, z_order="0", **group
+                shape = Xml.SubElement(
+                    image, "polygon", label=name, source="auto", occluded="0", points=points, z_order="0"
                 )
+                if person:
+                    shape.set("group_id", str(person))
     Xml.indent(root)
     return Xml.ElementTree(root)
