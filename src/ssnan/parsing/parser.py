@@ -17,6 +17,7 @@ from ssnan.labels import LabelSet
 from ssnan.parsing.card import ModelCard, ModelError
 from ssnan.parsing.colors import distinct
 from ssnan.parsing.engines import ENGINES, Engine
+from ssnan.parsing.grouping import grouped
 from ssnan.parsing.images import MAX_PIXELS, ImageError, ImageLike, read_reduced, repeatable
 from ssnan.parsing.people import main_figure
 from ssnan.parsing.pipeline import map_ahead
@@ -26,6 +27,7 @@ from ssnan.parsing.result import ParsingResult
 from ssnan.parsing.unsure import without_unsure_people
 from ssnan.parsing.upsampling import labels_at
 from ssnan.parsing.views import Views
+from ssnan.parsing.windows import is_long
 
 ONE_VIEW = Views()
 
@@ -39,11 +41,13 @@ class Decoded(NamedTuple):
 
 
 class Scored(NamedTuple):
-    """Class scores (C, h, w) of a photo of ``height`` × ``width``."""
+    """Class scores (C, h, w) of a photo of ``height`` × ``width``, and the maps (3, p, q) of an instance head, see
+    :mod:`ssnan.parsing.grouping`."""
 
     scores: NDArray[np.float32]
     height: int
     width: int
+    people: NDArray[np.float32] | None = None
 
 
 class Parser:
@@ -165,20 +169,23 @@ class Parser:
         Raises:
             ModelError: the network does not return finite scores for every class.
         """
-        scores = self.views.scores(decoded.rgb, self.engine, self.label_set, self.preprocessing)
+        scores, people = self._scores(decoded.rgb)
         if len(scores) != len(self.label_set):
             raise ModelError(
                 f"the network returns {len(scores)} scores per pixel, but there are {len(self.label_set)} classes"
             )
-        if not np.isfinite(scores).all():
+        if not np.isfinite(scores).all() or (people is not None and not np.isfinite(people).all()):
             raise ModelError("the network returns scores that are not finite; its weights are damaged")
         if self.min_person_confidence:
             scores = without_unsure_people(scores, self.label_set, self.min_person_confidence)
-        return Scored(scores, decoded.height, decoded.width)
+        return Scored(scores, decoded.height, decoded.width, people)
 
     def finish(self, scored: Scored, source: ImageLike | None = None) -> ParsingResult:
         """Third step: the label map at the photo's size. ``source`` is the input that was decoded."""
-        result = ParsingResult(labels_at(*scored), self.label_set, scored.scores, source)
+        scores, height, width, people = scored
+        labels = labels_at(scores, height, width)
+        instances = None if people is None else grouped(people, labels, self.label_set.person)
+        result = ParsingResult(labels, self.label_set, scores, source, instances)
         if self.largest:
             result = main_figure(result)
         return result if self.remapping is None else result.remapped(self.remapping)
@@ -189,6 +196,15 @@ class Parser:
         weigh = getattr(self.engine, "scale_weights", None)
         weights = None if weigh is None else weigh(self.preprocessing(decoded.rgb)[None])
         return None if weights is None else weights[0]
+
+    def _scores(self, rgb: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        """Class scores, and the maps of the instance head if there is one; it sees the photo once, and whole."""
+        if not getattr(self.engine, "tells_apart", False) or is_long(*rgb.shape[:2]):
+            return self.views.scores(rgb, self.engine, self.label_set, self.preprocessing), None
+        scores, people = self.engine.with_people(self.preprocessing(rgb)[None])  # type: ignore[attr-defined]
+        if self.views == ONE_VIEW:
+            return scores[0], people[0]
+        return self.views.scores(rgb, self.engine, self.label_set, self.preprocessing), people[0]
 
     def _decode_or_error(self, image: ImageLike) -> tuple[ImageLike, Decoded | ImageError]:
         try:
