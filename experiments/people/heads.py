@@ -99,9 +99,8 @@ def main() -> None:
             stored.append(Stored(deep.bfloat16(), [one.bfloat16() for one in features], batch["instances"]))
             if time.monotonic() - started > 60 * options.minutes:
                 break
-    print(
-        f"{len(stored)} batches of {len(stored[0].deep)} in {(time.monotonic() - started) / 60:.1f} minutes", flush=True
-    )
+    minutes = (time.monotonic() - started) / 60
+    print(f"{len(stored)} batches of {len(stored[0].deep)} in {minutes:.1f} minutes", flush=True)
     learn(network, stored, options.epochs, options.rate)
     save(options.output)
 

@@ -169,9 +169,7 @@ def average_precision(photos: Sequence[Pairs], threshold: float) -> float | None
 
 def instances_table(measured: dict[str, Any]) -> Table:
     """The numbers of :meth:`Instances.numbers` as a table, in percent."""
-    table = Table(
-        title=f"{measured['people']} people told apart: AP, APʳ, APᵖ, PCP, photos with the right count (%)"
-    )
+    table = Table(title=f"{measured['people']} people told apart: AP, APʳ, APᵖ, PCP, photos with the right count (%)")
     names = {
         "ap_50": "AP .5", "ap": ".5–.95", "ap_r_50": "APʳ .5", "ap_r": ".1–.9", "ap_p_50": "APᵖ .5",
         "ap_p": ".1–.9", "pcp_50": "PCP .5", "right_count": "count",
