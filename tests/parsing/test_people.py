@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -51,6 +53,15 @@ def test_the_network_s_own_answer_comes_first():
     np.testing.assert_array_equal(result.people_map, numbers * (result.labels > 0))
     assert result.remap("atr").people_map.max() == 2
     assert result.person(1).box == (2, 2, 6, 18)
+
+
+def test_a_person_whose_pixels_are_gone_is_gone():
+    numbers = np.zeros((20, 30), dtype=np.uint8)
+    numbers[:, :10], numbers[:, 10:] = 1, 2
+    result = two(0, instances=numbers)
+    left = replace(result, labels=result.labels * (numbers == 2))
+    assert [person.number for person in left.people] == [1]
+    assert left.to_dict()["count"] == 1
 
 
 def test_others_are_not_in_a_cutout_even_if_they_touch():

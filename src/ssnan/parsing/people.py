@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ssnan.parsing.grouping import largest_first
 from ssnan.parsing.pieces import numbered
 from ssnan.parsing.softmax import softmax
 
@@ -21,7 +22,7 @@ def find(result: ParsingResult) -> NDArray[np.uint8]:
     own answer if there is one, see :mod:`ssnan.parsing.grouping`, otherwise that of :mod:`ssnan.parsing.pieces`."""
     if result.instances is None:
         return numbered(result.labels, result.label_set)
-    return result.instances * result.label_set.person[result.labels]
+    return largest_first(result.instances * result.label_set.person[result.labels])
 
 
 def people(result: ParsingResult) -> list[Person]:

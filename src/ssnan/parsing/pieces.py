@@ -46,13 +46,14 @@ def numbered(labels: NDArray[np.uint8], label_set: LabelSet) -> NDArray[np.uint8
     for number, (piece, _) in enumerate(heads, start=1):
         owner[piece] = owner[piece] or number
     people, owned = len(heads), sorted({piece for piece, _ in heads})
+    boxes = np.array([[(side.start, side.stop) for side in window] for window in windows])
     for piece in (1 + np.argsort(-sizes, kind="stable")).tolist():
         if owner[piece]:
             continue
-        gaps = [_gap(windows[piece - 1], windows[other - 1]) for other in owned]
-        nearest = owned[int(np.argmin(gaps))] if gaps else piece
+        gaps = _gaps(boxes[piece - 1], boxes[np.array(owned, dtype=int) - 1])
+        nearest = owned[int(gaps.argmin())] if owned else piece
         large = sizes[piece - 1] >= LARGE * sizes.max()
-        if gaps and (heads or not large) and min(gaps) <= NEAR * sizes[nearest - 1] ** 0.5:
+        if owned and (heads or not large) and gaps.min() <= NEAR * sizes[nearest - 1] ** 0.5:
             owner[piece] = owner[nearest]
         elif large and people < MOST:
             people += 1
@@ -98,6 +99,7 @@ def _share(
     result[window][inside] = np.array(list(heads), dtype=np.uint8)[np.argmin(away, axis=0)]
 
 
-def _gap(one: tuple[slice, slice], other: tuple[slice, slice]) -> float:
-    """Pixels between two boxes; 0 if they touch or overlap."""
-    return float(np.hypot(*(max(0, a.start - b.stop, b.start - a.stop) for a, b in zip(one, other, strict=True))))
+def _gaps(box: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Pixels between a box, (2, 2) with start and stop of rows and columns, and others, (n, 2, 2); 0 if they touch or
+    overlap."""
+    return np.hypot(*np.maximum(0, np.maximum(box[:, 0] - others[..., 1], others[..., 0] - box[:, 1])).T)
