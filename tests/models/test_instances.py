@@ -109,11 +109,12 @@ def test_the_head_learns_alone_if_asked():
 def test_an_example_is_learned():
     """The losses of one batch fall to a small part, so that the head can tell people apart at all."""
     larger = network(heads_only=True).train()
-    images, batch = torch.randn(2, 3, 80, 128), {"instances": torch.from_numpy(people())}
+    batch = {"instances": torch.from_numpy(people())}
+    output, seen = larger.parsed(torch.randn(2, 3, 80, 128))
     optimizer = torch.optim.Adam(larger.people.parameters(), lr=3e-3)
     totals = []
     for _ in range(60):
-        losses = larger.auxiliary_losses(larger(images), batch, LIP)
+        losses = larger.auxiliary_losses(output._replace(people=larger.people(seen)), batch, LIP)
         total = sum(losses.values())
         optimizer.zero_grad()
         total.backward()
