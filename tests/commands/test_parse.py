@@ -76,13 +76,6 @@ def test_people_are_saved_apart(run, tmp_path):
     assert (one != other).any()
 
 
-def test_people_need_several_files(run, tmp_path):
-    photo = write_photo(tmp_path / "p.jpg")
-    status, _, err = run(photo, "--people", "-o", "-")
-    assert status == 2
-    assert "-o - writes one file of one photo" in err
-
-
 def test_the_map_of_a_person_never_replaces_another_result(run, tmp_path):
     photos, out = tmp_path / "photos", tmp_path / "out"
     for name in ("p.jpg", "p.person1.jpg"):
@@ -133,7 +126,7 @@ def test_from_standard_input_to_standard_output(run, tmp_path):
 
 def test_only_one_thing_goes_to_standard_output(run, tmp_path):
     one, two = write_photo(tmp_path / "1.jpg"), write_photo(tmp_path / "2.jpg")
-    for arguments in ([one, two], [one, "--save", "json,overlay"], [one, "--save", "masks"]):
+    for arguments in ([one, two], [one, "--save", "json,overlay"], [one, "--save", "masks"], [one, "--people"]):
         status, out, err = run(*arguments, "-o", "-")
         assert (status, out) == (2, b"")
         assert "writes one file of one photo" in err
