@@ -1,6 +1,7 @@
 import pytest
 import yaml
 
+from ssnan.models.initial_weights import read_network
 from ssnan.recipes import CONFIGS, shipped
 from ssnan.training.cli import command_line, train
 
@@ -46,6 +47,15 @@ def test_the_label_set_names_the_run_and_the_one_before(tmp_path, monkeypatch):
     ).config
     assert str(config["output"]) == "runs/pascal_person_part/ss_nan_step2"
     assert config["model"]["start_from"] == "runs/pascal_person_part/ss_nan/checkpoints/best.ckpt"
+
+
+@pytest.mark.filterwarnings("ignore")  # of libraries, as train() ignores them
+def test_people_are_told_apart_on_the_whole_bundled_model(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    cli = command_line(["-c", "bundled/people"])
+    own, bundled = cli.model.network.state_dict(), read_network(cli.config["model"]["start_from"])
+    shapes = {name: value.shape for name, value in own.items() if not name.startswith("people.")}
+    assert {name: value.shape for name, value in bundled.items()} == shapes
 
 
 @pytest.mark.parametrize("dataset", ["lip", "pascal_person_part"])

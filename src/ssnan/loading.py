@@ -44,7 +44,7 @@ def load(
         colors: ``labels`` for the label set's colours, ``distinct`` for colours that colour-blind readers can tell
             apart.
         max_pixels: larger photos are refused before they are decoded; a lower limit saves memory.
-        largest: keep only the main figure, the largest connected region of people.
+        largest: keep only the largest person.
 
     Raises:
         ModelError: there is no such model or engine.

@@ -58,6 +58,32 @@ def test_kinds_and_parts_are_joined_by_commas_and_swallow_no_photo(run, tmp_path
     assert names(out) == {"p.png", "p.json", "p.mask.hair.png", "p.mask.face.png"}
 
 
+def test_people_are_saved_apart(run, tmp_path):
+    photo, out = tmp_path / "p.png", tmp_path / "out"
+    pixels = np.zeros((40, 80, 3), dtype=np.uint8)
+    pixels[5:35, 5:25, 0] = pixels[10:35, 50:65, 0] = 255
+    Image.fromarray(pixels).save(photo)
+    assert run("--people", "--save", "overlay,json", photo, "-o", out)[0] == 0
+    assert names(out) == {"p.png", "p.overlay.png", "p.json", "p.people.png", "p.person1.png", "p.person2.png"}
+    numbers = np.asarray(Image.open(out / "p.people.png"))
+    whole = ParsingResult.load(out / "p.png")
+    for number in (1, 2):
+        own = ParsingResult.load(out / f"p.person{number}.png")
+        np.testing.assert_array_equal(own.labels, np.where(numbers == number, whole.labels, 0))
+        assert own.labels.any()
+    assert json.loads((out / "p.json").read_text())["count"] == 2
+    one, other = (np.asarray(Image.open(out / "p.overlay.png"))[20, x] for x in (15, 57))
+    assert (one != other).any()
+
+
+def test_the_map_of_a_person_never_replaces_another_result(run, tmp_path):
+    photos, out = tmp_path / "photos", tmp_path / "out"
+    for name in ("p.jpg", "p.person1.jpg"):
+        write_photo(photos / name)
+    assert run("--people", photos, "-o", out)[0] == 0
+    assert {"p.png", "p.person1.png", "p.person1.jpg.png", "p.person1.jpg.person1.png"} <= names(out)
+
+
 def test_photos_stand_before_and_after_flags(run, tmp_path, monkeypatch):
     for name in ("a.jpg", "b.jpg", "-c.jpg"):
         write_photo(tmp_path / name)
@@ -100,7 +126,7 @@ def test_from_standard_input_to_standard_output(run, tmp_path):
 
 def test_only_one_thing_goes_to_standard_output(run, tmp_path):
     one, two = write_photo(tmp_path / "1.jpg"), write_photo(tmp_path / "2.jpg")
-    for arguments in ([one, two], [one, "--save", "json,overlay"], [one, "--save", "masks"]):
+    for arguments in ([one, two], [one, "--save", "json,overlay"], [one, "--save", "masks"], [one, "--people"]):
         status, out, err = run(*arguments, "-o", "-")
         assert (status, out) == (2, b"")
         assert "writes one file of one photo" in err
@@ -355,7 +381,7 @@ def test_the_largest_figure_alone(run, tmp_path):
     people = []
     for options in ((), ("--largest",)):
         assert run(tmp_path / "p.png", "-o", out, "--save", "json", *options)[0] == 0
-        people.append(json.loads((out / "p.json").read_text())["people"])
+        people.append(json.loads((out / "p.json").read_text())["count"])
     assert people == [2, 1]
     assert not ParsingResult.load(out / "p.png").labels[:, 45:].any()
 

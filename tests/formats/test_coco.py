@@ -43,6 +43,29 @@ def test_people_carry_the_joints(coco):
         assert person["num_keypoints"] == (points[:, 2] > 0).sum() > 0
 
 
+def test_every_person_has_parts_of_their_own(folder):
+    """Two people who touch: what ``ssnan parse --people`` wrote is kept."""
+    maps = folder / "maps"
+    people = np.where(np.indices(LABELS.shape)[1] < 15, 1, 2).astype(np.uint8)
+    Image.fromarray(people).save(maps / "one.people.png")
+    assert main(["convert", str(maps), "--to", "coco", "-o", str(folder / "out")]) == 0
+    coco = COCO(folder / "out" / "instances.json")
+    (image,) = (image for image in coco.loadImgs(coco.getImgIds()) if image["file_name"] == "one.png")
+    found = coco.loadAnns(coco.getAnnIds(imgIds=image["id"]))
+    for number in (1, 2):
+        own = [annotation for annotation in found if annotation["attributes"] == {"person": number}]
+        (whole,) = (annotation for annotation in own if annotation["category_id"] == 20)
+        parts = [coco.annToMask(annotation) for annotation in own if annotation is not whole]
+        np.testing.assert_array_equal(sum(parts), coco.annToMask(whole))
+        np.testing.assert_array_equal(sum(parts), (people == number) & (LABELS > 0) & (LABELS < 255))
+
+
+def test_people_of_another_size_are_named(folder, capsys):
+    Image.fromarray(np.ones((3, 4), dtype=np.uint8)).save(folder / "maps" / "one.people.png")
+    assert main(["convert", str(folder / "maps"), "--to", "coco", "-o", str(folder / "out")]) == 1
+    assert "one.people.png: is (3, 4) (rows, columns), but its map is (40, 30)" in capsys.readouterr().err
+
+
 def test_pycocotools_measures_what_it_reads(coco, folder):
     from pycocotools.cocoeval import COCOeval
 

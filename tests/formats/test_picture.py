@@ -5,10 +5,20 @@ from formats.conftest import LABELS
 from ssnan.commands import main
 from ssnan.formats.picture import FormatError, find_maps, read_pictures, without_specks
 from ssnan.labels import ATR
+from ssnan.results.outputs import files
 from ssnan.results.result import ParsingResult
 
 
 def test_overlays_are_no_maps(folder):
+    assert [path.name for path in find_maps(folder / "maps")] == ["two.png", "one.png"]
+
+
+def test_maps_of_one_person_are_no_maps_of_photos(folder):
+    result = ParsingResult(LABELS, ATR)
+    for ending, content in files(result, "one.jpg", ["people"], []).items():
+        (folder / "maps" / f"one{ending}").write_bytes(content())
+    assert (folder / "maps" / "one.person1.png").is_file()
+    assert ParsingResult.load(folder / "maps" / "one.person1.png").label_set == ATR
     assert [path.name for path in find_maps(folder / "maps")] == ["two.png", "one.png"]
 
 

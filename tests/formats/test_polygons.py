@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from matplotlib.path import Path as Outline
+from PIL import Image
 
 from formats.conftest import LABELS
 from ssnan.commands import main
@@ -50,6 +51,25 @@ def test_neighbours_keep_one_line_between_them():
     assert whole.area == pytest.approx(200 * 100, abs=2)
     exact = polygons(ParsingResult(labels, LIP), tolerance=0.0)
     assert len(one.exterior.coords) < 0.7 * len(exact[LIP.classes[5]][0].exterior.coords)
+
+
+def test_the_parts_of_a_person_are_a_group_in_cvat(folder):
+    from xml.etree import ElementTree as Xml
+
+    people = np.where(np.indices(LABELS.shape)[1] < 15, 1, 2).astype(np.uint8)
+    Image.fromarray(people).save(folder / "maps" / "one.people.png")
+    command = ["convert", str(folder / "maps"), "--to", "cvat", "--tolerance", "0", "--min-area", "0"]
+    assert main([*command, "-o", str(folder / "out")]) == 0
+    root = Xml.parse(folder / "out" / "annotations.xml").getroot()
+    (image,) = (image for image in root.iter("image") if image.get("name") == "one.png")
+    for number in (1, 2):
+        rings = [
+            [tuple(map(float, point.split(","))) for point in polygon.get("points").split(";")]
+            for polygon in image.iter("polygon")
+            if polygon.get("group_id") == str(number)
+        ]
+        own = (people == number) & (LABELS > 0) & (LABELS < 255)
+        np.testing.assert_array_equal(drawn(rings, LABELS.shape), own)
 
 
 def test_cvat_is_read_back_by_datumaro(folder):

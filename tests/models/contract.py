@@ -49,7 +49,7 @@ class SystemContract:
         images = torch.randn(2, 3, 65, 65)
         labels = torch.randint(0, CLASSES, (2, 65, 65))
         output = network.train()(images)
-        own = network.auxiliary_losses(output, {"labels": labels, "limbs": labels}, LIP)
+        own = network.auxiliary_losses(output, {"labels": labels, "limbs": labels, "instances": labels}, LIP)
         loss = ParsingLoss(LIP)(output, labels)["loss"] + sum(own.values())
         loss.backward()
         for name, parameter in network.named_parameters():

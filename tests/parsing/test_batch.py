@@ -23,7 +23,7 @@ def test_writes_everything_asked_for(color_parser, tmp_path):
     saving = Saving(tmp_path / "out", tuple(KINDS), ("hair", "hat"))
     assert list(parse_files(color_parser, find_inputs([str(photo)], False), saving)) == [Outcome(photo)]
     names = {path.name for path in (tmp_path / "out").iterdir()}
-    expected = {"red.png", "red.json", "red.mask.hair.png", "red.mask.hat.png"}
+    expected = {"red.png", "red.json", "red.mask.hair.png", "red.mask.hat.png", "red.people.png", "red.person1.png"}
     assert names == expected | {f"red.{kind}.png" for kind in ("overlay", "summary", "confidence", "cutout", "crop")}
     masks = [Image.open(tmp_path / "out" / f"red.mask.{part}.png") for part in ("hair", "hat")]
     assert [(mask.mode, mask.getextrema()) for mask in masks] == [("L", (255, 255)), ("L", (0, 0))]

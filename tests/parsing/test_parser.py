@@ -7,7 +7,9 @@ from PIL import Image
 import ssnan
 from ssnan.labels import LIP
 from ssnan.parsing.engines import OnnxRuntimeEngine, OpenVINOEngine
+from ssnan.parsing.parser import Parser
 from ssnan.parsing.preprocessing import Preprocessing
+from ssnan.parsing.views import Views
 from ssnan.results.colors import distinct
 
 
@@ -80,3 +82,38 @@ def test_load_takes_the_options_of_results():
     assert parser.max_pixels == 100
     with pytest.raises(ssnan.RemapError, match="nonesuch"):
         ssnan.load(engine="onnxruntime", threads=1, labels="nonesuch")
+
+
+class TwoHalves:
+    """An engine whose "network" calls everything hair, of a person in each half of the photo."""
+
+    tells_apart = True
+    runs = 0
+
+    def __call__(self, pixels):
+        self.runs += 1
+        scores = np.zeros((len(pixels), 20, 9, 17), dtype=np.float32)
+        scores[:, 2] = 9
+        return scores
+
+    def with_people(self, pixels):
+        maps = np.zeros((len(pixels), 3, 9, 17), dtype=np.float32)
+        maps[:, 0] = -9
+        maps[:, 0, 4, [4, 12]] = 9
+        maps[:, 1:] = 0
+        return self(pixels), maps
+
+
+@pytest.mark.parametrize("views", [Views(), Views(mirror=True)])
+def test_a_network_that_tells_people_apart_is_believed(views):
+    parser = Parser(TwoHalves(), LIP, Preprocessing(), views)
+    result = parser(np.zeros((90, 170, 3), dtype=np.uint8))
+    assert len(result.people) == 2
+    assert len(set(result.people_map[:, :80].ravel())) == len(set(result.people_map[:, 90:].ravel())) == 1
+    assert parser.engine.runs == (1 if views == Views() else 3)
+
+
+def test_a_long_photo_is_parsed_in_windows_without_it():
+    result = Parser(TwoHalves(), LIP, Preprocessing())(np.zeros((50, 400, 3), dtype=np.uint8))
+    assert result.instances is None
+    assert len(result.people) == 1

@@ -8,7 +8,7 @@ import pytest
 from scipy import ndimage
 
 from ssnan.labels import LIP, PASCAL_PERSON_PART
-from ssnan.results.document import Document, Part
+from ssnan.results.document import Document, Part, PersonEntry
 from ssnan.results.result import ParsingResult
 
 SCHEMA = json.loads((resources.files("ssnan") / "results" / "document.schema.json").read_text())
@@ -48,18 +48,23 @@ def test_types_and_schema_name_the_same():
     }
     assert set(SCHEMA["required"]) == set(SCHEMA["properties"]) - optional
     assert set(SCHEMA["$defs"]["part"]["required"]) == set(get_type_hints(Part))
+    assert set(SCHEMA["$defs"]["person"]["required"]) == set(get_type_hints(PersonEntry))
 
 
-def test_a_document_from_before_people_were_counted_is_one(pieces):
-    old = json.loads(
-        """{"image": "a.jpg", "version": 1, "label_set": "two", "classes": ["background", "hair"],
-        "width": 2, "height": 1, "joints": {"head": [0.0, 0.0], "left-arm": null},
-        "parts": {"hair": {"id": 1, "color": [255, 0, 0], "area": 1, "confidence": null, "extent": [0, 0, 1, 1],
-        "box": [0, 0, 1, 1], "center": [0.0, 0.0]}}}"""
-    )
-    jsonschema.validate(old, SCHEMA)
-    assert pieces.to_dict()["version"] == old["version"]
-    assert "people" in pieces.to_dict()
+def test_people_have_their_own_parts_and_joints(color_parser):
+    photo = np.zeros((40, 80, 3), dtype=np.uint8)
+    photo[5:35, 5:25, 0] = 255
+    photo[10:35, 50:65, 0] = 255
+    result = color_parser(photo)
+    document = as_read(result)
+    assert document["count"] == len(document["people"]) == 2
+    for entry, person in zip(document["people"], result.people, strict=True):
+        assert set(entry["parts"]) == {"hair"}
+        assert entry["area"] == entry["parts"]["hair"]["area"] == person.mask().sum()
+        assert entry["box"] == list(person.box) == entry["parts"]["hair"]["extent"]
+        assert entry["joints"]["head"] == pytest.approx(person.joints["head"])
+        assert 0.5 < entry["score"] <= 1
+    assert sum(entry["area"] for entry in document["people"]) == document["parts"]["hair"]["area"]
 
 
 def test_the_box_is_that_of_the_largest_piece(pieces):

@@ -1,35 +1,90 @@
+from dataclasses import replace
+
 import numpy as np
+import pytest
 
 from ssnan.labels import LIP
-from ssnan.results.people import count, main_figure
-from ssnan.results.result import ParsingResult
+from ssnan.results.people_images import COLORS
+from ssnan.results.result import ParsingResult, main_figure
 
 CLOTHES, FACE = 5, 13
 
 
-def two(gap):
+def two(gap, **options):
     """A large and a small figure, each with a head, ``gap`` columns between them."""
     labels = np.zeros((20, 30), dtype=np.uint8)
     for left, top in ((2, 2), (10 + gap, 4)):
         labels[top:18, left : left + 8] = CLOTHES
         labels[top : top + 4, left + 2 : left + 6] = FACE
-    return ParsingResult(labels, LIP, np.zeros((20, 5, 8), dtype=np.float32))
+    return ParsingResult(labels, LIP, np.zeros((20, 5, 8), dtype=np.float32), **options)
 
 
-def test_people_are_counted_apart_and_side_by_side():
-    assert count(two(gap=5).labels, LIP) == count(two(gap=0).labels, LIP) == 2
-    assert two(gap=5).to_dict()["people"] == 2
-    assert count(np.zeros((9, 9), dtype=np.uint8), LIP) == 0
+@pytest.mark.parametrize("gap", [0, 5])
+def test_each_person_is_a_result_of_their_own(gap):
+    result = two(gap)
+    assert [person.number for person in result.people] == [1, 2]
+    first, second = result.people
+    assert first.box == (2, 2, 10, 18)
+    assert second.box == (10 + gap, 4, 18 + gap, 18)
+    assert first.parts == {"upper-clothes": 128 - 16, "face": 16}
+    assert second.joints["head"] == pytest.approx((13.5 + gap, 5.5))
+    np.testing.assert_array_equal(first.labels + second.labels, result.labels)
+    np.testing.assert_array_equal(result.people_map, first.mask() + 2 * second.mask())
+    assert [person.number for person in second.people] == [1]
+    assert result.person(1) is second
+
+
+def test_somebody_who_is_not_there_is_said_so():
+    with pytest.raises(IndexError, match="no person 2: the photo shows 2, counted from 0"):
+        two(0).person(2)
+    with pytest.raises(IndexError):
+        two(0).person(-1)
+    nobody = ParsingResult(np.zeros((9, 9), dtype=np.uint8), LIP)
+    assert nobody.people == []
+    assert nobody.to_dict()["count"] == 0
+    assert main_figure(nobody) is nobody
+
+
+def test_the_network_s_own_answer_comes_first():
+    numbers = np.zeros((20, 30), dtype=np.uint8)
+    numbers[:, :6], numbers[:, 6:] = 2, 1
+    result = two(0, instances=numbers)
+    np.testing.assert_array_equal(result.people_map, numbers * (result.labels > 0))
+    assert result.remap("atr").people_map.max() == 2
+    assert result.person(1).box == (2, 2, 6, 18)
+
+
+def test_a_person_whose_pixels_are_gone_is_gone():
+    numbers = np.zeros((20, 30), dtype=np.uint8)
+    numbers[:, :10], numbers[:, 10:] = 1, 2
+    result = two(0, instances=numbers)
+    left = replace(result, labels=result.labels * (numbers == 2))
+    assert [person.number for person in left.people] == [1]
+    assert left.to_dict()["count"] == 1
+
+
+def test_others_are_not_in_a_cutout_even_if_they_touch():
+    result = two(gap=0, source=np.zeros((20, 30, 3), dtype=np.uint8))
+    first, second = result.people
+    for own, other in ((first, second), (second, first)):
+        alpha = np.asarray(own.cutout())[..., 3]
+        assert not alpha[other.mask()].any()
+        assert alpha[own.mask()].any()
+
+
+def test_a_score_is_the_mean_probability_of_a_person():
+    result = two(gap=5)
+    assert result.person(0).score == pytest.approx(0.95)  # 19 of 20 equal classes
+    assert ParsingResult(result.labels, LIP).person(0).score is None
 
 
 def test_the_main_figure_stays_alone():
-    both = two(gap=5)
-    labels, scores = main_figure(both.labels, both.scores)
-    alone = ParsingResult(labels, LIP, scores)
-    assert count(labels, LIP) == 1
+    alone = main_figure(two(gap=5))
+    assert len(alone.people) == 1
     assert not alone.labels[:, 12:].any()
     assert alone.areas["face"] == 16
     assert alone.probability()[10, 18] < 0.01
+    assert alone.remap("atr").probability()[10, 18] < 0.01
 
 
 def test_a_parser_keeps_the_main_figure(color_parser):
@@ -41,3 +96,10 @@ def test_a_parser_keeps_the_main_figure(color_parser):
     assert result.labels[20, 15] == 2
     assert not result.labels[:, 45:].any()
     assert np.asarray(result.cutout())[20, 57, 3] == 0
+
+
+def test_an_overlay_has_a_colour_for_each_person():
+    result = two(gap=5, source=np.zeros((20, 30, 3), dtype=np.uint8))
+    drawn = np.asarray(result.overlay(opacity=1.0, people=True))
+    np.testing.assert_array_equal(drawn, COLORS[result.people_map])
+    assert len({tuple(color) for color in COLORS[:20]}) == 20

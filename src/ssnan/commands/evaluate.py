@@ -1,4 +1,5 @@
-"""Measure a model on a dataset: accuracy, mean IoU, IoU of each class, swapped limbs, joints and calibration."""
+"""Measure a model on a dataset: accuracy, mean IoU, IoU of each class, swapped limbs, joints, calibration, and people
+told apart."""
 
 from __future__ import annotations
 
@@ -12,8 +13,8 @@ HELP = "measure a model on a dataset"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="dataset in the layout of LIP "
-                        "or PASCAL-Person-Part, or with a dataset.yaml")  # fmt: skip
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="dataset in the layout of LIP, "
+                        "PASCAL-Person-Part, CIHP or MHP, or with a dataset.yaml")  # fmt: skip
     parser.add_argument("--split", default="val", help="train or val (val)")
     parser.add_argument(
         "--json",
@@ -45,10 +46,12 @@ def run(options: argparse.Namespace) -> int:
         return complain(str(error), FAILED)
     try:
         samples = (folder[index] for index in track(range(len(folder)), "measuring", console=Console(stderr=True)))
-        confusion, structure, pictures = evaluate(parser, samples, folder.label_set)
+        confusion, structure, pictures, instances = evaluate(parser, samples, folder.label_set)
     except ValueError as error:
         return complain(str(error), FAILED)
     measured = numbers(confusion, folder.label_set, pictures) | {"structure": structure.numbers()}
+    if instances.photos:
+        measured["instances"] = instances.numbers()
     print(f"{options.model} on {len(folder)} photos of {options.data} ({options.split})")
     for table in tables(measured, parser.label_set):
         Console().print(table)

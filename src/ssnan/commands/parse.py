@@ -39,7 +39,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("-o", "--output", type=_folder, default=Path("parsed"), help="output folder, or - (parsed)")
     add_result_options(parser)
-    parser.add_argument("--largest", action="store_true", help="keep only the largest connected region of people")
+    parser.add_argument("--largest", action="store_true", help="keep only the largest person")
+    parser.add_argument(
+        "--people", action="append_const", const="people", dest="save", help="as --save people: who is at every pixel"
+    )
     parser.add_argument("--skip-existing", action="store_true", help="skip photos that already have a map")
     for flag in ("--workers", "--ray", "--into", "--column", "--shard", "--patience"):
         parser.add_argument(flag, action=_OfCatalog, nargs="?", help=argparse.SUPPRESS)
@@ -81,7 +84,8 @@ def run(options: argparse.Namespace) -> int:
     videos = {path: name for path, name in inputs.items() if is_video(path)}
     if os.path.exists(options.output) and not options.output.is_dir():  # noqa: PTH110 - it accepts any name
         return complain(f"{quoted(options.output)}: is a file; expected a folder for the results", MISUSED)
-    if to_standard_output and (len(inputs) > 1 or videos or len(options.save) > 1 or "masks" in options.save):
+    several = len(options.save) > 1 or {"masks", "people"} & {*options.save}
+    if to_standard_output and (len(inputs) > 1 or videos or several):
         return complain("-o - writes one file of one photo: its map, or the one that --save names", MISUSED)
     try:
         parser = load_parser(options, options.labels, options.colors, options.largest)

@@ -12,7 +12,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from ssnan.data.folder import DatasetError, ParsingFolder, paired, pictures_by_stem, without_masks
+from ssnan.data.folder import DatasetError, Pair, ParsingFolder, paired, pictures_by_stem, without_masks
 from ssnan.data.keypoints import read_keypoints
 from ssnan.io.images import ImageError, read_rgb
 from ssnan.io.lists import text_of
@@ -32,6 +32,7 @@ KEYS = {
     "name": "short name of the label set",
     "images": "folder of the photos, beside this file",
     "masks": "folder of the masks: PNG files with the names of the photos; 'background' if no photo shows a person",
+    "instances": "folder of PNG files with the number of the person at every pixel, 0 for nobody, 255 if unknown",
     "keypoints": "JSON file with the keypoints of the people, in COCO order",
     "classes": "class name: colour, in the order of the ids; the first is the background",
     "pairs": "[[left, right], …], classes that swap in a mirrored photo",
@@ -58,7 +59,8 @@ def open_custom(root: Path, split: str) -> ParsingFolder:
     empty = values["masks"] == BACKGROUND
     images = root / str(values["images"])
     masks = images if empty else root / str(values["masks"])
-    for key, folder in (("images", images), ("masks", masks)):
+    told_apart = [("instances", root / str(values["instances"]))] if values.get("instances") else []
+    for key, folder in (("images", images), ("masks", masks), *told_apart):
         if not folder.is_dir():
             raise DatasetError(f"{description}: {key}: no such folder {folder}")
     splits = values.get("splits")
@@ -80,9 +82,15 @@ def open_custom(root: Path, split: str) -> ParsingFolder:
         pairs, missing = without_masks(names, images, listed_in)
         return ParsingFolder(label_set, pairs, missing, all_background, people)
     pairs, missing = paired(zip(names, names, strict=True), images, masks, listed_in)
-    split_folder = ParsingFolder(label_set, pairs, missing, partial(read_ids_or_colors, label_set=label_set), people)
+    read_people = partial(_read_people, folder=root / str(values["instances"])) if values.get("instances") else None
+    read_mask = partial(read_ids_or_colors, label_set=label_set)
+    split_folder = ParsingFolder(label_set, pairs, missing, read_mask, people, read_people)
     _refuse_if_all_ignored(split_folder, masks)
     return split_folder
+
+
+def _read_people(pair: Pair, folder: Path) -> NDArray[np.uint8]:
+    return read_labels(folder / f"{pair.id}.png")
 
 
 def _refuse_if_all_ignored(folder: ParsingFolder, masks: Path) -> None:

@@ -19,6 +19,7 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from ssnan.data.folder import DatasetError, ParsingFolder, Sample
+from ssnan.data.instances import instances_of
 from ssnan.data.keypoints import limb_map
 from ssnan.data.layouts import label_set_of, open_split
 from ssnan.data.pasting import PastedScenes, Pasting
@@ -70,6 +71,8 @@ class ParsingData(LightningDataModule):
         samples_per_epoch: photos drawn per epoch, with replacement, if sources have shares.
         validation_limit: the most validation photos; all if None.
         num_workers: number of processes that read and augment.
+        instances: whether batches tell people apart: in pasted scenes, in datasets with masks of people, and where
+            there are keypoints. Elsewhere, only the background is known.
         damaged: what to do if a training photo or its mask cannot be read: ``stop``, or ``skip`` it with a warning and
             take the next one of its source.
         resident_side: if given, photos are decoded once, at this longer side, and are stored and augmented in the
@@ -94,6 +97,7 @@ class ParsingData(LightningDataModule):
         samples_per_epoch: int | None = None,
         validation_limit: int | None = None,
         num_workers: int = 2,
+        instances: bool = False,
         damaged: Literal["stop", "skip"] = "stop",
         resident_side: int | None = None,
         seed: int = 0,
@@ -113,6 +117,7 @@ class ParsingData(LightningDataModule):
         self.samples_per_epoch = samples_per_epoch
         self.validation_limit = validation_limit
         self.num_workers = num_workers
+        self.instances = instances
         self.damaged: Literal["stop", "skip"] = damaged
         self.resident_side = resident_side
         self.resident: ResidentPhotos | None = None
@@ -125,6 +130,8 @@ class ParsingData(LightningDataModule):
             raise ValueError("data.pasting: give the sources shares, because its share is relative to them")
         if None in shares and any(source.rare for source in sources):
             raise ValueError("data.sources: rare: needs shares; without them, every photo is seen once per epoch")
+        if resident_side is not None and instances:
+            raise ValueError("data.instances: not supported with data.resident_side; leave it out")
 
     def setup(self, stage: str) -> None:
         self.val_folder = self._open(self.validation, "val")
@@ -197,6 +204,7 @@ class ParsingData(LightningDataModule):
             pre,
             hash((self.seed, epoch)),
             self.damaged,
+            self.instances,
         )
         return self._shared(dataset, self.num_workers)
 
@@ -303,6 +311,7 @@ class Augmented(Dataset[dict[str, Tensor]]):
         preprocessing: Preprocessing,
         seed: int,
         damaged: Literal["stop", "skip"] = "stop",
+        instances: bool = False,
     ) -> None:
         self.sources = sources
         self.order = order
@@ -314,6 +323,7 @@ class Augmented(Dataset[dict[str, Tensor]]):
         self.preprocessing = preprocessing
         self.seed = seed
         self.damaged = damaged
+        self.instances = instances
 
     def __len__(self) -> int:
         return len(self.order)
@@ -328,6 +338,8 @@ class Augmented(Dataset[dict[str, Tensor]]):
             maps = {"labels": labels}
             if self.with_limbs:
                 maps["limbs"] = limb_map(sample.people, labels, self.label_set)
+            if self.instances:
+                maps["instances"] = instances_of(sample, labels, self.label_set)
             image, *masks = self.geometric(
                 image, *(tv_tensors.Mask(torch.from_numpy(values)) for values in maps.values())
             )

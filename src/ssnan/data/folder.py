@@ -31,12 +31,14 @@ class Sample(NamedTuple):
     Attributes:
         people: keypoints of its people, (n, 17, 3), see :data:`ssnan.data.keypoints.People`; n is 0 if they are
             unknown.
+        instances: the person of each pixel, (H, W), see :mod:`ssnan.data.instances`; None if people are not told apart.
     """
 
     id: str
     image: NDArray[np.uint8]
     labels: NDArray[np.uint8]
     people: NDArray[np.float32] = NOBODY
+    instances: NDArray[np.uint8] | None = None
 
 
 @runtime_checkable
@@ -65,6 +67,8 @@ class ParsingFolder:
             returns a folder with missing files.
         read_mask: reads the label ids at a location, uint8 (H, W).
         people: keypoints by the name of a sample, if the dataset has any.
+        read_people: reads the person at every pixel of a sample, uint8 (H, W), see :mod:`ssnan.data.instances`; None if
+            the dataset does not tell people apart.
     """
 
     label_set: LabelSet
@@ -72,6 +76,7 @@ class ParsingFolder:
     missing: tuple[str, ...] = ()
     read_mask: Callable[[Any], NDArray[np.uint8]] = read_labels
     people: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    read_people: Callable[[Pair], NDArray[np.uint8]] | None = None
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -83,7 +88,7 @@ class ParsingFolder:
             ImageError: a file is damaged.
             DatasetError: photo and mask differ in size, or the mask has an id without a class.
         """
-        sample_id, image_path, mask_path = self.pairs[index]
+        sample_id, image_path, mask_path = pair = self.pairs[index]
         image, labels = read_picture(image_path), self.read_mask(mask_path)
         if image.shape[:2] != labels.shape:
             raise DatasetError(f"{mask_path}: is {labels.shape} (rows, columns), but its photo is {image.shape[:2]}")
@@ -93,7 +98,12 @@ class ParsingFolder:
                 f"{mask_path}: has label id {wrong[0]}, which is not a class of {self.label_set.name!r} "
                 f"(0..{len(self.label_set) - 1}), one of its sets, or the ignored value {self.label_set.ignore_index}"
             )
-        return Sample(sample_id, image, labels, self.people.get(sample_id, NOBODY))
+        instances = None if self.read_people is None else self.read_people(pair)
+        if instances is not None and instances.shape != labels.shape:
+            raise DatasetError(
+                f"{mask_path}: is {labels.shape} (rows, columns), but its map of people is {instances.shape}"
+            )
+        return Sample(sample_id, image, labels, self.people.get(sample_id, NOBODY), instances)
 
 
 def read_picture(place: Place) -> NDArray[np.uint8]:

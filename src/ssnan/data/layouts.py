@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from ssnan.data.cihp import is_cihp, open_cihp
 from ssnan.data.custom import DESCRIPTION, open_custom, read_label_set
 from ssnan.data.folder import DatasetError, ParsingFolder
 from ssnan.data.lip import open_lip
+from ssnan.data.mhp import is_mhp, open_mhp
 from ssnan.data.packed import INDEX, open_packed
 from ssnan.data.pascal_person_part import PLACES, open_pascal_person_part
 from ssnan.errors import of_file, quoted
@@ -31,7 +33,8 @@ def open_split(root: str | Path, split: str) -> ParsingFolder:
 
 def find_split(root: str | Path, split: str) -> ParsingFolder:
     """Open one split of the dataset in ``root``, even if files are missing. A ``packed.json`` means a packed dataset, a
-    ``dataset.yaml`` your own layout, a ``JPEGImages`` that of PASCAL-Person-Part, and anything else that of LIP.
+    ``dataset.yaml`` your own layout, a ``JPEGImages`` that of PASCAL-Person-Part, ``Category_ids`` that of CIHP, masks
+    of one person each that of MHP, and anything else that of LIP.
 
     Raises:
         DatasetError: the folder does not match its layout.
@@ -46,6 +49,10 @@ def find_split(root: str | Path, split: str) -> ParsingFolder:
             return open_custom(root, split)
         if any((root / place / "JPEGImages").is_dir() for place in PLACES):
             return open_pascal_person_part(root, split)
+        if is_cihp(root):
+            return open_cihp(root, split)
+        if is_mhp(root):
+            return open_mhp(root, split)
         return open_lip(root, split)
     except OSError as error:
         raise DatasetError(of_file(error, root)) from None

@@ -83,23 +83,24 @@ class PastedScenes:
     def __getitem__(self, index: int) -> Sample:
         random = np.random.default_rng(int(torch.randint(2**31, ())))
         image = read_rgb(self.scenes[index]).copy()
-        labels = np.zeros(image.shape[:2], dtype=np.uint8)
+        labels, instances = np.zeros((2, *image.shape[:2]), dtype=np.uint8)
         count = 0 if random.random() < 0.05 else 1 + int(self.most * random.random() ** 2)
         people = [self._person(random) for _ in range(count)]
         # Sizes are log-uniform; near people cover far ones.
         sizes = np.sort(np.exp(random.uniform(math.log(SIZES[0]), math.log(SIZES[1]), size=count)))
-        for person, size in zip(people, sizes, strict=True):
-            paste(person, float(size), image, labels, self.label_set.ignore_index, random)
-        return Sample(self.scenes[index].stem, image, labels)
+        for number, (person, size) in enumerate(zip(people, sizes, strict=True), start=1):
+            window, solid = paste(person, float(size), image, labels, self.label_set.ignore_index, random)
+            instances[window][solid] = number
+        return Sample(self.scenes[index].stem, image, labels, instances=instances)
 
     def _person(self, random: np.random.Generator) -> Person:
         number = int(random.integers(len(self.folders)))
         folder = self.folders[number]
         while True:
-            _, image, labels, _ = folder[int(random.integers(len(folder)))]
-            labels = self.relabels[number][labels]
+            sample = folder[int(random.integers(len(folder)))]
+            labels = self.relabels[number][sample.labels]
             if self.label_set.person[labels].any():
-                return cut_out(image, labels, self.label_set)
+                return cut_out(sample.image, labels, self.label_set)
 
 
 def cut_out(image: NDArray[np.uint8], labels: NDArray[np.uint8], label_set: LabelSet) -> Person:
@@ -125,9 +126,13 @@ def paste(
     labels: NDArray[np.uint8],
     ignore_index: int,
     random: np.random.Generator,
-) -> None:
+) -> tuple[tuple[slice, slice], NDArray[np.bool_]]:
     """Paste ``person`` at a random position of a scene, in place. Its longer side is ``size`` times the height of the
-    scene. A person cut off by the lower edge of the photo is also cut off by that of the scene."""
+    scene. A person cut off by the lower edge of the photo is also cut off by that of the scene.
+
+    Returns:
+        The rows and columns that the person may cover, and where they do.
+    """
     scene_height, scene_width = labels.shape
     factor = size * scene_height / max(person.shown.shape)
     height, width = (max(1, round(length * factor)) for length in person.shown.shape)
@@ -153,3 +158,4 @@ def paste(
     solid = cover[..., 0] >= 0.5
     # Edge pixels that show the person but get background from nearest-neighbour labels are ignored.
     labels[rows, columns] = np.where(solid, np.where(names == 0, ignore_index, names), labels[rows, columns])
+    return (rows, columns), solid

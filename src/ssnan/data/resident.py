@@ -255,13 +255,13 @@ class _Decoded(Dataset[Stored]):
         folder = self.folders[number]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(hash((self.seed, index)))  # of composed photos
-            _, image, labels, people = folder[(index - int(self.starts[number])) % len(folder)]
-        labels = self.relabels[number][labels]
+            sample = folder[(index - int(self.starts[number])) % len(folder)]
+        labels = self.relabels[number][sample.labels]
         factor = self.side / max(labels.shape)
         height, width = (max(1, round(length * factor)) for length in labels.shape)
-        photo = np.array(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
+        photo = np.array(Image.fromarray(sample.image).resize((width, height), Image.Resampling.BILINEAR))
         labels = np.array(Image.fromarray(labels).resize((width, height), Image.Resampling.NEAREST))
-        maps = [labels, limb_map(people, labels, self.label_set)] if self.with_limbs else [labels]
+        maps = [labels, limb_map(sample.people, labels, self.label_set)] if self.with_limbs else [labels]
         rows, columns = np.nonzero(self.label_set.person[labels])
         box = (rows.min(), columns.min(), rows.max() + 1, columns.max() + 1) if len(rows) else (0, 0, height, width)
         beyond = ((0, 0), (0, self.side - height), (0, self.side - width))

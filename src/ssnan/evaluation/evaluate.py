@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from ssnan.data.folder import Sample
+from ssnan.evaluation.instances import Instances, instances_table
 from ssnan.evaluation.metrics import (
     FREQUENT,
     LIP_GROUPS,
@@ -31,11 +32,13 @@ from ssnan.parsing.parser import Parser
 
 
 class Measured(NamedTuple):
-    """Sums over samples at the photos' sizes, and the :func:`class_counts` of each sample by id."""
+    """Sums over samples at the photos' sizes, the :func:`class_counts` of each sample by id, and the people of samples
+    that tell them apart."""
 
     confusion: Confusion
     structure: Structure
     pictures: dict[str, NDArray[np.int64]]
+    instances: Instances
 
 
 def evaluate(parser: Parser, samples: Iterable[Sample], label_set: LabelSet) -> Measured:
@@ -54,7 +57,7 @@ def evaluate(parser: Parser, samples: Iterable[Sample], label_set: LabelSet) -> 
         )
     total: Confusion = np.zeros((len(label_set) + len(label_set.sets), len(label_set)), dtype=np.int64)
     structure = Structure(label_set)
-    pictures = {}
+    pictures, instances = {}, Instances(label_set)
     for sample in samples:
         result = parser(sample.image)
         try:
@@ -64,7 +67,9 @@ def evaluate(parser: Parser, samples: Iterable[Sample], label_set: LabelSet) -> 
         total += confusion
         pictures[sample.id] = class_counts(confusion, label_set.sets)
         structure.add(sample.labels, result.labels, result.confidence, sample.people)
-    return Measured(total, structure, pictures)
+        if sample.instances is not None:
+            instances.add(sample.labels, sample.instances, result)
+    return Measured(total, structure, pictures, instances)
 
 
 def limb_iou(iou: Mapping[str, float | None], label_set: LabelSet) -> float | None:
@@ -156,6 +161,8 @@ def tables(measured: dict[str, Any], label_set: LabelSet) -> list[Table]:
     result.append(_structure(measured))
     if _people(measured).row_count:
         result.append(_people(measured))
+    if "instances" in measured:
+        result.append(instances_table(measured["instances"]))
     if "sets" in measured:
         sets = Table(title="pixels of sets of classes with a prediction in the set")
         sets.add_column("Set")

@@ -22,7 +22,7 @@ from ssnan.evaluation.evaluate import evaluate
 from ssnan.evaluation.metrics import Score
 from ssnan.export.quantize import Photos, by_error, quantize_for_onnxruntime, quantize_for_openvino
 from ssnan.io.writing import unfinished_folder
-from ssnan.models import ParsingNetwork
+from ssnan.models import ParsingNetwork, ParsingOutput
 from ssnan.parsing.card import ModelCard, ModelError
 from ssnan.parsing.engines import ENGINES
 from ssnan.parsing.parser import Parser
@@ -158,9 +158,10 @@ def _calibration(data: Sequence[Path]) -> list[NDArray[np.uint8]]:
 
 def export_network(network: ParsingNetwork, output: Path) -> None:
     """Write a network as ONNX, from ``images`` (B, 3, H, W) to ``scores`` (B, C, h, w) for any B, H and W. If scales
-    have weights per pixel, ``scale_weights`` (B, S, h, w) is a second output (Eq. 3)."""
+    have weights per pixel, ``scale_weights`` (B, S, h, w) is an output too (Eq. 3), and so is ``people`` (B, 3, p, q)
+    of a network with an instance head, see :mod:`ssnan.scores.grouping`."""
     outputs = _Outputs(network).eval()
-    names = ["scores", "scale_weights"][: len(outputs(torch.zeros(1, 3, 96, 64)))]
+    names = list(_named(network.eval()(torch.zeros(1, 3, 96, 64))))
     # The bounds tell the tracer that the coarsest scale has at least one feature.
     batch = torch.export.Dim("batch", min=1, max=1024)
     height, width = (torch.export.Dim(name, min=MIN_SIDE, max=1 << 14) for name in ("height", "width"))
@@ -188,8 +189,13 @@ class _Outputs(nn.Module):
         self.network = network
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        output = self.network(images)
-        return (output.scores,) if output.scale_weights is None else (output.scores, output.scale_weights)
+        return tuple(_named(self.network(images)).values())
+
+
+def _named(output: ParsingOutput) -> dict[str, Tensor]:
+    """The outputs of the file by name."""
+    named = {"scores": output.scores, "scale_weights": output.scale_weights, "people": output.people}
+    return {name: value for name, value in named.items() if value is not None}
 
 
 def _round_to_bf16(weights: Path, output: Path, *_: object) -> None:

@@ -1,12 +1,13 @@
 """COCO: parts as instances, people as keypoints, and the panoptic format.
 
-Category ids are class ids. ``person``, with the next id, is the union of all parts and has the joints of Section 3.3 as
-keypoints. https://cocodataset.org/#format-data
+Category ids are class ids. ``person``, with the next id, is the union of the parts of a person and has the joints of
+Section 3.3 as keypoints. ``attributes.person`` is the number of the person, 0 for parts of nobody. https://cocodataset.org/#format-data
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,7 @@ HEADER: dict[str, Any] = {
 
 
 def instances(pictures: Iterable[Picture]) -> dict[str, Any]:
-    """The document with one annotation per part of every photo (compressed run-length masks), and one for its people.
+    """The document with one annotation per person of every photo, and one per part of each (run-length masks).
 
     Raises:
         FormatError, ImageError: from ``pictures``.
@@ -97,17 +98,24 @@ def _parts(result: ParsingResult) -> Iterator[tuple[int, NDArray[np.bool_]]]:
 
 
 def _annotations(result: ParsingResult) -> Iterator[dict[str, Any]]:
-    for class_id, mask in _parts(result):
-        yield {"category_id": class_id, "segmentation": _run_lengths(mask)} | _extent(mask)
-    person = result.mask()
-    if person.any():
-        found = sum(point is not None for point in result.joints.values())
+    for person in result.people:
+        whole = {"attributes": {"person": person.number}}
+        for class_id, mask in _parts(person):
+            yield whole | {"category_id": class_id, "segmentation": _run_lengths(mask)} | _extent(mask)
+        yield (
+            whole
+            | {
+                "category_id": len(result.label_set),
+                "segmentation": _run_lengths(person.mask()),
+                "keypoints": person.to_keypoints(),
+                "num_keypoints": sum(point is not None for point in person.joints.values()),
+            }
+            | _extent(person.mask())
+        )
+    for class_id, mask in _parts(replace(result, labels=np.where(result.people_map > 0, np.uint8(0), result.labels))):
         yield {
-            "category_id": len(result.label_set),
-            "segmentation": _run_lengths(person),
-            "keypoints": result.to_keypoints(),
-            "num_keypoints": found,
-        } | _extent(person)
+            "attributes": {"person": 0}, "category_id": class_id, "segmentation": _run_lengths(mask),
+        } | _extent(mask)  # fmt: skip
 
 
 def _extent(mask: NDArray[np.bool_]) -> dict[str, Any]:

@@ -6,11 +6,12 @@ from collections.abc import Iterable
 from xml.etree import ElementTree as Xml
 
 from ssnan.formats.picture import Picture
-from ssnan.formats.polygons import TOLERANCE, one_ring, polygons
+from ssnan.formats.polygons import TOLERANCE, one_ring, polygons_of_people
 
 
 def document(pictures: Iterable[Picture], tolerance: float = TOLERANCE) -> Xml.ElementTree[Xml.Element]:
-    """The document, with one polygon per connected region of each part.
+    """The document, with one polygon per connected region of each part of each person. The parts of a person form a
+    group; parts of nobody have none.
 
     Raises:
         FormatError, ImageError: from ``pictures``.
@@ -30,9 +31,13 @@ def document(pictures: Iterable[Picture], tolerance: float = TOLERANCE) -> Xml.E
         image = Xml.SubElement(
             root, "image", id=str(number), name=picture.file_name, width=str(width), height=str(height)
         )
-        for name, pieces in polygons(picture.result, tolerance).items():
+        for (person, name), pieces in polygons_of_people(picture.result, tolerance).items():
             for piece in pieces:
                 points = ";".join(f"{x:.2f},{y:.2f}" for x, y in one_ring(piece))
-                Xml.SubElement(image, "polygon", label=name, source="auto", occluded="0", points=points, z_order="0")
+                shape = Xml.SubElement(
+                    image, "polygon", label=name, source="auto", occluded="0", points=points, z_order="0"
+                )
+                if person:
+                    shape.set("group_id", str(person))
     Xml.indent(root)
     return Xml.ElementTree(root)

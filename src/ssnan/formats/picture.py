@@ -12,7 +12,8 @@ from scipy import ndimage
 
 from ssnan.errors import UserError, quoted
 from ssnan.io.images import opened_image
-from ssnan.io.storing import KEY
+from ssnan.io.masks import read_labels
+from ssnan.io.storing import KEY, PERSON_KEY
 from ssnan.labels import LabelSet
 from ssnan.parsing.inputs import find_inputs
 from ssnan.results.result import ParsingResult
@@ -41,7 +42,8 @@ class Picture:
 
 
 def find_maps(folder: Path) -> list[Path]:
-    """The label maps of ``ssnan parse`` in a folder and its subfolders, without overlays and masks."""
+    """The label maps of ``ssnan parse`` in a folder and its subfolders, without overlays, masks and maps of one
+    person."""
     return [path for path in sorted(folder.rglob("*.png")) if path.is_file() and _says_its_labels(path)]
 
 
@@ -80,7 +82,7 @@ def read_pictures(folder: Path, photos: Path | None = None, min_area: int = 0) -
     first: LabelSet | None = None
     for path in maps:
         result = ParsingResult.load(path)
-        result = replace(result, labels=without_specks(result.labels, min_area))
+        result = replace(result, labels=without_specks(result.labels, min_area), instances=_people_of(path, result))
         first = first or result.label_set
         if result.label_set.classes != first.classes:
             raise FormatError(
@@ -96,9 +98,21 @@ def read_pictures(folder: Path, photos: Path | None = None, min_area: int = 0) -
         yield Picture(photo.relative_to(photos).as_posix(), replace(result, source=photo))
 
 
+def _people_of(path: Path, result: ParsingResult) -> NDArray[np.uint8] | None:
+    """The people of a map if ``ssnan parse --people`` wrote them, otherwise None."""
+    place = path.with_name(f"{path.stem}.people.png")
+    if not place.is_file():
+        return None
+    numbers = read_labels(place)
+    if numbers.shape != result.labels.shape:
+        raise FormatError(f"{quoted(place)}: is {numbers.shape} (rows, columns), but its map is {result.labels.shape}")
+    return numbers
+
+
 def _says_its_labels(path: Path) -> bool:
     try:
         with opened_image(path) as picture:
-            return KEY in getattr(picture, "text", {})
+            text = getattr(picture, "text", {})
+            return KEY in text and PERSON_KEY not in text
     except (OSError, ValueError, SyntaxError):
         return False

@@ -28,18 +28,32 @@ def polygons(result: ParsingResult, tolerance: float = TOLERANCE) -> dict[str, l
         result: the result.
         tolerance: simplification in pixels, see :data:`TOLERANCE`.
     """
+    nobody = np.zeros_like(result.labels)
+    return {name: found for (_, name), found in _polygons(result, nobody, tolerance).items()}
+
+
+def polygons_of_people(result: ParsingResult, tolerance: float = TOLERANCE) -> dict[tuple[int, str], list[Polygon]]:
+    """As :func:`polygons`, for every part of every person: keys are the number of the person and the name of the part.
+    Parts of nobody have the number 0."""
+    return _polygons(result, result.people_map, tolerance)
+
+
+def _polygons(
+    result: ParsingResult, owners: NDArray[np.uint8], tolerance: float
+) -> dict[tuple[int, str], list[Polygon]]:
     named = [
-        (name, outline)
+        ((int(owner), name), outline)
+        for owner in np.unique(owners)
         for class_id, name in enumerate(result.label_set.classes)
         if class_id
-        for outline in _outlines(result.labels == class_id)
+        for outline in _outlines((result.labels == class_id) & (owners == owner))
     ]
     outlines = [outline for _, outline in named]
     if tolerance > 0:
         outlines = list(shapely.coverage_simplify(outlines, tolerance))
-    found: dict[str, list[Polygon]] = {}
-    for (name, _), outline in zip(named, outlines, strict=True):
-        found.setdefault(name, []).append(orient(outline))
+    found: dict[tuple[int, str], list[Polygon]] = {}
+    for (key, _), outline in zip(named, outlines, strict=True):
+        found.setdefault(key, []).append(orient(outline))
     return found
 
 

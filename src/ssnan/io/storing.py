@@ -20,13 +20,18 @@ from ssnan.labels import LabelSet
 KEY = "ssnan"
 """The PNG text key of the label set."""
 
+PERSON_KEY = "ssnan-person"
+"""The PNG text key of a person's number, in the map of one person of a photo."""
+
 Stored = tuple[NDArray[np.uint8], LabelSet, NDArray[np.float32] | None]
 
 
-def png_info(label_set: LabelSet) -> PngInfo:
-    """PNG metadata with the label set, for :func:`load`."""
+def png_info(label_set: LabelSet, person: int | None = None) -> PngInfo:
+    """PNG metadata with the label set, for :func:`load`, and with the number of the person that a map shows alone."""
     info = PngInfo()
     info.add_text(KEY, json.dumps(label_set.to_dict()), zip=True)
+    if person is not None:
+        info.add_text(PERSON_KEY, str(person))
     return info
 
 

@@ -12,6 +12,7 @@ from ssnan.models.backbone import Backbone, EdgeBackbone, Pyramid, SkipBackbone
 from ssnan.models.deeplab_v2 import DeepLabV2
 from ssnan.models.fcn import FCN8s
 from ssnan.models.hazn import HAZN
+from ssnan.models.instances import SSNANWithPeople
 from ssnan.models.lg_lstm import LGLSTM
 from ssnan.models.output import ParsingNetwork, ParsingOutput
 from ssnan.models.segnet import SegNet
@@ -35,6 +36,7 @@ __all__ = [
     "ParsingOutput",
     "Pyramid",
     "SSNANWithContext",
+    "SSNANWithPeople",
     "SegNet",
     "SharedNeuralAggregation",
     "SkipBackbone",

@@ -22,12 +22,15 @@ class ParsingOutput(NamedTuple):
             3.3). For HAZN and LG-LSTM, those of the earlier stages or layers. Empty for networks with one scale.
         scale_weights: weights of Eq. 3, (B, S, h, w), summing to one over S; None without weights per pixel.
         extra: inputs of :meth:`ParsingNetwork.auxiliary_losses`; empty for most networks.
+        people: centre scores and offsets of people, (B, 3, p, q), see :mod:`ssnan.scores.grouping`; None without an
+            instance head.
     """
 
     scores: Float[Tensor, "b c h w"]
     scale_scores: tuple[Float[Tensor, "b c h w"], ...] = ()
     scale_weights: Float[Tensor, "b s h w"] | None = None
     extra: Mapping[str, Any] = MappingProxyType({})
+    people: Float[Tensor, "b 3 p q"] | None = None
 
 
 class ParsingNetwork(nn.Module, ABC):
@@ -45,7 +48,8 @@ class ParsingNetwork(nn.Module, ABC):
 
         Args:
             output: output of :meth:`forward` in training.
-            batch: ``labels`` (B, H, W), and ``limbs`` (B, H, W) if the data have keypoints.
+            batch: ``labels`` (B, H, W), and ``limbs`` (B, H, W) if the data have keypoints, and ``instances`` (B, H, W)
+                if they tell people apart.
             label_set: label set of both.
         """
         return {}

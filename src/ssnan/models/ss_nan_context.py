@@ -9,6 +9,7 @@ predicts the limbs of the keypoints, clothed or bare, from these features.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -57,6 +58,18 @@ class Context(nn.Module):
         return self.out(found + whole)
 
 
+class Seen(NamedTuple):
+    """What further heads may read.
+
+    Attributes:
+        deep: the deepest map of the coarsest scale.
+        features: the features of every scale before the edges, coarsest first.
+    """
+
+    deep: Float[Tensor, "b d h w"]
+    features: list[Tensor]
+
+
 class SSNANWithContext(ParsingNetwork):
     """SS-NAN whose scales share the context of the coarsest scale.
 
@@ -96,6 +109,10 @@ class SSNANWithContext(ParsingNetwork):
     def forward(self, images: Float[Tensor, "b 3 H W"]) -> ParsingOutput:
         """Parse normalised photos; scores have the stride of the finest scale. In training, ``extra["limbs"]`` has the
         scores of the limb head for every scale, (B, 5, h, w) each."""
+        return self.parsed(images)[0]
+
+    def parsed(self, images: Float[Tensor, "b 3 H W"]) -> tuple[ParsingOutput, Seen]:
+        """The result of :meth:`forward`, and the maps that it was made from."""
         pyramids = [self.backbone.maps(resized(images, scale)) for scale in self.scales]
         context = self.context(pyramids[0][-1])
         features = [self.backbone.joined(fine, deep, context) for _, fine, deep in pyramids]
@@ -103,7 +120,7 @@ class SSNANWithContext(ParsingNetwork):
         maps = resize_to_finest([self.classifier(of_scale) for of_scale in edged])
         fused, weights = self.aggregation(maps)
         limbs = {"limbs": [self.limbs(of_scale) for of_scale in features]} if self.training else {}
-        return ParsingOutput(fused, tuple(maps), weights, limbs)
+        return ParsingOutput(fused, tuple(maps), weights, limbs), Seen(pyramids[0][-1], features)
 
     def auxiliary_losses(
         self, output: ParsingOutput, batch: Mapping[str, Tensor], label_set: LabelSet

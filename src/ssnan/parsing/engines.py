@@ -63,8 +63,11 @@ if hasattr(os, "register_at_fork"):
 class _OfFile(ABC):
     """An engine that is defined by a file and a number of threads; a pickled engine contains only these two.
     ``scale_weights`` returns the weights of Eq. 3, (B, S, h, w), or None if the file has no such output.
+    ``with_people`` returns the scores and the maps of an instance head, (B, 3, p, q), see
+    :mod:`ssnan.scores.grouping`.
 
     Attributes:
+        tells_apart: whether the file has an instance head.
         classes: channels of the scores; None if the file does not tell.
 
     Raises:
@@ -72,6 +75,7 @@ class _OfFile(ABC):
     """
 
     classes: int | None = None
+    tells_apart = False
     _weighs: bool
 
     def __init__(self, weights: Path, threads: int | None = None) -> None:
@@ -83,20 +87,24 @@ class _OfFile(ABC):
         _LOADED.add(self)
 
     def __call__(self, pixels: Float32) -> Float32:
-        return self._run("scores", pixels)
+        return self._run(["scores"], pixels)[0]
 
     def scale_weights(self, pixels: Float32) -> Float32 | None:
-        return self._run("scale_weights", pixels) if self._weighs else None
+        return self._run(["scale_weights"], pixels)[0] if self._weighs else None
 
-    def _run(self, output: str, pixels: Float32) -> Float32:
+    def with_people(self, pixels: Float32) -> tuple[Float32, Float32]:
+        scores, people = self._run(["scores", "people"], pixels)
+        return scores, people
+
+    def _run(self, outputs: list[str], pixels: Float32) -> list[Float32]:
         if self._forked:
             # Load again in place, because parsers hold this object.
             self.__init__(self.weights, self.threads)  # type: ignore[misc]
         with self._explained():
-            return self._output(output, pixels)
+            return self._outputs(outputs, pixels)
 
     @abstractmethod
-    def _output(self, name: str, pixels: Float32) -> Float32: ...
+    def _outputs(self, names: list[str], pixels: Float32) -> list[Float32]: ...
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -141,11 +149,11 @@ class OnnxRuntimeEngine(_OfFile):
                 raise ModelError(f"{quoted(weights)}: expected input 'images' and output 'scores', got {entries}, "
                                  f"{results}")  # fmt: skip
             channels = self._session.get_outputs()[results.index("scores")].shape[1]
-            self._weighs = "scale_weights" in results
+            self._weighs, self.tells_apart = "scale_weights" in results, "people" in results
         self.classes = channels if isinstance(channels, int) else None
 
-    def _output(self, name: str, pixels: Float32) -> Float32:
-        values: Float32 = self._session.run([name], {"images": pixels})[0]
+    def _outputs(self, names: list[str], pixels: Float32) -> list[Float32]:
+        values: list[Float32] = self._session.run(names, {"images": pixels})
         return values
 
 
@@ -180,15 +188,16 @@ class OpenVINOEngine(_OfFile):
             )
             channels = self._model.output("scores").partial_shape[1]
             self._model.input("images")
-            self._weighs = any("scale_weights" in output.names for output in self._model.outputs)
+            results = {name for output in self._model.outputs for name in output.names}
+            self._weighs, self.tells_apart = "scale_weights" in results, "people" in results
         self.classes = channels.get_length() if channels.is_static else None
         self._own = threading.local()
 
-    def _output(self, name: str, pixels: Float32) -> Float32:
+    def _outputs(self, names: list[str], pixels: Float32) -> list[Float32]:
         if not hasattr(self._own, "request"):
             self._own.request = self._model.create_infer_request()
-        values: Float32 = self._own.request.infer({"images": pixels})[name]
-        return values
+        found = self._own.request.infer({"images": pixels})
+        return [found[name] for name in names]
 
 
 ENGINES: dict[str, Callable[[Path, int | None], Engine]] = {

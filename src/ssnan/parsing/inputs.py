@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePath
@@ -17,6 +18,9 @@ AnyPath = TypeVar("AnyPath", bound=PurePath)
 
 STANDARD_INPUT = Path("-")
 """The input that means standard input; its result is named ``stdin``."""
+
+PERSON = re.compile(r"person\d+")
+"""The map of one person is named after it."""
 
 
 def find_inputs(inputs: Sequence[str], recursive: bool) -> dict[Path, Path]:
@@ -99,4 +103,4 @@ def result_names(found: dict[Path, Path]) -> dict[Path, Path]:
 def result_it_could_be_of(name: AnyPath) -> AnyPath | None:
     """``a`` for ``a.overlay``: the result of ``a.overlay.jpg`` must not overwrite a file of ``a.jpg``."""
     stem, _, kind = name.name.partition(".mask.") if ".mask." in name.name else name.name.rpartition(".")
-    return name.with_name(stem) if stem and (kind in KINDS or ".mask." in name.name) else None
+    return name.with_name(stem) if stem and (kind in KINDS or ".mask." in name.name or PERSON.fullmatch(kind)) else None

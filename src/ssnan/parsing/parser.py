@@ -21,11 +21,12 @@ from ssnan.parsing.pipeline import in_stages
 from ssnan.parsing.preprocessing import Preprocessing
 from ssnan.parsing.views import Views
 from ssnan.results.colors import distinct
-from ssnan.results.people import main_figure
 from ssnan.results.remapping import Remapping, remapping
-from ssnan.results.result import ParsingResult
+from ssnan.results.result import ParsingResult, main_figure
+from ssnan.scores.grouping import grouped
 from ssnan.scores.unsure import without_unsure_people
 from ssnan.scores.upsampling import labels_at
+from ssnan.scores.windows import is_long
 
 ONE_VIEW = Views()
 
@@ -39,11 +40,13 @@ class Decoded(NamedTuple):
 
 
 class Scored(NamedTuple):
-    """Class scores (C, h, w) of a photo of ``height`` × ``width``."""
+    """Class scores (C, h, w) of a photo of ``height`` × ``width``, and the maps (3, p, q) of an instance head, see
+    :mod:`ssnan.scores.grouping`."""
 
     scores: NDArray[np.float32]
     height: int
     width: int
+    people: NDArray[np.float32] | None = None
 
 
 class Parser:
@@ -61,7 +64,7 @@ class Parser:
         max_pixels: larger photos are refused before they are decoded.
         remapping: converts every result to another label set if not None; see
             :func:`ssnan.results.remapping.remapping`.
-        largest: keep only the main figure, see :func:`ssnan.results.people.main_figure`.
+        largest: keep only the largest person, see :func:`ssnan.results.result.main_figure`.
     """
 
     def __init__(
@@ -115,7 +118,7 @@ class Parser:
             labels: label set of the results, as in :meth:`ParsingResult.remap`.
             colors: those of the label set, or those of :func:`ssnan.results.colors.distinct`.
             max_pixels: larger photos are refused before they are decoded.
-            largest: keep only the main figure, see :func:`ssnan.results.people.main_figure`.
+            largest: keep only the largest person, see :func:`ssnan.results.result.main_figure`.
 
         Raises:
             RemapError: as :meth:`ParsingResult.remap`.
@@ -163,23 +166,25 @@ class Parser:
         Raises:
             ModelError: the network does not return finite scores for every class.
         """
-        scores = self.views.scores(decoded.rgb, self.engine, self.label_set, self.preprocessing)
+        scores, people = self._scores(decoded.rgb)
         if len(scores) != len(self.label_set):
             raise ModelError(
                 f"the network returns {len(scores)} scores per pixel, but there are {len(self.label_set)} classes"
             )
-        if not np.isfinite(scores).all():
+        if not np.isfinite(scores).all() or (people is not None and not np.isfinite(people).all()):
             raise ModelError("the network returns scores that are not finite; its weights are damaged")
         if self.min_person_confidence:
             scores = without_unsure_people(scores, self.label_set, self.min_person_confidence)
-        return Scored(scores, decoded.height, decoded.width)
+        return Scored(scores, decoded.height, decoded.width, people)
 
     def finish(self, scored: Scored, source: ImageLike | None = None) -> ParsingResult:
         """Third step: the label map at the photo's size. ``source`` is the input that was decoded."""
-        labels, scores = labels_at(*scored), scored.scores
+        scores, height, width, people = scored
+        labels = labels_at(scores, height, width)
+        instances = None if people is None else grouped(people, labels, self.label_set.person)
+        result = ParsingResult(labels, self.label_set, scores, source, instances)
         if self.largest:
-            labels, scores = main_figure(labels, scores)
-        result = ParsingResult(labels, self.label_set, scores, source)
+            result = main_figure(result)
         return result if self.remapping is None else result.remapped(self.remapping)
 
     def scale_weights(self, decoded: Decoded) -> NDArray[np.float32] | None:
@@ -188,6 +193,15 @@ class Parser:
         weigh = getattr(self.engine, "scale_weights", None)
         weights = None if weigh is None else weigh(self.preprocessing(decoded.rgb)[None])
         return None if weights is None else weights[0]
+
+    def _scores(self, rgb: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        """Class scores, and the maps of the instance head if there is one; it sees the photo once, and whole."""
+        if not getattr(self.engine, "tells_apart", False) or is_long(*rgb.shape[:2]):
+            return self.views.scores(rgb, self.engine, self.label_set, self.preprocessing), None
+        scores, people = self.engine.with_people(self.preprocessing(rgb)[None])  # type: ignore[attr-defined]
+        if self.views == ONE_VIEW:
+            return scores[0], people[0]
+        return self.views.scores(rgb, self.engine, self.label_set, self.preprocessing), people[0]
 
     def _decode_or_error(self, image: ImageLike) -> tuple[ImageLike, Decoded | ImageError]:
         try:

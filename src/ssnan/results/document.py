@@ -1,4 +1,5 @@
-"""A result as JSON, version 1. ``document.schema.json`` beside this file is its JSON Schema."""
+"""A result as JSON, version 2. ``document.schema.json`` beside this file is its JSON Schema;
+:func:`ssnan.results.reading.read_document` also reads version 1."""
 
 from __future__ import annotations
 
@@ -10,9 +11,8 @@ from numpy.typing import NDArray
 
 from ssnan.labels import LabelSet
 from ssnan.results.geometry import center_of
-from ssnan.results.people import count
 
-VERSION = 1
+VERSION = 2
 
 Box = tuple[int, int, int, int]
 """Left, top, right, bottom in pixels; right and bottom are exclusive."""
@@ -43,6 +43,24 @@ class Part(TypedDict):
     center: Point
 
 
+class PersonEntry(TypedDict):
+    """One person.
+
+    Attributes:
+        area: number of pixels.
+        score: mean probability of a person over the pixels, 0..1; None for a label map from a file.
+        box: box of all pixels.
+        parts: every part of the person.
+        joints: centre of every region; None if the region does not occur.
+    """
+
+    area: int
+    score: float | None
+    box: Box
+    parts: dict[str, Part]
+    joints: dict[str, Point | None]
+
+
 class Document(TypedDict):
     """The contents of one photo.
 
@@ -52,9 +70,10 @@ class Document(TypedDict):
         label_set: name of the label set.
         classes: names of its classes, in the order of the ids.
         width, height: size of the photo in pixels.
-        people: least number of people, see :func:`ssnan.results.people.count`; missing in older documents.
-        parts: every class that occurs, including the background.
-        joints: centre of every region (Section 3.3); None if the region does not occur.
+        count: number of people; None if a document of version 1 does not tell.
+        people: every person, largest first.
+        parts: every class that occurs in the whole photo, including the background.
+        joints: centre of every region (Section 3.3), of all people together; None if the region does not occur.
     """
 
     version: int
@@ -63,7 +82,8 @@ class Document(TypedDict):
     classes: list[str]
     width: int
     height: int
-    people: NotRequired[int]
+    count: int | None
+    people: list[PersonEntry]
     parts: dict[str, Part]
     joints: dict[str, Point | None]
 
@@ -74,6 +94,7 @@ def document(
     areas: Mapping[str, int],
     joints: Mapping[str, Point | None],
     confidence: NDArray[np.float32] | None,
+    people: list[PersonEntry],
 ) -> Document:
     """Convert a result to plain values.
 
@@ -83,6 +104,7 @@ def document(
         areas: pixels of every class that occurs.
         joints: centre of every region; None if the region does not occur.
         confidence: probability of the predicted class at every pixel, (H, W), 0..1; None if it is not known.
+        people: every person, largest first, from :func:`person_entry`.
     """
     height, width = labels.shape
     return {
@@ -91,7 +113,34 @@ def document(
         "classes": list(label_set.classes),
         "width": width,
         "height": height,
-        "people": count(labels, label_set),
+        "count": len(people),
+        "people": people,
+        "parts": _parts(labels, label_set, areas, confidence),
+        "joints": dict(joints),
+    }
+
+
+def person_entry(
+    labels: NDArray[np.uint8],
+    label_set: LabelSet,
+    areas: Mapping[str, int],
+    joints: Mapping[str, Point | None],
+    confidence: NDArray[np.float32] | None,
+    box: Box,
+    score: float | None,
+) -> PersonEntry:
+    """Convert a person to plain values.
+
+    Args:
+        labels, label_set, joints, confidence: as in :func:`document`, of the person alone.
+        areas: pixels of every part of the person, without the background.
+        box: box of all parts.
+        score: mean probability of a person over the pixels, 0..1; None if it is not known.
+    """
+    return {
+        "area": sum(areas.values()),
+        "score": None if score is None else round(score, 4),
+        "box": box,
         "parts": _parts(labels, label_set, areas, confidence),
         "joints": dict(joints),
     }

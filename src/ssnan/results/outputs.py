@@ -11,6 +11,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from ssnan.io.storing import png_info
+from ssnan.results.people_images import people_image
 from ssnan.results.pictures import confidence_image, summary
 from ssnan.results.render import SCREEN_SIDE
 from ssnan.results.result import ParsingResult
@@ -23,6 +24,7 @@ KINDS = {
     "masks": "one black and white mask per part",
     "cutout": "the parts on a transparent background",
     "crop": "the photo cropped to the box of the parts",
+    "people": "the person at every pixel, and a map of each person; the overlay has a colour for each",
 }
 """Files that can be saved beside the map."""
 
@@ -46,7 +48,7 @@ def files(result: ParsingResult, image: str, kinds: Sequence[str], parts: Sequen
     for kind in kinds:
         match kind:
             case "overlay":
-                made[".overlay.png"] = lambda: _png(result.overlay())
+                made[".overlay.png"] = lambda: _png(result.overlay(people="people" in kinds))
             case "summary":
                 made[".summary.png"] = lambda: _png(summary(result.reduced_photo(SCREEN_SIDE), result))
             case "json":
@@ -63,6 +65,12 @@ def files(result: ParsingResult, image: str, kinds: Sequence[str], parts: Sequen
             case "crop":
                 if result.mask(*parts).any():
                     made[".crop.png"] = lambda: _png(result.crop(*parts))
+            case "people":
+                made[".people.png"] = lambda: _png(people_image(result.people_map))
+                for person in result.people:
+                    made[f".person{person.number}.png"] = lambda person=person: _png(  # type: ignore[misc]
+                        person.to_image(), png_info(result.label_set, person.number)
+                    )
     return made | {".png": lambda: _png(result.to_image(), png_info(result.label_set))}
 
 

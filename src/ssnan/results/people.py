@@ -1,57 +1,75 @@
-"""How many people a map shows, and the main one of them."""
+"""Tell the people of a label map apart."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from ssnan.labels import LabelSet
-
-LARGE = 0.15
-"""Share of the largest piece's pixels from which another piece counts; a figure or a head two fifths as tall has about
-this share. Smaller pieces are mostly occluded hands or feet, errors, or people far behind. Chosen by hand."""
-
-
-def count(labels: NDArray[np.uint8], label_set: LabelSet) -> int:
-    """How many people a map shows: the large connected pieces of the person, or of heads where those are more, since
-    people who touch are one piece. One person whom something cuts in two counts twice; people behind each other with
-    one head in sight count once."""
-    heads = [i for region in label_set.regions if region.name == "head" for i in region.class_ids]
-    return max(_large(labels > 0), _large(np.isin(labels, heads)))
+from ssnan.results.pieces import numbered
+from ssnan.scores.grouping import largest_first
+from ssnan.scores.softmax import softmax
 
 
-def main_figure(
-    labels: NDArray[np.uint8], scores: NDArray[np.float32]
-) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """Labels (H, W) and scores (C, h, w) with all but the largest connected piece of the person made background."""
-    pieces, sizes = _pieces(labels > 0)
-    if len(sizes) < 2:
-        return labels, scores
-    kept = pieces == 1 + sizes.argmax()
-    others = _cells((pieces > 0) & ~kept, *scores.shape[1:]) & ~_cells(kept, *scores.shape[1:])
-    scores = scores.copy()
-    scores[0, others] = scores.max(axis=0)[others] + 20
-    return np.where(kept, labels, 0).astype(np.uint8), scores
+class Alone(NamedTuple):
+    """One person of a photo; the others are background, in the scores too.
+
+    Attributes:
+        labels: class ids, (H, W).
+        scores: class scores, (C, h, w); None if they are not known.
+        score: mean probability of a person over the person's pixels, 0..1; None without scores.
+        others: where other people are, bool (H, W).
+    """
+
+    labels: NDArray[np.uint8]
+    scores: NDArray[np.float32] | None
+    score: float | None
+    others: NDArray[np.bool_]
 
 
-def _cells(mask: NDArray[np.bool_], height: int, width: int) -> NDArray[np.bool_]:
-    """Cells of a coarser map (height, width) that a mask (H, W) touches, and their neighbours."""
+def find(
+    labels: NDArray[np.uint8], label_set: LabelSet, instances: NDArray[np.uint8] | None = None
+) -> NDArray[np.uint8]:
+    """The number of the person at every pixel, uint8 (H, W): 1 to n, largest first, and 0 for nobody.
+
+    Args:
+        labels: class ids, (H, W).
+        label_set: their label set.
+        instances: the network's own answer, (H, W), see :mod:`ssnan.scores.grouping`. If None, people are found in the
+            label map, see :mod:`ssnan.results.pieces`.
+    """
+    if instances is None:
+        return numbered(labels, label_set)
+    return largest_first(instances * label_set.person[labels])
+
+
+def alone(
+    kept: NDArray[np.bool_], labels: NDArray[np.uint8], label_set: LabelSet, scores: NDArray[np.float32] | None
+) -> Alone:
+    """The person whose pixels are ``kept`` (H, W), of a label map (H, W) and its scores (C, h, w)."""
+    others = label_set.person[labels] & ~kept
+    score = None
+    if scores is not None:
+        own, strange = (_shares(mask, *scores.shape[1:]) for mask in (kept, others))
+        parts = label_set.person[: len(label_set)]
+        score = float(np.average(softmax(scores)[parts].sum(axis=0), weights=own))
+        cells = _around(strange) & ~_around(own)
+        scores = scores.copy()
+        scores[0, cells] = scores.max(axis=0)[cells] + 20
+    return Alone(np.where(kept, labels, 0).astype(np.uint8), scores, score, others)
+
+
+def _shares(mask: NDArray[np.bool_], height: int, width: int) -> NDArray[np.float32]:
+    """The share of each cell of a coarser map (height, width) that a mask (H, W) covers."""
+    return np.asarray(Image.fromarray(mask.astype(np.float32)).resize((width, height), Image.Resampling.BOX))
+
+
+def _around(shares: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """The cells with a share above 0, and their neighbours."""
     from scipy import ndimage
 
-    small = Image.fromarray(mask.astype(np.float32)).resize((width, height), Image.Resampling.BOX)
-    touched: NDArray[np.bool_] = ndimage.binary_dilation(np.asarray(small) > 0, np.ones((3, 3)))
+    touched: NDArray[np.bool_] = ndimage.binary_dilation(shares > 0, np.ones((3, 3)))
     return touched
-
-
-def _pieces(mask: NDArray[np.bool_]) -> tuple[NDArray[np.int32], NDArray[np.intp]]:
-    """A number for every pixel, (H, W), 0 outside, and the pieces' pixels; diagonal neighbours belong together."""
-    from scipy import ndimage
-
-    pieces, _ = ndimage.label(mask, structure=np.ones((3, 3)))
-    return pieces, np.bincount(pieces.ravel())[1:]
-
-
-def _large(mask: NDArray[np.bool_]) -> int:
-    _, sizes = _pieces(mask)
-    return int((sizes >= LARGE * sizes.max()).sum()) if len(sizes) else 0

@@ -1,4 +1,4 @@
-"""ParsingResult: a label map, and everything derived from it."""
+"""ParsingResult: a label map, and everything derived from it; and Person, the result of one person of a photo."""
 
 from __future__ import annotations
 
@@ -20,8 +20,10 @@ from ssnan.io.storing import load, save
 from ssnan.labels import LabelSet
 from ssnan.results.colors import distinct
 from ssnan.results.detections import detections
-from ssnan.results.document import Document, document
+from ssnan.results.document import Box, Document, PersonEntry, document, person_entry
 from ssnan.results.geometry import center_of, extent_of
+from ssnan.results.people import alone, find
+from ssnan.results.people_images import people_over
 from ssnan.results.remapping import Remapping, remapping
 from ssnan.results.render import LEGEND_ROW, legend, map_over, with_contours, with_names
 from ssnan.scores.upsampling import confidence_at, probability_at
@@ -51,12 +53,14 @@ class ParsingResult:
         scores: class scores at the network's stride, float32 (C, h, w); None for a map from a file.
         source: the photo as it was given; None for a map from a file. Its pixels are read again when needed, so that
             many results do not hold many photos in memory.
+        instances: the person at every pixel, as in :attr:`people_map`, if the network tells people apart.
     """
 
     labels: NDArray[np.uint8]
     label_set: LabelSet
     scores: NDArray[np.float32] | None = None
     source: ImageLike | None = field(default=None)
+    instances: NDArray[np.uint8] | None = None
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> ParsingResult:
@@ -174,6 +178,26 @@ class ParsingResult:
         """The joints: the centre (x, y) of every region in pixels (Section 3.3); None if the region does not occur."""
         return {region.name: center_of(np.isin(self.labels, region.class_ids)) for region in self.label_set.regions}
 
+    @cached_property
+    def people_map(self) -> NDArray[np.uint8]:
+        """The number of the person at every pixel, uint8 (H, W): 1 to n, largest first, and 0 for nobody."""
+        return find(self.labels, self.label_set, self.instances)
+
+    @cached_property
+    def people(self) -> list[Person]:
+        """Every person, largest first: results of their own, with ``number``, ``box``, ``parts`` and ``score``."""
+        return [_person(self, number) for number in range(1, 1 + int(self.people_map.max(initial=0)))]
+
+    def person(self, index: int) -> Person:
+        """Person ``index`` of :attr:`people`; 0 is the largest.
+
+        Raises:
+            IndexError: there are fewer people.
+        """
+        if not 0 <= index < len(self.people):
+            raise IndexError(f"no person {index}: the photo shows {len(self.people)}, counted from 0")
+        return self.people[index]
+
     def to_image(self) -> Image.Image:
         """An 8-bit palette image with label ids as indices and the colours of the label set."""
         return palette_image(self.labels, self.label_set)
@@ -197,24 +221,30 @@ class ParsingResult:
     def remapped(self, how: Remapping) -> ParsingResult:
         """As :meth:`remap`, for a given remapping."""
         scores = None if self.scores is None else how.scores(self.scores)
-        return ParsingResult(how.labels(self.labels), how.target, scores, self.source)
+        return replace(self, labels=how.labels(self.labels), label_set=how.target, scores=scores)
 
     def in_distinct_colors(self) -> ParsingResult:
         """The same result in colours that are distinct on dark clothes and for colour-blind readers."""
         return replace(self, label_set=distinct(self.label_set))
 
-    def overlay(self, opacity: float = 0.65, contours: bool = False, names: bool = False) -> Image.Image:
+    def overlay(
+        self, opacity: float = 0.65, contours: bool = False, names: bool = False, people: bool = False
+    ) -> Image.Image:
         """The label map over the photo, RGB at the photo's size; the background is not covered.
 
         Args:
             opacity: opacity of the map, 0..1.
             contours: draw lines around the parts.
             names: write the names of the parts on them.
+            people: one colour for each person instead of each part.
 
         Raises:
             ValueError: the result is from a file, which has no photo.
         """
-        picture = map_over(self.photo, self.labels, self.label_set, opacity)
+        if people:
+            picture = people_over(self.photo, self.people_map, opacity)
+        else:
+            picture = map_over(self.photo, self.labels, self.label_set, opacity)
         if contours:
             picture = with_contours(picture, self.labels, self.label_set)
         return with_names(picture, self.labels, self.label_set) if names else picture
@@ -246,7 +276,8 @@ class ParsingResult:
     def to_dict(self) -> Document:
         """The result as plain values, see :class:`ssnan.results.document.Document`."""
         confidence = None if self.scores is None else self.confidence
-        return document(self.labels, self.label_set, self.areas, self.joints, confidence)
+        people = [person.to_entry() for person in self.people]
+        return document(self.labels, self.label_set, self.areas, self.joints, confidence, people)
 
     def _source(self) -> ImageLike:
         if self.source is None:
@@ -266,3 +297,57 @@ class ParsingResult:
         if problem := unknown("class", names, self.label_set.classes):
             raise ValueError(problem)
         return [self.label_set.classes.index(name) for name in names]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Person(ParsingResult):
+    """One person of a result: the same photo, where everybody else is background.
+
+    Attributes:
+        number: 1 for the largest person.
+        score: mean probability of a person over the person's pixels, 0..1; None for a map from a file.
+        others: where other people are, bool (H, W).
+    """
+
+    number: int = 1
+    score: float | None = None
+    others: NDArray[np.bool_] = field(default_factory=lambda: np.zeros((1, 1), dtype=np.bool_))
+
+    @property
+    def box(self) -> Box:
+        """Left, top, right and bottom in pixels; right and bottom are exclusive."""
+        return extent_of(self.mask()) or (0, 0, 0, 0)
+
+    @property
+    def parts(self) -> dict[str, int]:
+        """The number of pixels of every part."""
+        return {name: area for name, area in self.areas.items() if name != self.label_set.classes[0]}
+
+    def probability(self, *parts: str) -> NDArray[np.float32]:
+        """As :meth:`ParsingResult.probability`, and 0 on other people."""
+        return np.where(self.others, np.float32(0), super().probability(*parts))
+
+    def to_entry(self) -> PersonEntry:
+        """The person as plain values, as in the list of people of :meth:`ParsingResult.to_dict`."""
+        confidence = None if self.scores is None else self.confidence
+        return person_entry(self.labels, self.label_set, self.parts, self.joints, confidence, self.box, self.score)
+
+
+def main_figure(result: ParsingResult) -> ParsingResult:
+    """The largest person of a result; the result itself if it shows nobody."""
+    return _person(result, 1) if result.people_map.any() else result
+
+
+def _person(result: ParsingResult, number: int) -> Person:
+    kept = result.people_map == number
+    labels, scores, score, others = alone(kept, result.labels, result.label_set, result.scores)
+    return Person(
+        labels,
+        result.label_set,
+        scores,
+        result.source,
+        kept.astype(np.uint8),
+        number=number,
+        score=score,
+        others=others,
+    )

@@ -38,6 +38,17 @@ class TorchEngine:
             scores: NDArray[np.float32] = self.network(images).scores.float().cpu().numpy()
         return scores
 
+    @property
+    def tells_apart(self) -> bool:
+        """Whether the network has an instance head."""
+        return hasattr(self.network, "people")
+
+    @torch.inference_mode()
+    def with_people(self, pixels: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """The scores, and the maps of the instance head, (B, 3, p, q), see :mod:`ssnan.scores.grouping`."""
+        output = self.network(torch.from_numpy(pixels).to(self.device))
+        return output.scores.float().cpu().numpy(), output.people.float().cpu().numpy()
+
     @torch.inference_mode()
     def scale_weights(self, pixels: NDArray[np.float32]) -> NDArray[np.float32] | None:
         """The weights (B, S, h, w) of Eq. 3 for normalised pixels (B, 3, H, W); None for a network without them."""

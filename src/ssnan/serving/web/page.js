@@ -89,7 +89,7 @@ async function parsed(file, signal) {
   const photo = await createImageBitmap(file).catch(() => null)
   if (photo) canvas.getContext("2d").drawImage(photo, 0, 0, width, height)
   else complain(`${file.name}: this browser cannot show it; here is its map alone`)
-  if (found.people > 1) complain(`${file.name} shows at least ${found.people} people; parts and joints are those of all together`)
+  if (found.count > 1) complain(`${file.name} shows ${found.count} people; parts and joints are those of all together`)
   const parts = Object.entries(found.parts).map(([name, part]) => ({name, ...part, share: part.area / found.width / found.height}))
   return {name: file.name, file, canvas, ids, document: found, places: roomiest(ids, width, height),
     parts: parts.filter(({id}) => id).sort((a, b) => b.area - a.area)}

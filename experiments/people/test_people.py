@@ -1,0 +1,42 @@
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from experiments.people.heads import Stored, learn, seen_by
+from experiments.people.scenes import write
+from fakes.lip import write_lip
+from ssnan.data.layouts import open_split
+from ssnan.data.pasting import PastedScenes
+from ssnan.labels import LIP
+from ssnan.models import EdgeBackbone, SSNANWithPeople
+
+
+def test_scenes_are_a_dataset_that_tells_people_apart(tmp_path: Path):
+    (tmp_path / "scenes").mkdir()
+    Image.fromarray(np.full((60, 80, 3), 90, dtype=np.uint8)).save(tmp_path / "scenes" / "s.png")
+    folder = open_split(write_lip(tmp_path / "lip"), "train")
+    write(PastedScenes(tmp_path / "scenes", [folder], LIP), tmp_path / "out", count=5, seed=1)
+    found = open_split(tmp_path / "out", "val")
+    assert len(found) == 5
+    assert found.label_set.agrees_with(LIP)
+    for index in range(5):
+        sample = found[index]
+        np.testing.assert_array_equal(sample.instances > 0, sample.labels > 0)
+
+
+def test_the_head_reads_the_same_stored_or_not_and_learns():
+    torch.manual_seed(0)
+    backbone = EdgeBackbone("resnet26", [4, 8, 16], width=16, edge_width=8, frozen_batch_norm=True)
+    network = SSNANWithPeople(len(LIP), backbone, heads_only=True, context_width=8).eval()
+    images, instances = torch.randn(2, 3, 64, 96), torch.zeros(2, 64, 96, dtype=torch.long)
+    instances[:, 10:50, 10:40], instances[:, 10:50, 50:80] = 1, 2
+    with torch.no_grad():
+        seen = seen_by(network, images)
+        torch.testing.assert_close(network.people(seen), network(images).people)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    learn(network, [Stored(seen.deep, seen.features, instances)], epochs=3, rate=1e-2)
+    changed = {name for name, value in network.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed
+    assert all(name.startswith("people.") for name in changed)

@@ -1,0 +1,75 @@
+"""Which person each pixel belongs to: labels that tell people apart.
+
+A map of people is uint8 (H, W): 0 for nobody, 1 and more for one person each, and :data:`UNKNOWN`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+from scipy import ndimage
+
+from ssnan.data.folder import Sample
+from ssnan.data.keypoints import BONES, JOINTS, THICKNESS, People
+from ssnan.labels import LabelSet
+
+UNKNOWN = 255
+"""The value of pixels whose person is unknown."""
+
+TRUNK = (("left-shoulder", "right-shoulder"), ("left-hip", "right-hip"), ("left-shoulder", "left-hip"),
+         ("right-shoulder", "right-hip"), ("left-shoulder", "right-hip"), ("right-shoulder", "left-hip"),
+         ("nose", "left-shoulder"), ("nose", "right-shoulder"), ("left-ear", "right-ear"))  # fmt: skip
+"""The pairs of keypoints of head and trunk."""
+
+LINES = (
+    *(pair for bones in BONES.values() for pair in bones),
+    *((JOINTS.index(one), JOINTS.index(other)) for one, other in TRUNK),
+)
+
+
+def instances_of(sample: Sample, labels: NDArray[np.uint8], label_set: LabelSet) -> NDArray[np.uint8]:
+    """The map of people of a sample, with its mask values in ``label_set``, (H, W)."""
+    if sample.instances is not None:
+        return sample.instances
+    return from_keypoints(sample.people, labels, label_set)
+
+
+def from_keypoints(people: People, labels: NDArray[np.uint8], label_set: LabelSet) -> NDArray[np.uint8]:
+    """The map of people of a photo with keypoints. Without keypoints, only the background is known.
+
+    Lines between two visible keypoints are painted. A connected region of people that the lines of one person alone
+    touch belongs to that person. In other regions, only pixels on the lines of one person are known.
+
+    Args:
+        people: keypoints of everybody in the photo, (n, 17, 3).
+        labels: mask values of ``label_set``, (H, W).
+    """
+    result = np.where(labels == 0, np.uint8(0), np.uint8(UNKNOWN))
+    if not len(people):
+        return result
+    somebody = label_set.person[labels]
+    painted = np.stack([_painted(person, labels.shape) & somebody for person in people[: UNKNOWN - 1]])
+    alone = painted.sum(axis=0) == 1
+    pieces, count = ndimage.label(somebody, structure=np.ones((3, 3)))
+    touched = np.zeros((len(painted), count + 1), dtype=bool)
+    for number, lines in enumerate(painted):
+        result[lines & alone] = 1 + number
+        touched[number, pieces[lines]] = True
+    owner = np.where(touched.sum(axis=0) == 1, 1 + touched.argmax(axis=0), 0).astype(np.uint8)
+    owned = owner[pieces] * somebody
+    return np.where(owned > 0, owned, result)
+
+
+def _painted(person: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """The pixels (H, W) on the lines of a person, keypoints (17, 3)."""
+    height, width = shape
+    points = person[:, :2] * (width, height)
+    known = points[person[:, 2] > 0]
+    thickness = max(1, round(THICKNESS * np.ptp(known, axis=0).max())) if len(known) else 1
+    canvas = Image.new("1", (width, height))
+    draw = ImageDraw.Draw(canvas)
+    for ends in LINES:
+        if (person[list(ends), 2] == 2).all():
+            draw.line([tuple(points[end]) for end in ends], 1, thickness)
+    return np.asarray(canvas)

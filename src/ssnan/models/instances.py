@@ -1,0 +1,193 @@
+"""People told apart in the same pass, as in Panoptic-DeepLab (https://arxiv.org/abs/1911.10194): a head on the shared
+features predicts the centre of every person and, at every position, the offset to the centre of its person.
+:mod:`ssnan.scores.grouping` groups pixels by them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from torch.nn.functional import interpolate, logsigmoid
+
+from ssnan.labels import LabelSet
+from ssnan.models.backbone import EdgeBackbone, enlarged, start_for_relu
+from ssnan.models.output import ParsingOutput
+from ssnan.models.ss_nan_context import Seen, SSNANWithContext
+
+UNKNOWN = 255
+"""The value of positions whose person is unknown."""
+
+SPREAD = 0.1
+"""The standard deviation of a centre in the heatmap, relative to the square root of the person's cells; at least 1
+cell."""
+
+LEAST_CELLS = 3
+"""Smaller people have no centre, and their positions are unknown."""
+
+RARE = -2.2
+"""The initial centre score, a probability of one tenth, so that the background does not dominate the first steps, as in
+Focal Loss (https://arxiv.org/abs/1708.02002)."""
+
+
+class InstanceHead(nn.Module):
+    """From the features of all scales to centre score and offset, (B, 3, h, w), at the stride of the features of the
+    finest scale.
+
+    1 × 1 convolutions bring the deep map of the coarsest scale and the features of the coarsest and finest scale to
+    ``width`` channels. Their sum passes residual 3 × 3 convolutions with growing dilation and a 1 × 1 convolution.
+
+    Args:
+        deep: channels of the deep map.
+        features: channels of the features.
+        width: channels inside.
+        dilations: dilations of the 3 × 3 convolutions.
+    """
+
+    def __init__(self, deep: int, features: int, width: int = 64, dilations: Sequence[int] = (1, 2, 4)) -> None:
+        super().__init__()
+        self.deep = nn.Conv2d(deep, width, 1)
+        self.coarse, self.fine = nn.Conv2d(features, width, 1), nn.Conv2d(features, width, 1)
+        self.around = nn.ModuleList(nn.Conv2d(width, width, 3, padding=rate, dilation=rate) for rate in dilations)
+        self.out = nn.Conv2d(width, 3, 1)
+        for layer in (self.deep, self.coarse, self.fine, *self.around):
+            assert isinstance(layer, nn.Conv2d)
+            start_for_relu(layer)
+        nn.init.normal_(self.out.weight, std=0.01)
+        with torch.no_grad():
+            assert self.out.bias is not None
+            self.out.bias.copy_(torch.tensor([RARE, 0.0, 0.0]))
+
+    def forward(self, seen: Seen) -> Float[Tensor, "b 3 h w"]:
+        coarse, fine = seen.features[0], seen.features[-1]
+        found = self.fine(fine) + enlarged(self.coarse(coarse), fine) + enlarged(self.deep(seen.deep), fine)
+        found = found.relu()
+        for layer in self.around:
+            found = found + layer(found).relu()
+        return self.out(found)
+
+
+class SSNANWithPeople(SSNANWithContext):
+    """:class:`SSNANWithContext` with an :class:`InstanceHead`.
+
+    Args:
+        num_classes: classes C, including the background.
+        backbone: backbone of all scales.
+        people_width: channels inside the head.
+        center_weight: weight of the loss on centres.
+        offset_weight: weight of the loss on offsets.
+        heads_only: whether everything but the head keeps its weights.
+        options: the other arguments of :class:`SSNANWithContext`.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        backbone: EdgeBackbone,
+        people_width: int = 64,
+        center_weight: float = 1.0,
+        offset_weight: float = 1.0,
+        heads_only: bool = False,
+        **options: Any,
+    ) -> None:
+        super().__init__(num_classes, backbone, **options)
+        self.center_weight = center_weight
+        self.offset_weight = offset_weight
+        self.heads_only = heads_only
+        if heads_only:
+            self.requires_grad_(False)
+        self.people = InstanceHead(backbone.deep.in_channels, backbone.deep.out_channels, people_width)
+
+    def forward(self, images: Float[Tensor, "b 3 H W"]) -> ParsingOutput:
+        """Parse normalised photos; ``people`` has centre scores and offsets, (B, 3, h, w)."""
+        if self.training and self.heads_only:
+            with torch.no_grad():
+                output, seen = self.parsed(images)
+        else:
+            output, seen = self.parsed(images)
+        return output._replace(people=self.people(seen))
+
+    def auxiliary_losses(
+        self, output: ParsingOutput, batch: Mapping[str, Tensor], label_set: LabelSet
+    ) -> dict[str, Float[Tensor, ""]]:
+        """If the data tell people apart, the losses of centres and offsets, beside those of
+        :class:`SSNANWithContext`."""
+        losses = super().auxiliary_losses(output, batch, label_set)
+        if "instances" not in batch:
+            return losses
+        assert output.people is not None
+        maps = output.people.float()
+        targets = targets_of(batch["instances"], maps.shape[-2], maps.shape[-1])
+        return losses | {
+            "centers": self.center_weight * center_loss(maps[:, 0], targets),
+            "offsets": self.offset_weight * offset_loss(maps[:, 1:], targets),
+        }
+
+    def classifier_parameters(self) -> list[nn.Parameter]:
+        return [*super().classifier_parameters(), *self.people.parameters()]
+
+
+class Targets(NamedTuple):
+    """What the head should return for a batch.
+
+    Attributes:
+        heat: 1 at the cell of a person's centre, less around it, and 0 elsewhere.
+        offsets: from each cell to the centre of its person, (y, x) in cells.
+        weight: 1 / √(cells of its person), and 0 where there is no known person.
+        known: cells of a known person or of nobody.
+    """
+
+    heat: Float[Tensor, "b h w"]
+    offsets: Float[Tensor, "b 2 h w"]
+    weight: Float[Tensor, "b h w"]
+    known: Bool[Tensor, "b h w"]
+
+
+def targets_of(instances: Int[Tensor, "b H W"], height: int, width: int) -> Targets:
+    """The targets of maps of people, 0 for nobody and :data:`UNKNOWN`, in (``height``, ``width``) cells. The centre is
+    the centre of mass of what is seen of a person."""
+    cells = interpolate(instances[:, None].float(), size=(height, width), mode="nearest-exact")[:, 0].long()
+    rows = torch.arange(height, device=cells.device, dtype=torch.float32)[:, None].expand(height, width)
+    columns = torch.arange(width, device=cells.device, dtype=torch.float32)[None].expand(height, width)
+    places = torch.stack([rows, columns])
+    heat = torch.zeros(cells.shape, device=cells.device)
+    weight = torch.zeros_like(heat)
+    offsets = torch.zeros(len(cells), 2, height, width, device=cells.device)
+    known = cells != UNKNOWN
+    for photo, of_photo in enumerate(cells):
+        for number in of_photo.unique().tolist():
+            if number in (0, UNKNOWN):
+                continue
+            mask = of_photo == number
+            area = int(mask.sum())
+            if area < LEAST_CELLS:
+                known[photo] &= ~mask
+                continue
+            center = places[:, mask].mean(dim=1)
+            spread = max(1.0, SPREAD * area**0.5)
+            squared = (places - center.round()[:, None, None]).square().sum(dim=0)
+            heat[photo] = torch.maximum(heat[photo], (-squared / (2 * spread**2)).exp())
+            offsets[photo] = torch.where(mask, center[:, None, None] - places, offsets[photo])
+            weight[photo][mask] = area**-0.5
+    return Targets(heat, offsets, weight, known)
+
+
+def center_loss(scores: Float[Tensor, "b h w"], targets: Targets) -> Float[Tensor, ""]:
+    """The focal loss of CenterNet (https://arxiv.org/abs/1904.07850), per centre, where people are known or there is a
+    centre."""
+    centers = targets.heat == 1
+    sure = scores.sigmoid()
+    hit = (1 - sure).square() * logsigmoid(scores)
+    miss = (1 - targets.heat).pow(4) * sure.square() * logsigmoid(-scores)
+    total = torch.where(centers, hit, torch.where(targets.known, miss, torch.zeros_like(miss))).sum()
+    return -total / centers.sum().clamp_min(1)
+
+
+def offset_loss(offsets: Float[Tensor, "b 2 h w"], targets: Targets) -> Float[Tensor, ""]:
+    """The mean distance |Δy| + |Δx| between predicted and true centre over the cells of people, in units of √(cells of
+    the person)."""
+    distance = (offsets - targets.offsets).abs().sum(dim=1)
+    return (targets.weight * distance).sum() / (targets.weight > 0).sum().clamp_min(1)

@@ -1,0 +1,77 @@
+"""Group the pixels of people by the centre that they point to, as in Panoptic-DeepLab (https://arxiv.org/abs/1911.10194).
+
+A network with an instance head returns three maps at its own stride: the score of a person's centre, before the
+sigmoid, and the offset (y, x), in cells, from each cell to the centre of its person.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssnan.scores.upsampling import labels_at
+
+MOST = 99
+"""The most people in a photo."""
+
+SURE = 0.3
+"""The least probability of a centre."""
+
+APART = 2
+"""A centre is the highest cell within this many cells."""
+
+LEAST = 0.02
+"""The least share of the largest person's cells that a person has; a smaller group joins the others."""
+
+
+def grouped(maps: NDArray[np.float32], labels: NDArray[np.uint8], person: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """The number of the person at every pixel, uint8 (H, W): 1 to n, largest first, and 0 for nobody. Somebody without
+    a centre is one person.
+
+    Args:
+        maps: centre scores and offsets, (3, h, w).
+        labels: class ids, (H, W).
+        person: whether each mask value is a part of a person, (256,).
+    """
+    height, width = labels.shape
+    shown = person[labels]
+    centers = centers_of(maps[0])
+    if len(centers) < 2:
+        return shown.astype(np.uint8)
+    closeness = -_distances(maps[1:], centers)
+    votes = np.bincount(closeness.argmax(axis=0)[_cells(shown, *maps.shape[1:])], minlength=len(centers))
+    closeness = closeness[votes >= LEAST * votes.max()]
+    return largest_first((labels_at(closeness, height, width) + np.uint8(1)) * shown)
+
+
+def centers_of(scores: NDArray[np.float32]) -> NDArray[np.intp]:
+    """The cells (y, x) of the centres in a map of scores (h, w), most probable first, (n, 2), at most :data:`MOST`."""
+    from scipy.ndimage import maximum_filter
+
+    peaks = (scores == maximum_filter(scores, 2 * APART + 1)) & (scores > np.log(SURE / (1 - SURE)))
+    found = np.argwhere(peaks)
+    return found[np.argsort(-scores[peaks], kind="stable")][:MOST]
+
+
+def largest_first(numbers: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """People (H, W) numbered anew from 1 by their pixels, without gaps; 0 stays 0."""
+    areas = np.bincount(numbers.ravel(), minlength=256)[1:]
+    table = np.zeros(256, dtype=np.uint8)
+    order = np.argsort(-areas, kind="stable")[: np.count_nonzero(areas)]
+    table[1 + order] = np.arange(1, len(order) + 1)
+    return table[numbers]
+
+
+def _distances(offsets: NDArray[np.float32], centers: NDArray[np.intp]) -> NDArray[np.float32]:
+    """The distance in cells from the place that each cell points to, (2, h, w), to each centre, (n, h, w)."""
+    places = offsets + np.indices(offsets.shape[1:], dtype=np.float32)
+    return np.hypot(*(places[:, None] - centers.T[:, :, None, None].astype(np.float32)))
+
+
+def _cells(mask: NDArray[np.bool_], height: int, width: int) -> NDArray[np.bool_]:
+    """The nearest pixel of a mask (H, W) for each cell of a map of aligned corners, (height, width)."""
+    rows, columns = (
+        np.linspace(0, pixels - 1, cells).round().astype(int)
+        for pixels, cells in zip(mask.shape, (height, width), strict=True)
+    )
+    return mask[np.ix_(rows, columns)]

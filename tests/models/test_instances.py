@@ -1,0 +1,151 @@
+import numpy as np
+import pytest
+import torch
+
+from models.contract import CLASSES, SystemContract
+from ssnan.export.onnx import export_network
+from ssnan.labels import LIP
+from ssnan.models import EdgeBackbone, NeuralAggregation, SSNANWithContext, SSNANWithPeople
+from ssnan.models.initial_weights import take_over
+from ssnan.models.instances import SPREAD, UNKNOWN, center_loss, offset_loss, targets_of
+from ssnan.parsing.engines import ENGINES
+from ssnan.scores.grouping import grouped
+from ssnan.training.checkpoint import TorchEngine
+
+
+def network(kind=SSNANWithPeople, **options):
+    torch.manual_seed(0)
+    backbone = EdgeBackbone("resnet26", [4, 8, 16], width=16, edge_width=8, frozen_batch_norm=True)
+    aggregation = NeuralAggregation(CLASSES, 2, hidden=8)
+    return kind(CLASSES, backbone, aggregation=aggregation, context_width=8, **options)
+
+
+def people():
+    """Two photos (40, 64): two who touch, a speck and something unknown; nobody."""
+    numbers = np.zeros((2, 40, 64), dtype=np.int64)
+    numbers[0, 4:36, 8:32] = 1
+    numbers[0, 8:36, 32:48] = 2
+    numbers[0, 0:2, 60:62] = 3
+    numbers[0, 30:, 56:] = UNKNOWN
+    return numbers
+
+
+def numpy_targets(numbers, stride=4):
+    """The targets by loops, at every ``stride``-th pixel's cell."""
+    cells = numbers[:, stride // 2 :: stride, stride // 2 :: stride]
+    heat, offsets = np.zeros(cells.shape), np.zeros((len(cells), 2, *cells.shape[1:]))
+    weight, known = np.zeros(cells.shape), cells != UNKNOWN
+    for photo in range(len(cells)):
+        for number in set(cells[photo].ravel()) - {0, UNKNOWN}:
+            places = np.argwhere(cells[photo] == number)
+            if len(places) < 3:
+                known[photo][cells[photo] == number] = False
+                continue
+            center, spread = places.mean(axis=0), max(1, SPREAD * np.sqrt(len(places)))
+            for y, x in np.ndindex(cells.shape[1:]):
+                squared = ((np.array([y, x]) - center.round()) ** 2).sum()
+                heat[photo, y, x] = max(heat[photo, y, x], np.exp(-squared / (2 * spread**2)))
+            for y, x in places:
+                offsets[photo, :, y, x] = center - (y, x)
+                weight[photo, y, x] = 1 / np.sqrt(len(places))
+    return heat, offsets, weight, known
+
+
+def test_targets_are_those_of_a_loop():
+    targets = targets_of(torch.from_numpy(people()), 10, 16)
+    for got, expected in zip(targets, numpy_targets(people()), strict=True):
+        np.testing.assert_allclose(got.numpy(), expected, atol=1e-6)
+    assert (targets.heat == 1).sum() == 2
+
+
+def test_losses_are_those_of_a_loop():
+    rng = np.random.default_rng(0)
+    maps = rng.normal(size=(2, 3, 10, 16))
+    heat, offsets, weight, known = numpy_targets(people())
+    total = distance = 0.0
+    for at in np.ndindex(heat.shape):
+        sure = 1 / (1 + np.exp(-maps[at[0], 0, at[1], at[2]]))
+        if heat[at] == 1:
+            total -= (1 - sure) ** 2 * np.log(sure)
+        elif known[at]:
+            total -= (1 - heat[at]) ** 4 * sure**2 * np.log(1 - sure)
+        step = np.abs(maps[at[0], 1:, at[1], at[2]] - offsets[at[0], :, at[1], at[2]]).sum()
+        distance += weight[at] * step
+    targets = targets_of(torch.from_numpy(people()), 10, 16)
+    given = torch.from_numpy(maps).float()
+    assert center_loss(given[:, 0], targets).item() == pytest.approx(total / 2, rel=1e-4)
+    assert offset_loss(given[:, 1:], targets).item() == pytest.approx(distance / (weight > 0).sum(), rel=1e-4)
+
+
+def test_nothing_known_costs_nothing():
+    targets = targets_of(torch.full((1, 40, 64), UNKNOWN), 10, 16)
+    assert center_loss(torch.ones(1, 10, 16), targets) == 0
+    assert offset_loss(torch.ones(1, 2, 10, 16), targets) == 0
+
+
+def test_perfect_heads_group_the_people_they_were_made_from():
+    numbers = people()
+    targets = targets_of(torch.from_numpy(numbers), 10, 16)
+    maps = torch.cat([targets.heat[:, None].clamp(0.001, 0.999).logit(), targets.offsets], dim=1).numpy()
+    known = np.isin(numbers[0], [1, 2])
+    found = grouped(maps[0], known.astype(np.uint8), LIP.person)
+    assert (found[known] == numbers[0][known]).mean() > 0.95
+
+
+def test_the_head_learns_alone_if_asked():
+    trained = network(SSNANWithContext)
+    larger = network(heads_only=True)
+    assert take_over(larger, trained.state_dict()) == ["people"]
+    images, numbers = torch.randn(2, 3, 65, 97), torch.from_numpy(people())
+    torch.testing.assert_close(larger.eval()(images).scores, trained.eval()(images).scores)
+    larger.train()
+    losses = larger.auxiliary_losses(larger(images), {"labels": numbers, "instances": numbers}, LIP)
+    assert set(losses) == {"centers", "offsets"}
+    sum(losses.values()).backward()
+    learning = {name for name, parameter in larger.named_parameters() if parameter.grad is not None}
+    assert learning == {name for name, _ in larger.named_parameters() if name.startswith("people.")}
+
+
+def test_an_example_is_learned():
+    """The losses of one batch fall to a small part, so that the head can tell people apart at all."""
+    larger = network(heads_only=True).train()
+    batch = {"instances": torch.from_numpy(people())}
+    output, seen = larger.parsed(torch.randn(2, 3, 80, 128))
+    optimizer = torch.optim.Adam(larger.people.parameters(), lr=3e-3)
+    totals = []
+    for _ in range(60):
+        losses = larger.auxiliary_losses(output._replace(people=larger.people(seen)), batch, LIP)
+        total = sum(losses.values())
+        optimizer.zero_grad()
+        total.backward()
+        optimizer.step()
+        totals.append(total.item())
+    assert totals[-1] < 0.3 * totals[0]
+
+
+def test_data_that_do_not_tell_people_apart_ask_nothing():
+    larger = network().train()
+    assert larger.auxiliary_losses(larger(torch.randn(1, 3, 65, 65)), {}, LIP) == {}
+
+
+def test_the_file_returns_the_heads(tmp_path):
+    larger = network().eval()
+    export_network(larger, tmp_path / "n.onnx")
+    images = torch.randn(1, 3, 97, 65)
+    with torch.no_grad():
+        expected = larger(images)
+    for kind in (*ENGINES.values(), lambda *_: TorchEngine(larger)):
+        engine = kind(tmp_path / "n.onnx", 1)
+        assert engine.tells_apart
+        scores, maps = engine.with_people(images.numpy())
+        np.testing.assert_allclose(scores, expected.scores.numpy(), atol=2e-2)
+        np.testing.assert_allclose(maps, expected.people.numpy(), atol=2e-2)
+
+
+class TestSSNANWithPeople(SystemContract):
+    stride = 4
+
+    def build(self):
+        larger = network()
+        torch.nn.init.normal_(larger.context.out.weight, std=0.01)
+        return larger
