@@ -76,6 +76,7 @@ def main() -> None:
 
     def save(path: Path) -> None:
         built = json.loads(cli.parser.dump(cli.config, skip_none=False, format="json"))["model"]["network"]
+        built["init_args"]["num_classes"] = len(cli.model.label_set)  # a linked argument, which a dump leaves out
         torch.save(
             {
                 "state_dict": {f"network.{name}": value for name, value in network.state_dict().items()},
