@@ -32,6 +32,9 @@ class ClassSet:
 FIRST_SET = 100
 """The smallest mask value of a set."""
 
+UNKNOWN_PERSON = 255
+"""In a map of people, the value of pixels whose person is unknown; they do not count."""
+
 
 @dataclass(frozen=True)
 class LabelSet:

@@ -6,10 +6,9 @@ from PIL import Image
 from fakes.crowds import crowd, write_cihp, write_mhp
 from fakes.custom import write_custom
 from ssnan.data.folder import DatasetError
-from ssnan.data.instances import UNKNOWN
 from ssnan.data.layouts import open_split
 from ssnan.data.mhp import FIRST, SECOND
-from ssnan.labels import LIP
+from ssnan.labels import LIP, UNKNOWN_PERSON
 
 
 def test_cihp_tells_people_apart_and_has_no_torso_skin(tmp_path):
@@ -35,7 +34,7 @@ def test_mhp_has_a_mask_for_each_person(tmp_path, version):
     np.testing.assert_array_equal(sample.labels[~bags], labels[~bags])
     np.testing.assert_array_equal(sample.instances[~bags], people[~bags])
     # A bag is an accessory of a person in version 1, and an object in version 2.
-    assert set(np.unique(sample.instances[bags])) == ({1, 2} if version == 1 else {UNKNOWN})
+    assert set(np.unique(sample.instances[bags])) == ({1, 2} if version == 1 else {UNKNOWN_PERSON})
 
 
 def test_every_class_of_mhp_has_a_meaning():

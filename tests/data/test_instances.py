@@ -5,10 +5,10 @@ from PIL import Image
 
 from fakes.keypoints import people
 from ssnan.data.datamodule import ParsingData, Source
-from ssnan.data.instances import UNKNOWN, from_keypoints
+from ssnan.data.instances import from_keypoints
 from ssnan.data.layouts import open_split
 from ssnan.data.pasting import PastedScenes, Pasting
-from ssnan.labels import LIP
+from ssnan.labels import LIP, UNKNOWN_PERSON
 
 CLOTHES, PANTS = LIP.classes.index("upper-clothes"), LIP.classes.index("pants")
 
@@ -38,9 +38,9 @@ def test_regions_of_one_person_are_known_and_shared_ones_only_on_the_lines():
     found = from_keypoints(both, labels, LIP)
     assert found[36, 30] == 1
     assert found[36, 50] == 2
-    assert found[75, 21] == UNKNOWN
+    assert found[75, 21] == UNKNOWN_PERSON
     assert not found[labels == 0].any()
-    assert set(np.unique(found)) == {0, 1, 2, UNKNOWN}
+    assert set(np.unique(found)) == {0, 1, 2, UNKNOWN_PERSON}
 
 
 def test_a_region_that_nobody_s_lines_touch_and_ignored_pixels_are_unknown():
@@ -48,17 +48,17 @@ def test_a_region_that_nobody_s_lines_touch_and_ignored_pixels_are_unknown():
     labels[:5, 90:] = CLOTHES
     labels[70:, :5] = LIP.ignore_index
     found = from_keypoints(both, labels, LIP)
-    assert (found[:5, 90:] == UNKNOWN).all()
-    assert (found[70:, :5] == UNKNOWN).all()
+    assert (found[:5, 90:] == UNKNOWN_PERSON).all()
+    assert (found[70:, :5] == UNKNOWN_PERSON).all()
     hidden = both.copy()
     hidden[1, :, 2] = 1  # marked where they are, behind something
-    assert (from_keypoints(hidden, labels, LIP)[36, 60] == UNKNOWN).all()
+    assert (from_keypoints(hidden, labels, LIP)[36, 60] == UNKNOWN_PERSON).all()
 
 
 def test_without_keypoints_only_the_background_is_known():
     labels, both = two(gap=0)
     found = from_keypoints(both[:0], labels, LIP)
-    np.testing.assert_array_equal(found, np.where(labels > 0, UNKNOWN, 0))
+    np.testing.assert_array_equal(found, np.where(labels > 0, UNKNOWN_PERSON, 0))
 
 
 @pytest.fixture
@@ -115,7 +115,7 @@ def test_mirroring_moves_people_and_keeps_them_whole(lip_root):
     numbers = torch.arange(256, dtype=torch.uint8)[None].expand(2, -1)
     mirrored = MirrorWithSwap(LIP, probability=1.0)(tv_tensors.Mask(numbers))
     assert len(mirrored.unique()) == 256
-    assert (mirrored[0, -1], mirrored[0, 0]) == (0, UNKNOWN)
+    assert (mirrored[0, -1], mirrored[0, 0]) == (0, UNKNOWN_PERSON)
 
 
 def test_resident_photos_cannot_tell_people_apart(lip_root):

@@ -7,8 +7,8 @@ from pycocotools.cocoeval import COCOeval
 
 from fakes.crowds import crowd, write_cihp
 from ssnan.commands import evaluate, main
-from ssnan.evaluation.instances import UNKNOWN, Instances, Pairs, average_precision, instances_table, matched
-from ssnan.labels import LIP
+from ssnan.evaluation.instances import Instances, Pairs, average_precision, instances_table, matched
+from ssnan.labels import LIP, UNKNOWN_PERSON
 from ssnan.results.result import ParsingResult
 
 
@@ -123,7 +123,7 @@ def test_unknown_pixels_do_not_count():
     extra = np.zeros_like(people)
     extra[:, :10] = 1
     result = ParsingResult(np.where(extra, 5, labels).astype(np.uint8), LIP, instances=np.where(extra, 1, people))
-    unknown = np.where(extra > 0, UNKNOWN, people).astype(np.uint8)
+    unknown = np.where(extra > 0, UNKNOWN_PERSON, people).astype(np.uint8)
     assert measured((labels, people, result))["ap"] < 1
     assert measured((labels, unknown, result))["ap"] == 1
 

@@ -4,10 +4,10 @@ import torch
 
 from models.contract import CLASSES, SystemContract
 from ssnan.export.onnx import export_network
-from ssnan.labels import LIP
+from ssnan.labels import LIP, UNKNOWN_PERSON
 from ssnan.models import EdgeBackbone, NeuralAggregation, SSNANWithContext, SSNANWithPeople
 from ssnan.models.initial_weights import take_over
-from ssnan.models.instances import SPREAD, UNKNOWN, center_loss, offset_loss, targets_of
+from ssnan.models.instances import SPREAD, center_loss, offset_loss, targets_of
 from ssnan.parsing.engines import ENGINES
 from ssnan.scores.grouping import grouped
 from ssnan.training.checkpoint import TorchEngine
@@ -26,7 +26,7 @@ def people():
     numbers[0, 4:36, 8:32] = 1
     numbers[0, 8:36, 32:48] = 2
     numbers[0, 0:2, 60:62] = 3
-    numbers[0, 30:, 56:] = UNKNOWN
+    numbers[0, 30:, 56:] = UNKNOWN_PERSON
     return numbers
 
 
@@ -34,9 +34,9 @@ def numpy_targets(numbers, stride=4):
     """The targets by loops, at every ``stride``-th pixel's cell."""
     cells = numbers[:, stride // 2 :: stride, stride // 2 :: stride]
     heat, offsets = np.zeros(cells.shape), np.zeros((len(cells), 2, *cells.shape[1:]))
-    weight, known = np.zeros(cells.shape), cells != UNKNOWN
+    weight, known = np.zeros(cells.shape), cells != UNKNOWN_PERSON
     for photo in range(len(cells)):
-        for number in set(cells[photo].ravel()) - {0, UNKNOWN}:
+        for number in set(cells[photo].ravel()) - {0, UNKNOWN_PERSON}:
             places = np.argwhere(cells[photo] == number)
             if len(places) < 3:
                 known[photo][cells[photo] == number] = False
@@ -78,7 +78,7 @@ def test_losses_are_those_of_a_loop():
 
 
 def test_nothing_known_costs_nothing():
-    targets = targets_of(torch.full((1, 40, 64), UNKNOWN), 10, 16)
+    targets = targets_of(torch.full((1, 40, 64), UNKNOWN_PERSON), 10, 16)
     assert center_loss(torch.ones(1, 10, 16), targets) == 0
     assert offset_loss(torch.ones(1, 2, 10, 16), targets) == 0
 

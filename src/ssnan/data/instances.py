@@ -1,6 +1,6 @@
 """Which person each pixel belongs to: labels that tell people apart.
 
-A map of people is uint8 (H, W): 0 for nobody, 1 and more for one person each, and :data:`UNKNOWN`.
+A map of people is uint8 (H, W): 0 for nobody, 1 and more for one person each, and :data:`ssnan.labels.UNKNOWN_PERSON`.
 """
 
 from __future__ import annotations
@@ -12,10 +12,7 @@ from scipy import ndimage
 
 from ssnan.data.folder import Sample
 from ssnan.data.keypoints import BONES, JOINTS, THICKNESS, People
-from ssnan.labels import LabelSet
-
-UNKNOWN = 255
-"""The value of pixels whose person is unknown."""
+from ssnan.labels import UNKNOWN_PERSON, LabelSet
 
 TRUNK = (("left-shoulder", "right-shoulder"), ("left-hip", "right-hip"), ("left-shoulder", "left-hip"),
          ("right-shoulder", "right-hip"), ("left-shoulder", "right-hip"), ("right-shoulder", "left-hip"),
@@ -45,11 +42,11 @@ def from_keypoints(people: People, labels: NDArray[np.uint8], label_set: LabelSe
         people: keypoints of everybody in the photo, (n, 17, 3).
         labels: mask values of ``label_set``, (H, W).
     """
-    result = np.where(labels == 0, np.uint8(0), np.uint8(UNKNOWN))
+    result = np.where(labels == 0, np.uint8(0), np.uint8(UNKNOWN_PERSON))
     if not len(people):
         return result
     somebody = label_set.person[labels]
-    painted = np.stack([_painted(person, labels.shape) & somebody for person in people[: UNKNOWN - 1]])
+    painted = np.stack([_painted(person, labels.shape) & somebody for person in people[: UNKNOWN_PERSON - 1]])
     alone = painted.sum(axis=0) == 1
     pieces, count = ndimage.label(somebody, structure=np.ones((3, 3)))
     touched = np.zeros((len(painted), count + 1), dtype=bool)

@@ -15,10 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssnan.data.folder import DatasetError, Pair, ParsingFolder, pictures_by_stem
-from ssnan.data.instances import UNKNOWN
 from ssnan.io.lists import text_of
 from ssnan.io.masks import read_colors, read_labels
-from ssnan.labels import ATR, LIP
+from ssnan.labels import ATR, LIP, UNKNOWN_PERSON
 
 PLACES = ("", "LV-MHP-v1", "LV-MHP-v2", "MHP")
 """Subfolders of the root in common copies of the datasets."""
@@ -131,5 +130,5 @@ def _read_people(pair: Pair, meanings: tuple[str, ...]) -> NDArray[np.uint8]:
     people = np.zeros_like(masks[0])
     for number, mask in enumerate(masks, start=1):
         people[mask > 0] = number
-        people[np.isin(mask, held)] = UNKNOWN
+        people[np.isin(mask, held)] = UNKNOWN_PERSON
     return people

@@ -23,11 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 
-from ssnan.labels import LabelSet
+from ssnan.labels import UNKNOWN_PERSON, LabelSet
 from ssnan.results.result import ParsingResult
-
-UNKNOWN = 255
-"""The value of pixels whose person is unknown; they do not count."""
 
 COCO = tuple(0.5 + 0.05 * step for step in range(10))
 TENTHS = tuple(0.1 * step for step in range(1, 10))
@@ -83,14 +80,14 @@ class Instances:
 
         Args:
             truth: mask values of the label set, (H, W). Parts do not count where they are not a class.
-            people: the person at every pixel, (H, W), 0 for nobody and :data:`UNKNOWN`.
+            people: the person at every pixel, (H, W), 0 for nobody and :data:`ssnan.labels.UNKNOWN_PERSON`.
             result: the prediction.
         """
         count = len(self.label_set)
         numbers, owners = np.unique(people, return_inverse=True)
-        rows = np.cumsum((numbers > 0) & (numbers != UNKNOWN)) * ((numbers > 0) & (numbers != UNKNOWN))
+        rows = np.cumsum((numbers > 0) & (numbers != UNKNOWN_PERSON)) * ((numbers > 0) & (numbers != UNKNOWN_PERSON))
         true, total = rows[owners].reshape(people.shape), int(rows.max(initial=0))
-        known = people != UNKNOWN
+        known = people != UNKNOWN_PERSON
         mine, found = result.people_map.astype(np.int64), len(result.people)
         whole = np.bincount((mine * (total + 1) + true)[known], minlength=(found + 1) * (total + 1))
         judged = known & (truth < count)

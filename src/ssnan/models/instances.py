@@ -13,13 +13,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, logsigmoid
 
-from ssnan.labels import LabelSet
+from ssnan.labels import UNKNOWN_PERSON, LabelSet
 from ssnan.models.backbone import EdgeBackbone, enlarged, start_for_relu
 from ssnan.models.output import ParsingOutput
 from ssnan.models.ss_nan_context import Seen, SSNANWithContext
-
-UNKNOWN = 255
-"""The value of positions whose person is unknown."""
 
 SPREAD = 0.1
 """The standard deviation of a centre in the heatmap, relative to the square root of the person's cells; at least 1
@@ -147,8 +144,8 @@ class Targets(NamedTuple):
 
 
 def targets_of(instances: Int[Tensor, "b H W"], height: int, width: int) -> Targets:
-    """The targets of maps of people, 0 for nobody and :data:`UNKNOWN`, in (``height``, ``width``) cells. The centre is
-    the centre of mass of what is seen of a person."""
+    """The targets of maps of people, in (``height``, ``width``) cells: 0 for nobody, and
+    :data:`ssnan.labels.UNKNOWN_PERSON`. The centre is the centre of mass of what is seen of a person."""
     cells = interpolate(instances[:, None].float(), size=(height, width), mode="nearest-exact")[:, 0].long()
     rows = torch.arange(height, device=cells.device, dtype=torch.float32)[:, None].expand(height, width)
     columns = torch.arange(width, device=cells.device, dtype=torch.float32)[None].expand(height, width)
@@ -156,10 +153,10 @@ def targets_of(instances: Int[Tensor, "b H W"], height: int, width: int) -> Targ
     heat = torch.zeros(cells.shape, device=cells.device)
     weight = torch.zeros_like(heat)
     offsets = torch.zeros(len(cells), 2, height, width, device=cells.device)
-    known = cells != UNKNOWN
+    known = cells != UNKNOWN_PERSON
     for photo, of_photo in enumerate(cells):
         for number in of_photo.unique().tolist():
-            if number in (0, UNKNOWN):
+            if number in (0, UNKNOWN_PERSON):
                 continue
             mask = of_photo == number
             area = int(mask.sum())
