@@ -56,9 +56,14 @@ def of_file(error: OSError, path: str | os.PathLike[str]) -> str:
     return f"{quoted(error.filename or path)}: {cause(error)}"
 
 
+def install(extra: str) -> str:
+    """The command that installs an extra of ssnan."""
+    return f"pip install 'ssnan[{extra}]'"
+
+
 def lacks(what: str, error: ModuleNotFoundError, extra: str) -> str:
     """An error message for ``what``, which needs a package from an extra of ssnan."""
-    return f"{what} needs {error.name}; pip install 'ssnan[{extra}]'"
+    return f"{what} needs {error.name}; {install(extra)}"
 
 
 def hide_decoder_warnings() -> None:

@@ -2,15 +2,18 @@ import multiprocessing
 import os
 import pickle
 import signal
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import ssnan
 from ssnan.parsing import engines
-from ssnan.parsing.card import find_card
+from ssnan.parsing.card import ModelError, find_card
 from ssnan.parsing.engines import ENGINES, available_cores, choose
 
 
@@ -39,34 +42,34 @@ def test_openvino_is_not_taken_where_it_was_not_measured(monkeypatch):
 
 
 @pytest.fixture(params=["onnxruntime", "openvino"])
-def small_pictures(request):
-    """The bundled model with an engine, one thread a picture, on thumbnails."""
+def small_photos(request):
+    """The bundled model with an engine, one thread a photo, on thumbnails."""
     parser = ssnan.load(engine=request.param, threads=1)
     parser.preprocessing = replace(parser.preprocessing, longest_side=65)
     return parser
 
 
-def test_eight_threads_share_a_parser(small_pictures):
+def test_eight_threads_share_a_parser(small_photos):
     random = np.random.default_rng(0)
     photos = [random.integers(0, 255, (60 + i, 60, 3), dtype=np.uint8) for i in range(24)]
-    serial = [small_pictures(photo).scores for photo in photos]
+    serial = [small_photos(photo).scores for photo in photos]
     with ThreadPoolExecutor(8) as pool:
-        shared = [result.scores for result in pool.map(small_pictures, photos)]
+        shared = [result.scores for result in pool.map(small_photos, photos)]
     for scores, other in zip(serial, shared, strict=True):
         np.testing.assert_array_equal(scores, other)
 
 
-def test_scores_outlive_the_next_call(small_pictures):
-    first = small_pictures(np.zeros((60, 60, 3), dtype=np.uint8)).scores
+def test_scores_outlive_the_next_call(small_photos):
+    first = small_photos(np.zeros((60, 60, 3), dtype=np.uint8)).scores
     kept = first.copy()
-    small_pictures(np.full((60, 60, 3), 200, dtype=np.uint8))
+    small_photos(np.full((60, 60, 3), 200, dtype=np.uint8))
     np.testing.assert_array_equal(first, kept)
 
 
-def test_a_parser_can_be_pickled(small_pictures):
+def test_a_parser_can_be_pickled(small_photos):
     photo = np.random.default_rng(1).integers(0, 255, (60, 60, 3), dtype=np.uint8)
-    again = pickle.loads(pickle.dumps(small_pictures))
-    np.testing.assert_array_equal(again(photo).scores, small_pictures(photo).scores)
+    again = pickle.loads(pickle.dumps(small_photos))
+    np.testing.assert_array_equal(again(photo).scores, small_photos(photo).scores)
 
 
 def scores_in_a_process(method, parser, photo):
@@ -77,27 +80,62 @@ def scores_in_a_process(method, parser, photo):
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 @pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_a_loaded_parser_goes_to_another_process(small_pictures, method):
+def test_a_loaded_parser_goes_to_another_process(small_photos, method):
     photo = np.random.default_rng(2).integers(0, 255, (60, 60, 3), dtype=np.uint8)
-    scores = small_pictures(photo).scores  # its threads run before the fork
-    np.testing.assert_array_equal(scores_in_a_process(method, small_pictures, photo), scores)
+    scores = small_photos(photo).scores  # its threads run before the fork
+    np.testing.assert_array_equal(scores_in_a_process(method, small_photos, photo), scores)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
-def test_a_parser_that_was_loaded_before_a_fork_works_after_it(small_pictures):
+def test_a_parser_that_was_loaded_before_a_fork_works_after_it(small_photos):
     photo = np.random.default_rng(2).integers(0, 255, (60, 60, 3), dtype=np.uint8)
-    before = small_pictures(photo).scores
+    before = small_photos(photo).scores
     child = os.fork()
     if child == 0:
         status = 9
         try:
             signal.alarm(60)  # a network that waits for threads it does not have waits for ever
-            status = 0 if np.array_equal(small_pictures(photo).scores, before) else 1
+            status = 0 if np.array_equal(small_photos(photo).scores, before) else 1
         finally:
             os._exit(status)
     assert os.waitpid(child, 0)[1] == 0
-    np.testing.assert_array_equal(small_pictures(photo).scores, before)
+    np.testing.assert_array_equal(small_photos(photo).scores, before)
+
+
+FORK = """
+import dataclasses, os, signal, sys
+import ssnan
+
+parser = ssnan.load(engine=sys.argv[1], threads=2)
+parser.preprocessing = dataclasses.replace(parser.preprocessing, longest_side=65)
+parser(sys.argv[2])
+child = os.fork()
+if child == 0:
+    signal.alarm(60)
+    if sys.argv[3] == "used":
+        parser(sys.argv[2])
+    sys.exit(0)
+sys.exit(os.waitpid(child, 0)[1])
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+@pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
+@pytest.mark.parametrize("use", ["used", "unused"])
+def test_a_forked_process_ends(engine, use, tmp_path):
+    """Freeing a network of the parent would wait for its threads, which the child does not have."""
+    photo = tmp_path / "photo.png"
+    Image.new("RGB", (40, 60)).save(photo)
+    command = [sys.executable, "-W", "ignore", "-c", FORK, engine, str(photo), use]
+    environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    assert subprocess.run(command, env=environment, timeout=120).returncode == 0
+
+
+def test_an_engine_that_is_not_installed_names_its_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(ModelError, match=r"^engine openvino needs openvino; pip install 'ssnan\[openvino\]'$"):
+        ssnan.load(engine="openvino")
 
 
 def test_weights_of_the_scales_are_given_by_either_engine():

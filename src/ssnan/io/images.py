@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
 
-from ssnan.errors import UserError, quoted
+from ssnan.errors import UserError, lacks, quoted
 from ssnan.io.profiles import in_srgb, profile_of
 from ssnan.io.signatures import HEAD, RAW, head_of, is_heif, is_raw
 from ssnan.scores.windows import WINDOW, is_long
@@ -193,8 +193,8 @@ def opened_image(source: str | os.PathLike[str] | bytes) -> Image.Image:
     if is_heif(head):
         try:
             import pillow_heif
-        except ModuleNotFoundError:
-            raise UnknownFormatError("is HEIC, which needs pillow-heif: pip install 'ssnan[heif]'") from None
+        except ModuleNotFoundError as error:
+            raise UnknownFormatError(lacks("HEIC", error, "heif")) from None
         pillow_heif.register_heif_opener()
         formats = ("HEIF",)
     return Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=formats)

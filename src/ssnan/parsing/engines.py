@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ssnan.errors import quoted
+from ssnan.errors import install, lacks, quoted
 from ssnan.parsing.card import ModelError
 
 Float32 = NDArray[np.float32]
@@ -49,7 +49,8 @@ _LOADED: weakref.WeakSet[_OfFile] = weakref.WeakSet()
 
 def _after_fork() -> None:
     """Threads do not survive a fork, and a network that waits for its threads, to compute or to end, hangs. So the
-    child never frees what the parent loaded, and loads it again when it is called."""
+    child loads the network again when it is called, and never frees what the parent loaded. The extra reference is
+    what also keeps it at the end of the process, when Python empties every list."""
     for engine in _LOADED:
         engine._forked = True
         for part in vars(engine).values():
@@ -61,17 +62,24 @@ if hasattr(os, "register_at_fork"):
 
 
 class _OfFile(ABC):
-    """An engine that is defined by a file and a number of threads; a pickled engine contains only these two.
+    """An engine that is defined by a file and a number of threads; a pickled engine contains only these two. Threads
+    may share it.
+
     ``scale_weights`` returns the weights of Eq. 3, (B, S, h, w), or None if the file has no such output.
     ``with_people`` returns the scores and the maps of an instance head, (B, 3, p, q), see
     :mod:`ssnan.scores.grouping`.
+
+    Args:
+        weights: file that the engine can read.
+        threads: threads per photo; all available cores if None.
 
     Attributes:
         tells_apart: whether the file has an instance head.
         classes: channels of the scores; None if the file does not tell.
 
     Raises:
-        ModelError: the file is not a network with ``images`` and ``scores``, or there are too many threads.
+        ModelError: the engine is not installed, the file is not a network with ``images`` and ``scores``, or there are
+            too many threads.
     """
 
     classes: int | None = None
@@ -84,6 +92,8 @@ class _OfFile(ABC):
         self.weights = weights
         self.threads = threads
         self._forked = False
+        with self._explained():
+            self._load(threads or available_cores())
         _LOADED.add(self)
 
     def __call__(self, pixels: Float32) -> Float32:
@@ -97,11 +107,15 @@ class _OfFile(ABC):
         return scores, people
 
     def _run(self, outputs: list[str], pixels: Float32) -> list[Float32]:
-        if self._forked:
-            # Load again in place, because parsers hold this object.
-            self.__init__(self.weights, self.threads)  # type: ignore[misc]
         with self._explained():
+            if self._forked:
+                self._load(self.threads or available_cores())
+                self._forked = False
             return self._outputs(outputs, pixels)
+
+    @abstractmethod
+    def _load(self, threads: int) -> None:
+        """Load the network, and set the attributes that depend on it."""
 
     @abstractmethod
     def _outputs(self, names: list[str], pixels: Float32) -> list[Float32]: ...
@@ -111,7 +125,7 @@ class _OfFile(ABC):
         """Convert errors of the engine, which have many lines, to one line."""
         try:
             yield
-        except (ModuleNotFoundError, MemoryError, ModelError):
+        except (MemoryError, ModelError):
             raise
         except Exception as error:  # engines raise their own classes
             if "alloc" in str(error).lower():
@@ -124,33 +138,27 @@ class _OfFile(ABC):
 
 
 class OnnxRuntimeEngine(_OfFile):
-    """ONNX Runtime on the CPU; threads may share it.
+    """ONNX Runtime on the CPU, with an ONNX file."""
 
-    Args:
-        weights: ONNX file.
-        threads: threads per photo; all available cores if None.
-    """
-
-    def __init__(self, weights: Path, threads: int | None = None) -> None:
+    def _load(self, threads: int) -> None:
         import onnxruntime
 
-        super().__init__(weights, threads)
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or available_cores()
+        options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         # Photos differ in size, and an arena would keep the memory of the largest.
         options.enable_cpu_mem_arena = False
-        with self._explained():
-            self._session = onnxruntime.InferenceSession(str(weights), options, providers=["CPUExecutionProvider"])
-            entries, results = ([entry.name for entry in side] for side in
-                                (self._session.get_inputs(), self._session.get_outputs()))  # fmt: skip
-            if entries != ["images"] or "scores" not in results:
-                raise ModelError(f"{quoted(weights)}: expected input 'images' and output 'scores', got {entries}, "
-                                 f"{results}")  # fmt: skip
-            channels = self._session.get_outputs()[results.index("scores")].shape[1]
-            self._weighs, self.tells_apart = "scale_weights" in results, "people" in results
+        self._session = onnxruntime.InferenceSession(str(self.weights), options, providers=["CPUExecutionProvider"])
+        inputs = [entry.name for entry in self._session.get_inputs()]
+        outputs = {entry.name: entry for entry in self._session.get_outputs()}
+        if inputs != ["images"] or "scores" not in outputs:
+            raise ModelError(
+                f"{quoted(self.weights)}: expected input 'images' and output 'scores', got {inputs}, {list(outputs)}"
+            )
+        channels = outputs["scores"].shape[1]
         self.classes = channels if isinstance(channels, int) else None
+        self._weighs, self.tells_apart = "scale_weights" in outputs, "people" in outputs
 
     def _outputs(self, names: list[str], pixels: Float32) -> list[Float32]:
         values: list[Float32] = self._session.run(names, {"images": pixels})
@@ -164,33 +172,25 @@ def disable_openvino_telemetry() -> None:
 
 
 class OpenVINOEngine(_OfFile):
-    """OpenVINO on the CPU, in bf16 if the processor supports it; the extra ``openvino`` installs it. Threads may share
-    it: each has its own inference request, because a request serves one caller at a time.
+    """OpenVINO on the CPU, in bf16 if the processor supports it, with an ONNX file or OpenVINO's own .xml and .bin. The
+    extra ``openvino`` installs it. Each thread has its own inference request, because a request serves one caller at a
+    time."""
 
-    Args:
-        weights: ONNX file, or OpenVINO's own .xml with its .bin beside it.
-        threads: threads per photo; all available cores if None.
-
-    Raises:
-        ModuleNotFoundError: OpenVINO is not installed.
-    """
-
-    def __init__(self, weights: Path, threads: int | None = None) -> None:
+    def _load(self, threads: int) -> None:
         disable_openvino_telemetry()
-        import openvino
+        try:
+            import openvino
+        except ModuleNotFoundError as error:
+            raise ModelError(lacks("engine openvino", error, "openvino")) from None
 
-        super().__init__(weights, threads)
-        with self._explained():
-            self._model = openvino.Core().compile_model(
-                str(weights),
-                "CPU",
-                {"INFERENCE_NUM_THREADS": threads or available_cores(), "PERFORMANCE_HINT": "LATENCY"},
-            )
-            channels = self._model.output("scores").partial_shape[1]
-            self._model.input("images")
-            results = {name for output in self._model.outputs for name in output.names}
-            self._weighs, self.tells_apart = "scale_weights" in results, "people" in results
+        self._model = openvino.Core().compile_model(
+            str(self.weights), "CPU", {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY"}
+        )
+        self._model.input("images")
+        channels = self._model.output("scores").partial_shape[1]
         self.classes = channels.get_length() if channels.is_static else None
+        outputs = {name for output in self._model.outputs for name in output.names}
+        self._weighs, self.tells_apart = "scale_weights" in outputs, "people" in outputs
         self._own = threading.local()
 
     def _outputs(self, names: list[str], pixels: Float32) -> list[Float32]:
@@ -212,5 +212,5 @@ def choose() -> tuple[str, str]:
     if platform.machine().lower() not in ("x86_64", "amd64"):
         return "onnxruntime", f"OpenVINO was not measured on {platform.machine()}"
     if importlib.util.find_spec("openvino") is None:
-        return "onnxruntime", "OpenVINO, which is faster, is not installed: pip install 'ssnan[openvino]'"
+        return "onnxruntime", f"OpenVINO, which is faster, is not installed: {install('openvino')}"
     return "openvino", "it is installed and faster than ONNX Runtime"

@@ -92,11 +92,7 @@ class Parser:
             ModelError: the engine is not installed, or the weights are damaged or do not match the card.
         """
         card.verify(engine)
-        try:
-            run = ENGINES[engine](card.weights(engine), threads)
-        except ModuleNotFoundError as error:
-            package = "ssnan" if engine == "onnxruntime" else f"ssnan[{engine}]"  # always installed
-            raise ModelError(f"engine {engine} needs {error.name}; pip install '{package}'") from None
+        run = ENGINES[engine](card.weights(engine), threads)
         classes = getattr(run, "classes", None)
         if classes not in (None, len(card.label_set)):
             raise ModelError(
