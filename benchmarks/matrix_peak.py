@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ssnan.parsing.engines import available_cores, disable_openvino_telemetry
+from ssnan.parsing.engines import available_cores, disable_telemetry
 
 PEAK_SIDE = 2048
 """Sides of the square matrices for measuring the machine's peak."""
@@ -25,7 +25,7 @@ def matmul_peak(engine: str, precision: str, threads: int | None) -> float:
     matrix = np.random.default_rng(0).standard_normal((PEAK_SIDE, PEAK_SIDE), dtype=np.float32)
     multiply: Callable[[], object] = lambda: matrix @ matrix  # noqa: E731
     if engine == "openvino":
-        disable_openvino_telemetry()
+        disable_telemetry()
         import openvino
         from openvino import opset13 as ops
 

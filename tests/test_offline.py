@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 WITHOUT_SOCKETS = """
@@ -27,13 +29,14 @@ def test_the_command_line_asks_for_no_socket(tmp_path):
     assert {path.suffix for path in tmp_path.iterdir()} == {".png", ".json"}
 
 
-def test_openvino_tells_nobody(tmp_path):
-    """Imported as it is, it makes a number for the user at home, and sends it to an analytics server."""
+@pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
+def test_engines_send_no_telemetry(engine, tmp_path):
+    """By default, each stores an id for the user in the home directory, and sends it to a server."""
     home = tmp_path / "home"
     home.mkdir()
-    environment = {name: value for name, value in os.environ.items() if name != "CI"} | {"HOME": str(home)}
-    parse = ["parse", str(EXAMPLES / "camera.png"), "-o", str(tmp_path / "out"), "--engine", "openvino"]
+    environment = {name: value for name, value in os.environ.items() if name not in ("CI", "ORT_DISABLE_TELEMETRY")}
+    parse = ["parse", str(EXAMPLES / "camera.png"), "-o", str(tmp_path / "out"), "--engine", engine]
     command = [sys.executable, "-m", "ssnan", *parse]
-    subprocess.run(command, check=True, capture_output=True, env=environment)
+    subprocess.run(command, check=True, capture_output=True, env=environment | {"HOME": str(home)})
     assert (tmp_path / "out" / "camera.png").exists()
     assert list(home.rglob("*")) == []

@@ -18,7 +18,7 @@ from onnxruntime import InferenceSession
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from ssnan.parsing.engines import disable_openvino_telemetry
+from ssnan.parsing.engines import disable_telemetry
 from ssnan.parsing.preprocessing import Preprocessing
 
 Photos = Iterable[NDArray[np.uint8]]
@@ -64,7 +64,7 @@ def quantize_for_openvino(
     Raises:
         ModuleNotFoundError: NNCF or OpenVINO is not installed; the extra ``quantize`` installs them.
     """
-    disable_openvino_telemetry()
+    disable_telemetry()
     import nncf
     import openvino
 

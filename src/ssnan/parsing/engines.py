@@ -137,10 +137,18 @@ class _OfFile(ABC):
         return type(self), (self.weights, self.threads)
 
 
+def disable_telemetry() -> None:
+    """Turn off the telemetry of both engines; call this before importing either. Otherwise ONNX Runtime from 1.29 on
+    and OpenVINO report to servers of their makers, with an id that they keep in the home directory."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # import treats None as missing
+
+
 class OnnxRuntimeEngine(_OfFile):
     """ONNX Runtime on the CPU, with an ONNX file."""
 
     def _load(self, threads: int) -> None:
+        disable_telemetry()
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
@@ -165,19 +173,13 @@ class OnnxRuntimeEngine(_OfFile):
         return values
 
 
-def disable_openvino_telemetry() -> None:
-    """Turn off OpenVINO's telemetry; call this before importing OpenVINO. Otherwise each import reports to an analytics
-    server, with a user id from the home directory. OpenVINO works without the telemetry package."""
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # import treats None as missing
-
-
 class OpenVINOEngine(_OfFile):
     """OpenVINO on the CPU, in bf16 if the processor supports it, with an ONNX file or OpenVINO's own .xml and .bin. The
     extra ``openvino`` installs it. Each thread has its own inference request, because a request serves one caller at a
     time."""
 
     def _load(self, threads: int) -> None:
-        disable_openvino_telemetry()
+        disable_telemetry()
         try:
             import openvino
         except ModuleNotFoundError as error:
