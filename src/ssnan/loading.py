@@ -57,7 +57,8 @@ def _load(model: str | Path, engine: str, threads: int | None, views: Views) -> 
     log = logging.getLogger("ssnan")
     if engine not in ("auto", "torch", *ENGINES):
         raise ModelError(f"engine {engine!r}: expected one of auto, {', '.join(ENGINES)}, torch")
-    if Path(model).suffix == ".ckpt":
+    card = card_of(model)
+    if card is None:
         if engine not in ("auto", "torch"):
             raise ModelError(f"{model}: only torch runs checkpoints; 'ssnan export' makes a model for {engine}")
         try:
@@ -67,7 +68,6 @@ def _load(model: str | Path, engine: str, threads: int | None, views: Views) -> 
         parser = load_checkpoint(Path(model), threads, views)
         log.info("engine torch on %s, because only torch runs checkpoints", parser.engine.device)  # type: ignore[attr-defined]
         return parser
-    card = card_of(model)
     if engine == "torch":
         raise ModelError(
             f"model {model}: torch only runs .ckpt checkpoints; expected engine auto, {', '.join(ENGINES)}"

@@ -9,7 +9,7 @@ import ssnan
 from fakes.hub import fake_hub
 from fakes.lip import person
 from ssnan.commands import main
-from ssnan.hub.download import is_hub_name
+from ssnan.hub.download import card_of, is_hub_name
 from ssnan.parsing.card import ModelError, find_card
 from ssnan.serving import app
 
@@ -82,6 +82,17 @@ def test_without_the_client_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(ModelError, match=r"pip install 'ssnan\[hub\]'"):
         ssnan.load("somebody/small")
+
+
+def test_commands_know_the_hub_too(hub, published, tmp_path, capsys):
+    assert main(["publish", "somebody/small", "-o", str(tmp_path / "copy")]) == 0
+    assert (tmp_path / "copy" / "small.onnx").read_bytes() == (published / "small.onnx").read_bytes()
+    assert card_of("somebody/small").name == "small"
+    assert card_of("somebody/small.ckpt") is None
+    assert main(["bench", str(tmp_path / "none.png"), "--model", "somebody/small"]) == 1
+    assert "none.png: no such file" in capsys.readouterr().err
+    assert main(["bench", str(tmp_path / "none.png"), "--model", "runs/best.ckpt"]) == 1
+    assert "'ssnan export' makes one of a checkpoint" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,9 @@ HELP = "time each step with every engine"
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("photo", type=Path, metavar="PHOTO", help="photo to parse")
-    parser.add_argument("--model", default="small", help="bundled model, or .onnx file with its card")
+    parser.add_argument(
+        "--model", default="small", help="bundled model, .onnx file with its card, or owner/name on the hub"
+    )
     parser.add_argument("--threads", type=threads, help="threads to use (all available cores)")
     parser.add_argument("--runs", type=positive, default=20, help="runs per step (20)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers to this file")

@@ -169,10 +169,10 @@ def _settings(options: argparse.Namespace) -> dict[str, object]:
     """The settings that all results of a folder share."""
     from ssnan.hub.download import card_of
 
-    if Path(options.model).suffix == ".ckpt":
-        checksum = hashlib.sha256(Path(options.model).read_bytes()).hexdigest()
+    card = card_of(options.model)
+    if card is None:
+        content = Path(options.model).read_bytes()
     else:
-        card = card_of(options.model)
-        checksum = hashlib.sha256("".join(map("".join, sorted(card.sha256.items()))).encode()).hexdigest()
+        content = "".join(map("".join, sorted(card.sha256.items()))).encode()
     names = ("model", "labels", "colors", "scales", "mirror", "save", "parts")
-    return {"checksum": checksum, **{name: getattr(options, name) for name in names}}
+    return {"checksum": hashlib.sha256(content).hexdigest(), **{name: getattr(options, name) for name in names}}

@@ -12,14 +12,17 @@ HELP = "write a model as a folder for the Hugging Face hub"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", metavar="MODEL", help="bundled model, .onnx file with its card, or checkpoint")
+    parser.add_argument(
+        "model", metavar="MODEL", help="bundled model, .onnx file with its card, checkpoint, or owner/name on the hub"
+    )
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="folder to write")
     parser.add_argument("--to", metavar="OWNER/NAME", help="upload the folder to this name")
     parser.add_argument("--about", type=Path, metavar="FILE.json", help="notes for the card of a checkpoint")
 
 
 def run(options: argparse.Namespace) -> int:
-    from ssnan.errors import UserError, lacks, of_file, quoted
+    from ssnan.errors import lacks, of_file, quoted
+    from ssnan.hub.download import card_of
     from ssnan.parsing.card import ModelError, read_about
 
     about: dict[str, Any] = {}
@@ -28,31 +31,24 @@ def run(options: argparse.Namespace) -> int:
             about = read_about(options.about)
         except ModelError as error:
             return complain(f"--about {error}", MISUSED)
+    card = card_of(options.model)
     try:
-        if Path(options.model).suffix == ".ckpt":
+        if card is None:
             _checkpoint(options, about)
         else:
-            _exported(options)
+            from ssnan.hub.folder import save_pretrained
+
+            save_pretrained(card, options.output, options.to)
         print(f"wrote {quoted(options.output)}")
         if options.to is not None:
             from ssnan.hub.folder import push
 
             print(f"uploaded to {push(options.output, options.to)}")
-    except UserError as error:
-        return complain(str(error), FAILED)
     except OSError as error:
         return complain(of_file(error, options.output), FAILED)
     except ModuleNotFoundError as error:
-        extra = "train" if Path(options.model).suffix == ".ckpt" else "hub"
-        return complain(lacks("publish", error, extra), FAILED)
+        return complain(lacks("publish", error, "train" if card is None else "hub"), FAILED)
     return 0
-
-
-def _exported(options: argparse.Namespace) -> None:
-    from ssnan.hub.folder import save_pretrained
-    from ssnan.parsing.card import find_card
-
-    save_pretrained(find_card(options.model), options.output, options.to)
 
 
 def _checkpoint(options: argparse.Namespace, about: dict[str, Any]) -> None:

@@ -82,7 +82,7 @@ def run(options: argparse.Namespace) -> int:
             return complain(f"two models have the name {name!r}; rename one", MISUSED)
         try:
             parsers[name] = load(model, engine=options.engine, threads=options.threads)
-            cards[name] = None if Path(model).suffix == ".ckpt" else card_of(model)
+            cards[name] = card_of(model)
         except ModelError as error:
             return complain(str(error), MISUSED)
     limits = Limits(

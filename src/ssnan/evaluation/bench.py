@@ -16,9 +16,11 @@ import numpy as np
 from PIL import Image
 from rich.table import Table
 
+from ssnan.errors import quoted
+from ssnan.hub.download import card_of
 from ssnan.io.images import read_rgb
 from ssnan.parsing.batch import Saving, parse_files
-from ssnan.parsing.card import ModelError, find_card
+from ssnan.parsing.card import ModelError
 from ssnan.parsing.engines import ENGINES, available_cores
 from ssnan.parsing.parser import Parser, Scored
 from ssnan.parsing.views import Views
@@ -35,7 +37,9 @@ def measure(model: str, photo: Path, runs: int, threads: int | None) -> dict[str
         ModelError: there is no such model.
         ImageError: the photo cannot be read.
     """
-    card = find_card(model)
+    card = card_of(model)
+    if card is None:
+        raise ModelError(f"{quoted(model)}: bench times exported models; 'ssnan export' makes one of a checkpoint")
     flops = card.about.get("flops_321")
     width, height = Image.fromarray(read_rgb(photo)).size
     engines: dict[str, Any] = {}

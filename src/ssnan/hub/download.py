@@ -1,4 +1,4 @@
-"""Download ``owner/name`` or ``owner/name@revision`` to the hub's cache."""
+"""Find a model by what a user calls it; download ``owner/name`` or ``owner/name@revision`` to the hub's cache."""
 
 from __future__ import annotations
 
@@ -89,10 +89,12 @@ def download(name: str, patterns: tuple[str, ...] = ENGINES_FILES) -> Path:
         ) from None
 
 
-def card_of(model: str | Path) -> ModelCard:
-    """The card of an exported model: bundled, in a file or a folder, or on the hub.
+def card_of(model: str | Path) -> ModelCard | None:
+    """The card of a model: bundled, in a file or a folder, or on the hub. None for a checkpoint, which has no card.
 
     Raises:
         ModelError: there is no such model, or it cannot be downloaded.
     """
+    if Path(model).suffix == ".ckpt":
+        return None
     return find_card(download(str(model)) if is_hub_name(model) else model)

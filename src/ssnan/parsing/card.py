@@ -168,7 +168,8 @@ def read_about(path: Path) -> dict[str, Any]:
 
 
 def find_card(model: str | Path) -> ModelCard:
-    """The card of a bundled model, of an .onnx or .json file, or of a folder with one model.
+    """The card of a model on this computer: bundled, an .onnx or .json file, or a folder with one model.
+    :func:`ssnan.hub.download.card_of` knows the hub too.
 
     Raises:
         ModelError: there is no such model.
