@@ -35,6 +35,9 @@ def test_endings_stay_only_where_two_results_would_have_one_name():
     assert named("x.jpg", "y.png") == ["x", "y"]
     assert named("x.jpg", "x.png", "y.png") == ["x.jpg", "x.png", "y"]
     assert named("x.jpg", "x.png", "x.jpg.png") == ["x.jpg", "x.png", "x.jpg.png"]
+    assert named("x.jpg", "x.jpg.png") == ["x", "x.jpg.png"]  # the result of x.png, if there were one, is x.jpg.png too
+    assert named("x", "x.jpg") == ["x", "x.jpg"]
+    assert named("one/x.jpg", "two/x.jpg", "y.png") == ["x", "x", "y"]  # the caller reports the two
     assert named("x.jpg", "x.mp4") == ["x", "x"]  # x.png, and x.labels.mkv
     assert named("x.mov", "x.mp4") == ["x.mov", "x.mp4"]
     assert named("a.b.jpg", "a.c.jpg") == ["a.b", "a.c"]

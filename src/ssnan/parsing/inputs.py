@@ -30,8 +30,8 @@ def find_inputs(inputs: Sequence[str], recursive: bool) -> dict[Path, Path]:
     expanded. ``recursive`` includes subfolders, which the results keep. A folder that cannot be listed is returned
     itself, so that reading it reports the error.
 
-    A result has the name of its photo without the suffix. If two results would have the same name, as for ``x.jpg`` and
-    ``x.png``, each keeps its suffix: ``x.jpg.png`` and ``x.png.png``.
+    A result has the name of its photo without the suffix. A photo whose name is also another's, as ``x.jpg`` and
+    ``x.png``, keeps its suffix: ``x.jpg.png`` and ``x.png.png``.
     """
     found: dict[Path, Path] = {}
     for given in inputs:
@@ -83,21 +83,16 @@ def _is_picture(path: Path) -> bool:
 
 
 def result_names(found: dict[Path, Path]) -> dict[Path, Path]:
-    """A unique name for the results of every input, without the suffix if possible."""
-    names = {path: own if path == STANDARD_INPUT else own.with_suffix("") for path, own in found.items()}
-    alone = Counter((is_video(path), own) for path, own in found.items())
-    while True:  # a longer name may be another's short one: of a.jpg and a.png, beside a.jpg.png
-        uses = Counter((is_video(path), name) for path, name in names.items())
-        clashing = [
-            path
-            for path, name in names.items()
-            if name != found[path]
-            and alone[is_video(path), found[path]] == 1  # two photos named p.jpg have no unique name
-            and (uses[is_video(path), name] > 1 or (is_video(path), result_it_could_be_of(name)) in uses)
-        ]
-        if not clashing:
-            return names
-        names |= {path: found[path] for path in clashing}
+    """A name for the results of every input: without the suffix, unless another photo has this name, with or without
+    its suffix, or has results that could be named so. Videos have results of their own and count apart."""
+    files = {(is_video(path), name) for path, name in found.items()}  # two photos named p.jpg have no unique name
+    uses = Counter((video, use) for video, name in files for use in {name, name.with_suffix("")})
+
+    def result_name(path: Path, name: Path) -> Path:
+        kind, short = is_video(path), name.with_suffix("")
+        return short if uses[kind, short] == 1 and (kind, result_it_could_be_of(short)) not in uses else name
+
+    return {path: result_name(path, name) for path, name in found.items()}
 
 
 def result_it_could_be_of(name: AnyPath) -> AnyPath | None:
