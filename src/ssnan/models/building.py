@@ -6,6 +6,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import re
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -52,26 +53,14 @@ def _built(value: Any) -> Any:
 
 
 def _class(path: Any) -> type:
-    if isinstance(path, str) and re.fullmatch(r"ssnan\.models\.\w+\.\w+", path):
-        module = path.rpartition(".")[0]
-        if importlib.util.find_spec(module) is not None:
-            importlib.import_module(module)  # a module of ssnan
-    known = {name: cls for kind in KINDS for cls in _with_subclasses(kind) for name in _names(cls)}
-    if not isinstance(path, str) or path not in known:
+    """A class of this package or of a module that is already imported. Importing another one could run anything."""
+    module, _, name = str(path).rpartition(".")
+    if re.fullmatch(r"ssnan\.models\.\w+", module) and importlib.util.find_spec(module) is not None:
+        importlib.import_module(module)
+    cls = vars(sys.modules[module]).get(name) if module in sys.modules else None
+    if not (isinstance(cls, type) and issubclass(cls, KINDS)):
         raise ValueError(
             f"its configuration names the class {str(path)!r}, which is not a network of ssnan or a part of one; if "
             "the class is your own, import its module before you load the file"
         )
-    return known[path]
-
-
-# Look only among loaded classes, because an import by name would run any module that a checkpoint names.
-def _with_subclasses(cls: type) -> list[type]:
-    below: list[type] = cls.__subclasses__()
-    return [cls, *(deeper for subclass in below for deeper in _with_subclasses(subclass))]
-
-
-def _names(cls: type) -> tuple[str, ...]:
-    """The paths of a class; those of ssnan also have a short one in ``ssnan.models``."""
-    own = cls.__module__.startswith("ssnan.models.")
-    return (f"{cls.__module__}.{cls.__qualname__}", *([f"ssnan.models.{cls.__qualname__}"] if own else []))
+    return cls
