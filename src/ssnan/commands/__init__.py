@@ -57,9 +57,7 @@ def parsers() -> tuple[argparse.ArgumentParser, Any]:
     whole.add_argument("-V", "--version", action="version", version=_version())
     commands = whole.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, command in COMMANDS.items():
-        # Lightning parses the flags of 'train'; this parser passes them on as plain words.
-        flags: dict[str, Any] = {"prefix_chars": "\0", "add_help": False} if command is train else {}
-        command.add_options(commands.add_parser(name, help=command.HELP, description=command.__doc__, **flags))
+        command.add_options(commands.add_parser(name, help=command.HELP, description=command.__doc__))
     return whole, commands
 
 
@@ -76,8 +74,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return MISUSED
     if given[0] not in COMMANDS:
         whole.parse_args(given)  # --help and --version end here, other flags with an error
-    # Intermixed: photos may come before and after the flags.
-    options = commands.choices[given[0]].parse_intermixed_args(given[1:])
+    if given[0] == "train":  # Lightning parses its flags
+        options = argparse.Namespace(arguments=given[1:])
+    else:  # intermixed: photos may come before and after the flags
+        options = commands.choices[given[0]].parse_intermixed_args(given[1:])
     try:
         with stoppable():
             status: int = COMMANDS[given[0]].run(options)

@@ -12,7 +12,7 @@ HELP = "train a system: ssnan train --config lip/ss_nan"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("arguments", nargs="*", metavar="...", help="see ssnan train --help")
+    """None here: Lightning has the options of training, and importing it takes seconds."""
 
 
 def run(options: argparse.Namespace) -> int:
