@@ -7,8 +7,10 @@ or a recipe of ssnan. ``bundled/NAME`` is one file. ``lip/ss_nan`` is two files,
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from importlib import resources
+from itertools import takewhile
 from pathlib import Path
 
 import yaml
@@ -26,6 +28,13 @@ def shipped() -> dict[str, list[str]]:
     """Names of ssnan's recipes: the paper's systems for each dataset, and those of the bundled models."""
     systems = [name for name in _names("paper") if "." not in name]
     return {**dict.fromkeys(_names("data"), systems), "bundled": _names("bundled")}
+
+
+def summary(name: str) -> str:
+    """The first sentence of a shipped recipe, which is a comment at the top of its file."""
+    lines = _find(name, None)[-1].read_text(encoding="utf-8").splitlines()
+    comment = " ".join(line.removeprefix("# ") for line in takewhile(lambda line: line.startswith("# "), lines))
+    return re.split(r"(?<=\.) (?=[A-Z])", comment)[0]
 
 
 def expand(arguments: Sequence[str]) -> list[str]:

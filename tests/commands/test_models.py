@@ -1,17 +1,19 @@
 from ssnan.commands import main
-from ssnan.commands.models import systems
+from ssnan.recipes import shipped, summary
 
 
-def test_every_system_is_listed_with_its_source():
-    found = {system.class_path.rsplit(".", 1)[-1]: system.source for system in systems()}
-    assert found.keys() == {"SSNAN", "SSNANWithContext", "SegNet", "FCN8s", "DeepLabV2", "Attention", "HAZN", "LGLSTM"}
-    assert found["SegNet"].startswith("SegNet: Badrinarayanan")
-    assert all(len(source) > 40 for source in found.values())
+def test_every_recipe_has_a_summary():
+    for folder, names in shipped().items():
+        for name in names:
+            assert 20 < len(summary(f"{folder}/{name}")) < 300, name
+    assert summary("lip/letter_step2") == "Exactly Eq. 4, after letter.yaml: the loss is L_parsing times L_joint."
+    assert summary("lip/hazn").startswith("HAZN (https://arxiv.org/abs/1511.06881) as we read it")
 
 
 def test_command_lists_systems_and_weights(capsys):
     assert main(["models"]) == 0
     printed = capsys.readouterr().out
-    assert "LGLSTM" in printed
+    assert "LG-LSTM" in printed
+    assert "context_half" in printed
     assert "small" in printed
     assert "ccp-lip" in printed
