@@ -75,7 +75,7 @@ def changed(content, where, cut):
 
 @fuzz(250)
 @given(st.sampled_from(FILES), changes, st.one_of(st.just(1.0), st.floats(0, 1)), st.sampled_from([None, 8, 64]))
-def test_pictures(content, where, cut, side):
+def test_photos(content, where, cut, side):
     with suppress(ImageError):
         rgb, height, width = read_reduced(changed(content, where, cut), side)
         assert rgb.dtype == np.uint8

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from rich.progress import track
 
-from ssnan.data.folder import pictures_by_stem
+from ssnan.data.folder import photos_by_stem
 from ssnan.io.images import read_rgb
 from ssnan.labels import LIP
 from ssnan.scores.upsampling import resized
@@ -120,7 +120,7 @@ def main() -> None:
     probabilities = teacher(options.model, options.threads)
     values, codes = description(options.photos)
     (options.output / "masks").mkdir(parents=True, exist_ok=True)
-    photos = dict(list(pictures_by_stem(options.photos).items())[: options.limit])
+    photos = dict(list(photos_by_stem(options.photos).items())[: options.limit])
     draw = np.random.default_rng(0)
     for stem, path in track(photos.items(), "teaching"):
         rgb = read_rgb(path)

@@ -22,7 +22,7 @@ import ssnan
 from experiments.data.evidence import ID, half_size
 from experiments.data.grow import write_description
 from experiments.data.teach import SETS, taught
-from ssnan.data.folder import pictures_by_stem
+from ssnan.data.folder import photos_by_stem
 from ssnan.data.keypoints import BONES, read_keypoints
 from ssnan.io.images import read_rgb
 from ssnan.scores.softmax import softmax
@@ -86,7 +86,7 @@ def main() -> None:
              if (people[0, :, 2] > 0).sum() >= FEWEST}  # fmt: skip
     part, parts = map(int, options.part.split("/"))
     model = ssnan.load(options.model, threads=1)
-    photos = {name: path for name, path in pictures_by_stem(options.photos).items() if name in known}
+    photos = {name: path for name, path in photos_by_stem(options.photos).items() if name in known}
     for name, path in track(list(photos.items())[part::parts], "photos"):
         if (options.output / "joints" / f"{name}.json").exists():
             continue

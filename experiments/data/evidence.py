@@ -17,7 +17,7 @@ from PIL import Image
 from rich.progress import track
 
 import ssnan
-from ssnan.data.folder import pictures_by_stem
+from ssnan.data.folder import photos_by_stem
 from ssnan.data.keypoints import BONES, JOINTS
 from ssnan.io.images import read_rgb
 from ssnan.labels import LIP
@@ -123,7 +123,7 @@ def main() -> None:
     own = ssnan.load(options.model, threads=1)
     groups_of = teacher(options.mediapipe, 1)
     options.output.mkdir(parents=True, exist_ok=True)
-    for stem, path in track(list(pictures_by_stem(options.photos).items())[part::parts], "photos"):
+    for stem, path in track(list(photos_by_stem(options.photos).items())[part::parts], "photos"):
         target = options.output / f"{stem}.npz"
         if target.exists():
             continue

@@ -22,7 +22,7 @@ from skimage.graph import MCP_Geometric
 
 from experiments.data.evidence import FLOOR, ID, bone_distances, group_likelihood, half_size, one_side
 from experiments.data.marks import OTHER, SKIN, Stroke, drawn, read_marks, with_sides
-from ssnan.data.folder import NOBODY, pictures_by_stem
+from ssnan.data.folder import NOBODY, photos_by_stem
 from ssnan.data.keypoints import BONES, read_keypoints
 from ssnan.io.images import read_rgb
 from ssnan.labels import LIP
@@ -139,7 +139,7 @@ def main() -> None:
     options = parser.parse_args()
     (options.output / "masks").mkdir(parents=True, exist_ok=True)
     people = read_keypoints(options.keypoints) if options.keypoints else {}
-    photos = pictures_by_stem(options.photos)
+    photos = photos_by_stem(options.photos)
     marked = [mark for path in options.marks for mark in read_marks(path) if mark.name in photos]
     for name, strokes in track(marked, "growing"):
         target = options.output / "masks" / f"{name}.png"

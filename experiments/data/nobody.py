@@ -16,7 +16,7 @@ import yaml
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-from ssnan.data.folder import pictures_by_stem
+from ssnan.data.folder import photos_by_stem
 from ssnan.labels import LIP
 
 
@@ -78,7 +78,7 @@ def main() -> None:
     pictures.mkdir(parents=True, exist_ok=True)
     lists: dict[str, list[str]] = {"train": [], "val": []}
     for folder in options.photos:
-        photos = pictures_by_stem(folder)
+        photos = photos_by_stem(folder)
         held = folder.parent / "val.txt"
         val = {Path(line.strip()).stem for line in held.read_text().splitlines()} if held.is_file() else set()
         for name, path in photos.items():

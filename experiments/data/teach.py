@@ -24,7 +24,7 @@ from rich.progress import track
 from experiments.data.evidence import FLOOR, ID, SIDES, bone_distances, group_likelihood, one_side
 from experiments.data.grow import guided, write_description
 from experiments.data.marks import read_marks
-from ssnan.data.folder import NOBODY, pictures_by_stem
+from ssnan.data.folder import NOBODY, photos_by_stem
 from ssnan.data.keypoints import BONES, read_keypoints
 from ssnan.io.images import read_rgb
 from ssnan.labels import LIP
@@ -142,7 +142,7 @@ def main() -> None:
     people = read_keypoints(options.keypoints) if options.keypoints else {}
     tags = json.loads(options.tags.read_text()) if options.tags else {}
     marked = {mark.name for path in options.without for mark in read_marks(path)}
-    photos = {name: path for name, path in pictures_by_stem(options.photos).items() if name not in marked}
+    photos = {name: path for name, path in photos_by_stem(options.photos).items() if name not in marked}
     for name, path in track(photos.items(), "teaching"):
         found = np.load(options.evidence / f"{name}.npz")
         own, groups = (found[key].astype(np.float32) / 255 for key in ("own", "mp"))

@@ -13,7 +13,7 @@ from ssnan.loading import load
 from ssnan.parsing.card import ModelCard, ModelError
 from ssnan.parsing.parser import Parser
 from ssnan.parsing.views import Views
-from ssnan.results.pictures import summary
+from ssnan.results.images import summary
 from ssnan.results.remapping import RemapError
 from ssnan.results.result import ParsingResult
 

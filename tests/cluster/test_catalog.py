@@ -42,7 +42,7 @@ def rows(catalog):
     return [row for path in catalog._tables() for row in pq.read_table(catalog._fs.open(path)).to_pylist()]
 
 
-def test_shards_are_named_by_their_pictures():
+def test_shards_are_named_by_their_photos():
     first, second = shards(items(5), 3)
     assert [len(shard.items) for shard in (first, second)] == [3, 2]
     assert shards(items(5)[:3], 3)[0].id == first.id != second.id
@@ -100,13 +100,13 @@ def test_counts_and_problems(root):
     catalog = Catalog(root, "files", SETTINGS)
     [shard] = shards(items(3), 3)
     good, bad, worse = shard.items
-    answers = [(good, parsed(good)), (bad, without_result("failed", "no picture")),
+    answers = [(good, parsed(good)), (bad, without_result("failed", "no photo")),
                (worse, without_result("quarantined", "died"))]  # fmt: skip
     with catalog.opened():
         result = catalog.write(shard, iter(answers))
         catalog.take(result)
     assert result.counts == {"parsed": 1, "failed": 1, "quarantined": 1}
-    assert result.problems == (("/in/n1.jpg", "no picture"), ("/in/n2.jpg", "died"))
+    assert result.problems == (("/in/n1.jpg", "no photo"), ("/in/n2.jpg", "died"))
     assert [row["status"] for row in rows(catalog)] == ["parsed", "failed", "quarantined"]
 
 

@@ -20,7 +20,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
-    """Small photos of people, one of them in a folder below, and what is no picture."""
+    """Small photos of people, one of them in a folder below, and what is no photo."""
     folder = tmp_path_factory.mktemp("photos")
     (folder / "deep").mkdir()
     for index, name in enumerate(("astronaut", "grace_hopper", "camera")):
@@ -28,7 +28,7 @@ def photos(tmp_path_factory):
         photo = Image.open(path).convert("RGB")
         photo.thumbnail((120, 120))
         photo.save(folder / ("deep" if index == 2 else "") / f"{name}.jpg", quality=95)
-    (folder / "broken.jpg").write_text("no picture")
+    (folder / "broken.jpg").write_text("no photo")
     return folder
 
 
@@ -80,7 +80,7 @@ def test_only_what_is_new_is_parsed(photos, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("into", ["files", "webdataset"])
-def test_pictures_called_alike_all_have_maps(photos, tmp_path, into, capsys):
+def test_photos_called_alike_all_have_maps(photos, tmp_path, into, capsys):
     """In two folders of one list, and in a list of a later run."""
     for place in ("one/a.b.jpg", "two/a.b.jpg", "three/a.b.jpg"):
         (tmp_path / place).parent.mkdir()

@@ -51,7 +51,7 @@ def test_rows_and_maps(isolation, tmp_path):
         ("hangs", "no result within 5 seconds in two attempts"),
     ],
 )
-def test_a_poisoned_picture_costs_itself_alone(isolation, tmp_path, word, told):
+def test_a_poisoned_photo_costs_itself_alone(isolation, tmp_path, word, told):
     given = items(tmp_path, *["fine"] * 4, word, *["fine"] * 12)
     answers = list(isolation.parse(given))
     assert [item.name for item, _ in answers] == [item.name for item in given]
@@ -61,12 +61,12 @@ def test_a_poisoned_picture_costs_itself_alone(isolation, tmp_path, word, told):
     assert answers[4][1].files == {}
 
 
-def test_a_picture_that_kills_once_is_parsed(isolation, tmp_path):
+def test_a_photo_that_kills_once_is_parsed(isolation, tmp_path):
     given = items(tmp_path, "fine", f"dies once:{tmp_path / 'been here'}", "fine")
     assert [parsed.row["status"] for _, parsed in isolation.parse(given)] == ["parsed"] * 3
 
 
-def test_what_is_no_picture_is_told_and_kills_nobody(isolation, tmp_path):
+def test_what_is_no_photo_is_told_and_kills_nobody(isolation, tmp_path):
     given = [*items(tmp_path, "broken"), Item("gone", str(tmp_path / "gone.jpg"))]
     broken, gone = (parsed.row for _, parsed in isolation.parse(given))
     assert (broken["status"], gone["status"]) == ("failed", "failed")
@@ -75,7 +75,7 @@ def test_what_is_no_picture_is_told_and_kills_nobody(isolation, tmp_path):
     assert "No such file" in gone["reason"]
 
 
-def test_a_child_that_is_killed_between_pictures_is_started_anew(isolation, tmp_path):
+def test_a_child_that_is_killed_between_photos_is_started_anew(isolation, tmp_path):
     given = items(tmp_path, *["fine"] * 12)
     answers = []
     for number, answer in enumerate(isolation.parse(given)):

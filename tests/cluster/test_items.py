@@ -62,16 +62,16 @@ def test_tars_are_read_where_their_members_lie(tmp_path):
     assert [content for _, content in contents(items[1:])] == [b"second"]
 
 
-def test_tables_of_pictures_are_read_by_their_rows(tmp_path):
+def test_tables_of_photos_are_read_by_their_rows(tmp_path):
     """Bytes, or what the datasets library writes; over several row groups."""
     for name, column in (
-        ("plain", [f"picture {row}".encode() for row in range(5)]),
-        ("struct", [{"bytes": f"picture {row}".encode(), "path": None} for row in range(5)]),
+        ("plain", [f"photo {row}".encode() for row in range(5)]),
+        ("struct", [{"bytes": f"photo {row}".encode(), "path": None} for row in range(5)]),
     ):
         pq.write_table(pa.table({"image": column}), tmp_path / f"{name}.parquet", row_group_size=2)
         items = find_items([str(tmp_path / f"{name}.parquet")])
         assert names(items)[4] == f"{name}/00000004"
-        assert [content for _, content in contents(items[1:4])] == [b"picture 1", b"picture 2", b"picture 3"]
+        assert [content for _, content in contents(items[1:4])] == [b"photo 1", b"photo 2", b"photo 3"]
 
 
 def test_what_cannot_be_read_costs_itself_alone(tmp_path, monkeypatch):
@@ -117,7 +117,7 @@ def test_a_damaged_file_is_one_clear_line(tmp_path, name):
         find_items([str(tmp_path / name)])
 
 
-def test_pictures_called_alike_in_two_folders_have_two_names(tmp_path):
+def test_photos_called_alike_in_two_folders_have_two_names(tmp_path):
     given = write(
         tmp_path / "list.txt", b"photos/a.jpg\nphotos/sub/a.jpg\nphotos/b.jpg\nb/a.overlay.jpg\nc/a.overlay.jpg"
     )

@@ -119,7 +119,7 @@ def test_from_standard_input_to_standard_output(run, tmp_path):
     assert json.loads(out)["parts"]["hair"]["area"] == 600
     status, out, _ = run("-", "-o", tmp_path / "out", stdin=content)
     assert (status, names(tmp_path / "out")) == (0, {"stdin.png"})
-    status, out, err = run("-", "-o", "-", stdin=b"no picture")
+    status, out, err = run("-", "-o", "-", stdin=b"no photo")
     assert (status, out) == (1, b"")
     assert "standard input: not an image" in err
 
@@ -278,7 +278,7 @@ POSIX = pytest.mark.skipif(os.name != "posix", reason="signals and shells of POS
 
 @POSIX
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
-def test_a_signal_stops_between_pictures_and_leaves_nothing_unfinished(tmp_path, name):
+def test_a_signal_stops_between_photos_and_leaves_nothing_unfinished(tmp_path, name):
     number = getattr(signal, name)
     folder, out = many_photos(tmp_path / "in"), tmp_path / "out"
     command = [sys.executable, "-m", "ssnan", "parse", str(folder), "-o", str(out), "--save", "overlay"]

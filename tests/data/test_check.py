@@ -14,7 +14,7 @@ def test_counts(lip_root):
     assert (found.listed, len(found.sizes), found.problems) == (4, 4, [])
     assert found.sizes[0] == (96, 64)
     assert found.pixels.sum() == 4 * 96 * 64
-    assert found.pictures[[0, 2, 7, 14]].tolist() == [4, 4, 0, 4]
+    assert found.photos[[0, 2, 7, 14]].tolist() == [4, 4, 0, 4]
 
 
 def test_a_sound_dataset(tmp_path, capsys):

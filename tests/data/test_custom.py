@@ -212,7 +212,7 @@ def test_a_foreign_palette_says_nothing(tmp_path):
     np.testing.assert_array_equal(folder[0].labels, expected)
 
 
-def test_more_pictures_move_no_old_one(tmp_path):
+def test_more_photos_move_no_old_one(tmp_path):
     root = write_custom(tmp_path, count=100)
     before = {pair.id for pair in open_split(root, "val").pairs}
     assert 3 <= len(before) <= 20

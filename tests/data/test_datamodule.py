@@ -21,7 +21,7 @@ def test_batches(lip_root):
     assert batches[0]["labels"].dtype == torch.int64
 
 
-def test_every_picture_once_an_epoch_in_an_order_of_its_own(lip_root):
+def test_every_photo_once_an_epoch_in_an_order_of_its_own(lip_root):
     data = module(Source(lip_root))
     first, second = data._draw(0), data._draw(1)
     assert sorted(first) == sorted(second) == [(0, i) for i in range(4)]

@@ -107,7 +107,7 @@ def test_batches_have_limbs_where_a_source_has_keypoints(tmp_path):
             assert batch["limbs"].shape == batch["labels"].shape
 
 
-def test_pictures_of_nobody_need_no_masks(tmp_path):
+def test_photos_of_nobody_need_no_masks(tmp_path):
     root = lip_like(tmp_path)
     description = (root / "dataset.yaml").read_text().replace("masks: masks", "masks: background")
     (root / "dataset.yaml").write_text(description)

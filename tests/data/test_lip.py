@@ -9,7 +9,7 @@ from ssnan.io.images import ImageError
 
 
 @pytest.mark.parametrize("nested", [False, True])
-def test_reads_pictures_and_label_ids(tmp_path, nested):
+def test_reads_photos_and_label_ids(tmp_path, nested):
     folder = open_split(write_lip(tmp_path, nested=nested), "train")
     assert [pair.id for pair in folder.pairs] == ["train_0", "train_1", "train_2", "train_3"]
     sample = folder[2]

@@ -16,7 +16,7 @@ from ssnan.data.layouts import open_split
 
 @pytest.fixture(params=["webdataset", "parquet"])
 def packed(request, tmp_path, capsys):
-    """LIP's layout with 21 training pictures, in files of 10."""
+    """LIP's layout with 21 training photos, in files of 10."""
     root = write_lip(tmp_path / "lip", train=21, val=2)
     command = ["data", "pack", str(root), "-o", str(tmp_path / "packed"), "--into", request.param, "--shard", "10"]
     assert main(command) == 0

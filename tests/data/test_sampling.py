@@ -10,7 +10,7 @@ from ssnan.labels import LIP
 
 
 def test_factors_by_hand():
-    # Class 0 is in all four pictures, class 1 in one, class 2 in none, class 3 in two.
+    # Class 0 is in all four photos, class 1 in one, class 2 in none, class 3 in two.
     held = np.array([[1, 1, 0, 0], [1, 0, 0, 1], [1, 0, 0, 1], [1, 0, 0, 0]], dtype=bool)
     np.testing.assert_allclose(repeat_factors(held, 0.5), [np.sqrt(2), 1, 1, 1])
     np.testing.assert_allclose(repeat_factors(held, 1.0), [2, np.sqrt(2), np.sqrt(2), 1])
@@ -34,12 +34,12 @@ def test_classes_are_read_from_the_masks(one_with_gloves):
     assert np.flatnonzero(held[:, LIP.classes.index("gloves")]).tolist() == [3]
 
 
-def test_pictures_with_rare_classes_are_drawn_more_often(one_with_gloves):
+def test_photos_with_rare_classes_are_drawn_more_often(one_with_gloves):
     data = ParsingData([Source(one_with_gloves, 1.0, rare=1.0)], one_with_gloves, samples_per_epoch=4000, num_workers=0)
     data.setup("fit")
     drawn = data._draw(0)
     assert drawn == data._draw(0)
-    counts = np.bincount([picture for _, picture in drawn], minlength=9)
+    counts = np.bincount([photo for _, photo in drawn], minlength=9)
     # √9 times as often as each of the eight others.
     assert counts[3] / 4000 == pytest.approx(3 / 11, abs=0.03)
 

@@ -92,7 +92,7 @@ def test_photometric_changes_leave_the_labels_alone(sample, transform):
     assert changed >= 5
 
 
-def test_turned_pictures_and_labels_stay_together(sample):
+def test_turned_photos_and_labels_stay_together(sample):
     image, mask = sample
     rotate = Rotate(1.0, {tv_tensors.Image: 0, tv_tensors.Mask: 255})
     shapes = set()
@@ -126,7 +126,7 @@ def test_sepia_is_brown():
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_bars_are_background_beside_an_untouched_picture(sample, seed):
+def test_bars_are_background_beside_an_untouched_photo(sample, seed):
     torch.manual_seed(seed)
     image, mask = sample
     barred, labels = Bars(1.0)(image, mask)

@@ -10,7 +10,7 @@ def interval(base, other, measure):
 
 
 def counts(hits):
-    """Of (S, N) hits of one class, ten pixels a picture."""
+    """Of (S, N) hits of one class, ten pixels a photo."""
     hits = np.asarray(hits)
     return np.stack([hits, np.full_like(hits, 10), np.full_like(hits, 10)], axis=-1)[..., None]
 
@@ -19,7 +19,7 @@ def share(total):
     return total[..., 0, 0] / total[..., 1, 0]
 
 
-def test_a_gain_in_every_picture_has_no_width():
+def test_a_gain_in_every_photo_has_no_width():
     assert interval(counts([[4, 4, 4]]), counts([[6, 6, 6]]), share) == pytest.approx((0.2, 0.2))
 
 
@@ -28,13 +28,13 @@ def test_pairs_are_averaged():
 
 
 def test_as_wide_as_the_binomial():
-    """One picture in two gains 0.4: the mean gain of 100 drawn ones is 0.2 with a deviation of 0.02."""
+    """One photo in two gains 0.4: the mean gain of 100 drawn ones is 0.2 with a deviation of 0.02."""
     low, high = interval(counts([[4] * 100]), counts([[4, 8] * 50]), share)
     assert (low, high) == pytest.approx((0.2 - 1.96 * 0.02, 0.2 + 1.96 * 0.02), abs=0.006)
 
 
 def test_both_are_drawn_together():
-    """A difference between pictures that both systems share is no difference between the systems."""
+    """A difference between photos that both systems share is no difference between the systems."""
     hits = np.random.default_rng(0).integers(1, 9, size=(1, 50))
     assert interval(counts(hits), counts(hits + 1), share) == pytest.approx((0.1, 0.1))
 

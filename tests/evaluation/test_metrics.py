@@ -35,13 +35,13 @@ def test_frequent_classes_are_counted_in_photos():
     def counts(*classes):
         return [[0] * 7, [int(i in classes) for i in range(7)], [9] * 7]
 
-    pictures = {f"plain_{i}": counts(0, 1, 2) for i in range(27)} | {"more": counts(0, 1)}
-    assert frequent_classes(pictures, PASCAL_PERSON_PART) == ["background", "head"]
+    photos = {f"plain_{i}": counts(0, 1, 2) for i in range(27)} | {"more": counts(0, 1)}
+    assert frequent_classes(photos, PASCAL_PERSON_PART) == ["background", "head"]
     # Another version of a photo is no other photo.
-    pictures["turned_3"] = counts(2)
-    assert "torso" not in frequent_classes(pictures, PASCAL_PERSON_PART)
-    pictures["part_27"] = counts(2)
-    assert frequent_classes(pictures, PASCAL_PERSON_PART) == ["background", "head", "torso"]
+    photos["turned_3"] = counts(2)
+    assert "torso" not in frequent_classes(photos, PASCAL_PERSON_PART)
+    photos["part_27"] = counts(2)
+    assert frequent_classes(photos, PASCAL_PERSON_PART) == ["background", "head", "torso"]
 
 
 def test_hand_computed():

@@ -12,7 +12,7 @@ from ssnan.labels import LIP, PASCAL_PERSON_PART
 
 
 def confusion(hits: int) -> np.ndarray:
-    """Hair is half found or better, the rest of the picture background."""
+    """Hair is half found or better, the rest of the photo background."""
     matrix = np.zeros((20, 20), dtype=np.int64)
     matrix[0, 0] = 100
     matrix[2, 2], matrix[2, 0] = hits, 10 - hits
@@ -172,15 +172,15 @@ def test_paired_differences_by_hand(tmp_path):
     assert row[head.index("Limb pairs swapped")] == "+2.00 ± 2.48"
 
 
-def test_the_bootstrap_over_pictures(tmp_path):
-    """The base finds 5 of 10 pixels in every picture; another one more in each, or two in every second."""
+def test_the_bootstrap_over_photos(tmp_path):
+    """The base finds 5 of 10 pixels in every photo; another one more in each, or two in every second."""
 
-    def pictures(gain):
+    def photos(gain):
         return {str(i): [[5 + gain(i), 50], [10, 50], [5 + gain(i), 55 - gain(i)]] for i in range(40)}
 
     for name, gain in (("base", lambda i: 0), ("each", lambda i: 1), ("some", lambda i: 2 * (i % 2))):
         folder = write_run(tmp_path / name / "seed0", 5, seed=0)
-        (folder / "pictures.json").write_text(json.dumps(pictures(gain)))
+        (folder / "pictures.json").write_text(json.dumps(photos(gain)))
     head, each, some = paired(read_systems([tmp_path / "base", tmp_path / "each", tmp_path / "some"]))
     low, high = map(float, each[head.index("over photos")].split(" … "))
     iou = [(hits / 10 + 50 / (60 - hits)) / 2 for hits in (5, 6)]

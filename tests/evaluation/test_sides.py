@@ -11,7 +11,7 @@ ID = {name: number for number, name in enumerate(LIP.classes)}
 
 
 def standing(visible=2):
-    """Left wrist at the right of a 4 × 4 picture, right wrist at its left, an ankle below each; a nose above."""
+    """Left wrist at the right of a 4 × 4 photo, right wrist at its left, an ankle below each; a nose above."""
     joints = np.zeros((1, len(JOINTS), 3), dtype=np.float32)
     for name, x, y in (("left-wrist", 0.9, 0.3), ("right-wrist", 0.1, 0.3), ("left-ankle", 0.9, 0.9),
                        ("right-ankle", 0.1, 0.9), ("nose", 0.5, 0.1)):  # fmt: skip

@@ -21,7 +21,7 @@ SLEEVED = people(left_shoulder=(0.7, 0.2), left_elbow=(0.7, 0.5), left_wrist=(0.
 
 
 def entry(person):
-    """A picture of ``person`` and of the same once more."""
+    """A photo of ``person`` and of the same once more."""
     return {"joints": person.tolist(), "others": [person.tolist()]}
 
 

@@ -1,4 +1,4 @@
-"""Parsers of pictures that are no pictures, for processes that are meant to die."""
+"""Parsers of photos that are no photos, for processes that are meant to die."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ from ssnan.parsing.preprocessing import Preprocessing
 
 
 class WordParser(Parser):
-    """Does what a picture's bytes tell it, or finds one that is all hair."""
+    """Does what a photo's bytes tell it, or finds one that is all hair."""
 
     def __init__(self):
         super().__init__(self.hair, LIP, Preprocessing(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0)))

@@ -22,12 +22,12 @@ def folder(tmp_path):
     """Two maps, one in a folder of its own, with their photos, and what else ``ssnan parse`` leaves there."""
     rng = np.random.default_rng(0)
     for name, labels in (("one", LABELS), ("deeper/two", LABELS[:, ::-1])):
-        for place, picture in (("maps", None), ("photos", rng.integers(0, 256, (*labels.shape, 3), dtype=np.uint8))):
+        for place, photo in (("maps", None), ("photos", rng.integers(0, 256, (*labels.shape, 3), dtype=np.uint8))):
             path = tmp_path / place / f"{name}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
-            if picture is None:
+            if photo is None:
                 ParsingResult(np.ascontiguousarray(labels), LIP).save(path)
                 ParsingResult(np.ascontiguousarray(labels), LIP).to_image().save(path.with_suffix(".overlay.png"))
             else:
-                Image.fromarray(picture).save(path.with_suffix(".jpg"))
+                Image.fromarray(photo).save(path.with_suffix(".jpg"))
     return tmp_path

@@ -92,7 +92,7 @@ def test_cvat_is_read_back_by_datumaro(folder):
         )
         == 0
     )
-    (folder / "maps").rename(folder / "out" / "images")  # a dataset has its pictures with it
+    (folder / "maps").rename(folder / "out" / "images")  # a dataset has its photos with it
     dataset = Dataset.import_from(str(folder / "out"), "cvat")
     names = [label.name for label in dataset.categories()[next(iter(dataset.categories()))]]
     assert names == list(LIP.classes[1:])

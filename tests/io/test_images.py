@@ -81,7 +81,7 @@ def test_file_objects_are_read_from_their_beginning(tmp_path):
             assert read_rgb(repeatable(image))[0, 0].tolist() == [255, 0, 0]
 
 
-def test_what_is_no_picture_at_all_is_said_so(tmp_path):
+def test_what_is_no_photo_at_all_is_said_so(tmp_path):
     for wrong, message in (
         (io.StringIO("photo"), "binary mode"),
         (["a.jpg"], "use parser.map for several"),
@@ -206,7 +206,7 @@ def half_white(format, orientation, kind=None):
 
 
 WHITE_IS = {1: "left", 2: "right", 3: "right", 4: "left", 5: "top", 6: "top", 7: "bottom", 8: "bottom"}
-"""Where the stored picture's left half is in the upright one."""
+"""Where the stored photo's left half is in the upright one."""
 
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "TIFF"])
@@ -341,7 +341,7 @@ def test_huge_arrays_are_refused_before_anything_is_computed():
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "P", "CMYK"])
-def test_huge_pictures_are_reduced_before_they_are_copied(monkeypatch, mode):
+def test_huge_photos_are_reduced_before_they_are_copied(monkeypatch, mode):
     monkeypatch.setattr("ssnan.io.images.REDUCED_FROM", 100)
     photo = np.zeros((40, 80, 3), dtype=np.uint8)
     photo[:, :40] = 255
@@ -355,7 +355,7 @@ def test_huge_pictures_are_reduced_before_they_are_copied(monkeypatch, mode):
 
 
 @pytest.mark.parametrize("mode", ["I;16", "F"])
-def test_strips_of_a_huge_picture_share_one_white(monkeypatch, mode):
+def test_strips_of_a_huge_photo_share_one_white(monkeypatch, mode):
     monkeypatch.setattr("ssnan.io.images.REDUCED_FROM", 100)
     monkeypatch.setattr("ssnan.io.images.STRIP_PIXELS", 1)
     levels = np.zeros((44, 80), dtype=np.uint16 if mode == "I;16" else np.float32)
@@ -368,7 +368,7 @@ def test_strips_of_a_huge_picture_share_one_white(monkeypatch, mode):
     assert rgb[-1].min() == 255
 
 
-def test_a_reduced_picture_is_the_mean_of_what_was_there(monkeypatch):
+def test_a_reduced_photo_is_the_mean_of_what_was_there(monkeypatch):
     monkeypatch.setattr("ssnan.io.images.REDUCED_FROM", 100)
     monkeypatch.setattr("ssnan.io.images.STRIP_PIXELS", 700)
     photo = np.random.default_rng(0).integers(0, 255, (45, 83, 3), dtype=np.uint8)

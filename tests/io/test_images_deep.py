@@ -1,4 +1,4 @@
-"""Pictures of more than 8 bits, and files of more than one picture."""
+"""Photos of more than 8 bits, and files of more than one photo."""
 
 import io
 
@@ -45,8 +45,8 @@ def test_fewer_bits_of_colour_in_sixteen_are_refused(bits, color):
 
 
 @pytest.mark.parametrize(("kind", "readable"), [(0, False), (1, True), (4, True)])
-def test_a_tiff_of_several_pictures_is_refused(tmp_path, kind, readable):
-    """A smaller version (1) or a mask (4) beside the picture is none of its own."""
+def test_a_tiff_of_several_photos_is_refused(tmp_path, kind, readable):
+    """A smaller version (1) or a mask (4) beside the photo is none of its own."""
     first, second = Image.new("RGB", (8, 6), "red"), Image.new("RGB", (8, 6), "blue")
     with AppendingTiffWriter(tmp_path / "p.tif", new=True) as pages:
         first.save(pages, "TIFF")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ssnan.data.folder import pictures_by_stem
+from ssnan.data.folder import photos_by_stem
 from ssnan.io.images import ImageError, read_rgb
 from ssnan.parsing.inputs import find_inputs
 
@@ -17,7 +17,7 @@ CONTENT = {"JPEG": "a.jfif", "MPO": "b.mpo", "PPM": "c.ppm", "PNG": "d", "WEBP":
 
 @pytest.fixture
 def folder(tmp_path):
-    """Pictures with unusual names, and files that are none."""
+    """Photos with unusual names, and files that are none."""
     root = tmp_path / "in"
     root.mkdir()
     for format, name in CONTENT.items():
@@ -30,19 +30,19 @@ def folder(tmp_path):
     return root
 
 
-PICTURES = {*CONTENT.values(), "phone.heic", "plain"}
+PHOTOS = {*CONTENT.values(), "phone.heic", "plain"}
 
 
 def test_folders_and_tars_are_searched_by_content(folder, tmp_path):
-    assert {path.name for path in find_inputs([str(folder)], recursive=True)} == PICTURES
-    assert {path.name for path in pictures_by_stem(folder).values()} == PICTURES
+    assert {path.name for path in find_inputs([str(folder)], recursive=True)} == PHOTOS
+    assert {path.name for path in photos_by_stem(folder).values()} == PHOTOS
     find_items = pytest.importorskip("ssnan.cluster.items", exc_type=ImportError).find_items
-    assert {item.uri.rpartition("/")[2] for item in find_items([str(folder)])} == PICTURES
+    assert {item.uri.rpartition("/")[2] for item in find_items([str(folder)])} == PHOTOS
     with tarfile.open(tmp_path / "t.tar", "w") as tar:
         for path in sorted(folder.iterdir()):
             tar.add(path, path.name)
     find_items = pytest.importorskip("ssnan.cluster.items", exc_type=ImportError).find_items
-    assert len(find_items([str(tmp_path / "t.tar")])) == len(PICTURES)
+    assert len(find_items([str(tmp_path / "t.tar")])) == len(PHOTOS)
 
 
 def test_every_one_of_them_is_read(folder):

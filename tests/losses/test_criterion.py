@@ -95,7 +95,7 @@ def test_stride_samples_the_labels():
     assert ParsingLoss(TWO, LossOptions(stride=2))(output(scores), labels)["loss"] < 1e-6
 
 
-def test_wholly_ignored_pictures_are_harmless():
+def test_wholly_ignored_photos_are_harmless():
     scores = torch.randn(2, 2, 4, 4).requires_grad_()
     losses = with_joints(TWO, "weighted")(output(scores), torch.full((2, 4, 4), 255))
     losses["loss"].backward()
@@ -147,7 +147,7 @@ def test_units_are_one_loss_times_a_number():
 
 
 def test_in_units_of_its_mean_the_product_keeps_the_step_of_the_cross_entropy():
-    """Only the weights of the pictures move, and they average to one; own units shrink the whole step."""
+    """Only the weights of the photos move, and they average to one; own units shrink the whole step."""
     plain, _ = of_unit("own", "none")
     weighing, _ = of_unit("mean", "product_detached")
     shrunk, _ = of_unit("own", "product_detached")
@@ -233,7 +233,7 @@ def test_every_term_tells_how_long_its_gradient_is():
 
 
 def test_eq_4_may_divide_by_the_joints_that_are_defined():
-    """Of nine joints the picture shows a head alone."""
+    """Of nine joints the photo shows a head alone."""
     scores = random_batch(0)[0][:1]
     labels = torch.zeros(1, 24, 16, dtype=torch.long)
     labels[:, 3:6, 4:9] = 13

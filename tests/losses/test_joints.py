@@ -105,7 +105,7 @@ def test_a_region_that_is_nearly_lost_is_pulled_back():
 
 
 def nine_places():
-    """Of a 3 × 3 block in a picture of 24 × 24: its first row and column."""
+    """Of a 3 × 3 block in a photo of 24 × 24: its first row and column."""
     return [(y, x) for y in (0, 10, 21) for x in (0, 10, 21)]
 
 

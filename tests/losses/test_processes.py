@@ -20,7 +20,7 @@ LOSSES = {
 
 
 def batch():
-    """Four pictures, of which the first two have no limb and nothing of most classes."""
+    """Four photos, of which the first two have no limb and nothing of most classes."""
     generator = torch.Generator().manual_seed(0)
     scores = torch.randn(4, 20, 12, 10, generator=generator)
     labels = torch.randint(20, (4, 12, 10), generator=generator)

@@ -11,7 +11,7 @@ PAIRS = ((1, 2),)
 
 
 def test_by_hand():
-    """A left limb of two pixels with log-odds 3 and 1, a right one of a pixel with 1 for the left, and a picture
+    """A left limb of two pixels with log-odds 3 and 1, a right one of a pixel with 1 for the left, and a photo
     without any: −log σ(2) and −log σ(−1), averaged over the two limbs."""
     scores = torch.zeros(2, 3, 1, 4)
     scores[0, 1, 0] = torch.tensor([3.0, 1.0, 1.0, 9.0])

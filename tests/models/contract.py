@@ -66,12 +66,12 @@ class SystemContract:
         torch.testing.assert_close(other(images).scores, network(images).scores)
 
     @torch.no_grad()
-    def test_pictures_of_a_batch_do_not_meet(self, network):
+    def test_photos_of_a_batch_do_not_meet(self, network):
         images = torch.randn(3, 3, 65, 49)
         together, alone = network(images).scores[1:2], network(images[1:2]).scores
         torch.testing.assert_close(together, alone, atol=1e-4, rtol=1e-3)
 
-    def test_the_picture_matters(self, network):
+    def test_the_photo_matters(self, network):
         with torch.no_grad():
             # Weights that are zero at the start would hide a network that ignores its input.
             for module in network.modules():

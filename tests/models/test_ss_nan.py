@@ -66,7 +66,7 @@ def test_every_parameter_gets_a_finite_gradient(mode):
         assert parameter.grad.isfinite().all(), name
 
 
-def test_pictures_of_a_batch_do_not_meet():
+def test_photos_of_a_batch_do_not_meet():
     network, images = small().eval(), torch.randn(3, 3, 48, 48)
     torch.testing.assert_close(network(images).scores[1:2], network(images[1:2]).scores, atol=1e-5, rtol=1e-4)
 

@@ -24,7 +24,7 @@ def test_a_trained_network_keeps_its_scores_when_it_gets_context():
     torch.testing.assert_close(larger(images).scores, trained(images).scores)
 
 
-def test_every_score_hears_of_the_whole_picture():
+def test_every_score_hears_of_the_whole_photo():
     larger = network().eval()
     torch.nn.init.normal_(larger.context.out.weight)
     images = torch.randn(1, 3, 257, 33)

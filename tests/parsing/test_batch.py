@@ -38,7 +38,7 @@ def test_writes_everything_asked_for(color_parser, tmp_path):
 
 def test_a_bad_file_does_not_stop_the_others(color_parser, tmp_path):
     bad = tmp_path / "a.jpg"
-    bad.write_bytes(b"no picture")
+    bad.write_bytes(b"no photo")
     good = write_photo(tmp_path / "b.jpg")
     first, second = parse_files(color_parser, find_inputs([str(bad), str(good)], False), Saving(tmp_path / "out"))
     assert "not an image" in first.problem

@@ -3,7 +3,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from ssnan.parsing.inputs import STANDARD_INPUT, find_inputs, pictures_below
+from ssnan.parsing.inputs import STANDARD_INPUT, find_inputs, inputs_below
 
 
 def write_photo(path):
@@ -15,7 +15,7 @@ def write_photo(path):
 def test_files_folders_and_patterns(tmp_path):
     one = write_photo(tmp_path / "in" / "one.jpg")
     deep = write_photo(tmp_path / "in" / "deep" / "two.png")
-    (tmp_path / "in" / "notes.txt").write_text("no picture")
+    (tmp_path / "in" / "notes.txt").write_text("no photo")
     folder = str(tmp_path / "in")
     assert set(find_inputs([folder], recursive=False)) == {one}
     found = find_inputs([folder], recursive=True)
@@ -49,11 +49,11 @@ def test_a_photo_named_as_another_s_result_keeps_its_ending():
     assert named("a.overlay.jpg") == ["a.overlay"]
 
 
-def test_pictures_below_a_folder(tmp_path):
+def test_photos_below_a_folder(tmp_path):
     write_photo(tmp_path / "top.jpg")
-    assert not pictures_below(tmp_path)
+    assert not inputs_below(tmp_path)
     write_photo(tmp_path / "one" / "two" / "deep.jpg")
-    assert pictures_below(tmp_path)
+    assert inputs_below(tmp_path)
 
 
 def test_a_folder_that_cannot_be_listed_stands_for_itself(tmp_path, monkeypatch):

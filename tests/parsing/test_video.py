@@ -292,7 +292,7 @@ def test_a_film_s_own_pixel_aspect_is_read(color_parser, tmp_path, ending):
     assert frames(tmp_path / "out" / "film.labels.mkv", "gray")[0][1].shape == (48, 128)
 
 
-def test_a_film_without_pictures_is_one_clear_line(color_parser, tmp_path):
+def test_a_video_without_frames_is_one_clear_line(color_parser, tmp_path):
     film = tmp_path / "sound.mkv"
     with av.open(str(film), "w") as container:
         stream = container.add_stream("pcm_s16le", rate=8000)

@@ -11,7 +11,7 @@ LEFT_ARM, RIGHT_ARM = 14, 15
 
 
 def left_or_right(pixels):
-    """Calls red the arm on our right, as a network does that tells arms by their side of the picture."""
+    """Calls red the arm on our right, as a network does that tells arms by their side of the photo."""
     red = pixels[:, 0, ::8, ::8]
     scores = np.zeros((len(pixels), 20, *red.shape[1:]), dtype=np.float32)
     half = np.arange(red.shape[2]) >= red.shape[2] / 2

@@ -7,18 +7,18 @@ from ssnan.results.render import grid, heatmap, map_over
 
 
 def test_heat_is_brighter_where_values_are_larger():
-    picture = np.asarray(heatmap(np.array([[0.0, 1.0]], dtype=np.float32), (8, 4)))
-    assert picture.shape == (4, 8, 3)
-    assert picture[0, 0].tolist() == [13, 8, 80]
-    assert picture[0, -1].tolist() == [240, 249, 33]
+    image = np.asarray(heatmap(np.array([[0.0, 1.0]], dtype=np.float32), (8, 4)))
+    assert image.shape == (4, 8, 3)
+    assert image[0, 0].tolist() == [13, 8, 80]
+    assert image[0, -1].tolist() == [240, 249, 33]
 
 
-def test_grid_places_pictures_under_their_heads():
+def test_grid_places_images_under_their_heads():
     red, blue = (Image.new("RGB", (50, 100), color) for color in ("red", "blue"))
-    picture = np.asarray(grid([[red, blue], [blue, red]], ["a", "b"], height=100))
-    assert picture.shape == (26 + 100 + 4 + 100, 50 + 4 + 50, 3)
-    assert picture[60, 20].tolist() == picture[200, 80].tolist() == [255, 0, 0]
-    assert picture[60, 80].tolist() == picture[200, 20].tolist() == [0, 0, 255]
+    image = np.asarray(grid([[red, blue], [blue, red]], ["a", "b"], height=100))
+    assert image.shape == (26 + 100 + 4 + 100, 50 + 4 + 50, 3)
+    assert image[60, 20].tolist() == image[200, 80].tolist() == [255, 0, 0]
+    assert image[60, 80].tolist() == image[200, 20].tolist() == [0, 0, 255]
 
 
 def test_map_over_leaves_the_background():

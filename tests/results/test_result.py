@@ -125,7 +125,7 @@ def test_the_overlay_over_the_photo():
     assert not different[:20].any()
 
 
-def test_names_stay_inside_the_picture():
+def test_names_stay_inside_the_photo():
     photo = np.full((60, 200, 3), 100, dtype=np.uint8)
     labels = np.zeros((60, 200), dtype=np.uint8)
     labels[20:40, :6] = LIP.classes.index("upper-clothes")

@@ -47,7 +47,7 @@ def test_confidence_is_the_winner_s_probability():
     np.testing.assert_allclose(upsampling.confidence_at(scores, 50, 40), expected, atol=1e-4)
 
 
-def test_a_picture_smaller_than_its_map():
+def test_a_photo_smaller_than_its_map():
     scores = np.zeros((2, 41, 41), dtype=np.float32)
     scores[0, :, :20] = scores[1, :, 21:] = 1
     for side in (1, 2, 20, 40):

@@ -75,14 +75,14 @@ def damaged_root(tmp_path):
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_a_damaged_picture_is_named(config, damaged_root, tmp_path, capfd, workers):
+def test_a_damaged_photo_is_named(config, damaged_root, tmp_path, capfd, workers):
     assert main(["train", *tiny(config, damaged_root, tmp_path, num_workers=workers)]) == 1
     error = capfd.readouterr().err
     assert "train_1.jpg: damaged or truncated" in " ".join(error.split())
     assert "Traceback" not in error
 
 
-def test_a_damaged_picture_is_left_out_if_asked_for(config, damaged_root, tmp_path, caplog):
+def test_a_damaged_photo_is_left_out_if_asked_for(config, damaged_root, tmp_path, caplog):
     train([*tiny(config, damaged_root, tmp_path, damaged="skip"), "--trainer.max_epochs", "1"])
     assert "skipped" in caplog.text
     assert "train_1.jpg" in caplog.text

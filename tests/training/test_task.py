@@ -133,7 +133,7 @@ def test_the_joint_term_pulls_the_joints_together(form):
     assert distance[form] < 0.8 * distance["none"]
 
 
-def test_validation_is_at_the_picture_s_own_size():
+def test_validation_is_at_the_photo_s_own_size():
     module = task().eval()
     photo, labels = person(70, 50)
     assert module.scores_at_own_size(Sample("x", photo, labels)).shape == (1, len(LIP), 70, 50)
@@ -155,7 +155,7 @@ def test_dropout_differs_by_process_epoch_and_seed_and_comes_again():
     assert len({drawn(), drawn(rank=1), drawn(epoch=1), drawn(seed=1), drawn(rank=1, seed=1)}) == 5
 
 
-def test_a_picture_without_joints_logs_the_same_numbers():
+def test_a_photo_without_joints_logs_the_same_numbers():
     """The processes add them up, name by name, and wait for each other."""
     module, logged = task().eval(), []
     module.log = lambda name, value, **options: logged.append((name, options.get("sync_dist")))

@@ -222,7 +222,7 @@ def test_8_bits_measure_what_they_cost(exported, lip_root, tmp_path, monkeypatch
     assert own == {path.name for path in tmp_path.glob("n.*")} - {"n.onnx", "n.json"}
 
 
-def test_8_bits_need_pictures(capsys):
+def test_8_bits_need_photos(capsys):
     assert main(["export", "--model", "x.ckpt", "-o", "x.onnx", "--precision", "int8"]) == 2
     assert "--precision bf16 and int8 need --calibrate DIR" in capsys.readouterr().err
 
@@ -276,7 +276,7 @@ def test_weights_that_cannot_be_downloaded_are_one_clear_line(config, tmp_path, 
     assert "Retrying" not in error
 
 
-def test_overfits_two_pictures():
+def test_overfits_two_photos():
     torch.manual_seed(0)
     network = SSNAN(
         20, Backbone("resnet10t", stage=1), scales=(0.5, 1.0), aggregation=NeuralAggregation(20, 2, hidden=32)

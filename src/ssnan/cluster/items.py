@@ -21,7 +21,7 @@ from fsspec.core import url_to_fs
 from ssnan.errors import UserError, cause, did_you_mean, quoted
 from ssnan.io.images import refuse_unless_regular
 from ssnan.io.lists import text_of, without_case
-from ssnan.io.signatures import HEAD, is_picture
+from ssnan.io.signatures import HEAD, is_photo
 from ssnan.parsing.inputs import result_it_could_be_of, result_names
 
 MOST_BYTES = 1 << 30
@@ -136,7 +136,7 @@ def _items_of(given: str, recursive: bool, column: str | None) -> Iterator[Item]
     elif fs.isdir(path):
         depth = None if recursive else 1
         for child in sorted(fs.find(path, maxdepth=depth)):
-            if is_picture(child, lambda: fs.cat_file(child, start=0, end=HEAD)):  # noqa: B023 - called at once
+            if is_photo(child, lambda: fs.cat_file(child, start=0, end=HEAD)):  # noqa: B023 - called at once
                 yield Item(posixpath.relpath(child, path), _address(fs, child, given))
     elif any(sign in path for sign in "*?["):
         for child in sorted(fs.glob(path)):
@@ -172,7 +172,7 @@ def _in_tar(given: str) -> Iterator[Item]:
     stem = posixpath.splitext(posixpath.basename(given))[0]
     with fsspec.open(given, "rb") as file, tarfile.open(fileobj=file) as tar:
         for member in tar:
-            if member.isfile() and is_picture(member.name, lambda: _head(tar, member)):  # noqa: B023 - called at once
+            if member.isfile() and is_photo(member.name, lambda: _head(tar, member)):  # noqa: B023 - called at once
                 inside = posixpath.normpath(posixpath.join("/", member.name))[1:]
                 yield Item(f"{stem}/{inside}", given, member.offset_data, member.size)
 

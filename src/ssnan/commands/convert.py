@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ssnan.commands.options import FAILED, MISUSED, complain
 
 if TYPE_CHECKING:
-    from ssnan.formats.picture import Picture
+    from ssnan.formats.folder import NamedResult
 
 SPECK = 10
 """Smallest area, in pixels, of a polygon that people correct by hand."""
@@ -58,32 +58,32 @@ def run(options: argparse.Namespace) -> int:
     if min_area < 0:
         return complain(f"--min-area {min_area}: expected pixels, 0 or more", MISUSED)
     try:
-        from ssnan.formats.picture import read_pictures
+        from ssnan.formats.folder import read_folder
 
-        count = FORMATS[options.to](read_pictures(options.maps, options.photos, min_area), options)
+        count = FORMATS[options.to](read_folder(options.maps, options.photos, min_area), options)
     except ModuleNotFoundError as error:
         return complain(lacks(options.to, error, "formats"), FAILED)
     print(f"{count} converted into {quoted(options.output)}")
     return 0
 
 
-def _coco(pictures: Iterable[Picture], options: argparse.Namespace) -> int:
+def _coco(results: Iterable[NamedResult], options: argparse.Namespace) -> int:
     from ssnan.formats.coco import instances
 
-    document = instances(pictures)
+    document = instances(results)
     _write(options.output / "instances.json", json.dumps(document).encode())
     return len(document["images"])
 
 
-def _panoptic(pictures: Iterable[Picture], options: argparse.Namespace) -> int:
+def _panoptic(results: Iterable[NamedResult], options: argparse.Namespace) -> int:
     from ssnan.formats.coco import HEADER, panoptic, panoptic_categories
 
     document: dict[str, Any] = HEADER | {"images": [], "annotations": [], "categories": []}
 
-    def noting_labels() -> Iterable[Picture]:
-        for picture in pictures:
-            document["categories"] = list(panoptic_categories(picture.result.label_set))
-            yield picture
+    def noting_labels() -> Iterable[NamedResult]:
+        for named in results:
+            document["categories"] = list(panoptic_categories(named.result.label_set))
+            yield named
 
     for segments, image, annotation in panoptic(noting_labels()):
         _write(options.output / "panoptic" / annotation["file_name"], _png(segments))
@@ -93,40 +93,40 @@ def _panoptic(pictures: Iterable[Picture], options: argparse.Namespace) -> int:
     return len(document["images"])
 
 
-def _cvat(pictures: Iterable[Picture], options: argparse.Namespace) -> int:
+def _cvat(results: Iterable[NamedResult], options: argparse.Namespace) -> int:
     from xml.etree import ElementTree as Xml
 
     from ssnan.formats.cvat import document
 
-    root = document(pictures, options.tolerance).getroot()
+    root = document(results, options.tolerance).getroot()
     _write(options.output / "annotations.xml", Xml.tostring(root, encoding="utf-8", xml_declaration=True))
     return len(root.findall("image"))
 
 
-def _labelme(pictures: Iterable[Picture], options: argparse.Namespace) -> int:
+def _labelme(results: Iterable[NamedResult], options: argparse.Namespace) -> int:
     from ssnan.formats.labelme import annotation
 
     count = 0
-    for picture in pictures:
-        place = options.output / f"{picture.stem}.json"
-        photo = (options.photos or options.maps) / picture.file_name
+    for named in results:
+        place = options.output / f"{named.stem}.json"
+        photo = (options.photos or options.maps) / named.file_name
         seen_from_there = Path(os.path.relpath(photo, place.parent)).as_posix()
-        _write(place, json.dumps(annotation(picture, seen_from_there, options.tolerance), indent=1).encode())
+        _write(place, json.dumps(annotation(named, seen_from_there, options.tolerance), indent=1).encode())
         count += 1
     return count
 
 
-def _openraster(pictures: Iterable[Picture], options: argparse.Namespace) -> int:
+def _openraster(results: Iterable[NamedResult], options: argparse.Namespace) -> int:
     from ssnan.formats.openraster import openraster
 
     count = 0
-    for picture in pictures:
-        _write(options.output / f"{picture.stem}.ora", openraster(picture.result))
+    for named in results:
+        _write(options.output / f"{named.stem}.ora", openraster(named.result))
         count += 1
     return count
 
 
-FORMATS: dict[str, Callable[[Iterable[Picture], argparse.Namespace], int]] = {
+FORMATS: dict[str, Callable[[Iterable[NamedResult], argparse.Namespace], int]] = {
     "coco": _coco,
     "panoptic": _panoptic,
     "cvat": _cvat,
@@ -135,11 +135,11 @@ FORMATS: dict[str, Callable[[Iterable[Picture], argparse.Namespace], int]] = {
 }
 
 
-def _png(picture: object) -> bytes:
+def _png(image: object) -> bytes:
     import io
 
     buffer = io.BytesIO()
-    picture.save(buffer, format="PNG")  # type: ignore[attr-defined]
+    image.save(buffer, format="PNG")  # type: ignore[attr-defined]
     return buffer.getvalue()
 
 

@@ -46,10 +46,10 @@ def run(options: argparse.Namespace) -> int:
         return complain(str(error), FAILED)
     try:
         samples = (folder[index] for index in track(range(len(folder)), "measuring", console=Console(stderr=True)))
-        confusion, structure, pictures, instances = evaluate(parser, samples, folder.label_set)
+        confusion, structure, photos, instances = evaluate(parser, samples, folder.label_set)
     except ValueError as error:
         return complain(str(error), FAILED)
-    measured = numbers(confusion, folder.label_set, pictures) | {"structure": structure.numbers()}
+    measured = numbers(confusion, folder.label_set, photos) | {"structure": structure.numbers()}
     if instances.photos:
         measured["instances"] = instances.numbers()
     print(f"{options.model} on {len(folder)} photos of {options.data} ({options.split})")

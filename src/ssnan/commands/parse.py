@@ -219,14 +219,14 @@ def _write_to_standard_output(parser: Parser, path: Path, contents: dict[Path, b
 
 def _hint(options: argparse.Namespace) -> str:
     """A hint at photos in subfolders."""
-    from ssnan.parsing.inputs import pictures_below
+    from ssnan.parsing.inputs import inputs_below
 
     if options.recursive:
         return ""
     deeper = [
         given
         for given in options.inputs
-        if os.path.isdir(given) and pictures_below(Path(given))  # noqa: PTH112 - it accepts any name
+        if os.path.isdir(given) and inputs_below(Path(given))  # noqa: PTH112 - it accepts any name
     ]
     return (
         f"; subfolders of {', '.join(map(quoted, deeper))} contain photos; --recursive includes them" if deeper else ""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from rich.table import Table
 
-from ssnan.data.folder import DatasetError, Pair, ParsingFolder, foreign_ids, read_picture
+from ssnan.data.folder import DatasetError, Pair, ParsingFolder, foreign_ids, read_photo
 from ssnan.data.layouts import find_split
 from ssnan.io.images import ImageError
 from ssnan.labels import LabelSet
@@ -35,7 +35,7 @@ class SplitCheck:
         listed: number of photos in the list.
         sizes: height and width of every readable photo, (n, 2).
         pixels: number of pixels of every class and then of every set, (C + S,); ``ignored`` counts the ignored value.
-        pictures: number of photos with each class or set, (C + S,).
+        photos: number of photos with each class or set, (C + S,).
         problems: one line per problem.
         files: checksum of every photo, with the id of the first photo that has it.
         looks: id and difference hash of every photo, 256 signs.
@@ -45,7 +45,7 @@ class SplitCheck:
     label_set: LabelSet
     listed: int
     pixels: NDArray[np.int64]
-    pictures: NDArray[np.int64]
+    photos: NDArray[np.int64]
     ignored: int = 0
     sizes: list[tuple[int, int]] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
@@ -97,7 +97,7 @@ def notes(checks: dict[str, SplitCheck]) -> list[str]:
         lines.append(f"val has {count}: its numbers mean little, but they select the best checkpoint")
     names = [*val.label_set.classes, *(val.label_set.describe(class_set) for class_set in val.label_set.sets)]
     for others, lacking, what in ((train, val, "be measured"), (val, train, "be learned")):
-        absent = [name for name, a, b in zip(names, others.pictures, lacking.pictures, strict=True) if a and not b]
+        absent = [name for name, a, b in zip(names, others.photos, lacking.photos, strict=True) if a and not b]
         if absent:
             lines.append(f"{'val' if lacking is val else 'train'} has no {', no '.join(absent)}: cannot {what}")
     return lines
@@ -130,13 +130,13 @@ def tables(checks: dict[str, SplitCheck]) -> list[Table]:
     for row, (value, name) in enumerate(names):
         cells = []
         for found in checks.values():
-            cells += [f"{100 * found.pixels[row] / max(1, found.pixels.sum()):.3f}", str(found.pictures[row])]
+            cells += [f"{100 * found.pixels[row] / max(1, found.pixels.sum()):.3f}", str(found.photos[row])]
         classes.add_row(value, name, *cells)
     return [summary, classes]
 
 
 def _add(found: SplitCheck, folder: ParsingFolder, pair: Pair) -> None:
-    image, labels = read_picture(pair.image), folder.read_mask(pair.mask)
+    image, labels = read_photo(pair.image), folder.read_mask(pair.mask)
     found.sizes.append((image.shape[0], image.shape[1]))
     checksum = hashlib.sha1(pair.image.read_bytes()).hexdigest()
     if checksum in found.files:
@@ -150,7 +150,7 @@ def _add(found: SplitCheck, folder: ParsingFolder, pair: Pair) -> None:
         raise DatasetError(f"{pair.mask}: has ids {wrong}, which are not classes or sets of {folder.label_set.name!r}")
     known = counts[[*range(len(folder.label_set)), *(class_set.value for class_set in folder.label_set.sets)]]
     found.pixels += known
-    found.pictures += known > 0
+    found.photos += known > 0
     found.ignored += int(counts[folder.label_set.ignore_index])
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from ssnan.data.folder import DatasetError, Pair, ParsingFolder, paired, pictures_by_stem, without_masks
+from ssnan.data.folder import DatasetError, Pair, ParsingFolder, paired, photos_by_stem, without_masks
 from ssnan.data.keypoints import read_keypoints
 from ssnan.io.images import ImageError, read_rgb
 from ssnan.io.lists import text_of
@@ -185,13 +185,13 @@ def read_ids_or_colors(path: Path, label_set: LabelSet) -> NDArray[np.uint8]:
     return ids.astype(np.uint8)
 
 
-def all_background(picture: Path) -> NDArray[np.uint8]:
+def all_background(photo: Path) -> NDArray[np.uint8]:
     """The mask of a photo that shows nobody, zeros (H, W).
 
     Raises:
         ImageError: the photo cannot be read.
     """
-    return np.zeros(read_rgb(picture).shape[:2], dtype=np.uint8)
+    return np.zeros(read_rgb(photo).shape[:2], dtype=np.uint8)
 
 
 def _read(description: Path) -> dict[str, Any]:
@@ -227,7 +227,7 @@ def _by_name(images: Path, split: str, description: Path) -> list[str]:
     if split not in ("train", "val"):
         raise DatasetError(f"{description}: no split {split!r}; without 'splits' there are train and val")
     # Only a checksum of the name decides, so that a photo stays in its split when others are added or removed.
-    stems = sorted(pictures_by_stem(images), key=_checksum)
+    stems = sorted(photos_by_stem(images), key=_checksum)
     if len(stems) < 2:
         raise DatasetError(f"{images}: expected at least two photos, found {len(stems)}")
     count = sum(_checksum(stem) < VAL_SHARE for stem in stems)

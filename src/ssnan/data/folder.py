@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ssnan.errors import UserError
 from ssnan.io.images import ImageError, read_rgb
 from ssnan.io.masks import read_labels
-from ssnan.io.signatures import head_of, is_picture, without_ending
+from ssnan.io.signatures import head_of, is_photo, without_ending
 from ssnan.labels import LabelSet
 
 
@@ -89,7 +89,7 @@ class ParsingFolder:
             DatasetError: photo and mask differ in size, or the mask has an id without a class.
         """
         sample_id, image_path, mask_path = pair = self.pairs[index]
-        image, labels = read_picture(image_path), self.read_mask(mask_path)
+        image, labels = read_photo(image_path), self.read_mask(mask_path)
         if image.shape[:2] != labels.shape:
             raise DatasetError(f"{mask_path}: is {labels.shape} (rows, columns), but its photo is {image.shape[:2]}")
         wrong = foreign_ids(labels, self.label_set)
@@ -106,7 +106,7 @@ class ParsingFolder:
         return Sample(sample_id, image, labels, self.people.get(sample_id, NOBODY), instances)
 
 
-def read_picture(place: Place) -> NDArray[np.uint8]:
+def read_photo(place: Place) -> NDArray[np.uint8]:
     """Read a photo from any location, see :func:`ssnan.io.images.read_rgb`."""
     return read_place(read_rgb, place)
 
@@ -128,13 +128,13 @@ def foreign_ids(labels: NDArray[np.uint8], label_set: LabelSet) -> list[int]:
     return [int(value) for value in np.flatnonzero(np.bincount(labels.ravel(), minlength=256)) if not known[value]]
 
 
-def pictures_by_stem(folder: Path) -> dict[str, Path]:
+def photos_by_stem(folder: Path) -> dict[str, Path]:
     """The images in ``folder`` by name without suffix."""
-    return {path.stem: path for path in sorted(folder.iterdir()) if _is_picture(path)}
+    return {path.stem: path for path in sorted(folder.iterdir()) if _is_photo(path)}
 
 
-def _is_picture(path: Path) -> bool:
-    return path.is_file() and is_picture(path, lambda: head_of(path))
+def _is_photo(path: Path) -> bool:
+    return path.is_file() and is_photo(path, lambda: head_of(path))
 
 
 def paired(
@@ -142,7 +142,7 @@ def paired(
 ) -> tuple[tuple[Pair, ...], tuple[str, ...]]:
     """Find pairs of photo and mask by name, with or without suffix: photos in ``images``, and PNG masks in ``masks``.
     Returns the pairs, and one line per missing file."""
-    by_stem = pictures_by_stem(images)
+    by_stem = photos_by_stem(images)
     pairs, missing = [], []
     for name, mask_name in ids:
         stem = _stem_in(by_stem, name)
@@ -158,7 +158,7 @@ def paired(
 
 def without_masks(ids: Iterable[str], images: Path, listed_in: Path) -> tuple[tuple[Pair, ...], tuple[str, ...]]:
     """Pairs in which the photo also stands for the mask, and one line per missing photo."""
-    by_stem = pictures_by_stem(images)
+    by_stem = photos_by_stem(images)
     names = [_stem_in(by_stem, name) for name in ids]
     pairs = tuple(Pair(stem, by_stem[stem], by_stem[stem]) for stem in names if stem in by_stem)
     missing = tuple(f"{listed_in}: {stem} has no photo in {images}" for stem in names if stem not in by_stem)

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ssnan.data.folder import DatasetError, Pair, ParsingFolder, pictures_by_stem
+from ssnan.data.folder import DatasetError, Pair, ParsingFolder, photos_by_stem
 from ssnan.io.lists import text_of
 from ssnan.io.masks import read_colors, read_labels
 from ssnan.labels import ATR, LIP, UNKNOWN_PERSON
@@ -66,7 +66,7 @@ def open_mhp(root: Path, split: str) -> ParsingFolder:
         images, masks = home / split / "images", home / split / "parsing_annos"
     if not listed_in.is_file():
         raise DatasetError(f"{listed_in}: no such list")
-    by_stem = pictures_by_stem(images)
+    by_stem = photos_by_stem(images)
     firsts = {_photo_of(path): path for path in sorted(masks.glob("*.png"), reverse=True)}
     pairs, missing = [], []
     for name in text_of(listed_in.read_bytes()).split():

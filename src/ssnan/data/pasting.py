@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import maximum_filter, minimum_filter
 
-from ssnan.data.folder import DatasetError, ParsingFolder, Sample, pictures_by_stem
+from ssnan.data.folder import DatasetError, ParsingFolder, Sample, photos_by_stem
 from ssnan.io.images import read_rgb
 from ssnan.labels import LabelSet
 
@@ -69,7 +69,7 @@ class PastedScenes:
     """
 
     def __init__(self, scenes: Path, folders: Sequence[ParsingFolder], label_set: LabelSet, most: int = 6) -> None:
-        if not scenes.is_dir() or not (found := pictures_by_stem(scenes)):
+        if not scenes.is_dir() or not (found := photos_by_stem(scenes)):
             raise DatasetError(f"{scenes}: expected a folder of photos without people")
         self.scenes = list(found.values())
         self.folders = folders

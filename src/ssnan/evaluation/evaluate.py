@@ -37,7 +37,7 @@ class Measured(NamedTuple):
 
     confusion: Confusion
     structure: Structure
-    pictures: dict[str, NDArray[np.int64]]
+    photos: dict[str, NDArray[np.int64]]
     instances: Instances
 
 
@@ -57,7 +57,7 @@ def evaluate(parser: Parser, samples: Iterable[Sample], label_set: LabelSet) -> 
         )
     total: Confusion = np.zeros((len(label_set) + len(label_set.sets), len(label_set)), dtype=np.int64)
     structure = Structure(label_set)
-    pictures, instances = {}, Instances(label_set)
+    photos, instances = {}, Instances(label_set)
     for sample in samples:
         result = parser(sample.image)
         try:
@@ -65,11 +65,11 @@ def evaluate(parser: Parser, samples: Iterable[Sample], label_set: LabelSet) -> 
         except ValueError as error:
             raise ValueError(f"{sample.id}: {error}") from None
         total += confusion
-        pictures[sample.id] = class_counts(confusion, label_set.sets)
+        photos[sample.id] = class_counts(confusion, label_set.sets)
         structure.add(sample.labels, result.labels, result.confidence, sample.people)
         if sample.instances is not None:
             instances.add(sample.labels, sample.instances, result)
-    return Measured(total, structure, pictures, instances)
+    return Measured(total, structure, photos, instances)
 
 
 def limb_iou(iou: Mapping[str, float | None], label_set: LabelSet) -> float | None:
@@ -85,8 +85,8 @@ def of_frequent(iou: Mapping[str, float | None], classes: Sequence[str]) -> dict
     return {"classes": list(classes), "mean_iou": mean(found) if found else None}
 
 
-def numbers(confusion: Confusion, label_set: LabelSet, pictures: Mapping[str, Any]) -> dict[str, Any]:
-    """All numbers of a confusion matrix, and of the ``pictures`` that it sums, as plain values for JSON.
+def numbers(confusion: Confusion, label_set: LabelSet, photos: Mapping[str, Any]) -> dict[str, Any]:
+    """All numbers of a confusion matrix, and of the ``photos`` that it sums, as plain values for JSON.
 
     ``present`` averages over the classes in the ground truth. ``all`` also counts classes that were only predicted, as
     0. ``frequent_classes`` averages over classes in enough photos. ``limb_iou`` is the mean over classes with a side.
@@ -100,7 +100,7 @@ def numbers(confusion: Confusion, label_set: LabelSet, pictures: Mapping[str, An
         "all": Score.of(confusion, sets).to_dict(label_set),
         "person": Score.of_present(person).to_dict(PERSON),
     }
-    frequent = frequent_classes(pictures, label_set)
+    frequent = frequent_classes(photos, label_set)
     values["frequent_classes"] = of_frequent(values["present"]["iou"], frequent)
     if label_set.flip_pairs:
         values["limb_iou"] = limb_iou(values["present"]["iou"], label_set)

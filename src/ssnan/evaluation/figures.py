@@ -16,7 +16,7 @@ from ssnan.data.layouts import open_split
 from ssnan.io.images import read_rgb
 from ssnan.parsing.inputs import find_inputs
 from ssnan.parsing.parser import Parser
-from ssnan.results.pictures import joints_over
+from ssnan.results.images import joints_over
 from ssnan.results.render import grid, heatmap, map_over
 from ssnan.results.result import ParsingResult
 

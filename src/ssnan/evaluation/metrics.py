@@ -68,14 +68,14 @@ def iou_of(counts: NDArray[np.int64]) -> NDArray[np.float64]:
     return np.where(true > 0, _ratio(hits, true + predicted - hits), np.nan)
 
 
-def frequent_classes(pictures: Mapping[str, Any], label_set: LabelSet) -> list[str]:
+def frequent_classes(photos: Mapping[str, Any], label_set: LabelSet) -> list[str]:
     """Classes in at least :data:`FREQUENT` photos.
 
     Args:
-        pictures: :func:`class_counts` of each photo by name, as in ``pictures.json``. Versions of a photo count once,
+        photos: :func:`class_counts` of each photo by name, as in ``pictures.json``. Versions of a photo count once,
             see :func:`ssnan.evaluation.bootstrap.photo_of`.
     """
-    seen = [{photo_of(name) for name, (_, true, _) in pictures.items() if true[i]} for i in range(len(label_set))]
+    seen = [{photo_of(name) for name, (_, true, _) in photos.items() if true[i]} for i in range(len(label_set))]
     return [name for name, photos in zip(label_set.classes, seen, strict=True) if len(photos) >= FREQUENT]
 
 

@@ -129,8 +129,8 @@ def _frequent(systems: Sequence[System]) -> list[str]:
         for run, folder in zip(system.runs, system.folders, strict=True):
             if "frequent_classes" in run:
                 return list(run["frequent_classes"]["classes"])
-            if pictures := _pictures(folder):
-                return frequent_classes(pictures, LabelSet.from_dict(run["label_set"]))
+            if photos := _counts_by_photo(folder):
+                return frequent_classes(photos, LabelSet.from_dict(run["label_set"]))
     return []
 
 
@@ -238,7 +238,7 @@ def _difference(
 
 
 def _interval(base: System, other: System, pairs: Sequence[tuple[int, int]]) -> str:
-    counts = [[_pictures(folder) for folder in (base.folders[i], other.folders[j])] for i, j in pairs]
+    counts = [[_counts_by_photo(folder) for folder in (base.folders[i], other.folders[j])] for i, j in pairs]
     if any(of_run is None for pair in counts for of_run in pair):
         return "–"
     names = sorted(set.intersection(*(set(of_run) for pair in counts for of_run in pair)))  # type: ignore[arg-type]
@@ -248,7 +248,7 @@ def _interval(base: System, other: System, pairs: Sequence[tuple[int, int]]) -> 
     return f"{low:+.2f} … {high:+.2f}"
 
 
-def _pictures(folder: Path) -> dict[str, Any] | None:
+def _counts_by_photo(folder: Path) -> dict[str, Any] | None:
     path = folder / PICTURES
     return json.loads(path.read_text()) if path.is_file() else None
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from pycocotools import mask as run_lengths
 
-from ssnan.formats.picture import Picture
+from ssnan.formats.folder import NamedResult
 from ssnan.labels import LabelSet
 from ssnan.results.geometry import extent_of
 from ssnan.results.result import ParsingResult
@@ -30,7 +30,7 @@ HEADER: dict[str, Any] = {
 """Fields that some readers require, such as pycocotools and CVAT."""
 
 
-def instances(pictures: Iterable[Picture]) -> dict[str, Any]:
+def instances(pictures: Iterable[NamedResult]) -> dict[str, Any]:
     """The document with one annotation per person of every photo, and one per part of each (run-length masks).
 
     Raises:
@@ -48,7 +48,7 @@ def instances(pictures: Iterable[Picture]) -> dict[str, Any]:
     return HEADER | {"images": images, "annotations": annotations, "categories": categories}
 
 
-def panoptic(pictures: Iterable[Picture]) -> Iterator[tuple[Image.Image, dict[str, Any], dict[str, Any]]]:
+def panoptic(pictures: Iterable[NamedResult]) -> Iterator[tuple[Image.Image, dict[str, Any], dict[str, Any]]]:
     """Yield for every photo the image of its segment ids (R + 256 G + 65536 B, 0 for the background), its entry in
     ``images`` and its entry in ``annotations``. :func:`panoptic_categories` gives the ``categories``.
 
@@ -85,7 +85,7 @@ def _categories(labels: LabelSet) -> list[dict[str, Any]]:
     return [*parts, person]
 
 
-def _image(number: int, picture: Picture) -> dict[str, Any]:
+def _image(number: int, picture: NamedResult) -> dict[str, Any]:
     height, width = picture.result.labels.shape
     return {"id": number, "file_name": picture.file_name, "width": width, "height": height}
 

@@ -5,33 +5,33 @@ from __future__ import annotations
 from collections.abc import Iterable
 from xml.etree import ElementTree as Xml
 
-from ssnan.formats.picture import Picture
+from ssnan.formats.folder import NamedResult
 from ssnan.formats.polygons import TOLERANCE, one_ring, polygons_of_people
 
 
-def document(pictures: Iterable[Picture], tolerance: float = TOLERANCE) -> Xml.ElementTree[Xml.Element]:
+def document(results: Iterable[NamedResult], tolerance: float = TOLERANCE) -> Xml.ElementTree[Xml.Element]:
     """The document, with one polygon per connected region of each part of each person. The parts of a person form a
     group; parts of nobody have none.
 
     Raises:
-        FormatError, ImageError: from ``pictures``.
+        FormatError, ImageError: from ``results``.
     """
     root = Xml.Element("annotations")
     Xml.SubElement(root, "version").text = "1.1"
     labels = Xml.SubElement(Xml.SubElement(Xml.SubElement(root, "meta"), "task"), "labels")
-    for number, picture in enumerate(pictures):
-        label_set = picture.result.label_set
+    for number, named in enumerate(results):
+        label_set = named.result.label_set
         if not number:
             for name, color in zip(label_set.classes[1:], label_set.palette[1:], strict=True):
                 label = Xml.SubElement(labels, "label")
                 Xml.SubElement(label, "name").text = name
                 Xml.SubElement(label, "color").text = "#{:02x}{:02x}{:02x}".format(*color)
                 Xml.SubElement(label, "attributes")
-        height, width = picture.result.labels.shape
+        height, width = named.result.labels.shape
         image = Xml.SubElement(
-            root, "image", id=str(number), name=picture.file_name, width=str(width), height=str(height)
+            root, "image", id=str(number), name=named.file_name, width=str(width), height=str(height)
         )
-        for (person, name), pieces in polygons_of_people(picture.result, tolerance).items():
+        for (person, name), pieces in polygons_of_people(named.result, tolerance).items():
             for piece in pieces:
                 points = ";".join(f"{x:.2f},{y:.2f}" for x, y in one_ring(piece))
                 shape = Xml.SubElement(

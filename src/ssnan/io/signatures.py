@@ -10,7 +10,7 @@ from pathlib import Path, PurePath
 HEAD = 64
 """Number of bytes to look at."""
 
-_PICTURE = re.compile(
+_PHOTO = re.compile(
     rb"""\xff\xd8\xff | \x89PNG\r\n\x1a\n | GIF8[79]a | RIFF....WEBP | BM.{4}\0\0\0\0
     | II\*\0 | MM\0\* | II\+\0 | MM\0\+ | P[1-6Ff]\s+[\#\d] | P7\nWIDTH | 8BPS\0
     | \0\0\0\x0c(JXL\x20|jP\x20\x20) | ....ftyp(....)*?(avif|avis|heic|heix|heim|heis|hevc|hevx|mif1|msf1|miaf)""",
@@ -33,7 +33,7 @@ _NAMES = RAW | {
 """Suffixes of images, including formats that cannot be read, so that reading them reports the error."""
 
 
-def is_picture(name: str | os.PathLike[str], head: Callable[[], bytes]) -> bool:
+def is_photo(name: str | os.PathLike[str], head: Callable[[], bytes]) -> bool:
     """Whether a file in a folder or a tar is an image, by its suffix or else by its content.
 
     Args:
@@ -44,7 +44,7 @@ def is_picture(name: str | os.PathLike[str], head: Callable[[], bytes]) -> bool:
     if path.suffix.lower() in _NAMES:
         return True
     try:
-        return not path.name.startswith(".") and _PICTURE.match(head()) is not None
+        return not path.name.startswith(".") and _PHOTO.match(head()) is not None
     except OSError:
         return False
 

@@ -240,10 +240,10 @@ def connected(person: Bool[Tensor, "b H W"], most: int = MOST_PEOPLE) -> Bool[Te
     Labels do not separate people, so a region is one person or several who touch.
     """
     pieces = torch.zeros(len(person), most, *person.shape[1:], dtype=torch.bool)
-    for mask, of_picture in zip(person.cpu().numpy(), pieces, strict=True):
+    for mask, of_photo in zip(person.cpu().numpy(), pieces, strict=True):
         numbered, _ = label(mask)
         sizes = np.bincount(numbered.ravel())[1:]
-        for piece, index in zip(of_picture, np.argsort(-sizes, kind="stable"), strict=False):
+        for piece, index in zip(of_photo, np.argsort(-sizes, kind="stable"), strict=False):
             piece.copy_(torch.from_numpy(numbered == index + 1))
     return pieces.to(person.device)
 

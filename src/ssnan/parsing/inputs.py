@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePath
 from typing import TypeVar
 
-from ssnan.io.signatures import head_of, is_picture
+from ssnan.io.signatures import head_of, is_photo
 from ssnan.parsing import video
 from ssnan.results.outputs import KINDS
 
@@ -50,9 +50,9 @@ def find_inputs(inputs: Sequence[str], recursive: bool) -> dict[Path, Path]:
     return result_names(found)
 
 
-def pictures_below(folder: Path) -> bool:
+def inputs_below(folder: Path) -> bool:
     """Whether subfolders contain photos or videos."""
-    return any(_is_picture(path) and path.parent != folder for path in _below(folder))
+    return any(_is_input(path) and path.parent != folder for path in _below(folder))
 
 
 def _in(folder: Path) -> Iterator[Path]:
@@ -62,7 +62,7 @@ def _in(folder: Path) -> Iterator[Path]:
     except OSError:
         yield folder
         return
-    yield from (folder / name for name in names if _is_picture(folder / name))
+    yield from (folder / name for name in names if _is_input(folder / name))
 
 
 def _below(folder: Path) -> Iterator[Path]:
@@ -78,8 +78,8 @@ def is_video(path: Path) -> bool:
     return path.suffix.lower() in video.SUFFIXES
 
 
-def _is_picture(path: Path) -> bool:
-    return os.path.isfile(path) and (is_video(path) or is_picture(path, lambda: head_of(path)))  # noqa: PTH113
+def _is_input(path: Path) -> bool:
+    return os.path.isfile(path) and (is_video(path) or is_photo(path, lambda: head_of(path)))  # noqa: PTH113
 
 
 def result_names(found: dict[Path, Path]) -> dict[Path, Path]:

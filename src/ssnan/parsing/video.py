@@ -17,7 +17,7 @@ from ssnan.errors import quoted
 from ssnan.io.images import ImageError, refuse_unless_regular
 from ssnan.io.writing import unfinished_folder
 from ssnan.parsing.parser import Parser
-from ssnan.results.pictures import confidence_image
+from ssnan.results.images import confidence_image
 from ssnan.results.render import map_over
 from ssnan.results.result import ParsingResult
 

@@ -1,1 +1,1 @@
-"""Results, and what they turn into: pictures, JSON, files, people, other labels."""
+"""Results, and what they turn into: images, JSON, files, people, other labels."""

@@ -11,8 +11,8 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from ssnan.io.storing import png_info
+from ssnan.results.images import confidence_image, summary
 from ssnan.results.people_images import people_image
-from ssnan.results.pictures import confidence_image, summary
 from ssnan.results.render import SCREEN_SIDE
 from ssnan.results.result import ParsingResult
 
@@ -74,7 +74,7 @@ def files(result: ParsingResult, image: str, kinds: Sequence[str], parts: Sequen
     return made | {".png": lambda: _png(result.to_image(), png_info(result.label_set))}
 
 
-def _png(picture: Image.Image, info: PngInfo | None = None) -> bytes:
+def _png(image: Image.Image, info: PngInfo | None = None) -> bytes:
     buffer = io.BytesIO()
-    picture.save(buffer, format="PNG", pnginfo=info)
+    image.save(buffer, format="PNG", pnginfo=info)
     return buffer.getvalue()

@@ -64,29 +64,29 @@ def map_over(
     return Image.fromarray(blend.round().astype(np.uint8))
 
 
-def with_contours(picture: Image.Image, labels: NDArray[np.uint8], label_set: LabelSet) -> Image.Image:
+def with_contours(image: Image.Image, labels: NDArray[np.uint8], label_set: LabelSet) -> Image.Image:
     """Draw the edges of the parts in their colours, or in white next to the background."""
     width = 2 * max(1, round(max(labels.shape) / 600)) + 1
     ids = Image.fromarray(labels)
     inner = np.asarray(ids.filter(ImageFilter.MinFilter(width))) != np.asarray(ids.filter(ImageFilter.MaxFilter(width)))
-    pixels = np.asarray(picture).copy()
+    pixels = np.asarray(image).copy()
     lines = inner & (labels > 0)
     pixels[lines] = label_set.color_table[labels[lines]]
     pixels[inner & (labels == 0)] = 255
     return Image.fromarray(pixels)
 
 
-def with_names(picture: Image.Image, labels: NDArray[np.uint8], label_set: LabelSet) -> Image.Image:
+def with_names(image: Image.Image, labels: NDArray[np.uint8], label_set: LabelSet) -> Image.Image:
     """Write the name of every part at the thickest place of its largest region, largest part first."""
     from scipy import ndimage
 
-    picture = picture.copy()
-    draw = ImageDraw.Draw(picture)
+    image = image.copy()
+    draw = ImageDraw.Draw(image)
     small = Image.fromarray(labels)
     small.thumbnail((NAMES_SIDE, NAMES_SIDE), Image.Resampling.NEAREST)
     labels = np.asarray(small)
-    factor = picture.width / small.width
-    size = max(10.0, max(picture.size) / 45)
+    factor = image.width / small.width
+    size = max(10.0, max(image.size) / 45)
     font = ImageFont.load_default(size=size)
     for class_id in np.argsort(-np.bincount(labels.ravel(), minlength=len(label_set)), kind="stable"):
         pieces, count = ndimage.label(labels == class_id)
@@ -96,11 +96,11 @@ def with_names(picture: Image.Image, labels: NDArray[np.uint8], label_set: Label
         depth = ndimage.distance_transform_edt(np.pad(largest, 1))[1:-1, 1:-1]
         row, column = np.unravel_index(depth.argmax(), depth.shape)
         name = label_set.classes[class_id]
-        room = min(picture.width / 2, font.getlength(name) / 2 + size / 4)
-        x = min(max((column + 0.5) * factor, room), picture.width - room)
+        room = min(image.width / 2, font.getlength(name) / 2 + size / 4)
+        x = min(max((column + 0.5) * factor, room), image.width - room)
         place = (x, (row + 0.5) * factor)
         draw.text(place, name, fill="white", font=font, anchor="mm", stroke_width=round(size / 7), stroke_fill="black")
-    return picture
+    return image
 
 
 def heatmap(values: NDArray[np.float32], size: tuple[int, int]) -> Image.Image:

@@ -242,12 +242,12 @@ class ParsingResult:
             ValueError: the result is from a file, which has no photo.
         """
         if people:
-            picture = people_over(self.photo, self.people_map, opacity)
+            image = people_over(self.photo, self.people_map, opacity)
         else:
-            picture = map_over(self.photo, self.labels, self.label_set, opacity)
+            image = map_over(self.photo, self.labels, self.label_set, opacity)
         if contours:
-            picture = with_contours(picture, self.labels, self.label_set)
-        return with_names(picture, self.labels, self.label_set) if names else picture
+            image = with_contours(image, self.labels, self.label_set)
+        return with_names(image, self.labels, self.label_set) if names else image
 
     def legend(self) -> Image.Image:
         """An RGB image with the colour, name and share of every part in the photo, largest first."""

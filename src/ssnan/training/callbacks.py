@@ -12,7 +12,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from ssnan.training.task import ParsingTask
 
 
-class ValidationPictures(Callback):
+class ValidationPhotos(Callback):
     """Log the first ``count`` validation photos after every validation: photo, ground truth and prediction."""
 
     def __init__(self, count: int = 4) -> None:

@@ -23,7 +23,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from ssnan.data.datamodule import ParsingData
 from ssnan.data.layouts import label_set_of
 from ssnan.recipes import expand
-from ssnan.training.callbacks import StopAfter, ValidationPictures
+from ssnan.training.callbacks import StopAfter, ValidationPhotos
 from ssnan.training.results import write_results
 from ssnan.training.resume import LastCheckpoint, LastingOptions, where_it_stopped
 from ssnan.training.task import ParsingTask, TrainingError
@@ -91,7 +91,7 @@ class TrainingCLI(LightningCLI):
             LastCheckpoint(output / "checkpoints", filename="last", enable_version_counter=False),
             LearningRateMonitor("step"),
             *([] if self.config["trainer"]["enable_progress_bar"] is False else [RichProgressBar()]),
-            ValidationPictures(),
+            ValidationPhotos(),
             *([] if self.config["trainer"]["max_time"] else [Timer()]),  # the trainer then adds one
             *([EMAWeightAveraging(decay=self.config["ema"])] if self.config["ema"] else []),
             self.stop_after,

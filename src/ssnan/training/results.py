@@ -21,7 +21,7 @@ from ssnan.evaluation.evaluate import numbers
 from ssnan.evaluation.metrics import Score
 from ssnan.evaluation.report import PICTURES, RESULTS
 from ssnan.models import ParsingNetwork
-from ssnan.training.task import ParsingTask, pictures_per_step
+from ssnan.training.task import ParsingTask, photos_per_step
 
 TIMED = 2.0
 """Seconds to time a network for."""
@@ -37,34 +37,34 @@ def write_results(trainer: Trainer, task: ParsingTask, data: ParsingData, best: 
         "system": type(task.network).__name__,
         "label_set": task.label_set.to_dict(),
         "validation": f"{data.validation.name} val",
-        "pictures": len(task.validated_pictures),
+        "pictures": len(task.validated_photos),
         "sources": [source.root.name for source in data.sources],
         "seed": seed,
         "epochs": epochs,
-        "images_seen": steps * pictures_per_step(trainer, data.batch_size),
+        "images_seen": steps * photos_per_step(trainer, data.batch_size),
         "minutes": round(minutes, 2),
         "parameters": sum(parameter.numel() for parameter in task.network.parameters()),
         "flops_321": flops(task.network, 321),
         "seconds_321": round(seconds(task.network, 321), 4),
         "threads": torch.get_num_threads(),
         **{name: _known(logged.get(f"val/{name}")) for name in ("joint_distance", "joint_offset", "joints_missed")},
-        **numbers(task.validated, task.validation_labels, task.validated_pictures),
+        **numbers(task.validated, task.validation_labels, task.validated_photos),
         "structure": task.validated_structure,
         "mean_iou_last": None if last is None else Score.of_present(last, task.validation_labels.sets).mean_iou,
     }
     path = best.parent.parent / RESULTS
     if trainer.is_global_zero:
         path.write_text(json.dumps(results, indent=2) + "\n")
-        path.with_name(PICTURES).write_text(json.dumps(task.validated_pictures) + "\n")
+        path.with_name(PICTURES).write_text(json.dumps(task.validated_photos) + "\n")
     return path
 
 
 @torch.inference_mode()
 def flops(network: ParsingNetwork, side: int) -> int:
     """Floating-point operations for one photo of ``side`` × ``side``; a multiply-add counts as two."""
-    training, picture = network.training, _picture(network, side)
+    training, photo = network.training, _blank_photo(network, side)
     with FlopCounterMode(display=False) as counter:
-        network.eval()(picture)
+        network.eval()(photo)
     network.train(training)
     return counter.get_total_flops()
 
@@ -73,10 +73,10 @@ def flops(network: ParsingNetwork, side: int) -> int:
 def seconds(network: ParsingNetwork, side: int) -> float:
     """Median seconds for one photo of ``side`` × ``side`` in float32 and eager PyTorch, on the device and with the
     threads of the training."""
-    training, picture = network.training, _picture(network, side)
+    training, photo = network.training, _blank_photo(network, side)
     stopwatch = Stopwatch(
-        "network(picture)",
-        globals={"network": network.eval(), "picture": picture},
+        "network(photo)",
+        globals={"network": network.eval(), "photo": photo},
         num_threads=torch.get_num_threads(),
     )
     stopwatch.timeit(1)  # the first call allocates
@@ -92,9 +92,9 @@ def _known(value: float | None) -> float | None:
     return None if value is None or isnan(value) else value
 
 
-def _picture(network: ParsingNetwork, side: int) -> Tensor:
-    picture = torch.zeros(1, 3, side, side, device=next(network.parameters()).device)
-    return picture.contiguous(memory_format=torch.channels_last)
+def _blank_photo(network: ParsingNetwork, side: int) -> Tensor:
+    photo = torch.zeros(1, 3, side, side, device=next(network.parameters()).device)
+    return photo.contiguous(memory_format=torch.channels_last)
 
 
 def _minutes(trainer: Trainer) -> float:

@@ -93,14 +93,14 @@ class ParsingTask(LightningModule):
         criterion: the training criterion; :meth:`setup` builds it, because the classes come from the data.
         validated: confusion matrix of the last validation.
         validated_structure: the :class:`ssnan.evaluation.structure.Structure` of the last validation.
-        validated_pictures: the :func:`ssnan.evaluation.metrics.class_counts` of each of its photos, by name.
+        validated_photos: the :func:`ssnan.evaluation.metrics.class_counts` of each of its photos, by name.
         validation_labels: the label set with the sets of the validation data.
     """
 
     criterion: ParsingLoss
     validated: Confusion
     validated_structure: dict[str, Any]
-    validated_pictures: dict[str, list[list[int]]]
+    validated_photos: dict[str, list[list[int]]]
     rows: Tensor
 
     def __init__(
@@ -131,7 +131,7 @@ class ParsingTask(LightningModule):
         self.validation_labels = self.label_set
         self.confusion = self._empty_confusion()
         self.structure = Structure(self.validation_labels)
-        self.pictures: dict[str, list[list[int]]] = {}
+        self.photos: dict[str, list[list[int]]] = {}
 
     def setup(self, stage: str) -> None:
         """Take over the sets of classes of the data, load initial weights, which a resumed run overwrites later, and
@@ -203,7 +203,7 @@ class ParsingTask(LightningModule):
         counts = class_counts(
             confusion_matrix(sample.labels, decided, self.validation_labels), self.validation_labels.sets
         )
-        self.pictures[sample.id] = counts.tolist()
+        self.photos[sample.id] = counts.tolist()
         if self.label_set.regions:
             truth, known = label_centers(labels, self.validation_labels)
             predicted = soft_centers(probabilities, known, self.label_set.regions)
@@ -221,12 +221,12 @@ class ParsingTask(LightningModule):
         confusion = self.confusion.compute().cpu().numpy()[:, : len(self.label_set)]
         self.validated = confusion
         self.confusion.reset()
-        everywhere = self._of_all_processes((self.structure, self.pictures))
+        everywhere = self._of_all_processes((self.structure, self.photos))
         self.validated_structure = sum(
             (structure for structure, _ in everywhere), Structure(self.validation_labels)
         ).numbers()
-        self.validated_pictures = {name: counts for _, pictures in everywhere for name, counts in pictures.items()}
-        self.structure, self.pictures = Structure(self.validation_labels), {}
+        self.validated_photos = {name: counts for _, photos in everywhere for name, counts in photos.items()}
+        self.structure, self.photos = Structure(self.validation_labels), {}
         for name, value in self.validated_structure.items():
             if value is not None:
                 self.log(f"val/{name}", float(value))
@@ -262,7 +262,7 @@ class ParsingTask(LightningModule):
         rate = self.sgd.learning_rate
         if rate is None:
             data = self.trainer.datamodule  # type: ignore[attr-defined]
-            rate = PAPER_RATE / PAPER_BATCH * pictures_per_step(self.trainer, data.batch_size)
+            rate = PAPER_RATE / PAPER_BATCH * photos_per_step(self.trainer, data.batch_size)
         fast = {id(parameter) for parameter in self._fast_parameters()}
         weights: list[torch.nn.Parameter] = []
         biases: list[torch.nn.Parameter] = []
@@ -300,6 +300,6 @@ class ParsingTask(LightningModule):
         return warm * max(0.0, 1 - step / total) ** self.sgd.power
 
 
-def pictures_per_step(trainer: Trainer, batch_size: int) -> int:
+def photos_per_step(trainer: Trainer, batch_size: int) -> int:
     """Photos per step of the optimizer; the batch size is for all processes together."""
     return batch_size * trainer.accumulate_grad_batches

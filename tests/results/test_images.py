@@ -3,18 +3,18 @@ import pytest
 
 from fakes.lip import person
 from ssnan.labels import LIP
-from ssnan.results.pictures import joints_over, summary
+from ssnan.results.images import joints_over, summary
 from ssnan.results.result import ParsingResult
 
 
 def test_photo_map_and_legend_side_by_side():
     photo, labels = person()
-    picture = np.array(summary(photo, ParsingResult(labels, LIP), opacity=1.0))
-    np.testing.assert_array_equal(picture[:, :64], photo)
-    middle = picture[:, 64:128]
+    image = np.array(summary(photo, ParsingResult(labels, LIP), opacity=1.0))
+    np.testing.assert_array_equal(image[:, :64], photo)
+    middle = image[:, 64:128]
     np.testing.assert_array_equal(middle[labels > 0], LIP.color_table[labels[labels > 0]])
     np.testing.assert_array_equal(middle[labels == 0], photo[labels == 0])
-    legend_colors = {tuple(color) for color in picture[:, 128:].reshape(-1, 3).tolist()}
+    legend_colors = {tuple(color) for color in image[:, 128:].reshape(-1, 3).tolist()}
     assert {LIP.palette[i] for i in np.unique(labels) if i} <= legend_colors
     assert LIP.palette[6] not in legend_colors  # no dress here
 
@@ -28,8 +28,8 @@ def test_nobody_and_wrong_sizes():
 
 def test_joints_lie_on_their_parts():
     photo, labels = person()
-    picture = np.array(joints_over(photo, [ParsingResult(labels, LIP)]))
+    image = np.array(joints_over(photo, [ParsingResult(labels, LIP)]))
     rows, columns = np.nonzero(labels == LIP.classes.index("left-arm"))
-    assert picture[round(rows.mean()), round(columns.mean())].tolist() == [255, 255, 255]
+    assert image[round(rows.mean()), round(columns.mean())].tolist() == [255, 255, 255]
     second = np.array(joints_over(photo, [ParsingResult(labels * 0, LIP), ParsingResult(labels, LIP)]))
     assert tuple(second[round(rows.mean()), round(columns.mean())]) == LIP.palette[14]

@@ -3,7 +3,7 @@ import pytest
 
 from formats.conftest import LABELS
 from ssnan.commands import main
-from ssnan.formats.picture import FormatError, find_maps, read_pictures, without_specks
+from ssnan.formats.folder import FormatError, find_maps, read_folder, without_specks
 from ssnan.labels import ATR
 from ssnan.results.outputs import files
 from ssnan.results.result import ParsingResult
@@ -25,7 +25,7 @@ def test_maps_of_one_person_are_no_maps_of_photos(folder):
 def test_maps_in_other_labels_are_named(folder):
     ParsingResult(np.minimum(LABELS, 10), ATR).save(folder / "maps" / "three.png")
     with pytest.raises(FormatError, match=r"three.png'?: has label set"):
-        list(read_pictures(folder / "maps"))
+        list(read_folder(folder / "maps"))
 
 
 def test_a_photo_that_is_not_there_is_named(folder, capsys):

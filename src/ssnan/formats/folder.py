@@ -24,7 +24,7 @@ class FormatError(UserError):
 
 
 @dataclass(frozen=True)
-class Picture:
+class NamedResult:
     """A result with its file name.
 
     Attributes:
@@ -63,12 +63,12 @@ def without_specks(labels: NDArray[np.uint8], min_area: int) -> NDArray[np.uint8
     return filled
 
 
-def read_pictures(folder: Path, photos: Path | None = None, min_area: int = 0) -> Iterator[Picture]:
+def read_folder(folder: Path, photos: Path | None = None, min_area: int = 0) -> Iterator[NamedResult]:
     """Yield the label maps of a folder.
 
     Args:
         folder: results of ``ssnan parse``.
-        photos: folder of the photos; if given, pictures have the names of their photos.
+        photos: folder of the photos; if given, results have the names of their photos.
         min_area: pixels, see :func:`without_specks`.
 
     Raises:
@@ -90,12 +90,12 @@ def read_pictures(folder: Path, photos: Path | None = None, min_area: int = 0) -
                 "convert them separately"
             )
         if photos is None:
-            yield Picture(path.relative_to(folder).as_posix(), result)
+            yield NamedResult(path.relative_to(folder).as_posix(), result)
             continue
         photo = photo_of.get(path.relative_to(folder).with_suffix(""))
         if photo is None:
             raise FormatError(f"{quoted(path)}: its photo is not in {quoted(photos)}")
-        yield Picture(photo.relative_to(photos).as_posix(), replace(result, source=photo))
+        yield NamedResult(photo.relative_to(photos).as_posix(), replace(result, source=photo))
 
 
 def _people_of(path: Path, result: ParsingResult) -> NDArray[np.uint8] | None:
@@ -111,8 +111,8 @@ def _people_of(path: Path, result: ParsingResult) -> NDArray[np.uint8] | None:
 
 def _says_its_labels(path: Path) -> bool:
     try:
-        with opened_image(path) as picture:
-            text = getattr(picture, "text", {})
+        with opened_image(path) as image:
+            text = getattr(image, "text", {})
             return KEY in text and PERSON_KEY not in text
     except (OSError, ValueError, SyntaxError):
         return False

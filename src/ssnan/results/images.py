@@ -1,4 +1,4 @@
-"""Pictures of whole results: the summary, the joints, the confidence."""
+"""Images of whole results: the summary, the joints, the confidence."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def summary(rgb: NDArray[np.uint8], result: ParsingResult, opacity: float = 0.65
 def joints_over(rgb: NDArray[np.uint8], structures: Sequence[ParsingResult]) -> Image.Image:
     """Draw the joints (Section 3.3, Figure 3) of one or more maps over their photo, as discs with lines to the joint
     ``upper-body``. The first map is white, the others have colours of the label set."""
-    picture = Image.fromarray(rgb).convert("RGB")
-    draw = ImageDraw.Draw(picture)
+    image = Image.fromarray(rgb).convert("RGB")
+    draw = ImageDraw.Draw(image)
     radius = max(3, max(rgb.shape[:2]) // 90)
     for index, structure in enumerate(structures):
         palette = structure.label_set.palette
@@ -51,7 +51,7 @@ def joints_over(rgb: NDArray[np.uint8], structures: Sequence[ParsingResult]) -> 
             if centre is not None:
                 draw.line((*centre, x, y), fill=color, width=max(1, radius // 2))
             draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=color, outline="black")
-    return picture
+    return image
 
 
 def confidence_image(result: ParsingResult) -> Image.Image:
