@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from ssnan.models import SSNAN, NeuralAggregation
-from ssnan.training.cli import NOISE, command_line
+from ssnan.training.cli import command_line, hide_library_warnings
 
 BLUE, GREEN, YELLOW, GREY = "#dbe9f6", "#dff0d8", "#fdf1cc", "#f2f2f2"
 ROW, BOX = 96, 46
@@ -162,8 +162,7 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True)
     options = parser.parse_args()
     with warnings.catch_warnings():
-        for pattern in NOISE:
-            warnings.filterwarnings("ignore", pattern)
+        hide_library_warnings()
         cli = command_line(["--config", options.config])
     network = cli.model.network
     if not isinstance(network, SSNAN) or not isinstance(network.aggregation, NeuralAggregation):

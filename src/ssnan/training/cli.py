@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 from lightning import Trainer
 from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.fabric.utilities.warnings import PossibleUserWarning
 from lightning.pytorch.callbacks import (
     EMAWeightAveraging,
     LearningRateMonitor,
@@ -67,8 +68,9 @@ class TrainingCLI(LightningCLI):
         parser.set_defaults({"trainer.gradient_clip_val": 10.0})
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        """Fill in the name of the label set in ``output`` and ``start_from``, as in ``runs/{label_set}/ss_nan``."""
-        super().parse_arguments(parser, args)
+        """Parse, and fill in the name of the label set in ``output`` and ``start_from``, as in
+        ``runs/{label_set}/ss_nan``. Lightning's own method also warns if the process has arguments."""
+        self.config = parser.parse_args(args)
         name = label_set_of(self.config["data"]["label_set"]).name
         self.config["output"] = Path(str(self.config["output"]).replace("{label_set}", name))
         if start := self.config["model"]["start_from"]:
@@ -105,18 +107,21 @@ class TrainingCLI(LightningCLI):
 
 
 NOISE = (
-    "LightningCLI's args parameter",  # this is a command line, with a command before the flags
-    "`isinstance\\(treespec, LeafSpec\\)`",
-    "The number of training batches",
     "Checkpoint directory .* exists and is not empty",  # a resumed run
-    "The '.*_dataloader' does not have many workers",
     r"`ModelCheckpoint\(monitor='val/mean_iou'\)` could not find",  # a run that ends before the first validation
-    "The image decoding and encoding capabilities of TorchVision",  # used by its own v2.JPEG
     "Precision bf16-mixed is not supported by the model summary",
-    r"\s*By default only one JsonargparseDeprecationWarning",
-    r"(?s).*was deprecated in v4\.\d+\.\d+ and will be removed in v5",  # Lightning's use of jsonargparse
 )
-"""Patterns of library warnings that do not concern the user."""
+"""Patterns of Lightning's warnings that have no class of their own and do not concern the user."""
+
+
+def hide_library_warnings() -> None:
+    """Hide what the libraries below say about each other, Lightning's advice on speed and logging, and :data:`NOISE`.
+    Filters affect the whole process, so call this within ``warnings.catch_warnings``."""
+    for category in (DeprecationWarning, FutureWarning):
+        warnings.filterwarnings("ignore", category=category, module=r"(jsonargparse|lightning|torch|torchvision)\b")
+    warnings.filterwarnings("ignore", category=PossibleUserWarning)
+    for pattern in NOISE:
+        warnings.filterwarnings("ignore", pattern)
 
 
 def command_line(arguments: Sequence[str]) -> TrainingCLI:
@@ -140,8 +145,7 @@ def train(arguments: Sequence[str]) -> Path:
         The best checkpoint. After the last epoch, ``results.json`` in the run's folder has its results.
     """
     with warnings.catch_warnings():
-        for pattern in NOISE:
-            warnings.filterwarnings("ignore", pattern)
+        hide_library_warnings()
         cli = command_line(arguments)
         checkpoints = cli.config["output"] / "checkpoints"
         resumed = where_it_stopped(checkpoints) if cli.config["resume"] else None
