@@ -17,8 +17,9 @@ from ssnan.commands.options import (
     add_result_options,
     complain,
     positive,
+    show,
 )
-from ssnan.errors import lacks, of_file, printable, quoted, unknown
+from ssnan.errors import lacks, of_file, quoted, unknown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -127,18 +128,13 @@ def _parse(options: argparse.Namespace, catalog: Catalog, recipe: Recipe, todo: 
                 for key, reason in shard.problems:
                     shown += 1
                     if shown <= SHOWN:
-                        problem = f"ssnan: {quoted(key)}: {printable(reason)}"
-                        console.print(problem, style="red", markup=False, highlight=False, soft_wrap=True)
+                        show(console, f"{quoted(key)}: {reason}")
     except Stopped:
-        console.print(
-            f"ssnan: stopped; run the same command to continue {quoted(catalog.root)}", style="red", markup=False
-        )
+        show(console, f"stopped; run the same command to continue {quoted(catalog.root)}")
         raise
     problems = counts["failed"] + counts["quarantined"]
     if shown > SHOWN:
-        console.print(
-            f"ssnan: {shown - SHOWN} more problems are in the tables", style="red", markup=False, highlight=False
-        )
+        show(console, f"{shown - SHOWN} more problems are in the tables")
     told = [f"{counts['parsed']} parsed into {quoted(catalog.root)}"]
     told += [f"{count} {status}" for status, count in counts.items() if count and status != "parsed"]
     told += [f"{already} already there"] if already else []

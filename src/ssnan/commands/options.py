@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Literal
 from ssnan.errors import did_you_mean, printable
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from ssnan.parsing.parser import Parser
 
 FAILED, MISUSED = 1, 2
@@ -50,6 +52,11 @@ def stoppable() -> Iterator[None]:
     finally:
         for name, handler in before.items():
             signal.signal(getattr(signal, name), handler)
+
+
+def show(console: Console, problem: str) -> None:
+    """Print a problem in one line, beside a progress bar."""
+    console.print(f"ssnan: {printable(problem)}", style="red", markup=False, highlight=False, soft_wrap=True)
 
 
 def complain(message: str, status: int) -> int:

@@ -21,6 +21,7 @@ from ssnan.commands.options import (
     add_result_options,
     complain,
     load_parser,
+    show,
 )
 from ssnan.errors import lacks, of_file, printable, quoted, unknown
 
@@ -121,12 +122,9 @@ def _parse_all(
     several = len(photos) + len(videos) > 1
     problems: list[str] = []
 
-    def show(problem: str) -> None:
-        console.print(f"ssnan: {printable(problem)}", style="red", markup=False, highlight=False, soft_wrap=True)
-
     def note(problem: str) -> None:
         problems.append(problem)
-        show(problem)
+        show(console, problem)
 
     done = skipped = 0
     taken: dict[Path, Path] = {}
@@ -158,12 +156,15 @@ def _parse_all(
                 for problem in found:
                     note(problem)
     except Stopped:
-        show(f"stopped; {done} parsed into {quoted(saving.folder)}; run it again with --skip-existing to continue")
+        show(
+            console,
+            f"stopped; {done} parsed into {quoted(saving.folder)}; run it again with --skip-existing to continue",
+        )
         raise
     if problems and several:
         console.print(f"{len(problems)} not parsed:", style="red", highlight=False)
         for problem in problems:
-            show(problem)
+            show(console, problem)
     hint = _hint(options)
     if hint:
         console.print(f"ssnan: {printable(hint.removeprefix('; '))}", markup=False, highlight=False, soft_wrap=True)

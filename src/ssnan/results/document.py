@@ -88,70 +88,20 @@ class Document(TypedDict):
     joints: dict[str, Point | None]
 
 
-def document(
-    labels: NDArray[np.uint8],
-    label_set: LabelSet,
-    areas: Mapping[str, int],
-    joints: Mapping[str, Point | None],
-    confidence: NDArray[np.float32] | None,
-    people: list[PersonEntry],
-) -> Document:
-    """Convert a result to plain values.
-
-    Args:
-        labels: class ids, (H, W).
-        label_set: their label set.
-        areas: pixels of every class that occurs.
-        joints: centre of every region; None if the region does not occur.
-        confidence: probability of the predicted class at every pixel, (H, W), 0..1; None if it is not known.
-        people: every person, largest first, from :func:`person_entry`.
-    """
-    height, width = labels.shape
-    return {
-        "version": VERSION,
-        "label_set": label_set.name,
-        "classes": list(label_set.classes),
-        "width": width,
-        "height": height,
-        "count": len(people),
-        "people": people,
-        "parts": _parts(labels, label_set, areas, confidence),
-        "joints": dict(joints),
-    }
-
-
-def person_entry(
-    labels: NDArray[np.uint8],
-    label_set: LabelSet,
-    areas: Mapping[str, int],
-    joints: Mapping[str, Point | None],
-    confidence: NDArray[np.float32] | None,
-    box: Box,
-    score: float | None,
-) -> PersonEntry:
-    """Convert a person to plain values.
-
-    Args:
-        labels, label_set, joints, confidence: as in :func:`document`, of the person alone.
-        areas: pixels of every part of the person, without the background.
-        box: box of all parts.
-        score: mean probability of a person over the pixels, 0..1; None if it is not known.
-    """
-    return {
-        "area": sum(areas.values()),
-        "score": None if score is None else round(score, 4),
-        "box": box,
-        "parts": _parts(labels, label_set, areas, confidence),
-        "joints": dict(joints),
-    }
-
-
-def _parts(
+def described(
     labels: NDArray[np.uint8],
     label_set: LabelSet,
     areas: Mapping[str, int],
     confidence: NDArray[np.float32] | None,
 ) -> dict[str, Part]:
+    """Describe the parts of a label map.
+
+    Args:
+        labels: class ids, (H, W).
+        label_set: their label set.
+        areas: pixels of every part to describe.
+        confidence: probability of the predicted class at every pixel, (H, W), 0..1; None if it is not known.
+    """
     from scipy import ndimage
 
     windows = ndimage.find_objects(labels.astype(np.int32) + 1)  # find_objects ignores 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +21,7 @@ from ssnan.io.storing import load, save
 from ssnan.labels import LabelSet
 from ssnan.results.colors import distinct
 from ssnan.results.detections import detections
-from ssnan.results.document import Box, Document, PersonEntry, document, person_entry
+from ssnan.results.document import VERSION, Box, Document, Part, PersonEntry, described
 from ssnan.results.geometry import center_of, extent_of
 from ssnan.results.people import alone, find
 from ssnan.results.people_images import people_over
@@ -275,9 +276,23 @@ class ParsingResult:
 
     def to_dict(self) -> Document:
         """The result as plain values, see :class:`ssnan.results.document.Document`."""
-        confidence = None if self.scores is None else self.confidence
+        height, width = self.labels.shape
         people = [person.to_entry() for person in self.people]
-        return document(self.labels, self.label_set, self.areas, self.joints, confidence, people)
+        return {
+            "version": VERSION,
+            "label_set": self.label_set.name,
+            "classes": list(self.label_set.classes),
+            "width": width,
+            "height": height,
+            "count": len(people),
+            "people": people,
+            "parts": self._described(self.areas),
+            "joints": dict(self.joints),
+        }
+
+    def _described(self, areas: Mapping[str, int]) -> dict[str, Part]:
+        confidence = None if self.scores is None else self.confidence
+        return described(self.labels, self.label_set, areas, confidence)
 
     def _source(self) -> ImageLike:
         if self.source is None:
@@ -329,8 +344,13 @@ class Person(ParsingResult):
 
     def to_entry(self) -> PersonEntry:
         """The person as plain values, as in the list of people of :meth:`ParsingResult.to_dict`."""
-        confidence = None if self.scores is None else self.confidence
-        return person_entry(self.labels, self.label_set, self.parts, self.joints, confidence, self.box, self.score)
+        return {
+            "area": sum(self.parts.values()),
+            "score": None if self.score is None else round(self.score, 4),
+            "box": self.box,
+            "parts": self._described(self.parts),
+            "joints": dict(self.joints),
+        }
 
 
 def main_figure(result: ParsingResult) -> ParsingResult:
