@@ -57,9 +57,9 @@ def main(files: list[str]) -> None:
 
 def without(confusion: NDArray[np.int64], pixels: NDArray[np.bool_]) -> NDArray[np.int64]:
     """The confusion matrix if these errors were none."""
-    mended = np.where(pixels, 0, confusion)
-    np.fill_diagonal(mended, confusion.diagonal() + np.where(pixels, confusion, 0).sum(axis=1))
-    return mended
+    corrected = np.where(pixels, 0, confusion)
+    np.fill_diagonal(corrected, confusion.diagonal() + np.where(pixels, confusion, 0).sum(axis=1))
+    return corrected
 
 
 if __name__ == "__main__":

@@ -71,10 +71,10 @@ def parse_video(
         streams = {".overlay.mp4": ("libx264", "yuv420p"), ".labels.mkv": ("ffv1", "gray")}
         if "confidence" in kinds:
             streams[".confidence.mkv"] = ("ffv1", "gray")
-        targets = {ending: folder / f"film{ending}" for ending in streams}
+        targets = {ending: folder / f"video{ending}" for ending in streams}
         lines = None
         if "json" in kinds:
-            targets[".jsonl"] = folder / "film.jsonl"
+            targets[".jsonl"] = folder / "video.jsonl"
             lines = stack.enter_context(targets[".jsonl"].open("w"))
         writers: dict[str, _Writer] = {}
         times: deque[tuple[int | None, Fraction | None, NDArray[np.uint8]]] = deque()
