@@ -3,6 +3,7 @@ import pickle
 import re
 import runpy
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,7 @@ def test_no_way_into_a_checkpoint_runs_its_code(evil, config, lip_root, tmp_path
         {"class_path": "subprocess.Popen", "init_args": {"args": ["true"]}},
         {"class_path": "antigravity.Net"},
         {"class_path": "ssnan.models.building.importlib"},
+        {"class_path": "not_installed.Net"},
         {"class_path": "ssnan.models.NeuralAggregation", "init_args": {"channels": 3, "num_scales": 2}},
         {"class_path": "ssnan.models.SSNAN", "init_args": {"num_classes": 20, "backbone": "ssnan.models.Backbone"}},
         {
@@ -90,7 +92,8 @@ def test_no_way_into_a_checkpoint_runs_its_code(evil, config, lip_root, tmp_path
         None,
     ],
 )
-def test_only_networks_that_are_loaded_are_built(content, tmp_path, network):
+def test_only_networks_that_are_loaded_are_built(content, tmp_path, network, monkeypatch):
+    monkeypatch.setitem(sys.modules, "not_installed", None)  # as import marks what it must not find
     content["hyper_parameters"]["network"] = network
     torch.save(content, tmp_path / "other.ckpt")
     with pytest.raises(ModelError, match="not a checkpoint of 'ssnan train'") as caught:

@@ -57,7 +57,7 @@ def _class(path: Any) -> type:
     module, _, name = str(path).rpartition(".")
     if re.fullmatch(r"ssnan\.models\.\w+", module) and importlib.util.find_spec(module) is not None:
         importlib.import_module(module)
-    cls = vars(sys.modules[module]).get(name) if module in sys.modules else None
+    cls = getattr(sys.modules.get(module), "__dict__", {}).get(name)  # not getattr(…, name), which may import
     if not (isinstance(cls, type) and issubclass(cls, KINDS)):
         raise ValueError(
             f"its configuration names the class {str(path)!r}, which is not a network of ssnan or a part of one; if "
