@@ -6,7 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
-from ssnan.commands.options import FAILED, complain, positive, threads
+from ssnan.commands.options import positive, threads
 
 HELP = "time each step with every engine"
 
@@ -26,10 +26,7 @@ def run(options: argparse.Namespace) -> int:
 
     from ssnan.evaluation.bench import measure, tables
 
-    try:
-        measured = measure(options.model, options.photo, options.runs, options.threads)
-    except ValueError as error:
-        return complain(str(error), FAILED)
+    measured = measure(options.model, options.photo, options.runs, options.threads)
     for table in tables(measured):
         Console().print(table)
     if measured["peak_memory_mb"] is not None:

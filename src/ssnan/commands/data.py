@@ -33,10 +33,8 @@ def _pack(options: argparse.Namespace) -> int:
     from rich.progress import track
 
     from ssnan.data.check import SPLITS
-    from ssnan.data.folder import DatasetError
     from ssnan.data.layouts import open_split
     from ssnan.data.packed import INDEX, pack
-    from ssnan.io.images import ImageError
 
     if options.output is None:
         return complain("pack: expected -o FOLDER for the packed dataset", MISUSED)
@@ -48,8 +46,6 @@ def _pack(options: argparse.Namespace) -> int:
         shards = pack(splits, options.output, options.into, options.shard)
         for _ in track(shards, "packing", total=-(-total // options.shard), console=Console(stderr=True)):
             pass
-    except (DatasetError, ImageError) as error:
-        return complain(str(error), FAILED)
     except OSError as error:
         return complain(of_file(error, options.output), FAILED)
     except ModuleNotFoundError as error:
@@ -63,18 +59,14 @@ def _check(options: argparse.Namespace) -> int:
     from rich.progress import track
 
     from ssnan.data.check import SPLITS, between, check_split, notes, tables
-    from ssnan.data.folder import DatasetError
     from ssnan.data.layouts import find_split
 
     checks = {}
-    try:
-        for split in SPLITS:
-            total = len(find_split(options.root, split).pairs) + 1
-            steps = check_split(options.root, split)
-            for found in track(steps, f"reading {split}", total=total, console=Console(stderr=True)):
-                checks[split] = found
-    except DatasetError as error:
-        return complain(str(error), FAILED)
+    for split in SPLITS:
+        total = len(find_split(options.root, split).pairs) + 1
+        steps = check_split(options.root, split)
+        for found in track(steps, f"reading {split}", total=total, console=Console(stderr=True)):
+            checks[split] = found
     for table in tables(checks):
         Console().print(table)
     shared = between(*checks.values())
