@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,40 @@ from ssnan.results.geometry import extent_of
 
 if TYPE_CHECKING:
     from supervision import Detections
+
+
+class Somebody(Protocol):
+    """What a detection says of a person, see :class:`ssnan.results.result.Person`."""
+
+    @property
+    def score(self) -> float | None: ...
+
+    @property
+    def track(self) -> int | None: ...
+
+    def mask(self) -> NDArray[np.bool_]: ...
+
+
+def of_people(people: Sequence[Somebody]) -> Detections:
+    """One detection per person: mask, box, class 0 with the name ``person``, the score as confidence and the track.
+
+    Raises:
+        ModuleNotFoundError: as :func:`detections`.
+    """
+    from supervision import Detections
+
+    if not people:
+        return Detections.empty()
+    masks = [person.mask() for person in people]
+    scores, tracks = ([getattr(person, name) for person in people] for name in ("score", "track"))
+    return Detections(
+        xyxy=np.array([extent_of(mask) for mask in masks], dtype=float),
+        mask=np.stack(masks),
+        confidence=None if None in scores else np.array(scores),
+        class_id=np.zeros(len(masks), dtype=int),
+        tracker_id=None if None in tracks else np.array(tracks),
+        data={"class_name": np.array(["person"] * len(masks))},
+    )
 
 
 def detections(
