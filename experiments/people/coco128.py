@@ -4,7 +4,8 @@
 
 COCO128 is the folder ``coco128-seg`` of https://github.com/Goodccccl/yolov8_python at commit 0f2dcc34: a text file a
 photo, one object a line, with its class (0 is a person) and a polygon in fractions of the photo's size. The splits are
-``all``, and ``even`` and ``odd`` by the place in the list of photos with people.
+``all``, and ``even`` and ``odd`` by the place in the list of photos with people. ``large``, ``large-even`` and
+``large-odd`` ignore people of less than 96² pixels, which COCO calls medium and small.
 """
 
 from __future__ import annotations
@@ -15,7 +16,17 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
+
+LARGE = 96**2
+"""Pixels of the smallest large person."""
+
+
+def area_of(polygon: list[float]) -> float:
+    """The pixels of a polygon."""
+    x, y = np.array(polygon[::2]), np.array(polygon[1::2])
+    return float(abs(x @ np.roll(y, -1) - y @ np.roll(x, -1)) / 2)
 
 
 def polygons_of(labels: Path, width: int, height: int) -> list[list[float]]:
@@ -41,19 +52,23 @@ def write(source: Path, output: Path) -> dict[str, int]:
         if polygons:
             number = len(images)
             images.append({"id": number, "file_name": photo.name, "width": width, "height": height})
-            annotations += [{"image_id": number, "category_id": 1, "segmentation": [one]} for one in polygons]
+            annotations += [
+                {"image_id": number, "category_id": 1, "segmentation": [one], "area": area_of(one)} for one in polygons
+            ]
             shutil.copyfile(photo, output / "images" / photo.name)
-    chosen = {"all": {0, 1}, "even": {0}, "odd": {1}}
-    for split, rests in chosen.items():
-        document = {
-            "categories": [{"id": 1, "name": "person"}],
-            "images": [one for one in images if one["id"] % 2 in rests],
-            "annotations": [
-                {"id": i, "iscrowd": 0} | one for i, one in enumerate(annotations) if one["image_id"] % 2 in rests
-            ],
-        }
-        (output / "annotations" / f"instances_{split}.json").write_text(json.dumps(document))
-    return {split: sum(one["id"] % 2 in rests for one in images) for split, rests in chosen.items()}
+    counts = {}
+    for split, rests in {"all": {0, 1}, "even": {0}, "odd": {1}}.items():
+        chosen = [one for one in images if one["id"] % 2 in rests]
+        people = [{"id": i} | one for i, one in enumerate(annotations) if one["image_id"] % 2 in rests]
+        counts[split] = len(chosen)
+        for name, least in ((split, 0), ("large" if split == "all" else f"large-{split}", LARGE)):
+            document = {
+                "categories": [{"id": 1, "name": "person"}],
+                "images": chosen,
+                "annotations": [one | {"iscrowd": int(one["area"] < least)} for one in people],
+            }
+            (output / "annotations" / f"instances_{name}.json").write_text(json.dumps(document))
+    return counts
 
 
 def main() -> None:

@@ -83,7 +83,9 @@ def open_coco(root: Path, split: str) -> ParsingFolder:
 
 
 def _files(root: Path, split: str) -> list[Path]:
-    return sorted((root / "annotations").glob(f"instances_{split}*.json"))
+    folder = root / "annotations"
+    exact = folder / f"instances_{split}.json"
+    return [exact] if exact.is_file() else sorted(folder.glob(f"instances_{split}*.json"))
 
 
 def _read(file: Path) -> dict[str, _Photo]:
@@ -100,8 +102,9 @@ def _read(file: Path) -> dict[str, _Photo]:
     except KeyError as error:
         raise DatasetError(f"{quoted(file)}: not COCO's format: nothing is called {error}") from None
     except (TypeError, AttributeError):
-        raise DatasetError(f"{quoted(file)}: not COCO's format: expected lists of images, annotations and categories") \
-            from None
+        raise DatasetError(
+            f"{quoted(file)}: not COCO's format: expected lists of images, annotations and categories"
+        ) from None
     if not persons:
         raise DatasetError(f"{quoted(file)}: no category 'person'; expected annotations of people")
     return dict(photos.values())
@@ -156,7 +159,7 @@ def _mask(shape: Any, height: int, width: int) -> NDArray[np.bool_]:
     return np.repeat(np.arange(len(lengths)) % 2 == 1, lengths).reshape(width, height).T
 
 
-def _inside(polygons: list[list[float]], height: int, width: int) -> NDArray[np.bool_]:
+def _inside(polygons: list[Any], height: int, width: int) -> NDArray[np.bool_]:
     """The mask of polygons, (H, W)."""
     from pycocotools import mask as run_lengths
 

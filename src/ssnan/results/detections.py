@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,30 +15,23 @@ if TYPE_CHECKING:
     from supervision import Detections
 
 
-class Somebody(Protocol):
-    """What a detection says of a person, see :class:`ssnan.results.result.Person`."""
+def of_people(
+    masks: Sequence[NDArray[np.bool_]], scores: Sequence[float | None], tracks: Sequence[int | None]
+) -> Detections:
+    """One detection per person: mask, box, class 0 with the name ``person``, score and track.
 
-    @property
-    def score(self) -> float | None: ...
-
-    @property
-    def track(self) -> int | None: ...
-
-    def mask(self) -> NDArray[np.bool_]: ...
-
-
-def of_people(people: Sequence[Somebody]) -> Detections:
-    """One detection per person: mask, box, class 0 with the name ``person``, the score as confidence and the track.
+    Args:
+        masks: mask (H, W) of every person.
+        scores: their confidence, 0..1; None if it is not known.
+        tracks: their ``tracker_id``; None for a photo.
 
     Raises:
         ModuleNotFoundError: as :func:`detections`.
     """
     from supervision import Detections
 
-    if not people:
+    if not masks:
         return Detections.empty()
-    masks = [person.mask() for person in people]
-    scores, tracks = ([getattr(person, name) for person in people] for name in ("score", "track"))
     return Detections(
         xyxy=np.array([extent_of(mask) for mask in masks], dtype=float),
         mask=np.stack(masks),
