@@ -72,13 +72,12 @@ def open_coco(root: Path, split: str) -> ParsingFolder:
         else:
             by_path[path] = photo
             pairs.append(Pair(path.stem, path, path))
-    people = partial(_people, photos=by_path, file=files[0])
     return ParsingFolder(
         LABELS,
         tuple(pairs),
         tuple(missing),
-        read_mask=lambda path: _labels(people(path)),
-        read_people=lambda pair: people(pair.mask),
+        read_mask=partial(_labels, photos=by_path, file=files[0]),
+        read_people=partial(_people_of, photos=by_path, file=files[0]),
     )
 
 
@@ -117,11 +116,15 @@ def _size(image: Mapping[str, Any]) -> tuple[int, int]:
     return height, width
 
 
-def _labels(people: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The mask of a map of people, both (H, W)."""
+def _labels(path: Path, photos: Mapping[Path, _Photo], file: Path) -> NDArray[np.uint8]:
+    """The mask of a photo, (H, W)."""
     table = np.full(256, FIRST_SET, dtype=np.uint8)
     table[0], table[UNKNOWN_PERSON] = 0, LIP.ignore_index
-    return table[people]
+    return table[_people(path, photos, file)]
+
+
+def _people_of(pair: Pair, photos: Mapping[Path, _Photo], file: Path) -> NDArray[np.uint8]:
+    return _people(Path(str(pair.mask)), photos, file)
 
 
 def _people(path: Path, photos: Mapping[Path, _Photo], file: Path) -> NDArray[np.uint8]:
