@@ -4,12 +4,13 @@ import numpy as np
 import torch
 from PIL import Image
 
+from experiments.people import coco128
 from experiments.people.heads import Stored, learn, seen_by
 from experiments.people.scenes import write
 from fakes.lip import write_lip
 from ssnan.data.layouts import open_split
 from ssnan.data.pasting import PastedScenes
-from ssnan.labels import LIP
+from ssnan.labels import LIP, UNKNOWN_PERSON
 from ssnan.models import EdgeBackbone, SSNANWithPeople
 
 
@@ -40,3 +41,21 @@ def test_the_head_reads_the_same_stored_or_not_and_learns():
     changed = {name for name, value in network.state_dict().items() if not torch.equal(value, before[name])}
     assert changed
     assert all(name.startswith("people.") for name in changed)
+
+
+def test_photos_of_coco128_are_a_dataset_of_whole_people(tmp_path: Path):
+    for folder in ("images", "labels"):
+        (tmp_path / folder / "train2017").mkdir(parents=True)
+    for name in "abcd":
+        Image.fromarray(np.full((150, 200, 3), 90, dtype=np.uint8)).save(tmp_path / "images/train2017" / f"{name}.jpg")
+    large, small = "0 0.1 0.1 0.7 0.1 0.7 0.9 0.1 0.9", "0 0.8 0.1 0.9 0.1 0.9 0.2 0.8 0.2"
+    for name, lines in (("a", [large, small]), ("b", ["7 0.1 0.1 0.2 0.1 0.2 0.2"]), ("d", [small])):
+        (tmp_path / "labels/train2017" / f"{name}.txt").write_text("\n".join(lines))
+    assert coco128.write(tmp_path, tmp_path / "out") == {"all": 2, "even": 1, "odd": 1}
+    whole, alone = (open_split(tmp_path / "out", split)[0].instances for split in ("all", "large"))
+    assert whole is not None
+    assert alone is not None
+    assert (whole == 1).sum() == 120 * 120
+    assert (whole == 2).any()
+    assert (alone[whole == 2] == UNKNOWN_PERSON).all()
+    assert [pair.id for pair in open_split(tmp_path / "out", "large-odd").pairs] == ["d"]

@@ -5,7 +5,7 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from fakes.crowds import crowd, write_cihp
+from fakes.crowds import crowd, write_cihp, write_coco
 from ssnan.commands import evaluate, main
 from ssnan.evaluation.instances import Instances, Pairs, average_precision, instances_table, matched
 from ssnan.labels import LIP, UNKNOWN_PERSON
@@ -128,6 +128,20 @@ def test_unknown_pixels_do_not_count():
     assert measured((labels, unknown, result))["ap"] == 1
 
 
+def test_somebody_found_in_a_crowd_does_not_count():
+    labels, people, result = perfect(3)
+    crowded = np.where(people == 3, UNKNOWN_PERSON, people).astype(np.uint8)
+    numbers = measured((labels, crowded, result))
+    assert (numbers["people"], numbers["ap"], numbers["right_count"]) == (2, 1, 1)
+
+
+def test_masks_without_parts_measure_people_alone():
+    labels, people, result = perfect(2)
+    numbers = measured((np.where(labels > 0, 100, 0).astype(np.uint8), people, result))
+    assert numbers["ap"] == 1
+    assert all(numbers[name] is None for name in ("ap_r_50", "ap_r", "ap_p_50", "ap_p", "pcp_50"))
+
+
 def test_nobody_to_find_and_somebody_found():
     nobody = np.zeros((20, 20), dtype=np.uint8)
     numbers = measured((nobody, nobody, ParsingResult(nobody, LIP)))
@@ -144,3 +158,16 @@ def test_evaluate_reports_people_where_they_are_told_apart(tmp_path, monkeypatch
     assert main(["evaluate", "--data", str(write_cihp(tmp_path / "cihp")), "--json", str(file)]) == 0
     assert "6 people told apart" in capsys.readouterr().out
     assert json.loads(file.read_text())["instances"]["people"] == 6
+
+
+def test_evaluate_says_that_coco_has_no_parts(tmp_path, monkeypatch, color_parser, capsys):
+    monkeypatch.setattr(evaluate, "load_parser", lambda options: color_parser)
+    root = write_coco(tmp_path / "coco")
+    assert main(["evaluate", "--data", str(root)]) == 0
+    out = capsys.readouterr().out
+    assert "5 people told apart" in out
+    assert "the masks have no parts" in " ".join(out.split())
+    assert "IoU of each class" not in out
+    (root / "annotations" / "instances_val2017.json").write_text("{")
+    assert main(["evaluate", "--data", str(root)]) == 1
+    assert "instances_val2017.json: not JSON" in " ".join(capsys.readouterr().err.split())

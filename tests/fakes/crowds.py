@@ -1,5 +1,6 @@
-"""Drawn people who stand side by side, in the layouts of CIHP and MHP."""
+"""Drawn people who stand side by side, in the layouts of CIHP, MHP and COCO."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -62,4 +63,33 @@ def write_mhp(root: Path, version: int, counts: tuple[int, ...] = (1, 2)) -> Pat
     else:
         (home / "list").mkdir()
         (home / "list" / "val.txt").write_text(listed.replace(".jpg", ""))
+    return root
+
+
+def runs(mask: np.ndarray) -> dict[str, object]:
+    """COCO's run lengths of a mask, not compressed."""
+    values = np.concatenate([[False], mask.T.ravel()])
+    counts = np.diff(np.concatenate([[0], np.flatnonzero(values[1:] != values[:-1]), [mask.size]]))
+    return {"size": list(mask.shape), "counts": counts.tolist()}
+
+
+def write_coco(root: Path, counts: tuple[int, ...] = (0, 1, 2, 3)) -> Path:
+    """A category of bags too. In the last photo, the last figure is a crowd."""
+    (root / "annotations").mkdir(parents=True)
+    (root / "val2017").mkdir()
+    images, annotations = [], []
+    for number, count in enumerate(counts):
+        photo, labels, people = crowd(max(1, count), number)
+        height, width = labels.shape
+        Image.fromarray(photo).save(root / "val2017" / f"{number:012}.jpg", quality=95)
+        images.append({"id": number + 40, "file_name": f"{number:012}.jpg", "height": height, "width": width})
+        for own in range(1, count + 1):
+            last = number == len(counts) - 1 and own == count
+            annotations.append({"id": len(annotations), "image_id": number + 40, "category_id": 5,
+                                "iscrowd": int(last), "segmentation": runs(people == own)})  # fmt: skip
+        annotations.append({"id": len(annotations), "image_id": number + 40, "category_id": 9, "iscrowd": 0,
+                            "segmentation": [[0, 0, 4, 0, 4, 4]]})  # fmt: skip
+    categories = [{"id": 5, "name": "person"}, {"id": 9, "name": "handbag"}]
+    document = {"images": images, "annotations": annotations, "categories": categories}
+    (root / "annotations" / "instances_val2017.json").write_text(json.dumps(document))
     return root

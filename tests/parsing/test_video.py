@@ -10,7 +10,8 @@ from PIL import Image
 
 from ssnan.commands import main, parse
 from ssnan.io.images import ImageError
-from ssnan.parsing import video
+from ssnan.parsing.frames import frames as read_frames
+from ssnan.parsing.frames import opened
 from ssnan.parsing.inputs import find_inputs
 from ssnan.parsing.video import parse_video
 
@@ -103,10 +104,35 @@ def test_json_and_confidence_of_every_frame(color_parser, tmp_path):
         np.testing.assert_array_equal(found, (result.confidence * 255).round().astype(np.uint8))
 
 
+def test_people_keep_their_number_in_every_file(color_parser, tmp_path):
+    """The bar is a person who wanders; a second one comes from the third frame on."""
+    film = tmp_path / "film.mkv"
+    write_film(film, size=(96, 128))
+    list(parse_video(color_parser, film, tmp_path / "out" / "film", ("json", "people")))
+    tracks = frames(tmp_path / "out" / "film.people.mkv", "gray16le")
+    lines = [json.loads(line) for line in (tmp_path / "out" / "film.jsonl").read_text().splitlines()]
+    overlay = frames(tmp_path / "out" / "film.overlay.mp4", "rgb24")
+    for (_, found), line, (_, drawn), (_, rgb) in zip(tracks, lines, overlay, frames(film, "rgb24"), strict=True):
+        assert [person["track"] for person in line["people"]] == [1]
+        np.testing.assert_array_equal(found, color_parser(rgb).labels > 0)
+        middle = drawn[40:60, np.flatnonzero(found[50])].mean(axis=(0, 1))
+        np.testing.assert_allclose(middle, (220, 88, 0), atol=25)  # 0.65 of the first colour and 0.35 of red
+
+
+def test_a_parser_follows_people_through_a_video(color_parser, tmp_path):
+    film = write_film(tmp_path / "film.mkv")
+    results = list(color_parser.video(film))
+    assert [result.person(0).track for result in results] == [1] * 5
+    for result, (_, rgb) in zip(results, frames(film, "rgb24"), strict=True):
+        np.testing.assert_array_equal(result.photo, rgb)
+    with pytest.raises(ImageError, match="not a video that can be read"):
+        list(color_parser.video(tmp_path))
+
+
 def test_what_films_cannot_have_is_refused(tmp_path, capsys):
     film = write_film(tmp_path / "film.mkv")
     assert main(["parse", str(film), "-o", str(tmp_path / "out"), "--save", "cutout,json"]) == 1
-    assert "videos have no cutout, only overlay, json, confidence" in " ".join(capsys.readouterr().err.split())
+    assert "videos have no cutout, only overlay, json, confidence, people" in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "out").exists()
 
 
@@ -236,23 +262,6 @@ def test_no_result_replaces_a_film(color_parser, tmp_path, capsys, monkeypatch):
     assert labels.read_bytes() == before
 
 
-@pytest.mark.parametrize(
-    ("turn", "expected"),
-    [
-        ((1, 0, 0, 1), lambda rgb: rgb),
-        ((0, 1, -1, 0), lambda rgb: np.rot90(rgb, -1)),
-        ((0, -1, 1, 0), np.rot90),
-        ((-1, 0, 0, -1), lambda rgb: rgb[::-1, ::-1]),
-        ((-1, 0, 0, 1), lambda rgb: rgb[:, ::-1]),
-        ((0, 1, 1, 0), lambda rgb: rgb.transpose(1, 0, 2)),
-    ],
-)
-def test_frames_are_turned_and_mirrored_as_their_matrix_asks(turn, expected):
-    rgb = np.arange(18, dtype=np.uint8).reshape(2, 3, 3)
-    matrix = np.array([[*turn[:2], 0], [*turn[2:], 0], [0, 0, 1]], dtype=np.int32)
-    np.testing.assert_array_equal(video._upright(rgb, matrix), expected(rgb))
-
-
 def test_a_matrix_in_a_film_mirrors_it(tmp_path):
     film = tmp_path / "film.mp4"
     noise_film(film, "libx264", "yuv420p", range(2))
@@ -267,15 +276,8 @@ def test_a_matrix_in_a_film_mirrors_it(tmp_path):
 
 
 def video_frames(path):
-    with av.open(str(path)) as container:
-        return list(video._frames(container, path, deque(), deque()))
-
-
-def test_pixels_become_square():
-    frame = av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), dtype=np.uint8), "rgb24")
-    assert video._square(frame, Fraction(2)).shape == (48, 128, 3)
-    assert video._square(frame, Fraction(1, 2)).shape == (96, 64, 3)
-    assert video._square(frame, None).shape == (48, 64, 3)
+    with opened(path) as source:
+        return list(read_frames(source, path, deque(), deque()))
 
 
 @pytest.mark.parametrize("ending", ["mp4", "mkv"])

@@ -27,6 +27,25 @@ def test_each_head_of_a_region_is_a_person_and_pixels_go_to_the_nearest(labels):
     assert ((found > 0) == (labels > 0)).all()
 
 
+def test_what_is_beside_a_head_goes_to_the_person_it_belongs_to(labels):
+    """A tall person raises an arm above the head of a small one."""
+    figure(labels, 20, 5, height=90)
+    figure(labels, 40, 50, height=45)
+    labels[20:26, 40:56] = LIP.classes.index("left-arm")
+    found = numbered(labels, LIP)
+    assert (found[20:26, 40:52] == 1).all()
+    assert (found[52:90, 42:60] == 2).all()
+
+
+def test_a_child_in_front_of_somebody_is_a_person(labels):
+    figure(labels, 20, 5, height=90, width=30)
+    figure(labels, 25, 40, height=55)
+    found = numbered(labels, LIP)
+    assert found.max() == 2
+    assert (found[60:90, 33:38] == 2).all()
+    assert (found[8:30, 22:48] == 1).all()
+
+
 def test_what_something_cuts_off_belongs_to_the_person_near_by(labels):
     figure(labels, 20, 10)
     labels[30:34] = 0  # a rail in front of the body

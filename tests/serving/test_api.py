@@ -189,6 +189,11 @@ def test_no_long_word_comes_back(ask, photo, query):
     assert len(answer.json()["error"]) < 600
 
 
+def test_parts_are_those_of_every_person_too(ask, photo):
+    people = ask("POST", "/api/parse?parts=hair", content=photo).json()["people"]
+    assert {name for person in people for name in person["parts"]} == {"hair"}
+
+
 def test_a_part_that_is_named_often_is_one(ask, photo):
     answer = ask("POST", "/api/parse?parts=hair,hair", content=photo, headers={"accept": "application/zip"})
     with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:

@@ -14,7 +14,7 @@ HELP = "measure a model on a dataset"
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="dataset in the layout of LIP, "
-                        "PASCAL-Person-Part, CIHP or MHP, or with a dataset.yaml")  # fmt: skip
+                        "PASCAL-Person-Part, CIHP, MHP or COCO (whole people), or with a dataset.yaml")  # fmt: skip
     parser.add_argument("--split", default="val", help="train or val (val)")
     parser.add_argument(
         "--json",

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ssnan.data.cihp import is_cihp, open_cihp
+from ssnan.data.coco import is_coco, open_coco
 from ssnan.data.custom import DESCRIPTION, open_custom, read_label_set
 from ssnan.data.folder import DatasetError, ParsingFolder
 from ssnan.data.lip import open_lip
@@ -34,7 +35,7 @@ def open_split(root: str | Path, split: str) -> ParsingFolder:
 def find_split(root: str | Path, split: str) -> ParsingFolder:
     """Open one split of the dataset in ``root``, even if files are missing. A ``packed.json`` means a packed dataset, a
     ``dataset.yaml`` your own layout, a ``JPEGImages`` that of PASCAL-Person-Part, ``Category_ids`` that of CIHP, masks
-    of one person each that of MHP, and anything else that of LIP.
+    of one person each that of MHP, ``annotations/instances_….json`` that of COCO, and anything else that of LIP.
 
     Raises:
         DatasetError: the folder does not match its layout.
@@ -53,6 +54,8 @@ def find_split(root: str | Path, split: str) -> ParsingFolder:
             return open_cihp(root, split)
         if is_mhp(root):
             return open_mhp(root, split)
+        if is_coco(root):
+            return open_coco(root, split)
         return open_lip(root, split)
     except OSError as error:
         raise DatasetError(of_file(error, root)) from None

@@ -130,7 +130,32 @@ def record(card: ModelCard, dataset: str, measured: dict[str, Any]) -> None:
 
 
 def tables(measured: dict[str, Any], label_set: LabelSet) -> list[Table]:
-    """The columns of the paper's Table 1, and the row of Table 2 in its order (percent)."""
+    """The columns of the paper's Table 1, and the row of Table 2 in its order (percent), unless the masks have no
+    parts; and what else was measured."""
+    parts = any(measured["present"]["iou"][name] is not None for name in label_set.classes[1:])
+    result = _classes(measured, label_set) if parts else []
+    people = Table(title="person against background" if parts else "person against background; the masks have no parts")
+    for name in (*PERSON.classes, "Mean IoU"):
+        people.add_column(name, justify="right")
+    people.add_row(*map(_percent, [*measured["person"]["iou"].values(), measured["person"]["mean_iou"]]))
+    result.append(people)
+    result.append(_structure(measured))
+    if _people(measured).row_count:
+        result.append(_people(measured))
+    if "instances" in measured:
+        result.append(instances_table(measured["instances"]))
+    if "sets" in measured:
+        sets = Table(title="pixels of sets of classes with a prediction in the set")
+        sets.add_column("Set")
+        sets.add_column("%", justify="right")
+        for name, share in measured["sets"].items():
+            sets.add_row(name, _percent(share))
+        result.append(sets)
+    return result
+
+
+def _classes(measured: dict[str, Any], label_set: LabelSet) -> list[Table]:
+    """The tables of the classes."""
     present = measured["present"]
     summary = Table(title="over the classes in the ground truth")
     frequent = measured["frequent_classes"]
@@ -153,23 +178,6 @@ def tables(measured: dict[str, Any], label_set: LabelSet) -> list[Table]:
             table.add_column(name, justify="right")
         table.add_row(*map(_percent, [*measured["merged"]["iou"].values(), measured["merged"]["mean_iou"]]))
         result.append(table)
-    people = Table(title="person against background")
-    for name in (*PERSON.classes, "Mean IoU"):
-        people.add_column(name, justify="right")
-    people.add_row(*map(_percent, [*measured["person"]["iou"].values(), measured["person"]["mean_iou"]]))
-    result.append(people)
-    result.append(_structure(measured))
-    if _people(measured).row_count:
-        result.append(_people(measured))
-    if "instances" in measured:
-        result.append(instances_table(measured["instances"]))
-    if "sets" in measured:
-        sets = Table(title="pixels of sets of classes with a prediction in the set")
-        sets.add_column("Set")
-        sets.add_column("%", justify="right")
-        for name, share in measured["sets"].items():
-            sets.add_row(name, _percent(share))
-        result.append(sets)
     return result
 
 

@@ -2,7 +2,8 @@
 
 A prediction is right if its IoU with a true instance of the same photo reaches a threshold. In the order of their
 scores, predictions take the free true instance with the highest IoU. AP is the area under the curve of precision over
-recall, with precision made monotone, as in PASCAL VOC 2010 and COCO.
+recall, with precision made monotone, as in PASCAL VOC 2010 and COCO. Predicted people who are mostly on unknown people,
+such as a crowd, do not count.
 
 - AP of people: instances are whole people. ``ap_50`` at an IoU of .5, ``ap`` the mean over .5, .55, … .95, as in COCO.
 - APʳ: instances are the parts of people, one class at a time, averaged over classes (Hariharan et al., ECCV 2014; CIHP:
@@ -99,20 +100,22 @@ class Instances:
             ((mine * (total + 1) + true) * count + truth)[same], minlength=(found + 1) * (total + 1) * count
         ).reshape(found + 1, total + 1, count)[1:, 1:]
         of_one[:, 0] = of_other[:, 0] = 0
+        counts = 2 * np.bincount(mine[known], minlength=found + 1)[1:] >= np.bincount(mine.ravel())[1:]
         self.photos.append(
             _Photo(
-                np.array([1.0 if person.score is None else person.score for person in result.people]),
-                _part_scores(result, count),
-                _iou_of_people(whole.reshape(found + 1, total + 1)),
-                _ratio(both, of_one[:, None] + of_other[None] - both),
-                of_one > 0,
+                np.array([1.0 if person.score is None else person.score for person in result.people])[counts],
+                _part_scores(result, count)[counts],
+                _iou_of_people(whole.reshape(found + 1, total + 1))[counts],
+                _ratio(both, of_one[:, None] + of_other[None] - both)[counts],
+                of_one[counts] > 0,
                 of_other > 0,
             )
         )
 
     def numbers(self) -> dict[str, Any]:
-        """Plain values for JSON; None if undefined. ``people`` is the number of true people, and ``right_count`` the
-        share of photos with as many predicted people as true ones."""
+        """Plain values for JSON; None if undefined, such as the values of parts for masks without parts. ``people`` is
+        the number of true people, and ``right_count`` the share of photos with as many predicted people as true
+        ones."""
         whole = [Pairs(photo.scores, photo.iou) for photo in self.photos]
         means = [Pairs(photo.scores, _mean(photo.part_iou)) for photo in self.photos]
         classes = [i for i in range(1, len(self.label_set)) if any(photo.true[:, i].any() for photo in self.photos)]
@@ -125,8 +128,8 @@ class Instances:
             "ap": _averaged(whole, COCO),
             "ap_r_50": _mean_of(average_precision(parts[i], 0.5) for i in classes),
             "ap_r": _mean_of(_averaged(parts[i], TENTHS) for i in classes),
-            "ap_p_50": average_precision(means, 0.5),
-            "ap_p": _averaged(means, TENTHS),
+            "ap_p_50": average_precision(means, 0.5) if classes else None,
+            "ap_p": _averaged(means, TENTHS) if classes else None,
             "pcp_50": self._correct_parts(),
         }
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import os
+from collections import deque
 from collections.abc import Iterable, Iterator
 from copy import copy
 from dataclasses import replace
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -17,12 +19,14 @@ from ssnan.io.images import MAX_PIXELS, ImageError, ImageLike, read_reduced, rep
 from ssnan.labels import LabelSet
 from ssnan.parsing.card import ModelCard, ModelError
 from ssnan.parsing.engines import ENGINES, Engine
+from ssnan.parsing.frames import frames, opened
 from ssnan.parsing.pipeline import in_stages
 from ssnan.parsing.preprocessing import Preprocessing
 from ssnan.parsing.views import Views
 from ssnan.results.colors import distinct
 from ssnan.results.remapping import Remapping, remapping
 from ssnan.results.result import ParsingResult, main_figure
+from ssnan.results.tracking import Tracker
 from ssnan.scores.grouping import grouped
 from ssnan.scores.unsure import without_unsure_people
 from ssnan.scores.upsampling import labels_at
@@ -149,6 +153,21 @@ class Parser:
         """Parse many photos and yield results in order. Decodes the next photo and finishes the last while the network
         runs. Holds only a few photos at a time. A photo that cannot be used yields its error."""
         return in_stages(self._decode_or_error, self._score_unless_error, self._finish_or_error, images)
+
+    def video(self, path: str | os.PathLike[str]) -> Iterator[ParsingResult]:
+        """Parse a video and yield the result of every frame, whose people have a track, see :attr:`Person.track
+        <ssnan.results.result.Person.track>`. Holds only a few frames at a time.
+
+        Raises:
+            ImageError: the video is unreadable, damaged or truncated.
+            ModuleNotFoundError: PyAV is not installed; it is in the extra ``video``.
+        """
+        tracker = Tracker()
+        with opened(Path(path)) as source:
+            for result in self.map(frames(source, Path(path), deque(maxlen=0), deque(maxlen=0))):
+                if isinstance(result, ImageError):
+                    raise result
+                yield tracker.follow(result)
 
     def decode(self, image: ImageLike) -> Decoded:
         """First step: pixels, not much larger than the input of the network."""

@@ -14,12 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssnan.errors import quoted
-from ssnan.io.images import ImageError, refuse_unless_regular
+from ssnan.io.images import ImageError
 from ssnan.io.writing import unfinished_folder
+from ssnan.parsing.frames import frames, opened
 from ssnan.parsing.parser import Parser
 from ssnan.results.images import confidence_image
+from ssnan.results.people_images import people_over
 from ssnan.results.render import map_over
 from ssnan.results.result import ParsingResult
+from ssnan.results.tracking import Tracker
 
 SUFFIXES = frozenset({
     ".mp4", ".m4v", ".mov", ".qt", ".3gp", ".3g2", ".mkv", ".webm", ".avi",
@@ -27,14 +30,8 @@ SUFFIXES = frozenset({
 })  # fmt: skip
 """Suffixes of videos, including formats that cannot be read, so that reading them reports the error."""
 
-RESULTS = (".overlay.mp4", ".labels.mkv", ".confidence.mkv", ".jsonl")
+RESULTS = (".overlay.mp4", ".labels.mkv", ".confidence.mkv", ".people.mkv", ".jsonl")
 """Suffixes of the files that may be written for a video."""
-
-TOLERANCE = 0.1
-"""Seconds by which a video may be shorter than its header says."""
-
-READ_ONLY_THIS = {"format_whitelist": "mov,matroska,avi", "protocol_whitelist": "file"}
-"""FFmpeg's names of their containers. Others are refused: playlists, for example, make FFmpeg open other files."""
 
 
 def parse_video(
@@ -44,33 +41,23 @@ def parse_video(
 
     Writes ``OUTPUT.overlay.mp4`` (H.264, the maps over the video, with its sound if MP4 supports the format) and
     ``OUTPUT.labels.mkv`` (FFV1, lossless, grey levels are label ids), with the times of the original frames. With
-    ``kinds``, also writes ``OUTPUT.confidence.mkv`` and ``OUTPUT.jsonl``, one line of JSON per frame with its ``time``
-    in seconds. Holds only a few frames in memory, and all files appear when they are complete.
+    ``kinds``, also writes ``OUTPUT.confidence.mkv``, ``OUTPUT.people.mkv`` (grey levels of 16 bits are the people's
+    tracks, 0 is nobody; the overlay then has a colour for each), and ``OUTPUT.jsonl``, one line of JSON per frame with
+    its ``time`` in seconds. Holds only a few frames in memory, and all files appear when they are complete.
 
     Raises:
         ImageError: the video is unreadable or truncated, or its frames change size.
         ModuleNotFoundError: PyAV is not installed.
     """
-    import av
-
     with ExitStack() as stack:
         folder = stack.enter_context(unfinished_folder(output.parent))
-        try:
-            refuse_unless_regular(path)
-            source = stack.enter_context(av.open(str(path), options=READ_ONLY_THIS))
-        except ImageError as error:
-            raise ImageError(f"{quoted(path)}: {error}") from None
-        except (av.error.FFmpegError, OSError) as error:
-            raise ImageError(
-                f"{quoted(path)}: not a video that can be read: expected MP4, MOV, Matroska, WebM or AVI ({error})"
-            ) from None
-        if not source.streams.video:
-            raise ImageError(f"{quoted(path)}: has only sound or text; expected a video")
+        source = stack.enter_context(opened(path))
         stream = source.streams.video[0]
-        stream.thread_type = "AUTO"
         streams = {".overlay.mp4": ("libx264", "yuv420p"), ".labels.mkv": ("ffv1", "gray")}
         if "confidence" in kinds:
             streams[".confidence.mkv"] = ("ffv1", "gray")
+        if "people" in kinds:
+            streams[".people.mkv"] = ("ffv1", "gray16le")
         targets = {ending: folder / f"video{ending}" for ending in streams}
         lines = None
         if "json" in kinds:
@@ -79,10 +66,13 @@ def parse_video(
         writers: dict[str, _Writer] = {}
         times: deque[tuple[int | None, Fraction | None, NDArray[np.uint8]]] = deque()
         sound: deque[Any] = deque()
-        for done, result in enumerate(parser.map(_frames(source, path, times, sound)), start=1):
+        tracker = Tracker()
+        for done, result in enumerate(parser.map(frames(source, path, times, sound)), start=1):
             pts, base, rgb = times.popleft()
             if isinstance(result, ImageError):
                 raise result
+            if {"people", "json"} & {*kinds}:
+                result = tracker.follow(result)
             if not writers:
                 size = height, width = rgb.shape[:2]
                 rate = stream.average_rate or Fraction(25)
@@ -98,7 +88,7 @@ def parse_video(
                     f"{size[0]}; expected frames of one size"
                 )
             for ending, writer in writers.items():
-                writer.write(_frame(ending, rgb, result), pts, base)
+                writer.write(_frame(ending, rgb, result, "people" in kinds), pts, base)
             writers[".overlay.mp4"].write_sound(sound)
             if lines is not None:
                 time = None if pts is None or base is None else float(pts * base)
@@ -115,14 +105,20 @@ def parse_video(
             file.replace(output.with_name(output.name + ending))
 
 
-def _frame(ending: str, rgb: NDArray[np.uint8], result: ParsingResult) -> Any:
+def _frame(ending: str, rgb: NDArray[np.uint8], result: ParsingResult, people: bool) -> Any:
     """The frame of the stream with this suffix."""
     import av
 
-    if ending == ".overlay.mp4":
-        return av.VideoFrame.from_ndarray(np.asarray(map_over(rgb, result.labels, result.label_set)), "rgb24")
-    grey = result.labels if ending == ".labels.mkv" else np.asarray(confidence_image(result))
-    return av.VideoFrame.from_ndarray(grey, "gray")
+    match ending:
+        case ".overlay.mp4":
+            over = people_over(rgb, result.track_map) if people else map_over(rgb, result.labels, result.label_set)
+            return av.VideoFrame.from_ndarray(np.asarray(over), "rgb24")
+        case ".people.mkv":
+            return av.VideoFrame.from_ndarray(result.track_map.astype(np.uint16), "gray16le")
+        case ".confidence.mkv":
+            return av.VideoFrame.from_ndarray(np.asarray(confidence_image(result)), "gray")
+        case _:
+            return av.VideoFrame.from_ndarray(result.labels, "gray")
 
 
 class _Writer:
@@ -170,73 +166,3 @@ class _Writer:
 
     def __exit__(self, *_: object) -> None:
         self.container.close()
-
-
-def _frames(source: Any, path: Path, times: deque[Any], sound: deque[Any]) -> Iterator[NDArray[np.uint8]]:
-    """Yield the pixels of every frame, upright. Append its time to ``times``, and packets of the first sound to
-    ``sound``."""
-    import av
-
-    stream = source.streams.video[0]
-    heard = source.streams.audio[:1]
-    end = 0.0  # in seconds
-    packets = 0  # not frames, because an edit list may skip some
-    try:
-        for packet in source.demux():
-            time = packet.dts if packet.pts is None else packet.pts
-            if time is not None:
-                end = max(end, float((time + (packet.duration or 0)) * packet.time_base))
-            if packet.stream in heard:
-                sound.append(packet)
-            if packet.stream != stream:
-                continue
-            packets += packet.size > 0
-            for frame in packet.decode():
-                rgb = _upright(_square(frame, stream.sample_aspect_ratio), _matrix(frame))
-                times.append((frame.pts, frame.time_base, rgb))
-                yield rgb
-    except av.error.FFmpegError as error:
-        raise ImageError(f"{quoted(path)}: damaged or truncated ({error})") from None
-    if "mov" in source.format.name and packets < stream.frames:
-        raise ImageError(f"{quoted(path)}: truncated, with {packets} of {stream.frames} frames")
-    length = _length(source, stream)
-    if end < length - TOLERANCE:
-        raise ImageError(f"{quoted(path)}: truncated, with {end:.1f} of {length:.1f} seconds")
-
-
-def _length(source: Any, stream: Any) -> float:
-    """The stated length of a Matroska or AVI video in seconds; 0 if there is none."""
-    import av
-
-    if source.format.name == "avi":  # the index may be missing, and an empty packet may stand for a frame
-        return float(stream.frames * stream.time_base)
-    return (source.duration or 0) / av.time_base if "matroska" in source.format.name else 0.0
-
-
-def _square(frame: Any, aspect: Fraction | None) -> NDArray[np.uint8]:
-    """Pixels (H, W, 3) of a frame with square pixels: the shorter side of a pixel grows."""
-    width, height = frame.width, frame.height
-    if aspect and aspect > 1:
-        width = round(width * aspect)
-    elif aspect:
-        height = round(height / aspect)
-    rgb: NDArray[np.uint8] = frame.reformat(width=width, height=height, format="rgb24").to_ndarray()
-    return rgb
-
-
-def _matrix(frame: Any) -> NDArray[np.int32] | None:
-    """The display matrix of a frame, (3, 3): from x and y in the frame to x and y on the screen."""
-    for data in frame.side_data:
-        if data.type.name == "DISPLAYMATRIX":
-            return np.frombuffer(bytes(data), dtype=np.int32).reshape(3, 3)
-    return None
-
-
-def _upright(rgb: NDArray[np.uint8], matrix: NDArray[np.int32] | None) -> NDArray[np.uint8]:
-    """Pixels (H, W, 3) rotated in quarter turns and mirrored by the display matrix."""
-    if matrix is None:
-        return rgb
-    (a, b), (c, d) = matrix[:2, :2].tolist()
-    if abs(b) > abs(a):
-        rgb, a, d = rgb.transpose(1, 0, 2), c, b
-    return np.ascontiguousarray(rgb[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])

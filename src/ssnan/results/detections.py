@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +13,33 @@ from ssnan.results.geometry import extent_of
 
 if TYPE_CHECKING:
     from supervision import Detections
+
+
+def of_people(
+    masks: Sequence[NDArray[np.bool_]], scores: Sequence[float | None], tracks: Sequence[int | None]
+) -> Detections:
+    """One detection per person: mask, box, class 0 with the name ``person``, score and track.
+
+    Args:
+        masks: mask (H, W) of every person.
+        scores: their confidence, 0..1; None if it is not known.
+        tracks: their ``tracker_id``; None for a photo.
+
+    Raises:
+        ModuleNotFoundError: as :func:`detections`.
+    """
+    from supervision import Detections
+
+    if not masks:
+        return Detections.empty()
+    return Detections(
+        xyxy=np.array([extent_of(mask) for mask in masks], dtype=float),
+        mask=np.stack(masks),
+        confidence=None if None in scores else np.array(scores),
+        class_id=np.zeros(len(masks), dtype=int),
+        tracker_id=None if None in tracks else np.array(tracks),
+        data={"class_name": np.array(["person"] * len(masks))},
+    )
 
 
 def detections(

@@ -52,6 +52,7 @@ class PersonEntry(TypedDict):
         box: box of all pixels.
         parts: every part of the person.
         joints: centre of every region; None if the region does not occur.
+        track: the person's number throughout a video.
     """
 
     area: int
@@ -59,6 +60,7 @@ class PersonEntry(TypedDict):
     box: Box
     parts: dict[str, Part]
     joints: dict[str, Point | None]
+    track: NotRequired[int]
 
 
 class Document(TypedDict):

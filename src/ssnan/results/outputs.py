@@ -28,7 +28,7 @@ KINDS = {
 }
 """Files that can be saved beside the map."""
 
-OF_VIDEOS = ("overlay", "json", "confidence")
+OF_VIDEOS = ("overlay", "json", "confidence", "people")
 """Those that videos have too."""
 
 Content = Callable[[], bytes]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -21,7 +23,8 @@ def people_image(numbers: NDArray[np.uint8]) -> Image.Image:
     return image
 
 
-def people_over(rgb: NDArray[np.uint8], numbers: NDArray[np.uint8], opacity: float = 0.65) -> Image.Image:
-    """The people over the photo (H, W, 3), each in one colour; nobody is not covered."""
+def people_over(rgb: NDArray[np.uint8], numbers: NDArray[np.integer[Any]], opacity: float = 0.65) -> Image.Image:
+    """The people over the photo (H, W, 3), each in the colour of the number or track (H, W); nobody is not covered."""
     share = np.where(numbers > 0, opacity, 0.0)[..., None]
-    return Image.fromarray((rgb * (1 - share) + COLORS[numbers] * share).round().astype(np.uint8))
+    colors = COLORS[np.where(numbers > 0, 1 + (numbers.astype(np.int64) - 1) % (len(COLORS) - 1), 0)]
+    return Image.fromarray((rgb * (1 - share) + colors * share).round().astype(np.uint8))

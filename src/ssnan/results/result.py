@@ -20,7 +20,7 @@ from ssnan.io.masks import palette_image, read_labels
 from ssnan.io.storing import load, save
 from ssnan.labels import LabelSet
 from ssnan.results.colors import distinct
-from ssnan.results.detections import detections
+from ssnan.results.detections import detections, of_people
 from ssnan.results.document import VERSION, Box, Document, Part, PersonEntry, described
 from ssnan.results.geometry import center_of, extent_of
 from ssnan.results.people import alone, find
@@ -55,6 +55,7 @@ class ParsingResult:
         source: the photo as it was given; None for a map from a file. Its pixels are read again when needed, so that
             many results do not hold many photos in memory.
         instances: the person at every pixel, as in :attr:`people_map`, if the network tells people apart.
+        tracks: the track of each number in ``instances``, from 1 on, in a frame of a video; None otherwise.
     """
 
     labels: NDArray[np.uint8]
@@ -62,6 +63,7 @@ class ParsingResult:
     scores: NDArray[np.float32] | None = None
     source: ImageLike | None = field(default=None)
     instances: NDArray[np.uint8] | None = None
+    tracks: tuple[int, ...] | None = None
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> ParsingResult:
@@ -185,6 +187,17 @@ class ParsingResult:
         return find(self.labels, self.label_set, self.instances)
 
     @cached_property
+    def track_map(self) -> NDArray[np.int64]:
+        """The track of the person at every pixel of a frame, (H, W), see :attr:`Person.track`; 0 for nobody.
+
+        Raises:
+            ValueError: the result is not from a video.
+        """
+        if self.instances is None or self.tracks is None:
+            raise ValueError("people have tracks only in videos: for result in parser.video(path)")
+        return np.where(self.people_map > 0, np.array([0, *self.tracks])[self.instances], 0)
+
+    @cached_property
     def people(self) -> list[Person]:
         """Every person, largest first: results of their own, with ``number``, ``box``, ``parts`` and ``score``."""
         return [_person(self, number) for number in range(1, 1 + int(self.people_map.max(initial=0)))]
@@ -237,13 +250,13 @@ class ParsingResult:
             opacity: opacity of the map, 0..1.
             contours: draw lines around the parts.
             names: write the names of the parts on them.
-            people: one colour for each person instead of each part.
+            people: one colour for each person instead of each part; it stays the same through a video.
 
         Raises:
             ValueError: the result is from a file, which has no photo.
         """
         if people:
-            image = people_over(self.photo, self.people_map, opacity)
+            image = people_over(self.photo, self.people_map if self.tracks is None else self.track_map, opacity)
         else:
             image = map_over(self.photo, self.labels, self.label_set, opacity)
         if contours:
@@ -265,8 +278,15 @@ class ParsingResult:
             for name, mask in masks.items()
         ]
 
-    def to_supervision(self) -> Detections:
-        """``supervision.Detections`` with one detection and mask per part; needs the extra ``formats``."""
+    def to_supervision(self, people: bool = False) -> Detections:
+        """``supervision.Detections`` with one detection and mask per part; needs the extra ``formats``.
+
+        Args:
+            people: one detection per person instead, largest first, with the track as ``tracker_id`` in a video.
+        """
+        if people:
+            found = self.people
+            return of_people([one.mask() for one in found], [one.score for one in found], [one.track for one in found])
         masks = {name: self.mask(name) for name in self.areas if name != self.label_set.classes[0]}
         return detections(masks, self.label_set, None if self.scores is None else self.confidence)
 
@@ -334,6 +354,12 @@ class Person(ParsingResult):
         return extent_of(self.mask()) or (0, 0, 0, 0)
 
     @property
+    def track(self) -> int | None:
+        """The number of the person throughout a video, from 1 in the order of appearance; None for a photo. See
+        :mod:`ssnan.results.tracking`."""
+        return None if self.tracks is None else self.tracks[0]
+
+    @property
     def parts(self) -> dict[str, int]:
         """The number of pixels of every part."""
         return {name: area for name, area in self.areas.items() if name != self.label_set.classes[0]}
@@ -344,13 +370,14 @@ class Person(ParsingResult):
 
     def to_entry(self) -> PersonEntry:
         """The person as plain values, as in the list of people of :meth:`ParsingResult.to_dict`."""
-        return {
+        entry: PersonEntry = {
             "area": sum(self.parts.values()),
             "score": None if self.score is None else round(self.score, 4),
             "box": self.box,
             "parts": self._described(self.parts),
             "joints": dict(self.joints),
         }
+        return entry if self.track is None else {**entry, "track": self.track}
 
 
 def main_figure(result: ParsingResult) -> ParsingResult:
@@ -367,6 +394,7 @@ def _person(result: ParsingResult, number: int) -> Person:
         scores,
         result.source,
         kept.astype(np.uint8),
+        None if result.tracks is None else (int(result.track_map[kept][0]),),
         number=number,
         score=score,
         others=others,

@@ -20,17 +20,20 @@ Made = Callable[[ParsingResult, Sequence[str]], bytes]
 
 
 def keep_parts(result: ParsingResult, parts: Sequence[str]) -> ParsingResult:
-    """The result with only ``parts``; everything else becomes background. Unchanged if ``parts`` is empty."""
+    """The result with only ``parts``; everything else becomes background, and people stay apart. Unchanged if ``parts``
+    is empty."""
     if not parts:
         return result
-    return replace(result, labels=np.where(result.mask(*parts), result.labels, 0).astype(np.uint8))
+    labels = np.where(result.mask(*parts), result.labels, 0).astype(np.uint8)
+    return replace(result, labels=labels, instances=result.people_map)
 
 
 def as_json(result: ParsingResult, parts: Sequence[str]) -> bytes:
-    """The JSON of ``ssnan parse --save json``, of ``parts`` only unless empty."""
+    """The JSON of ``ssnan parse --save json``, with ``parts`` only unless empty."""
     document = result.to_dict()
     if parts:
-        document["parts"] = {name: part for name, part in document["parts"].items() if name in parts}
+        for entry in (document, *document["people"]):
+            entry["parts"] = {name: part for name, part in entry["parts"].items() if name in parts}
     return (json.dumps(document) + "\n").encode()
 
 
