@@ -61,6 +61,17 @@ def visit(browser, address):
     assert wrong == []
 
 
+@pytest.fixture
+def both(tmp_path):
+    """A photo of two people; the left one is larger."""
+    photo = Image.open(PHOTO)
+    both = Image.new("RGB", (2 * photo.width, photo.height), "white")
+    both.paste(photo, (0, 0))
+    both.paste(photo.resize((256, 300)), (photo.width + 100, 250))
+    both.save(tmp_path / "both.png")
+    return tmp_path / "both.png"
+
+
 def send(page, *photos):
     page.set_input_files("#file", photos or PHOTO)
 
@@ -176,24 +187,24 @@ def test_the_keyboard_alone(visit):
         page.keyboard.press("Enter")
 
 
-def test_everything_has_a_name(visit):
+def test_everything_has_a_name(visit, both):
     """For those who hear the page: pictures, fields and buttons."""
     page = visit()
-    send(page)
+    send(page, both)
     see(page)
     nameless = page.evaluate(
         """[...document.querySelectorAll('img, button, input, select, canvas, ul')].filter((one) => !(
-            one.alt || one.ariaLabel || one.textContent.trim() || one.labels?.length
+            one.alt || one.ariaHidden || one.ariaLabel || one.textContent.trim() || one.labels?.length
             || one.getAttribute('aria-labelledby') || one.querySelector('img')?.alt)).map((one) => one.outerHTML)"""
     )
     assert nameless == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_words_stand_out(visit, scheme):
+def test_words_stand_out(visit, both, scheme):
     """WCAG's contrast of 4.5 for every text, computed from the colours that the browser uses."""
     page = visit(color_scheme=scheme)
-    send(page)
+    send(page, both)
     see(page)
     weak = page.evaluate(
         """() => {
@@ -243,15 +254,72 @@ def test_nobody_is_found(visit, tmp_path):
     page.wait_for_selector("#which >> text=Nobody found", timeout=30_000)
 
 
-def test_two_people_are_said(visit, tmp_path):
-    photo = Image.open(PHOTO)
-    both = Image.new("RGB", (2 * photo.width, photo.height))
-    both.paste(photo, (0, 0))
-    both.paste(photo, (photo.width, 0))
-    both.save(tmp_path / "both.png")
+def click_at(page, x, y):
+    """Clicks the photo at shares of its size."""
+    box = page.locator("#view").bounding_box()
+    page.mouse.click(box["x"] + box["width"] * x, box["y"] + box["height"] * y)
+
+
+def pressed(page):
+    return page.locator("#people button[aria-pressed=true]").inner_text().strip()
+
+
+def test_a_person_is_clicked_and_taken_away_alone(visit, both, tmp_path):
     page = visit()
-    send(page, tmp_path / "both.png")
-    page.wait_for_selector("#notice >> text=both.png shows 2 people", timeout=30_000)
+    send(page, both)
+    see(page)
+    assert page.inner_text("#count") == "2 people"
+    assert pressed(page) == "Everybody"
+    shot(page, "people")
+    whole, all_parts = seen(page).astype(int), page.inner_text("#parts button[value=face] small")
+    click_at(page, 730 / 1024, 365 / 600)  # the face of the smaller one
+    page.mouse.move(0, 0)
+    assert pressed(page) == "Person 2"
+    assert page.inner_text("#which").startswith("Parts of person 2")
+    assert page.get_attribute("#view", "aria-label").startswith("both.png, person 2 with its parts: ")
+    assert page.inner_text("#parts button[value=face] small") != all_parts
+    alone = seen(page).astype(int)
+    assert alone[:, :500].sum() < 0.5 * whole[:, :500].sum()  # the other is dimmed
+    shot(page, "person")
+    with page.expect_download() as waiting:
+        page.click("#downloads >> text=Cutout")
+    assert waiting.value.suggested_filename == "both.person2.cutout.png"
+    waiting.value.save_as(tmp_path / "cutout.png")
+    alpha = np.array(Image.open(tmp_path / "cutout.png"))[..., 3]
+    assert not alpha[:, :500].any()
+    assert alpha[365, 730] == 255
+    labels = ParsingResult.load(downloaded(page, "Map", tmp_path / "map.png")).labels
+    assert not labels[:, :500].any()
+    assert labels[365, 730] == 13
+    assert json.loads(downloaded(page, "JSON", tmp_path / "x.json").read_text())["count"] == 1
+    click_at(page, 730 / 1024, 365 / 600)  # now a part of hers
+    assert page.get_attribute("#parts button[value=face]", "aria-pressed") == "true"
+    click_at(page, 560 / 1024, 20 / 600)  # beside both
+    assert pressed(page) == "Everybody"
+    page.mouse.move(0, 0)
+    assert (seen(page) == whole).all()
+
+
+def test_a_person_is_chosen_with_the_keyboard(visit, both):
+    page = visit()
+    send(page, both)
+    see(page)
+    before = seen(page)
+    page.focus("#people button[value='1']")
+    assert (seen(page) != before).any()  # an outline
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    assert pressed(page) == "Person 2"
+    assert page.evaluate("document.activeElement.value") == "2"
+    assert page.inner_text("#save") == "Save person 2"
+
+
+def test_one_person_is_not_listed(visit):
+    page = visit()
+    send(page)
+    see(page)
+    assert not page.is_visible("#people")
+    assert page.inner_text("#save") == "Save"
 
 
 def test_a_photo_that_the_browser_cannot_show(visit, tmp_path):

@@ -26,6 +26,17 @@ def keep_parts(result: ParsingResult, parts: Sequence[str]) -> ParsingResult:
     return replace(result, labels=np.where(result.mask(*parts), result.labels, 0).astype(np.uint8))
 
 
+def keep_person(result: ParsingResult, number: int) -> ParsingResult:
+    """Only person ``number``, 1 for the largest; everybody else becomes background.
+
+    Raises:
+        RefusedError: 422, there are fewer people.
+    """
+    if number > len(result.people):
+        raise RefusedError(422, f"no person {number}: the photo shows {len(result.people)}")
+    return result.person(number - 1)
+
+
 def as_json(result: ParsingResult, parts: Sequence[str]) -> bytes:
     """The JSON of ``ssnan parse --save json``, of ``parts`` only unless empty."""
     document = result.to_dict()
