@@ -227,7 +227,7 @@ writeFileSync("numbers", numbered(readFileSync("labels"), %s))
 
 
 def figures(seed, count, faces):
-    """A label map of people of several sizes, who stand apart, touch or hide each other, with torn-off limbs and specks."""
+    """A label map of people who stand apart, touch or hide each other, with torn-off limbs and specks."""
     random, labels = np.random.default_rng(seed), np.zeros((90, 140), dtype=np.uint8)
     for _ in range(count):
         x, y, size = random.integers(0, 120), random.integers(0, 40), random.integers(6, 20)
@@ -249,7 +249,7 @@ def test_people_are_told_apart_as_python_tells_them_apart(count, faces, tmp_path
     subprocess.run(["node", "--input-type=module", "--eval", program], cwd=tmp_path, check=True)
     found = np.fromfile(tmp_path / "numbers", np.uint8).reshape(labels.shape)
     wanted = numbered(labels, find_card("small").label_set)
-    assert wanted.max() >= (count > 1)
+    assert wanted.any() == bool(count)
     np.testing.assert_array_equal(found, wanted)
 
 

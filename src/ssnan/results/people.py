@@ -13,7 +13,6 @@ from ssnan.results.pieces import numbered
 from ssnan.scores.grouping import largest_first
 from ssnan.scores.softmax import softmax
 
-
 ABOVE = 20.0
 """By how much the background's score exceeds all others where other people are."""
 

@@ -97,11 +97,13 @@ async function parsed(file, signal) {
 }
 
 function more(context, parts) {
-  if ($("names").checked) parts.forEach((part) => write(context, part))
+  const written = []
+  if ($("names").checked) parts.forEach((part) => write(context, part, written))
   if ($("joints").checked) (seen.number ? [seen] : shown.people).forEach((person) => joints(context, person))
 }
 
-function write(context, {name, id}) {
+/** Writes the name of a part, unless it lies over one of those `written`. */
+function write(context, {name, id}, written) {
   seen.places ??= roomiest(seen.ids, context.canvas.width, context.canvas.height)
   const place = seen.places[id], size = 14 * context.canvas.width / context.canvas.clientWidth
   if (!place || (place.depth < size / 3 && name !== pointed)) return
@@ -109,6 +111,8 @@ function write(context, {name, id}) {
     lineWidth: size / 4, lineJoin: "round", strokeStyle: "black", fillStyle: "white"})
   const half = context.measureText(name).width / 2 + 4
   const x = Math.min(Math.max(place.x, half), context.canvas.width - half)
+  if (written.some((other) => Math.abs(other.x - x) < other.half + half && Math.abs(other.y - place.y) < size)) return
+  written.push({x, y: place.y, half})
   context.strokeText(name, x, place.y)
   context.fillText(name, x, place.y)
 }

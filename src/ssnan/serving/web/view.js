@@ -157,6 +157,7 @@ function choose(name) {
 function point(name, number = 0) {
   pointed = name
   near = number
+  if (!seen) return
   const part = seen.parts.find((part) => part.name === (name ?? [...chosen].at(-1)))
   const sure = part?.confidence == null ? "" : `, ${Math.round(100 * part.confidence)}\u00a0% confidence`
   $("here").textContent = part ? `${part.name}: ${percent(part.share)} of the photo, ${part.area.toLocaleString("en")} pixels${sure}` : ""
