@@ -3,7 +3,6 @@
 import base64
 import io
 import json
-import shutil
 import struct
 import zlib
 from urllib.parse import urlparse
@@ -12,95 +11,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from serving.conftest import ROOT
+from serving.conftest import PHOTO, ROOT, downloaded, needs_chromium, see, seen, send, shot
 from ssnan.io.images import read_rgb
 from ssnan.results.result import ParsingResult
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync")  # fmt: skip
-PHOTO = ROOT / "examples" / "grace_hopper.jpg"
-
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; on Debian: apt install chromium")
-
-
-@pytest.fixture(scope="module")
-def address(serving):
-    return serving()[0]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def visit(browser, address):
-    """Opens the page in a window of its own; every request is noted, and nothing may go wrong in the page."""
-    contexts, wrong = [], []
-
-    def visit(width=1280, height=1000, path="/", **options):
-        context = browser.new_context(viewport={"width": width, "height": height}, **options)
-        contexts.append(context)
-        page = context.new_page()
-        page.asked = []
-        page.on("request", lambda request: page.asked.append(request.url))
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("console", lambda said: wrong.append(said.text) if "Content Security Policy" in said.text else None)
-        page.goto(address + path)
-        return page
-
-    yield visit
-    for context in contexts:
-        context.close()
-    assert wrong == []
-
-
-@pytest.fixture
-def both(tmp_path):
-    """A photo of two people; the left one is larger."""
-    photo = Image.open(PHOTO)
-    both = Image.new("RGB", (2 * photo.width, photo.height), "white")
-    both.paste(photo, (0, 0))
-    both.paste(photo.resize((256, 300)), (photo.width + 100, 250))
-    both.save(tmp_path / "both.png")
-    return tmp_path / "both.png"
-
-
-def send(page, *photos):
-    page.set_input_files("#file", photos or PHOTO)
-
-
-def see(page):
-    page.wait_for_selector("#parts button", timeout=30_000)
-
-
-def shot(page, name):
-    folder = ROOT / "build" / "screenshots"
-    folder.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=folder / f"{name}.png", full_page=True)
+pytestmark = needs_chromium
 
 
 def names(page):
     return page.locator("#parts span").all_inner_texts()
-
-
-def seen(page):
-    """Pixels of the picture, uint8 (H, W, 3)."""
-    address = page.evaluate("document.querySelector('#view').toDataURL()")
-    return np.array(Image.open(io.BytesIO(base64.b64decode(address.partition(",")[2]))).convert("RGB"))
-
-
-def downloaded(page, label, path):
-    with page.expect_download() as waiting:
-        page.click(f"#downloads >> text={label}")
-    waiting.value.save_as(path)
-    return path
 
 
 def test_a_photo_is_parsed_and_taken_away(visit, address, tmp_path):
@@ -252,93 +171,6 @@ def test_nobody_is_found(visit, tmp_path):
     Image.new("RGB", (40, 30), "white").save(tmp_path / "white.png")
     send(page, tmp_path / "white.png")
     page.wait_for_selector("#which >> text=Nobody found", timeout=30_000)
-
-
-def click_at(page, x, y):
-    """Clicks the photo at shares of its size."""
-    box = page.locator("#view").bounding_box()
-    page.mouse.click(box["x"] + box["width"] * x, box["y"] + box["height"] * y)
-
-
-def pressed(page):
-    return page.locator("#people button[aria-pressed=true]").inner_text().strip()
-
-
-def test_a_person_is_clicked_and_taken_away_alone(visit, both, tmp_path):
-    page = visit()
-    send(page, both)
-    see(page)
-    assert page.inner_text("#count") == "2 people"
-    assert pressed(page) == "Everybody"
-    shot(page, "people")
-    whole, all_parts = seen(page).astype(int), page.inner_text("#parts button[value=face] small")
-    click_at(page, 730 / 1024, 365 / 600)  # the face of the smaller one
-    page.mouse.move(0, 0)
-    assert pressed(page) == "Person 2"
-    assert page.inner_text("#which").startswith("Parts of person 2")
-    assert page.get_attribute("#view", "aria-label").startswith("both.png, person 2 with its parts: ")
-    assert page.inner_text("#parts button[value=face] small") != all_parts
-    alone = seen(page).astype(int)
-    assert alone[:, :500].sum() < 0.5 * whole[:, :500].sum()  # the other is dimmed
-    shot(page, "person")
-    with page.expect_download() as waiting:
-        page.click("#downloads >> text=Cutout")
-    assert waiting.value.suggested_filename == "both.person2.cutout.png"
-    waiting.value.save_as(tmp_path / "cutout.png")
-    alpha = np.array(Image.open(tmp_path / "cutout.png"))[..., 3]
-    assert not alpha[:, :500].any()
-    assert alpha[365, 730] == 255
-    labels = ParsingResult.load(downloaded(page, "Map", tmp_path / "map.png")).labels
-    assert not labels[:, :500].any()
-    assert labels[365, 730] == 13
-    assert json.loads(downloaded(page, "JSON", tmp_path / "x.json").read_text())["count"] == 1
-    click_at(page, 730 / 1024, 365 / 600)  # now a part of hers
-    assert page.get_attribute("#parts button[value=face]", "aria-pressed") == "true"
-    click_at(page, 560 / 1024, 20 / 600)  # beside both
-    assert pressed(page) == "Everybody"
-    page.mouse.move(0, 0)
-    assert (seen(page) == whole).all()
-
-
-def test_a_person_is_chosen_with_the_keyboard(visit, both):
-    page = visit()
-    send(page, both)
-    see(page)
-    before = seen(page)
-    page.focus("#people button[value='1']")
-    assert (seen(page) != before).any()  # an outline
-    page.keyboard.press("Tab")
-    page.keyboard.press("Enter")
-    assert pressed(page) == "Person 2"
-    assert page.evaluate("document.activeElement.value") == "2"
-    assert page.inner_text("#save") == "Save person 2"
-    send(page)  # another photo, while a button of this one has the focus
-    page.wait_for_selector("#save:text-is('Save')", timeout=30_000)
-    assert not page.is_visible("#people")
-
-
-def test_no_name_is_written_over_another(visit, both):
-    page = visit(390, 844)
-    page.evaluate(
-        """() => {
-            window.written = []
-            const write = CanvasRenderingContext2D.prototype.fillText
-            CanvasRenderingContext2D.prototype.fillText = function (text, x, y) {
-                window.written.push([text, x, y, this.measureText(text).width / 2, parseFloat(this.font.split(' ')[1])])
-                write.call(this, text, x, y)
-            }
-        }"""
-    )
-    send(page, both)
-    see(page)
-    page.click("#people button[value='2']")
-    page.mouse.move(0, 0)
-    page.evaluate("window.written = []; document.activeElement.blur()")
-    written = page.evaluate("window.written")
-    assert len(written) > 1
-    for number, (_, x, y, half, size) in enumerate(written):
-        for _, u, v, other, _ in written[:number]:
-            assert abs(x - u) >= half + other or abs(y - v) >= size
 
 
 def test_a_photo_that_the_browser_cannot_show(visit, tmp_path):
