@@ -112,6 +112,26 @@ export function withoutUnsurePeople({data, dims}) {
   return {data, dims}
 }
 
+/** Scores in which the background wins where others are nearer than person `number`, and not around that person. */
+export function withoutOthers({data, dims}, owners, number, height, width) {
+  const [, classes, h, w] = dims, count = h * w, own = new Set(), strange = new Set(), cleared = data.slice()
+  for (let i = 0; i < owners.length; i++) {
+    if (!owners[i]) continue
+    const cell = Math.floor(Math.floor(i / width) * h / height) * w + Math.floor(i % width * w / width)
+    if (owners[i] === number) own.add(cell)
+    else strange.add(cell)
+  }
+  const [ours, theirs] = [own, strange].map((cells) => [...cells].map((cell) => [cell % w, Math.floor(cell / w)]))
+  const away = (x, y, cells) => cells.reduce((least, [u, v]) => Math.min(least, (u - x) ** 2 + (v - y) ** 2), Infinity)
+  for (let i = 0; i < count; i++) {
+    const x = i % w, y = Math.floor(i / w), near = own.has(i) ? 0 : away(x, y, ours)
+    if (near <= card.people.around ** 2 || near <= away(x, y, theirs)) continue
+    for (let c = 0; c < classes; c++) cleared[i] = Math.max(cleared[i], data[c * count + i])
+    cleared[i] += card.people.above
+  }
+  return {data: cleared, dims}
+}
+
 /** Class of the highest score at every pixel, uint8 (height, width). */
 export function labelsAt(scores, height, width) {
   const [, classes, , w] = scores.dims, labels = new Uint8Array(height * width)

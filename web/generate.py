@@ -10,7 +10,10 @@ from pathlib import Path
 from ssnan.parsing.card import DEFAULT_MODEL, find_card
 from ssnan.parsing.preprocessing import MIN_SIDE
 from ssnan.results.colors import distinct
+from ssnan.results.people import ABOVE, AROUND
+from ssnan.results.pieces import LARGE, NEAR, UPRIGHT
 from ssnan.results.result import SOLID, TRANSPARENT
+from ssnan.scores.grouping import MOST
 from ssnan.scores.unsure import MARGIN
 
 HERE = Path(__file__).parent
@@ -31,6 +34,16 @@ def main() -> None:
             "margin": MARGIN,
             "person": card.label_set.person[: len(card.label_set)].tolist(),
         },
+    }
+    heads = {i for region in card.label_set.regions if region.name == "head" for i in region.class_ids}
+    values["people"] = {
+        "head": [i in heads for i in range(len(card.label_set))],
+        "most": MOST,
+        "large": LARGE,
+        "near": NEAR,
+        "upright": UPRIGHT,
+        "above": ABOVE,
+        "around": AROUND,
     }
     GENERATED.mkdir(exist_ok=True)
     (GENERATED / "card.js").write_text(f"export default {json.dumps(values)}\n")

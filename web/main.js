@@ -1,6 +1,6 @@
 import "../src/ssnan/serving/web/page.css"
 import "./web.css"
-import {$, begin, canvasFor, chosen, complain, connect, made, paint, selected, show, shown, showNext, take} from "../src/ssnan/serving/web/view.js"
+import {$, begin, canvasFor, chosen, complain, connect, made, paint, seen, selected, show, shown, showNext, take} from "../src/ssnan/serving/web/view.js"
 import card from "./generated/card.js"
 import {palettePng} from "./png.js"
 
@@ -60,21 +60,29 @@ const ready = start().catch((error) => {
 
 // ---- From a photo to what is shown
 
-async function parsed(photo, name, scale = 1) {
+async function parsed(photo, name, {scale = 1, apart = true} = {}) {
   const {width, height} = photo, canvas = canvasFor(width, height), context = canvas.getContext("2d")
   context.imageSmoothingQuality = "high"
   context.drawImage(photo, 0, 0, canvas.width, canvas.height)
   await ready
-  const found = await ask("parse", {photo, scale}, [photo])
-  const counts = new Uint32Array(classes.length)
-  for (const label of found.labels) counts[label]++
-  const parts = [...counts.keys()].filter((id) => id && counts[id]).sort((a, b) => counts[b] - counts[a]).map((id) => (
-    {id, name: classes[id], color: card.distinctPalette[id], area: counts[id], share: counts[id] / width / height}))
-  return {...found, name, canvas, ids: smaller(found, canvas), parts}
+  const {labels, owners, scores} = await ask("parse", {photo, scale, apart}, [photo])
+  const counts = Array.from({length: 1 + (owners ?? []).reduce((a, b) => Math.max(a, b), 0)}, () => new Uint32Array(classes.length))
+  for (let i = 0; i < labels.length; i++) {
+    counts[0][labels[i]]++
+    if (owners?.[i]) counts[owners[i]][labels[i]]++
+  }
+  const [parts, ...others] = counts.map((areas) => listed(areas, width * height))
+  const small = (map) => map && smaller(map, {width, height}, canvas)
+  return {name, width, height, scores, full: {labels, owners}, canvas, ids: small(labels), owners: small(owners), parts,
+    people: others.map((parts) => ({parts}))}
 }
 
-/** The label map at the size of a canvas. */
-function smaller({labels, width, height}, canvas) {
+/** The parts in a photo, largest first, from the pixels of every class. */
+const listed = (areas, all) => [...areas.keys()].filter((id) => id && areas[id]).sort((a, b) => areas[b] - areas[a]).map((id) => (
+  {id, name: classes[id], color: card.distinctPalette[id], area: areas[id], share: areas[id] / all}))
+
+/** A map of a photo (labels or people) at the size of a canvas. */
+function smaller(labels, {width, height}, canvas) {
   const ids = new Uint8Array(canvas.width * canvas.height)
   const columns = Array.from({length: canvas.width}, (_, x) => Math.floor((x + 0.5) * width / canvas.width))
   for (let y = 0, at = 0; y < canvas.height; y++) {
@@ -95,24 +103,29 @@ async function taken(files) {
   return done
 }
 
-// ---- What is saved: the chosen parts, or all
+// ---- What is saved: the chosen parts, or all, of one person or of everybody
+
+/** The label map of what is saved. */
+function kept({labels, owners}) {
+  const ids = new Set(selected().map(({id}) => id)), {number} = seen
+  return chosen.size || number ? labels.map((id, i) => ids.has(id) && (!number || owners[i] === number) ? id : 0) : labels
+}
 
 const SAVED = {
-  async map({labels, width, height}) {
-    const kept = new Set(selected().map(({id}) => id))
-    return palettePng(chosen.size ? labels.map((id) => kept.has(id) ? id : 0) : labels, width, height, palette)
+  async map({full, width, height}) {
+    return palettePng(kept(full), width, height, palette)
   },
 
   async overlay(photo) {
-    const canvas = await full(photo)
-    paint(canvas.getContext("2d"), photo.labels, selected())
+    const canvas = await atFullSize(photo)
+    paint(canvas.getContext("2d"), kept(photo.full), selected())
     return png(canvas)
   },
 
   async cutout(photo) {
-    const {scores, width, height} = photo
+    const {scores, width, height, full: {owners}} = photo, {number} = seen
     const ids = chosen.size ? [...chosen].map((name) => classes.indexOf(name)) : [...classes.keys()].slice(1)
-    const [{alpha}, canvas] = await Promise.all([ask("alpha", {scores, ids, width, height}), full(photo)])
+    const [{alpha}, canvas] = await Promise.all([ask("alpha", {scores, ids, width, height, owners, number}), atFullSize(photo)])
     const context = canvas.getContext("2d"), pixels = context.getImageData(0, 0, width, height)
     for (let i = 0; i < alpha.length; i++) pixels.data[4 * i + 3] = alpha[i]
     context.putImageData(pixels, 0, 0)
@@ -121,7 +134,7 @@ const SAVED = {
 }
 
 /** The photo at its own size. */
-async function full({file, canvas, width, height}) {
+async function atFullSize({file, canvas, width, height}) {
   const result = made("canvas", {width, height})
   result.getContext("2d").drawImage(file ? await opened(file) : canvas, 0, 0, width, height)
   return result
@@ -156,7 +169,7 @@ async function live() {
   }
   $("camera").setAttribute("aria-pressed", true)
   for (let last = performance.now(), rate = 0; stream;) {
-    const frame = await parsed(await createImageBitmap(video), "camera", LIVE)
+    const frame = await parsed(await createImageBitmap(video), "camera", {scale: LIVE, apart: false})
     if (signal.aborted || !stream) return
     if (shown) showNext(frame)
     else show(frame)

@@ -1,8 +1,9 @@
 // The network and what surrounds it, beside the page's own thread. A message {id, task, ...} gets {id, ...} or {id, error}.
-import {alphaAt, inputSize, labelsAt, normalised, resizedPixels, withoutUnsurePeople} from "./arithmetic.js"
+import {alphaAt, inputSize, labelsAt, normalised, resizedPixels, withoutOthers, withoutUnsurePeople} from "./arithmetic.js"
 import model from "./generated/model.bin?url"
 import wasm from "./generated/wasm.bin?url"
 import webgpu from "./generated/webgpu.bin?url"
+import {numbered} from "./people.js"
 import wasmGlue from "onnxruntime-web/ort-wasm-simd-threaded.mjs?url"
 import webgpuGlue from "onnxruntime-web/ort-wasm-simd-threaded.asyncify.mjs?url"
 
@@ -50,18 +51,23 @@ const TASKS = {
     return {engine: (await engine).name}
   },
 
-  /** Label map and scores of a photo (an ImageBitmap), seen `scale` times as large as usual. */
-  async parse({photo, scale}) {
+  /** Label map and scores of a photo (an ImageBitmap), seen `scale` times as large as usual, and its people if they are
+   * to be told `apart`. */
+  async parse({photo, scale, apart}) {
     const {ort, session} = await engine, {height, width} = photo, [h, w] = inputSize(height, width, scale)
     const pixels = normalised(resizedPixels(rowsOf(photo), height, width, h, w))
     photo.close()
     const {scores} = await session.run({images: new ort.Tensor("float32", pixels, [1, 3, h, w])}, ["scores"])
     const kept = withoutUnsurePeople({data: scores.data.slice(), dims: [...scores.dims]})
-    return {height, width, labels: labelsAt(kept, height, width), scores: kept}
+    const labels = labelsAt(kept, height, width)
+    return {height, width, labels, scores: kept, owners: apart ? numbered(labels, width) : null}
   },
 
-  async alpha({scores, ids, height, width}) {
-    return {alpha: alphaAt(scores, ids, height, width)}
+  /** Opacity of a cutout, of one person if `number` is given. */
+  async alpha({scores, ids, height, width, owners, number}) {
+    if (!number) return {alpha: alphaAt(scores, ids, height, width)}
+    const alpha = alphaAt(withoutOthers(scores, owners, number, height, width), ids, height, width)
+    return {alpha: alpha.map((value, i) => owners[i] && owners[i] !== number ? 0 : value)}
   },
 }
 

@@ -72,6 +72,20 @@ def test_others_are_not_in_a_cutout_even_if_they_touch():
         assert alpha[own.mask()].any()
 
 
+def test_what_is_unsure_beside_others_is_not_in_a_cutout():
+    labels = np.zeros((40, 120), dtype=np.uint8)
+    labels[5:35, 5:25] = labels[10:35, 90:105] = CLOTHES
+    scores = np.full((20, 20, 60), -9.0, dtype=np.float32)
+    scores[0] = 0
+    scores[CLOTHES][labels[::2, ::2] == CLOTHES] = 9
+    scores[CLOTHES, 5:15, 15:19] = -0.1  # something at the first person's side
+    result = ParsingResult(labels, LIP, scores, np.zeros((40, 120, 3), dtype=np.uint8))
+    first, second = (np.asarray(person.cutout())[..., 3] for person in result.people)
+    assert first[20, 34] > 60
+    assert not second[:, :60].any()
+    assert second[20, 95] == 255
+
+
 def test_a_score_is_the_mean_probability_of_a_person():
     result = two(gap=5)
     assert result.person(0).score == pytest.approx(0.95)  # 19 of 20 equal classes

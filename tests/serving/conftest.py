@@ -1,7 +1,9 @@
 import asyncio
+import base64
 import io
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -81,3 +83,88 @@ def serving(tmp_path_factory):
         with process.stdout:
             assert process.stdout.read() == ""
         assert list(folder.iterdir()) == []
+
+
+# The page in a real browser. Screenshots are left in build/screenshots.
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+         "--disable-component-update", "--disable-sync")  # fmt: skip
+PHOTO = ROOT / "examples" / "grace_hopper.jpg"
+
+needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; on Debian: apt install chromium")
+
+
+@pytest.fixture(scope="module")
+def address(serving):
+    return serving()[0]
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(browser, address):
+    """Opens the page in a window of its own; every request is noted, and nothing may go wrong in the page."""
+    contexts, wrong = [], []
+
+    def visit(width=1280, height=1000, path="/", **options):
+        context = browser.new_context(viewport={"width": width, "height": height}, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.asked = []
+        page.on("request", lambda request: page.asked.append(request.url))
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("console", lambda said: wrong.append(said.text) if "Content Security Policy" in said.text else None)
+        page.goto(address + path)
+        return page
+
+    yield visit
+    for context in contexts:
+        context.close()
+    assert wrong == []
+
+
+@pytest.fixture
+def both(tmp_path):
+    """A photo of two people; the left one is larger."""
+    photo = Image.open(PHOTO)
+    both = Image.new("RGB", (2 * photo.width, photo.height), "white")
+    both.paste(photo, (0, 0))
+    both.paste(photo.resize((256, 300)), (photo.width + 100, 250))
+    both.save(tmp_path / "both.png")
+    return tmp_path / "both.png"
+
+
+def send(page, *photos):
+    page.set_input_files("#file", photos or PHOTO)
+
+
+def see(page):
+    page.wait_for_selector("#parts button", timeout=30_000)
+
+
+def shot(page, name):
+    folder = ROOT / "build" / "screenshots"
+    folder.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=folder / f"{name}.png", full_page=True)
+
+
+def seen(page):
+    """Pixels of the picture, uint8 (H, W, 3)."""
+    address = page.evaluate("document.querySelector('#view').toDataURL()")
+    return np.array(Image.open(io.BytesIO(base64.b64decode(address.partition(",")[2]))).convert("RGB"))
+
+
+def downloaded(page, label, path):
+    with page.expect_download() as waiting:
+        page.click(f"#downloads >> text={label}")
+    waiting.value.save_as(path)
+    return path

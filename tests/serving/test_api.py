@@ -77,6 +77,8 @@ def form_without_image(photo):
         ("/api/parse", lambda photo: {"content": photo}, Limits(pixels=100), 413, "pixels"),
         ("/api/parse", lambda photo: {"content": photo}, Limits(waiting=0), 429, "busy"),
         ("/api/parse?parts=hare", lambda photo: {"content": photo}, Limits(), 422, "did you mean 'hair'"),
+        ("/api/parse?person=3", lambda photo: {"content": photo}, Limits(), 422, "no person 3: the photo shows 2"),
+        ("/api/parse?person=0", lambda photo: {"content": photo}, Limits(), 422, "person: "),
         ("/api/parse?model=big", lambda photo: {"content": photo}, Limits(), 422, "expected one of colors"),
         ("/api/parse?labels=/etc/x.yaml", lambda photo: {"content": photo}, Limits(), 422, "expected one of atr"),
         ("/api/parse", lambda photo: {"content": photo, "headers": {"accept": "text/html"}}, Limits(), 406, "Accept"),
@@ -214,6 +216,28 @@ def test_a_zip_of_what_parse_saves(ask, photo):
     assert tuple(document["parts"]["face"]["color"]) == DISTINCT[12]
     assert (alpha[35, 20], alpha[15, 20], alpha[2, 2]) == (255, 0, 0)
     assert "Accept: application/zip" in ask("POST", query, content=photo).json()["error"]
+
+
+def test_one_person_of_several(ask):
+    pixels = np.full((60, 100, 3), 128, dtype=np.uint8)
+    pixels[5:55, 5:40] = 255, 0, 0  # hair
+    pixels[20:45, 65:85] = 0, 0, 255  # a face
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, format="PNG")
+
+    def answered(query, accept):
+        return ask("POST", f"/api/parse?{query}", content=buffer.getvalue(), headers={"accept": accept})
+
+    for person, label, name in ((1, 2, "hair"), (2, 13, "face")):
+        assert set(np.unique(opened(answered(f"person={person}", "image/png")))) == {0, label}
+        document = answered(f"person={person}", "application/json").json()
+        assert document["count"] == 1
+        assert document["people"][0]["parts"].keys() == {name}
+    answer = answered("person=2&save=cutout", "application/zip")
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        alpha = np.array(Image.open(archive.open("photo.cutout.png")))[..., 3]
+    assert alpha[30, 75] == 255
+    assert not alpha[:, :50].any()
 
 
 def test_an_upload_that_breaks_off_is_no_failure(color_parser):

@@ -3,7 +3,6 @@
 import base64
 import io
 import json
-import shutil
 import struct
 import zlib
 from urllib.parse import urlparse
@@ -12,84 +11,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from serving.conftest import ROOT
+from serving.conftest import PHOTO, ROOT, downloaded, needs_chromium, see, seen, send, shot
 from ssnan.io.images import read_rgb
 from ssnan.results.result import ParsingResult
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync")  # fmt: skip
-PHOTO = ROOT / "examples" / "grace_hopper.jpg"
-
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; on Debian: apt install chromium")
-
-
-@pytest.fixture(scope="module")
-def address(serving):
-    return serving()[0]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def visit(browser, address):
-    """Opens the page in a window of its own; every request is noted, and nothing may go wrong in the page."""
-    contexts, wrong = [], []
-
-    def visit(width=1280, height=1000, path="/", **options):
-        context = browser.new_context(viewport={"width": width, "height": height}, **options)
-        contexts.append(context)
-        page = context.new_page()
-        page.asked = []
-        page.on("request", lambda request: page.asked.append(request.url))
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("console", lambda said: wrong.append(said.text) if "Content Security Policy" in said.text else None)
-        page.goto(address + path)
-        return page
-
-    yield visit
-    for context in contexts:
-        context.close()
-    assert wrong == []
-
-
-def send(page, *photos):
-    page.set_input_files("#file", photos or PHOTO)
-
-
-def see(page):
-    page.wait_for_selector("#parts button", timeout=30_000)
-
-
-def shot(page, name):
-    folder = ROOT / "build" / "screenshots"
-    folder.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=folder / f"{name}.png", full_page=True)
+pytestmark = needs_chromium
 
 
 def names(page):
     return page.locator("#parts span").all_inner_texts()
-
-
-def seen(page):
-    """Pixels of the picture, uint8 (H, W, 3)."""
-    address = page.evaluate("document.querySelector('#view').toDataURL()")
-    return np.array(Image.open(io.BytesIO(base64.b64decode(address.partition(",")[2]))).convert("RGB"))
-
-
-def downloaded(page, label, path):
-    with page.expect_download() as waiting:
-        page.click(f"#downloads >> text={label}")
-    waiting.value.save_as(path)
-    return path
 
 
 def test_a_photo_is_parsed_and_taken_away(visit, address, tmp_path):
@@ -176,24 +106,24 @@ def test_the_keyboard_alone(visit):
         page.keyboard.press("Enter")
 
 
-def test_everything_has_a_name(visit):
+def test_everything_has_a_name(visit, both):
     """For those who hear the page: pictures, fields and buttons."""
     page = visit()
-    send(page)
+    send(page, both)
     see(page)
     nameless = page.evaluate(
         """[...document.querySelectorAll('img, button, input, select, canvas, ul')].filter((one) => !(
-            one.alt || one.ariaLabel || one.textContent.trim() || one.labels?.length
+            one.alt || one.ariaHidden || one.ariaLabel || one.textContent.trim() || one.labels?.length
             || one.getAttribute('aria-labelledby') || one.querySelector('img')?.alt)).map((one) => one.outerHTML)"""
     )
     assert nameless == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_words_stand_out(visit, scheme):
+def test_words_stand_out(visit, both, scheme):
     """WCAG's contrast of 4.5 for every text, computed from the colours that the browser uses."""
     page = visit(color_scheme=scheme)
-    send(page)
+    send(page, both)
     see(page)
     weak = page.evaluate(
         """() => {
@@ -241,17 +171,6 @@ def test_nobody_is_found(visit, tmp_path):
     Image.new("RGB", (40, 30), "white").save(tmp_path / "white.png")
     send(page, tmp_path / "white.png")
     page.wait_for_selector("#which >> text=Nobody found", timeout=30_000)
-
-
-def test_two_people_are_said(visit, tmp_path):
-    photo = Image.open(PHOTO)
-    both = Image.new("RGB", (2 * photo.width, photo.height))
-    both.paste(photo, (0, 0))
-    both.paste(photo, (photo.width, 0))
-    both.save(tmp_path / "both.png")
-    page = visit()
-    send(page, tmp_path / "both.png")
-    page.wait_for_selector("#notice >> text=both.png shows 2 people", timeout=30_000)
 
 
 def test_a_photo_that_the_browser_cannot_show(visit, tmp_path):
@@ -328,6 +247,9 @@ def test_a_phone_s_width_and_the_dark(visit):
     page.tap("#view", position={"x": view["width"] / 2, "y": view["height"] * 230 / 600})
     assert page.inner_text("#here").startswith("face: ")
     shot(page, "phone")
+    page.tap("#parts button >> nth=-1")
+    view, button = (page.locator(place).bounding_box() for place in ("#view", "#parts button >> nth=-1"))
+    assert 0 <= view["y"] <= button["y"] - view["height"]  # it stays in sight above what is chosen
     page = visit(color_scheme="dark")
     send(page)
     see(page)

@@ -13,6 +13,12 @@ from ssnan.results.pieces import numbered
 from ssnan.scores.grouping import largest_first
 from ssnan.scores.softmax import softmax
 
+ABOVE = 20.0
+"""By how much the background's score exceeds all others where other people are."""
+
+AROUND = 1.5
+"""Cells this near to a person are the person's, also if another is nearer."""
+
 
 class Alone(NamedTuple):
     """One person of a photo; the others are background, in the scores too.
@@ -56,9 +62,9 @@ def alone(
         own, strange = (_shares(mask, *scores.shape[1:]) for mask in (kept, others))
         parts = label_set.person[: len(label_set)]
         score = float(np.average(softmax(scores)[parts].sum(axis=0), weights=own))
-        cells = _around(strange) & ~_around(own)
+        cells = _nearer(strange, own)
         scores = scores.copy()
-        scores[0, cells] = scores.max(axis=0)[cells] + 20
+        scores[0, cells] = scores.max(axis=0)[cells] + ABOVE
     return Alone(np.where(kept, labels, 0).astype(np.uint8), scores, score, others)
 
 
@@ -67,9 +73,12 @@ def _shares(mask: NDArray[np.bool_], height: int, width: int) -> NDArray[np.floa
     return np.asarray(Image.fromarray(mask.astype(np.float32)).resize((width, height), Image.Resampling.BOX))
 
 
-def _around(shares: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """The cells with a share above 0, and their neighbours."""
-    from scipy import ndimage
+def _nearer(strange: NDArray[np.float32], own: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """The cells that are nearer to the shares of other people than to a person's own, and not around the person."""
+    from scipy.ndimage import distance_transform_edt
 
-    touched: NDArray[np.bool_] = ndimage.binary_dilation(shares > 0, np.ones((3, 3)))
-    return touched
+    if not strange.any():
+        return np.zeros(strange.shape, dtype=np.bool_)
+    to_strange, to_own = (distance_transform_edt(shares == 0) for shares in (strange, own))
+    nearer: NDArray[np.bool_] = (to_own > to_strange) & (to_own > AROUND)
+    return nearer

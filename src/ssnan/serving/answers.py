@@ -28,6 +28,17 @@ def keep_parts(result: ParsingResult, parts: Sequence[str]) -> ParsingResult:
     return replace(result, labels=labels, instances=result.people_map)
 
 
+def keep_person(result: ParsingResult, number: int) -> ParsingResult:
+    """Only person ``number``, 1 for the largest; everybody else becomes background.
+
+    Raises:
+        RefusedError: 422, there are fewer people.
+    """
+    if number > len(result.people):
+        raise RefusedError(422, f"no person {number}: the photo shows {len(result.people)}")
+    return result.person(number - 1)
+
+
 def as_json(result: ParsingResult, parts: Sequence[str]) -> bytes:
     """The JSON of ``ssnan parse --save json``, with ``parts`` only unless empty."""
     document = result.to_dict()

@@ -25,7 +25,7 @@ from ssnan.parsing.card import ModelCard
 from ssnan.results.outputs import KINDS
 from ssnan.results.remapping import TARGETS, RemapError, Remapping, remapping
 from ssnan.results.result import ParsingResult
-from ssnan.serving.answers import ANSWERS, as_files, chosen
+from ssnan.serving.answers import ANSWERS, as_files, chosen, keep_person
 from ssnan.serving.guard import Guard, refusal
 from ssnan.serving.limits import Limits, RefusedError
 from ssnan.serving.page import add_page
@@ -87,6 +87,9 @@ def application(queue: RequestQueue, cards: Mapping[str, ModelCard | None], host
     async def parse(
         request: Request,
         parts: Annotated[str, Query(description="keep only these parts, separated by commas")] = "",
+        person: Annotated[
+            int | None, Query(ge=1, description="keep only this person, 1 for the largest, as in the JSON's people")
+        ] = None,
         model: Annotated[str | None, Query(description="a model from /api/models")] = None,
         labels: Annotated[str | None, Query(description=f"another label set: {', '.join(TARGETS)}")] = None,
         colors: Annotated[
@@ -109,6 +112,7 @@ def application(queue: RequestQueue, cards: Mapping[str, ModelCard | None], host
 
         def answer(result: ParsingResult) -> bytes:
             result = result.in_distinct_colors() if colors == "distinct" else result
+            result = result if person is None else keep_person(result, person)
             return as_files(result, wanted, kinds) if kinds else ANSWERS[kind](result, wanted)
 
         with queue.place():

@@ -1,5 +1,5 @@
 // A photo goes to api/parse and comes back as a map and what is in it; the page draws it.
-import {$, canvasFor, chosen, complain, connect, made, pointed, shown, take} from "./view.js"
+import {$, canvasFor, chosen, complain, connect, made, pointed, seen, shown, take} from "./view.js"
 
 const SAVED = { // what the buttons ask the service for
   map: {accept: "image/png", ending: ".png"},
@@ -10,8 +10,9 @@ const SAVED = { // what the buttons ask the service for
 
 let latest = [] // files of the photos
 
-async function ask(file, {accept, save = "", colors = "labels"}, parts = [], signal = undefined) {
+async function ask(file, {accept, save = "", colors = "labels"}, {parts = [], person, signal} = {}) {
   const query = new URLSearchParams({save, colors, parts: [...parts].join(",")})
+  if (person) query.set("person", person)
   if ($("model").value) query.set("model", $("model").value)
   for (let attempt = 1; ; attempt++) {
     const answer = await fetch(`api/parse?${query}`, {method: "POST", body: file, headers: {accept}, signal})
@@ -81,40 +82,45 @@ function roomiest(ids, width, height) {
 }
 
 async function parsed(file, signal) {
-  const question = {accept: "application/zip", save: "json", colors: "distinct"}
-  const files = unzipped(await (await ask(file, question, [], signal)).arrayBuffer())
+  const question = {accept: "application/zip", save: "json,people", colors: "distinct"}
+  const files = unzipped(await (await ask(file, question, {signal})).arrayBuffer())
   const found = JSON.parse(new TextDecoder().decode(files["photo.json"]))
   const canvas = canvasFor(found.width, found.height), {width, height} = canvas
-  const ids = await labels(files["photo.png"], width, height)
+  const [ids, owners] = await Promise.all(["", ".people"].map((kind) => labels(files[`photo${kind}.png`], width, height)))
   const photo = await createImageBitmap(file).catch(() => null)
   if (photo) canvas.getContext("2d").drawImage(photo, 0, 0, width, height)
   else complain(`${file.name}: this browser cannot show it; here is its map alone`)
-  if (found.count > 1) complain(`${file.name} shows ${found.count} people; parts and joints are those of all together`)
-  const parts = Object.entries(found.parts).map(([name, part]) => ({name, ...part, share: part.area / found.width / found.height}))
-  return {name: file.name, file, canvas, ids, document: found, places: roomiest(ids, width, height),
-    parts: parts.filter(({id}) => id).sort((a, b) => b.area - a.area)}
+  const listed = ({parts}) => Object.entries(parts).map(([name, part]) => ({name, ...part, share: part.area / found.width / found.height}))
+    .filter(({id}) => id).sort((a, b) => b.area - a.area)
+  const people = found.people.map((person) => ({joints: person.joints, parts: listed(person)}))
+  return {name: file.name, file, canvas, ids, owners, people, parts: listed(found), scale: width / found.width}
 }
 
 function more(context, parts) {
-  if ($("names").checked) parts.forEach((part) => write(context, part))
-  if ($("joints").checked) joints(context)
+  const written = []
+  if ($("names").checked) parts.forEach((part) => write(context, part, written))
+  if ($("joints").checked) (seen.number ? [seen] : shown.people).forEach((person) => joints(context, person))
 }
 
-function write(context, {name, id}) {
-  const place = shown.places[id], size = 14 * context.canvas.width / context.canvas.clientWidth
+/** Writes the name of a part, unless it lies over one of those `written`. */
+function write(context, {name, id}, written) {
+  seen.places ??= roomiest(seen.ids, context.canvas.width, context.canvas.height)
+  const place = seen.places[id], size = 14 * context.canvas.width / context.canvas.clientWidth
   if (!place || (place.depth < size / 3 && name !== pointed)) return
   Object.assign(context, {font: `600 ${size}px system-ui, sans-serif`, textAlign: "center", textBaseline: "middle",
     lineWidth: size / 4, lineJoin: "round", strokeStyle: "black", fillStyle: "white"})
   const half = context.measureText(name).width / 2 + 4
   const x = Math.min(Math.max(place.x, half), context.canvas.width - half)
+  if (written.some((other) => Math.abs(other.x - x) < other.half + half && Math.abs(other.y - place.y) < size)) return
+  written.push({x, y: place.y, half})
   context.strokeText(name, x, place.y)
   context.fillText(name, x, place.y)
 }
 
-function joints(context) {
-  const scale = shown.canvas.width / shown.document.width, radius = Math.max(4, shown.canvas.height / 110)
-  const points = Object.values(shown.document.joints).filter(Boolean).map((point) => point.map((value) => value * scale))
-  const center = shown.document.joints["upper-body"]?.map((value) => value * scale)
+function joints(context, person) {
+  const {scale} = shown, radius = Math.max(4, shown.canvas.height / 110)
+  const points = Object.values(person.joints).filter(Boolean).map((point) => point.map((value) => value * scale))
+  const center = person.joints["upper-body"]?.map((value) => value * scale)
   Object.assign(context, {lineWidth: radius / 2, strokeStyle: "white", fillStyle: "white"})
   for (const [x, y] of points) {
     context.beginPath()
@@ -127,7 +133,7 @@ function joints(context) {
 
 async function content(value) {
   const {file} = shown, question = SAVED[value]
-  let blob = await (await ask(file, question, chosen)).blob()
+  let blob = await (await ask(file, question, {parts: chosen, person: seen.number})).blob()
   if (question.save) blob = new Blob([unzipped(await blob.arrayBuffer())[`photo${question.ending}`]])
   if (value === "json") blob = new Blob([JSON.stringify({image: file.name, ...JSON.parse(await blob.text())}, null, 2)])
   return {blob, ending: question.ending}

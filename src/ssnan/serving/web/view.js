@@ -6,9 +6,13 @@ export const $ = (id) => document.getElementById(id)
 export const made = (tag, values = {}) => Object.assign(document.createElement(tag), values)
 const percent = (share) => share < 0.001 ? "<0.1\u00a0%" : `${(100 * share).toFixed(1)}\u00a0%`
 
-export let shown = null // what somebody is looking at: {name, canvas, ids (of its pixels), parts}
+/** What somebody is looking at: {name, canvas, ids (of its pixels), parts}. With several people also `owners`, the number
+ * of the person at every pixel, 0 for nobody, and `people`, [{parts}], the first of whom has number 1. */
+export let shown = null
+export let seen = null // of it: everybody, which is `shown` itself, or one person {number, ids, parts, others}
 export let chosen = new Set() // names of parts
 export let pointed = null // the name of one
+let near = 0 // number of the person who is pointed at
 let running = new AbortController() // its signal is aborted when other photos take the place of those before
 let decorate = () => {} // draws what one page alone draws
 
@@ -56,32 +60,78 @@ export function complain(message) {
 }
 
 export function show(photo, button) {
-  shown = photo
-  pointed = null
-  chosen = new Set()
+  shown = seen = photo
   $("result").hidden = !photo
   $("empty").hidden = !!photo
   if (!photo) return
   for (const other of $("photos").querySelectorAll("button")) other.setAttribute("aria-current", other === button)
-  list()
-  point(null)
+  listPeople()
+  see(0)
   $("view").scrollIntoView({block: "nearest"})
 }
 
 /** The next frame of what is shown. What is chosen stays, and so does a list that somebody is in. */
 export function showNext(photo) {
-  shown = photo
+  shown = seen = photo
   if (!$("parts").contains(document.activeElement)) list()
   draw()
 }
 
-/** Size, name and parts of what is shown. */
+/** How many people can be told apart; 0 for one, who is all that there is. */
+const several = () => shown.people?.length > 1 ? shown.people.length : 0
+
+/** Buttons for everybody and for each person, where there are several. */
+function listPeople() {
+  const count = several()
+  $("crowd").hidden = !count
+  $("count").textContent = `${count} people`
+  $("people").replaceChildren(...Array.from({length: count && count + 1}, (_, number) => {
+    const button = made("button", {value: number, onclick: () => see(number)})
+    button.onpointerenter = button.onfocus = () => point(null, number)
+    button.onpointerleave = button.onblur = () => point(null)
+    button.append(portrait(number), made("span", {textContent: number ? `Person ${number}` : "Everybody"}))
+    const line = made("li")
+    line.append(button)
+    return line
+  }))
+}
+
+/** A square of the photo from the top of a person, or from its middle for everybody. */
+function portrait(number) {
+  const {canvas, owners} = shown, columns = [], rows = []
+  for (let i = 0; number && i < owners.length; i++) {
+    if (owners[i] === number) columns[i % canvas.width] = rows[Math.floor(i / canvas.width)] = true
+  }
+  const [left, top] = [columns, rows].map((places) => Math.max(0, places.indexOf(true)))
+  const width = (columns.length || canvas.width) - left, height = (rows.length || canvas.height) - top
+  const side = Math.min(width, height), picture = made("canvas", {width: 96, height: 96})
+  picture.getContext("2d").drawImage(canvas, left + (width - side) / 2, top, side, side, 0, 0, 96, 96)
+  picture.setAttribute("aria-hidden", true)
+  return picture
+}
+
+/** Shows one person, or everybody for 0. */
+function see(number) {
+  const own = (value, i) => shown.owners[i] === number ? value : 0
+  seen = number ? {...shown.people[number - 1], number, ids: shown.ids.map(own),
+    others: shown.owners.map((owner) => Number(owner !== number))} : shown
+  chosen = new Set()
+  for (const button of $("people").querySelectorAll("button")) button.setAttribute("aria-pressed", button.value === `${number}`)
+  list()
+  point(null)
+}
+
+/** Size, name and parts of what is seen. */
 function list() {
-  $("parts").replaceChildren(...shown.parts.map(item))
-  $("which").textContent = shown.parts.length ? "Choose parts to see and save only them" : "Nobody found in this photo"
+  const {number} = seen, whose = number ? `person ${number}` : ""
+  $("parts").replaceChildren(...seen.parts.map(item))
+  $("which").textContent = !seen.parts.length ? "Nobody found in this photo"
+    : number ? `Parts of ${whose}: choose some to see and save only them` : "Choose parts to see and save only them"
+  $("save").textContent = `Save ${whose}`
+  $("here").dataset.hint = `Point at a part for its name and size; click ${several() && !number ? "a person to see them alone" : "it to keep it"}`
   Object.assign($("view"), {width: shown.canvas.width, height: shown.canvas.height})
-  const words = shown.parts.map(({name, share}) => `${name} ${percent(share)}`).join(", ")
-  $("view").setAttribute("aria-label", `${shown.name} with its parts: ${words || "nobody found"}`)
+  const words = seen.parts.map(({name, share}) => `${name} ${percent(share)}`).join(", ")
+  $("view").setAttribute("aria-label", `${shown.name}${whose && `, ${whose}`} with its parts: ${words || "nobody found"}`)
 }
 
 function item(part) {
@@ -103,32 +153,43 @@ function choose(name) {
   point(pointed)
 }
 
-/** Name and size of the part that is pointed at, or else of the one that was chosen last. */
-function point(name) {
+/** Name and size of the part that is pointed at, or else of the one that was chosen last. A person is outlined. */
+function point(name, number = 0) {
   pointed = name
-  const part = shown.parts.find((part) => part.name === (name ?? [...chosen].at(-1)))
+  near = number
+  if (!seen) return
+  const part = seen.parts.find((part) => part.name === (name ?? [...chosen].at(-1)))
   const sure = part?.confidence == null ? "" : `, ${Math.round(100 * part.confidence)}\u00a0% confidence`
   $("here").textContent = part ? `${part.name}: ${percent(part.share)} of the photo, ${part.area.toLocaleString("en")} pixels${sure}` : ""
   draw()
 }
 
 /** The chosen parts, or all. */
-export const selected = () => shown.parts.filter(({name}) => !chosen.size || chosen.has(name))
+export const selected = () => seen.parts.filter(({name}) => !chosen.size || chosen.has(name))
 
 function draw() {
   if (!shown) return
   const {width, height} = shown.canvas, context = $("view").getContext("2d")
-  const lit = pointed ? shown.parts.filter(({name}) => name === pointed) : selected()
+  const lit = pointed ? seen.parts.filter(({name}) => name === pointed) : selected()
   context.clearRect(0, 0, width, height)
   context.drawImage(shown.canvas, 0, 0)
-  paint(context, shown.ids, lit)
+  if (seen.number) paint(context, seen.others, [{id: 1, color: [0, 0, 0]}], 0.7)
+  paint(context, seen.ids, lit)
+  if (several() && near && near !== seen.number) paint(context, outline(near), [{id: 1, color: [255, 255, 255]}], 1)
   decorate(context, lit)
 }
 
+/** 1 on the edge of a person, 0 elsewhere. */
+function outline(number) {
+  const {owners, canvas: {width, height}} = shown, broad = Math.ceil(Math.max(width, height) / 400)
+  const steps = [broad, -broad, broad * width, -broad * width]
+  return owners.map((owner, i) => Number(owner === number && steps.some((step) => owners[i + step] !== number)))
+}
+
 /** The colours of parts over a canvas, whose pixels have these ids. */
-export function paint(context, ids, parts) {
+export function paint(context, ids, parts, opaque = $("opacity").value) {
   const {width, height} = context.canvas
-  const layer = new ImageData(width, height), opacity = Math.round(255 * $("opacity").value)
+  const layer = new ImageData(width, height), opacity = Math.round(255 * opaque)
   const color = Object.fromEntries(parts.map((part) => [part.id, part.color]))
   for (let i = 0, at = 0; i < ids.length; i++, at += 4) {
     const levels = color[ids[i]]
@@ -139,19 +200,28 @@ export function paint(context, ids, parts) {
   context.drawImage(over, 0, 0)
 }
 
-/** The name of the part under the pointer. */
+/** The name of the part under the pointer, and the number of the person. */
 function under({offsetX, offsetY}) {
   const view = $("view"), x = Math.floor(offsetX * view.width / view.clientWidth)
-  const id = shown.ids[Math.floor(offsetY * view.height / view.clientHeight) * view.width + x]
-  return shown.parts.find((part) => part.id === id)?.name ?? null
+  const at = Math.floor(offsetY * view.height / view.clientHeight) * view.width + x
+  const name = seen.parts.find((part) => part.id === seen.ids[at])?.name ?? null
+  return {name, number: several() && shown.owners[at] || 0}
+}
+
+/** A click on a person shows them alone, one on a part of theirs chooses it, and one beside them shows everybody. */
+function click(event) {
+  const {name, number} = under(event)
+  if (number !== (seen.number ?? 0)) see(number)
+  else if (name) choose(name)
 }
 
 /** Saves what a button asks for: `content(value)` gives it, with the ending of its name. */
 async function save(button, content) {
   button.disabled = true
   try {
-    const stem = shown.name.replace(/\.[^.]*$/, "") || "photo", {blob, ending} = await content(button.value)
-    const link = made("a", {href: URL.createObjectURL(blob), download: stem + ending})
+    const stem = shown.name.replace(/\.[^.]*$/, "") || "photo", whose = seen.number ? `.person${seen.number}` : ""
+    const {blob, ending} = await content(button.value)
+    const link = made("a", {href: URL.createObjectURL(blob), download: stem + whose + ending})
     link.click()
     setTimeout(() => URL.revokeObjectURL(link.href), 60_000)
   } catch (error) {
@@ -178,9 +248,12 @@ export function connect({taken, content, more = decorate, looks = []}) {
     const image = target.closest("button")?.querySelector("img")
     if (image) taken([new File([await (await fetch(image.src)).blob()], image.src.split("/").pop())])
   }
-  $("view").onpointermove = (event) => { const name = under(event); if (name !== pointed) point(name) }
+  $("view").onpointermove = (event) => {
+    const {name, number} = under(event)
+    if (name !== pointed || number !== near) point(name, number)
+  }
   $("view").onpointerleave = () => point(null)
-  $("view").onclick = (event) => { const name = under(event); if (name) choose(name) }
+  $("view").onclick = click
   $("downloads").onclick = ({target}) => target.value && save(target, content)
   for (const id of ["opacity", ...looks]) $(id).oninput = draw
 }
