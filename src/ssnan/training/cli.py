@@ -55,7 +55,7 @@ class TrainingCLI(LightningCLI):
             "--stop_after",
             type=float | None,
             default=None,
-            help="stop after the epoch that is running at this minute; the same command continues",
+            help="stop this call after the last epoch that ends within these minutes; the same command continues",
         )
         # The checkpoint stores the label set itself, because its file may disappear.
         parser.link_arguments("data.label_set", "model.label_set", compute_fn=lambda name: label_set_of(name).to_dict())
@@ -88,7 +88,12 @@ class TrainingCLI(LightningCLI):
                 mode="max",
                 enable_version_counter=False,
             ),
-            LastCheckpoint(output / "checkpoints", filename="last", enable_version_counter=False),
+            LastCheckpoint(
+                output / "checkpoints",
+                filename="last",
+                enable_version_counter=False,
+                save_on_train_epoch_end=True,  # also in epochs without a validation
+            ),
             LearningRateMonitor("step"),
             *([] if self.config["trainer"]["enable_progress_bar"] is False else [RichProgressBar()]),
             ValidationPictures(),
