@@ -64,6 +64,12 @@ class Pieces:
         self.tar.addfile(entry, io.BytesIO(content))
         self.empty = False
 
+    def __enter__(self) -> Pieces:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def close(self) -> None:
         self.tar.close()
         self.stream.close()
@@ -265,10 +271,9 @@ def main() -> None:
     told = parser.parse_args()
     match told.command:
         case "data":
-            pieces = Pieces(told.output, told.megabytes)
-            for line in pack(told.runs, pieces, told.side, told.quality, dict(told.limit), told.workers):
-                print(line, flush=True)
-            pieces.close()
+            with Pieces(told.output, told.megabytes) as pieces:
+                for line in pack(told.runs, pieces, told.side, told.quality, dict(told.limit), told.workers):
+                    print(line, flush=True)
         case "unpack":
             unpack(told.source, told.output)
         case "split":

@@ -4,7 +4,6 @@ from unittest.mock import Mock
 import pytest
 from lightning import Trainer
 
-
 from ssnan.training import ParsingTask
 from ssnan.training.callbacks import StopAfter
 
@@ -18,10 +17,10 @@ def at(epoch, should_stop=False):
 @pytest.mark.parametrize(
     ("minutes", "epochs", "expected"),
     [
-        (10, [3, 3, 3, 3], 3),  # a fourth epoch would end after 12 minutes
-        (10, [5, 1, 1, 1, 1, 1, 1], 6),
-        (10, [5, 5, 5], 2),
-        (1, [3, 3], 1),  # one at least
+        (10.0, [3, 3, 3, 3], 3),  # a fourth epoch would end after 12 minutes
+        (10.0, [5, 1, 1, 1, 1, 1, 1], 6),
+        (10.0, [5, 5, 5], 2),
+        (1.0, [3, 3], 1),  # one at least
         (None, [3, 3], 2),
     ],
 )
@@ -42,6 +41,6 @@ def test_stops_before_the_epoch_that_would_end_too_late(minutes, epochs, expecte
 
 @pytest.mark.parametrize("trainer", [at(98), at(5, should_stop=True)], ids=["last epoch", "end of max_time"])
 def test_a_run_at_its_end_is_not_stopped(trainer):
-    stop = StopAfter(0)
+    stop = StopAfter(0.0)
     stop.on_train_epoch_end(trainer, Mock(ParsingTask))
     assert not stop.stopped

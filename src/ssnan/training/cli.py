@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,16 @@ NOISE = (
 """Patterns of library warnings that do not concern the user."""
 
 
+@contextmanager
+def without_noise() -> Iterator[None]:
+    """Hide the warnings in :data:`NOISE`."""
+    with warnings.catch_warnings():
+        for pattern in NOISE:
+            warnings.filterwarnings("ignore", pattern)
+        yield
+
+
+@without_noise()
 def command_line(arguments: Sequence[str]) -> TrainingCLI:
     """Build task, data and trainer from ``arguments``, without running them."""
     return TrainingCLI(
@@ -138,27 +149,25 @@ def command_line(arguments: Sequence[str]) -> TrainingCLI:
     )
 
 
+@without_noise()
 def train(arguments: Sequence[str]) -> Path:
     """Train with ``arguments``. Resumes an interrupted run in the same folder.
 
     Returns:
         The best checkpoint. After the last epoch, ``results.json`` in the run's folder has its results.
     """
-    with warnings.catch_warnings():
-        for pattern in NOISE:
-            warnings.filterwarnings("ignore", pattern)
-        cli = command_line(arguments)
-        checkpoints = cli.config["output"] / "checkpoints"
-        resumed = where_it_stopped(checkpoints) if cli.config["resume"] else None
-        if resumed is not None:
-            cli.lasting.refuse_others(resumed)
-        try:
-            cli.trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=resumed, weights_only=True)
-        except MisconfigurationException as error:
-            raise TrainingError(str(error)) from None
-        best = checkpoints / "best.ckpt"
-        if not cli.trainer.interrupted and not cli.stop_after.stopped:
-            if not best.is_file():  # the run was too short for a validation
-                cli.trainer.save_checkpoint(best)
-            write_results(cli.trainer, cli.model, cli.datamodule, best, cli.config["seed_everything"])
+    cli = command_line(arguments)
+    checkpoints = cli.config["output"] / "checkpoints"
+    resumed = where_it_stopped(checkpoints) if cli.config["resume"] else None
+    if resumed is not None:
+        cli.lasting.refuse_others(resumed)
+    try:
+        cli.trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=resumed, weights_only=True)
+    except MisconfigurationException as error:
+        raise TrainingError(str(error)) from None
+    best = checkpoints / "best.ckpt"
+    if not cli.trainer.interrupted and not cli.stop_after.stopped:
+        if not best.is_file():  # the run was too short for a validation
+            cli.trainer.save_checkpoint(best)
+        write_results(cli.trainer, cli.model, cli.datamodule, best, cli.config["seed_everything"])
     return best
