@@ -2,7 +2,7 @@
 
     python -m experiments.full_size.run measure [RUN...]                        speed, memory, share of the chip's peak
     python -m experiments.full_size.run train --minutes 9 [RUN...]              the next piece of these runs, in order
-    python -m experiments.full_size.run train --minutes 9 --budget 8 small      one run, to the end in eight minutes
+    python -m experiments.full_size.run train --minutes 9.5 --budget 8 small      one run, to the end in eight minutes
 
 Runs are ``small`` and ``base``, the bundled model's recipe; the paper's network ``ss_nan``, its poolings and single
 scale, and its rivals, all but SegNet on ResNet-101 and at one budget; and second steps from ``ss_nan``, with each arm
