@@ -42,7 +42,7 @@ def recipe(tmp_path, monkeypatch):
         for number in range(count):
             noise = random.integers(0, 255, (600, 800, 3), dtype=np.uint8)
             Image.fromarray(noise).save(data / folder / f"n{number}.jpg", quality=30)
-    (data / "nobody" / "dataset.yaml").write_text(yaml.safe_dump(description))
+    (data / "nobody" / "dataset.yaml").write_text(yaml.safe_dump(description, sort_keys=False))
     (data / "nobody" / "all.txt").write_text("".join(f"n{number}\n" for number in range(12)))
     path = tmp_path / "recipe.yaml"
     path.write_text(yaml.safe_dump(CONFIG))
