@@ -93,7 +93,8 @@ class TrainingCLI(LightningCLI):
                 output / "checkpoints",
                 filename="last",
                 enable_version_counter=False,
-                save_on_train_epoch_end=True,  # also in epochs without a validation
+                # Also in epochs without a validation. Lightning resumes runs counted in steps from validations only.
+                save_on_train_epoch_end=True if self.config["trainer"]["max_steps"] == -1 else None,
             ),
             LearningRateMonitor("step"),
             *([] if self.config["trainer"]["enable_progress_bar"] is False else [RichProgressBar()]),
