@@ -8,7 +8,6 @@ CONFIG is a recipe of an SSNAN, such as lip/ss_nan. The network runs once, on an
 from __future__ import annotations
 
 import argparse
-import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from xml.sax.saxutils import escape
@@ -17,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from ssnan.models import SSNAN, NeuralAggregation
-from ssnan.training.cli import command_line, hide_library_warnings
+from ssnan.training.cli import command_line
 
 BLUE, GREEN, YELLOW, GREY = "#dbe9f6", "#dff0d8", "#fdf1cc", "#f2f2f2"
 ROW, BOX = 96, 46
@@ -161,9 +160,7 @@ def main() -> None:
     parser.add_argument("config", help="a recipe's name, such as lip/ss_nan, or its file")
     parser.add_argument("-o", "--output", type=Path, required=True)
     options = parser.parse_args()
-    with warnings.catch_warnings():
-        hide_library_warnings()
-        cli = command_line(["--config", options.config])
+    cli = command_line(["--config", options.config])
     network = cli.model.network
     if not isinstance(network, SSNAN) or not isinstance(network.aggregation, NeuralAggregation):
         parser.error(f"{options.config}: expected a recipe of an SSNAN with its NeuralAggregation")

@@ -1,27 +1,8 @@
 import pytest
-import torch
 import yaml
 
 from experiments.full_size import run as full_size
 from ssnan.training.cli import train
-
-
-def test_weights_travel_in_small_files(tmp_path):
-    torch.manual_seed(0)
-    convolution = torch.randn(64, 32, 3, 3) * torch.logspace(-3, 1, 64)[:, None, None, None]
-    state = {"network.a.weight": convolution, "network.b.weight": convolution[:3], "network.a.bias": torch.randn(64)}
-    kept = {"hyper_parameters": {"learning_rate": 0.1}, "epoch": 3}
-    torch.save({"state_dict": state, "optimizer_states": [1], **kept}, tmp_path / "one.ckpt")
-    full_size.split(tmp_path / "one.ckpt", tmp_path / "pieces", megabytes=0.018)
-    assert len(list((tmp_path / "pieces").iterdir())) > 1
-    full_size.join(tmp_path / "pieces", tmp_path / "two.ckpt")
-    content = torch.load(tmp_path / "two.ckpt", weights_only=True)
-    assert {key: content[key] for key in kept} == kept
-    assert "optimizer_states" not in content
-    assert torch.equal(content["state_dict"]["network.a.bias"], state["network.a.bias"])
-    back = content["state_dict"]["network.a.weight"]
-    largest = convolution.abs().amax(dim=(1, 2, 3), keepdim=True)
-    assert ((back - convolution).abs() <= largest / 254 + 1e-7).all()
 
 
 @pytest.mark.parametrize("tiny", [False, True])
@@ -43,7 +24,8 @@ def test_every_run_of_the_full_size_is_accepted(tiny, capsys):
         assert all(budget == same[0] for budget in same)
     if not tiny:
         crops = values["small"]["data"]["samples_per_epoch"] * values["small"]["trainer"]["max_epochs"]
-        assert crops >= 500_000
+        assert crops >= 1_990_000
+        assert values["small"]["data"]["sources"] == values["ss_nan"]["data"]["sources"]
 
 
 def test_arms_differ_in_the_loss_alone(capsys):
@@ -72,3 +54,16 @@ def test_a_second_step_waits_for_its_first(tmp_path, monkeypatch, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "attention_ssl, seed 0: waits for attention"
     assert lines[1:] == [f"ss_nan_sides, seed {seed}: waits for ss_nan" for seed in range(3)]
+
+
+@pytest.mark.parametrize(("budget", "time"), [(8, "00:00:08:00"), (61.5, "00:01:01:30")])
+def test_a_budget_is_the_time_of_the_run(budget, time):
+    told = full_size.arguments_of("small", 0, [], budget)
+    assert told[told.index("--trainer.max_time") + 1] == time
+    assert "--trainer.max_time" not in full_size.arguments_of("small", 0, [])
+
+
+def test_no_run_begins_in_the_last_seconds(tmp_path, monkeypatch):
+    monkeypatch.setattr(full_size, "RUNS", tmp_path)
+    full_size.train(0.4, [], ["small"])
+    assert not list(tmp_path.iterdir())

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from ssnan.models import Backbone
-from ssnan.models.initial_weights import grow_resnet
+from ssnan.models.initial_weights import grow_resnet, take_over
 
 
 def noisy(backbone):
@@ -107,3 +107,22 @@ def test_damaged_weights_are_named(tmp_path):
     (tmp_path / "w.pth").write_bytes(b"nothing")
     with pytest.raises(ValueError, match=r"w\.pth.*cannot be read"):
         Backbone("resnet10t").load(str(tmp_path / "w.pth"))
+
+
+def test_tensors_that_find_no_place_are_named(caplog):
+    def network(**parts):
+        return nn.ModuleDict({"backbone": nn.ModuleDict({"features": nn.Linear(2, 2)}), **parts})
+
+    small, large = network(classifier=nn.Linear(2, 3)), network(classifier=nn.Linear(2, 4), context=nn.Linear(2, 2))
+    assert take_over(small, large.state_dict()) == ["classifier"]
+    assert caplog.messages == [
+        "start_from: 4 of 6 tensors left out, because the network has none of their name and shape: classifier, context"
+    ]
+    caplog.clear()
+    assert take_over(large, large.state_dict()) == []
+    assert not caplog.messages
+
+
+def test_weights_of_which_nothing_fits_are_refused():
+    with pytest.raises(ValueError, match="another backbone"):
+        take_over(nn.Linear(2, 2), {"backbone.weight": torch.ones(3)})

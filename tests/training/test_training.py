@@ -1,6 +1,7 @@
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ from ssnan.parsing.card import ModelError, find_card
 from ssnan.scores.upsampling import labels_at
 from ssnan.training.checkpoint import read_task
 from ssnan.training.cli import train
+from ssnan.training.task import ParsingTask
 
 
 def weights(run):
@@ -35,8 +37,8 @@ RUNNING_NORMS = ["--model.loss.joint.form", "weighted", "--model.loss.joint.unit
 
 @pytest.mark.parametrize(
     "where",
-    [[], ["--data.resident_side", "96"], RUNNING_NORMS],
-    ids=["disk", "memory", "running norms"],
+    [[], ["--data.resident_side", "96"], RUNNING_NORMS, ["--trainer.check_val_every_n_epoch", "2"]],
+    ids=["disk", "memory", "running norms", "epoch without validation"],
 )
 def test_a_run_in_pieces_ends_where_a_run_in_one_does(config, tmp_path, where):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
@@ -237,6 +239,30 @@ def test_max_time_ends_a_run(config, tmp_path):
     train(["--config", config, "--output", str(tmp_path / "run"), "--trainer.max_time", "00:00:00:00"])
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     assert results["images_seen"] <= 2
+
+
+def test_the_rate_falls_to_zero_in_the_time_of_all_pieces(config, tmp_path, monkeypatch):
+    """Five steps of a second each, in two calls; an epoch has two steps."""
+    clock, rates = [0.0], []
+    monkeypatch.setattr("lightning.pytorch.callbacks.timer.time", SimpleNamespace(monotonic=lambda: clock[0]))
+
+    def step(self, batch, batch_idx, step=ParsingTask.training_step):
+        clock[0] += 1
+        rates.append(self.optimizers().param_groups[0]["lr"])
+        return step(self, batch, batch_idx)
+
+    monkeypatch.setattr(ParsingTask, "training_step", step)
+    run = ["--config", config, "--output", str(tmp_path), "--model.sgd.learning_rate", "0.001"]
+    run += ["--model.sgd.warmup", "0", "--trainer.max_time", "00:00:00:05", "--trainer.max_epochs", "-1"]
+    run += ["--trainer.check_val_every_n_epoch", "99"]
+    train([*run, "--stop_after", "0"])
+    assert len(rates) == 2
+    clock[0] += 1000  # between the calls
+    train(run)
+    assert rates == pytest.approx([0.001 * (1 - done / 5) ** 0.9 for done in range(5)])
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert results["images_seen"] == 10
+    assert results["mean_iou_last"] == results["present"]["mean_iou"]  # the end was validated, and is the best
 
 
 def test_averaged_weights_are_what_is_saved(config, plain_run, tmp_path):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Literal
@@ -15,6 +16,8 @@ from torch import Tensor, nn
 
 from ssnan.errors import cause
 from ssnan.hub.download import offline_if_unreachable
+
+log = logging.getLogger("ssnan")
 
 State = dict[str, Tensor]
 
@@ -124,7 +127,7 @@ def read_network(source: str | Path) -> State:
 
 def take_over(network: nn.Module, state: Mapping[str, Tensor]) -> list[str]:
     """Load the tensors of ``state`` that fit ``network`` by name and shape. With other labels, the classifier does not
-    fit.
+    fit. A warning names the parts of ``state`` that are left out.
 
     Returns:
         Parts of the network, such as ``classifier``, that stay untrained, at least partly.
@@ -141,8 +144,17 @@ def take_over(network: nn.Module, state: Mapping[str, Tensor]) -> list[str]:
             f"tensors are {', '.join(list(state)[:3])}"
         )
     network.load_state_dict(fitting, strict=False)
-    kept = (key for key in own if key not in fitting and not key.endswith("num_batches_tracked"))
-    return list(dict.fromkeys(".".join(key.split(".")[: 2 if key.startswith("backbone") else 1]) for key in kept))
+    if left_out := _parts_of(key for key in state if key not in fitting):
+        log.warning(
+            "start_from: %d of %d tensors left out, because the network has none of their name and shape: %s",
+            len(state) - len(fitting), len(state), ", ".join(left_out),
+        )  # fmt: skip
+    return _parts_of(key for key in own if key not in fitting and not key.endswith("num_batches_tracked"))
+
+
+def _parts_of(keys: Iterable[str]) -> list[str]:
+    """Parts of a network with these tensors; those of the backbone by two names, such as ``backbone.smooth``."""
+    return list(dict.fromkeys(".".join(key.split(".")[: 2 if key.startswith("backbone") else 1]) for key in keys))
 
 
 def in_timm_names(state: Mapping[str, Tensor]) -> State:

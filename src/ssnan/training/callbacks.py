@@ -1,4 +1,4 @@
-"""Callbacks of a training: photos in TensorBoard, and a stop after some minutes."""
+"""Callbacks of a training: photos in TensorBoard, and a stop within some minutes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,8 @@ class ValidationPhotos(Callback):
 
 
 class StopAfter(Callback):
-    """Stop after ``minutes``, at the end of the next epoch with a validation, which saves a checkpoint; never if None.
+    """Stop at the end of the last epoch that ends within ``minutes``, if each takes as long as the one before; never if
+    None. The minutes count from the creation of the callback, and at least one epoch is trained.
 
     Attributes:
         stopped: whether the run stopped early; the next call continues it.
@@ -45,13 +46,16 @@ class StopAfter(Callback):
     def __init__(self, minutes: float | None) -> None:
         self.minutes = minutes
         self.stopped = False
+        self.started = self.epoch_started = time.monotonic()
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.started = time.monotonic()
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.epoch_started = time.monotonic()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        done = trainer.current_epoch + 1
-        saved = done % (trainer.check_val_every_n_epoch or 1) == 0
-        over = self.minutes is not None and time.monotonic() - self.started > 60 * self.minutes
-        if over and saved and done != trainer.max_epochs:
+        if self.minutes is None or trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs:
+            return
+        now = time.monotonic()
+        next_end = now + (now - self.epoch_started)
+        # All processes must do the same.
+        if trainer.strategy.broadcast(next_end - self.started > 60 * self.minutes):
             self.stopped = trainer.should_stop = True

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,7 @@ class TrainingCLI(LightningCLI):
             "--stop_after",
             type=float | None,
             default=None,
-            help="stop after the epoch that is running at this minute; the same command continues",
+            help="stop this call after the last epoch that ends within these minutes; the same command continues",
         )
         # The checkpoint stores the label set itself, because its file may disappear.
         parser.link_arguments("data.label_set", "model.label_set", compute_fn=lambda name: label_set_of(name).to_dict())
@@ -90,7 +91,13 @@ class TrainingCLI(LightningCLI):
                 mode="max",
                 enable_version_counter=False,
             ),
-            LastCheckpoint(output / "checkpoints", filename="last", enable_version_counter=False),
+            LastCheckpoint(
+                output / "checkpoints",
+                filename="last",
+                enable_version_counter=False,
+                # Also in epochs without a validation. Lightning resumes runs counted in steps from validations only.
+                save_on_train_epoch_end=True if self.config["trainer"]["max_steps"] == -1 else None,
+            ),
             LearningRateMonitor("step"),
             *([] if self.config["trainer"]["enable_progress_bar"] is False else [RichProgressBar()]),
             ValidationPhotos(),
@@ -114,16 +121,19 @@ NOISE = (
 """Patterns of Lightning's warnings that have no class of their own and do not concern the user."""
 
 
-def hide_library_warnings() -> None:
-    """Hide what the libraries below say about each other, Lightning's advice on speed and logging, and :data:`NOISE`.
-    Filters affect the whole process, so call this within ``warnings.catch_warnings``."""
-    for category in (DeprecationWarning, FutureWarning):
-        warnings.filterwarnings("ignore", category=category, module=r"(jsonargparse|lightning|torch|torchvision)\b")
-    warnings.filterwarnings("ignore", category=PossibleUserWarning)
-    for pattern in NOISE:
-        warnings.filterwarnings("ignore", pattern)
+@contextmanager
+def without_noise() -> Iterator[None]:
+    """Hide what the libraries below say about each other, Lightning's advice on speed and logging, and :data:`NOISE`."""
+    with warnings.catch_warnings():
+        for category in (DeprecationWarning, FutureWarning):
+            warnings.filterwarnings("ignore", category=category, module=r"(jsonargparse|lightning|torch|torchvision)\b")
+        warnings.filterwarnings("ignore", category=PossibleUserWarning)
+        for pattern in NOISE:
+            warnings.filterwarnings("ignore", pattern)
+        yield
 
 
+@without_noise()
 def command_line(arguments: Sequence[str]) -> TrainingCLI:
     """Build task, data and trainer from ``arguments``, without running them."""
     return TrainingCLI(
@@ -138,26 +148,25 @@ def command_line(arguments: Sequence[str]) -> TrainingCLI:
     )
 
 
+@without_noise()
 def train(arguments: Sequence[str]) -> Path:
     """Train with ``arguments``. Resumes an interrupted run in the same folder.
 
     Returns:
         The best checkpoint. After the last epoch, ``results.json`` in the run's folder has its results.
     """
-    with warnings.catch_warnings():
-        hide_library_warnings()
-        cli = command_line(arguments)
-        checkpoints = cli.config["output"] / "checkpoints"
-        resumed = where_it_stopped(checkpoints) if cli.config["resume"] else None
-        if resumed is not None:
-            cli.lasting.refuse_others(resumed)
-        try:
-            cli.trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=resumed, weights_only=True)
-        except MisconfigurationException as error:
-            raise TrainingError(str(error)) from None
-        best = checkpoints / "best.ckpt"
-        if not cli.trainer.interrupted and not cli.stop_after.stopped:
-            if not best.is_file():  # the run was too short for a validation
-                cli.trainer.save_checkpoint(best)
-            write_results(cli.trainer, cli.model, cli.datamodule, best, cli.config["seed_everything"])
+    cli = command_line(arguments)
+    checkpoints = cli.config["output"] / "checkpoints"
+    resumed = where_it_stopped(checkpoints) if cli.config["resume"] else None
+    if resumed is not None:
+        cli.lasting.refuse_others(resumed)
+    try:
+        cli.trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=resumed, weights_only=True)
+    except MisconfigurationException as error:
+        raise TrainingError(str(error)) from None
+    best = checkpoints / "best.ckpt"
+    if not cli.trainer.interrupted and not cli.stop_after.stopped:
+        if not best.is_file():  # the run was too short for a validation
+            cli.trainer.save_checkpoint(best)
+        write_results(cli.trainer, cli.model, cli.datamodule, best, cli.config["seed_everything"])
     return best

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import torch
 from jaxtyping import Float
 from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Timer
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.nn.functional import interpolate
@@ -52,6 +53,8 @@ class TrainingError(UserError):
 @dataclass(frozen=True)
 class SGDOptions:
     """Rates and schedule of stochastic gradient descent.
+
+    The rate falls to zero over the steps of the run or over ``trainer.max_time``, whichever ends first.
 
     Attributes:
         learning_rate: base rate; if None, the paper's 0.001 for 30 photos per step, in proportion to the batch size.
@@ -167,19 +170,26 @@ class ParsingTask(LightningModule):
         torch.manual_seed(hash((self.seed, self.current_epoch, self.global_rank)))
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
-        images = batch["images"].contiguous(memory_format=torch.channels_last)
-        output = self.forward_in_training(images)
-        losses = self.criterion(output, batch["labels"], gradients=self._is_logged(self.global_step + 1))
-        own = self.network.auxiliary_losses(output, batch, self.label_set)
-        losses |= own | {"loss": sum(own.values(), start=losses["loss"])}
+        losses = self.losses(batch, gradients=self._is_logged(self.global_step + 1))
         if not losses["loss"].isfinite():
             raise TrainingError(
                 f"the loss is {losses['loss'].item()} in step {self.global_step + 1}, batch {batch_idx + 1} of epoch "
                 f"{self.current_epoch + 1}; lower model.sgd.learning_rate or lengthen model.sgd.warmup"
             )
         for name, value in losses.items():
-            self.log(f"train/{name}", value, prog_bar=name == "loss", batch_size=len(images))
+            self.log(f"train/{name}", value, prog_bar=name == "loss", batch_size=len(batch["labels"]))
         return losses["loss"]
+
+    def losses(self, batch: dict[str, Tensor], gradients: bool = False) -> dict[str, Tensor]:
+        """All terms for a batch, and their sum, ``loss``; with ``gradients``, also the norms of their gradients."""
+        output = self.forward_in_training(batch["images"].contiguous(memory_format=torch.channels_last))
+        losses = self.criterion(output, batch["labels"], gradients=gradients)
+        own = self.network.auxiliary_losses(output, batch, self.label_set)
+        return losses | own | {"loss": sum(own.values(), start=losses["loss"])}
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        if self.trainer.should_stop:  # time is up; validate, even if this epoch has no validation
+            self.trainer.check_val_every_n_epoch = 1
 
     def _is_logged(self, step: int) -> bool:
         trainer: Any = self.trainer
@@ -280,7 +290,7 @@ class ParsingTask(LightningModule):
             if params:
                 groups.append({"params": params, "lr": rate * factor, "weight_decay": 0.0})
         optimizer = torch.optim.SGD(groups, momentum=self.sgd.momentum, weight_decay=self.sgd.weight_decay)
-        total = int(self.trainer.estimated_stepping_batches)
+        total = float(self.trainer.estimated_stepping_batches)
         poly = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self._factor(step, total))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": poly, "interval": "step"}}
 
@@ -294,10 +304,19 @@ class ParsingTask(LightningModule):
             )
         return [parameter for name in self.sgd.faster for parameter in parts[name].parameters()]
 
-    def _factor(self, step: int, total: int) -> float:
-        warmup = min(100, total // 10) if self.sgd.warmup is None else self.sgd.warmup
+    def _factor(self, step: int, total: float) -> float:
+        warmup = int(min(100, total / 10)) if self.sgd.warmup is None else self.sgd.warmup
         warm = min(1.0, (step + 1) / warmup) if warmup else 1.0
-        return warm * max(0.0, 1 - step / total) ** self.sgd.power
+        return warm * max(0.0, 1 - max(step / total, self._time_spent())) ** self.sgd.power
+
+    def _time_spent(self) -> float:
+        """The share of ``trainer.max_time`` that all parts of the run have taken; 0 without a limit."""
+        for timer in self.trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(timer, Timer) and (left := timer.time_remaining()) is not None:
+                spent = timer.time_elapsed()
+                share = spent / (spent + left) if spent + left else 1.0
+                return float(self.trainer.strategy.broadcast(share))  # all processes need the same rate
+        return 0.0
 
 
 def photos_per_step(trainer: Trainer, batch_size: int) -> int:

@@ -1,0 +1,87 @@
+from types import SimpleNamespace
+
+import pytest
+import torch
+import yaml
+
+from experiments.full_size import measure
+from fakes.lip import write_lip
+from ssnan.training.cli import command_line
+from ssnan.training.results import flops
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    """Arguments of a tiny training whose photos may stay in memory."""
+    root = str(write_lip(tmp_path / "lip"))
+    values = {
+        "data": {
+            "sources": [{"root": root, "share": 1}],
+            "validation": root,
+            "preprocessing": {"longest_side": 64},
+            "crop": [65, 65],
+            "batch_size": 2,
+            "num_workers": 0,
+            "resident_side": 64,
+        },
+        "model": {
+            "network": {
+                "class_path": "ssnan.models.SSNAN",
+                "init_args": {
+                    "backbone": {"name": "resnet10t", "output_stride": 8},
+                    "scales": [1.0],
+                    "aggregation": {"class_path": "ssnan.models.AverageAggregation"},
+                },
+            }
+        },
+        "trainer": {"accelerator": "cpu", "enable_progress_bar": False},
+    }
+    path = tmp_path / "tiny.yaml"
+    path.write_text(yaml.safe_dump(values))
+    return ["--config", str(path)]
+
+
+def test_a_row_for_every_recipe_and_batch_size(recipe, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(measure, "WARM", 0)
+    monkeypatch.setattr(measure, "STEPS", 1)
+    monkeypatch.setattr(measure, "matmul_peak", lambda device, side: 1e9)
+    measure.measure({"tiny": recipe}, [2, 3], tmp_path / "out")
+    chip, head, _, *rows = capsys.readouterr().out.splitlines()
+    assert "0.00 TFLOP/s" in chip
+    assert len(rows) == 2
+    for row, size in zip(rows, ("2", "3"), strict=True):
+        cells = dict(zip(measure.HEAD, row.strip("| ").split(" | "), strict=True))
+        assert (cells["run"], cells["crop"], cells["batch"]) == ("tiny", "65 × 65", size)
+        assert float(cells["forward/s"]) > 0
+        assert float(cells["training/s"]) > 0
+        assert all(cells[name].endswith("%") for name in (*measure.HEAD[-2:], "share of peak"))
+    assert head.count("|") == rows[0].count("|")
+    assert not (tmp_path / "out").exists()
+
+
+def test_operations_are_those_of_both_directions(recipe):
+    cli = command_line(recipe)
+    cli.datamodule.setup("fit")
+    task = cli.model
+    task.criterion = measure.ParsingLoss(task.label_set, task.loss)
+    batch = {"images": torch.randn(2, 3, 65, 65), "labels": torch.zeros(2, 65, 65, dtype=torch.long)}
+    forward = flops(task.network, 65)
+    assert 2.5 * forward < measure.training_flops(task, batch) < 3.1 * forward
+    assert all(parameter.grad is None for parameter in task.parameters())
+
+
+def test_the_network_waits_until_the_batch_is_there(monkeypatch):
+    clock = [0]
+
+    def takes(time, value=None):
+        clock[0] += time
+        return value
+
+    data = SimpleNamespace(
+        train_dataloader=lambda device: (takes(1, [step]) for step in range(99)),
+        on_after_batch_transfer=lambda batch, number: takes(2, {"images": batch}),
+    )
+    monkeypatch.setattr(measure, "_now", lambda device: clock[0])
+    share, work, batch = measure.waiting(data, lambda batch: takes(6), torch.device("cpu"))
+    assert (share, work) == (3 / 9, 6)
+    assert batch == {"images": [measure.WARM + measure.STEPS - 1]}
