@@ -11,6 +11,7 @@ nothing and prints what the finished folds show.
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import math
 import time
@@ -21,14 +22,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from experiments.loop import DivergedError, device_at_hand, plain, training
+from experiments.loop import DivergedError, device_at_hand, opened, plain, training
 from experiments.measuring import Photos, mean_iou_over, save
 from experiments.scales.comparison import curve_table, main_table
-from experiments.scales.folds import FOLDS, held_out, tested, train_without, whole
+from experiments.scales.folds import FOLDS, held_out, tested_in, train_without, whole
 from experiments.tables import show, write
 from ssnan.data.datamodule import ParsingData
+from ssnan.evaluation.bootstrap import Counts
 from ssnan.losses import ParsingLoss
-from ssnan.training.cli import command_line
+from ssnan.models import ParsingNetwork
 from ssnan.training.task import ParsingTask
 
 CONFIGS = Path(__file__).parent / "configs"
@@ -61,22 +63,19 @@ class Budget:
     def __init__(self, also: Sequence[Path], output: Path, tuning: int = TUNING, curve: Sequence[int] = CURVE) -> None:
         self.also, self.output, self.tuning, self.curve = also, output, tuning, curve
         self.device = device_at_hand()
-        self.data: ParsingData = command_line(self.arguments("SS-NAN")).datamodule
+        self.started: tuple[str, int] | None = None
+        self.task(next(iter(ARMS)), 0)
+        self.data: ParsingData = self.kept.datamodule
         self.data.setup("fit")
         self.folder = self.data.train_folders[0] = whole(self.data.sources[0].root)
         self.prepared: dict[tuple[str, int, str], Photos] = {}
-
-    def arguments(self, arm: str, seed: int = 0) -> list[str]:
-        """What ``ssnan train`` would be told for an arm."""
-        configs = [word for path in (ARMS[arm], *self.also) for word in ("--config", str(path))]
-        return [*configs, "--seed_everything", str(seed)]
 
     def photos(self, kind: str, fold: int, size: str = "own") -> Photos:
         """The photos that a fold tests (``test``) or chooses its rates on (``tune``), prepared once."""
         key = (kind, fold, size)
         if key not in self.prepared:
             self.prepared = {known: one for known, one in self.prepared.items() if known[1] == fold}
-            chosen = (tested if kind == "test" else held_out)(len(self.folder), fold)
+            chosen = (tested_in if kind == "test" else held_out)(len(self.folder), fold)
             samples = [(self.folder[index], self.folder.label_set) for index in chosen]
             self.prepared[key] = Photos(samples, self.data.preprocessing, self.device, SIZES[size])
         return self.prepared[key]
@@ -84,11 +83,11 @@ class Budget:
     def tune(self, arm: str, fold: int, rate: float) -> None:
         """Measure what a rate reaches on held-out training photos; a rate that diverges reaches nothing."""
         count = len(self.folder)
-        train_without(self.data, np.concatenate([tested(count, fold), held_out(count, fold)]))
+        train_without(self.data, np.concatenate([tested_in(count, fold), held_out(count, fold)]))
         reached = -math.inf
         try:
-            task = self._train(arm, fold, rate, self.tuning, measured_at=())
-            pixels = self.photos("tune", fold).measured(task.network).pixels
+            network = self._train(arm, fold, rate, self.tuning, (), {})
+            pixels = self.photos("tune", fold).measured(network).pixels
             reached = float(mean_iou_over(slice(None))(pixels.sum(axis=0)))
         except DivergedError as error:
             print(f"{arm} at {rate:g}: {error}")
@@ -102,32 +101,35 @@ class Budget:
 
     def train(self, arm: str, fold: int) -> None:
         """Train an arm at its rate, and measure it on the way and, in all sizes, at the end."""
-        train_without(self.data, tested(len(self.folder), fold))
+        train_without(self.data, tested_in(len(self.folder), fold))
         counts = {"rate": np.array(self.rate(arm, fold))}
-        task = self._train(arm, fold, self.rate(arm, fold), self.curve[-1], self.curve, counts)
+        network = self._train(arm, fold, self.rate(arm, fold), self.curve[-1], self.curve, counts)
         for size in SIZES:
-            counts[size] = self.photos("test", fold, size).measured(task.network).pixels
+            counts[size] = self.photos("test", fold, size).measured(network).pixels
         save(self.path(arm, fold), counts)
 
     def _train(
-        self,
-        arm: str,
-        fold: int,
-        rate: float,
-        crops: int,
-        measured_at: Sequence[int],
-        counts: dict[str, np.ndarray] | None = None,
-    ) -> ParsingTask:
-        task: ParsingTask = command_line(self.arguments(arm, fold)).model
-        if task.backbone_weights is not None:
-            task.network.load_backbone(task.backbone_weights)
+        self, arm: str, fold: int, rate: float, crops: int, measured_at: Sequence[int], counts: dict[str, Counts]
+    ) -> ParsingNetwork:
+        """A network after ``crops``; what it counts at ``measured_at`` is added to ``counts``."""
+        task = self.task(arm, fold)
+        network = copy.deepcopy(task.network)
         self.data.samples_per_epoch, self.data.seed = crops, fold
         loss = plain(ParsingLoss(self.data.label_set, task.loss))
         sgd = replace(task.sgd, learning_rate=rate)
-        for seen in training(task.network, loss, self.data, sgd, self.device):
-            if counts is not None and seen in measured_at:
-                counts[f"after {seen}"] = self.photos("test", fold).measured(task.network).pixels
-        return task
+        for seen in training(network, loss, self.data, sgd, self.device):
+            if seen in measured_at:
+                counts[f"after {seen}"] = self.photos("test", fold).measured(network).pixels
+        return network
+
+    def task(self, arm: str, fold: int) -> ParsingTask:
+        """What an arm starts from in a fold, at every rate; not trained itself."""
+        if self.started != (arm, fold):
+            self.kept = opened([ARMS[arm], *self.also], seed=fold)
+            if self.kept.model.backbone_weights is not None:
+                self.kept.model.network.load_backbone(self.kept.model.backbone_weights)
+            self.started = (arm, fold)
+        return self.kept.model
 
     def path(self, arm: str, fold: int) -> Path:
         """Where the result of a run lies."""
@@ -168,7 +170,7 @@ def tables(output: Path, root: Path, paths: dict[tuple[str, int], Path]) -> list
         raise SystemExit("no fold is finished; give more --minutes")
     found = {arm: [dict(np.load(paths[arm, fold])) for fold in folds] for arm in ARMS}
     names = [pair.id for pair in whole(root).pairs]
-    photos = [names[index] for fold in folds for index in tested(len(names), fold)]
+    photos = [names[index] for fold in folds for index in tested_in(len(names), fold)]
     written = [output / "results.csv", output / "curve.csv"]
     write(main_table(found, photos), written[0])
     write(curve_table(found), written[1])

@@ -18,10 +18,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
 from safetensors.torch import save_file
 
-from experiments.loop import device_at_hand, finish, training
+from experiments.loop import DivergedError, device_at_hand, finish, opened, training
 from experiments.measuring import Measured, Photos
 from experiments.structure_trial.arms import ARMS, NONE, SHARES
 from experiments.structure_trial.comparison import COLUMNS, table
@@ -30,7 +29,6 @@ from ssnan.data.datamodule import ParsingData
 from ssnan.data.layouts import open_split
 from ssnan.models import ParsingNetwork
 from ssnan.models.initial_weights import read_network, take_over
-from ssnan.training.cli import command_line
 from ssnan.training.task import ParsingTask, SGDOptions
 
 RECIPE = Path(__file__).with_name("recipe.yaml")
@@ -123,15 +121,12 @@ class Trial:
         if self.imagenet is not None:
             network.load_backbone(self.imagenet)
         self._train(network, NONE, 0.0, self.step_one, seed=100, rate=STEP_ONE_RATE)
-        state = {name: value.cpu() for name, value in network.state_dict().items()}
+        state = network.cpu().state_dict()
+        stored = {
+            f"network.{name}": value.half() if value.is_floating_point() else value for name, value in state.items()
+        }
         weights.parent.mkdir(parents=True, exist_ok=True)
-        save_file(
-            {
-                name: (value.half() if value.is_floating_point() else value).contiguous()
-                for name, value in state.items()
-            },
-            weights,
-        )
+        save_file({name: value.contiguous() for name, value in stored.items()}, weights)
 
     def run(self, one: Run) -> None:
         """Train and measure one run, unless its result is there."""
@@ -139,8 +134,12 @@ class Trial:
         if path.exists():
             return
         network = copy.deepcopy(self.base(one.base))
-        self._train(network, one.arm, one.share, self.crops, one.seed, RATES[one.base])
-        self._measure(network, path)
+        try:
+            self._train(network, one.arm, one.share, self.crops, one.seed, RATES[one.base])
+        except DivergedError as error:
+            print(f"{one.path}: no result, {error}")
+        else:
+            self._measure(network, path)
 
     def _train(self, network: ParsingNetwork, arm: str, share: float, crops: int, seed: int, rate: float) -> None:
         self.data.samples_per_epoch, self.data.seed = crops, seed
@@ -192,9 +191,7 @@ def main() -> None:
     tests = (MARKED, UNMARKED)
     if not options.tables:
         began = time.monotonic()
-        configs = [word for path in (RECIPE, *options.also) for word in ("--config", str(path))]
-        cli = command_line(configs)
-        torch.manual_seed(0)
+        cli = opened([RECIPE, *options.also])
         trial = Trial(cli.model, cli.datamodule, tests, options.output)
         for base in RATES:
             trial.base(base)

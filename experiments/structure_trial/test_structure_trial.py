@@ -50,9 +50,9 @@ def write_crops(root, first, train=4, val=2):
 
 
 def network():
-    backbone = EdgeBackbone("resnet26", [4, 8, 16], width=16, edge_width=8, frozen_batch_norm=True)
+    backbone = EdgeBackbone("resnet10t", [4, 8, 16], width=16, edge_width=8, frozen_batch_norm=True)
     return SSNANWithContext(
-        20, backbone, aggregation=NeuralAggregation(20, 2, hidden=8), context_width=8, limb_weight=0
+        20, backbone, aggregation=NeuralAggregation(20, 2, hidden=8), context_width=8, limb_weight=0.0
     )
 
 
@@ -65,7 +65,7 @@ def tests(tmp_path):
 def trial(tmp_path, tests):
     torch.manual_seed(0)
     weights = tmp_path / "trained.safetensors"
-    save_file(network().state_dict(), weights)
+    save_file({f"network.{name}": value.contiguous() for name, value in network().state_dict().items()}, weights)
     preprocessing = Preprocessing(longest_side=64)
     data = ParsingData(
         [Source(root, share=1.0, rare=0.3) for root in tests], tests[0], preprocessing=preprocessing,
@@ -81,7 +81,7 @@ def results(trial):
 
 
 def test_every_arm_starts_and_no_finished_run_is_repeated(trial, tests, monkeypatch):
-    runs = [one for one in run.order([0]) if one.share == SHARES[0]]
+    runs = [one for one in run.order([0]) if one.share == SHARES[0] and (one.base == "early" or one.arm == "none")]
     for one in runs:
         trial.run(one)
     kept = results(trial)
@@ -133,8 +133,8 @@ def test_early_is_the_end_of_a_step_without_structure(trial):
     before = {name: value.clone() for name, value in trial.task.network.state_dict().items()}
     trial.base("early")
     stored = load_file(trial.output / "early.safetensors")
-    assert stored["classifier.weight"].dtype == torch.float16
-    assert not torch.allclose(stored["classifier.weight"].float(), before["classifier.weight"], atol=1e-3)
+    assert stored["network.classifier.weight"].dtype == torch.float16
+    assert not torch.allclose(stored["network.classifier.weight"].float(), before["classifier.weight"], atol=1e-3)
     assert all(torch.equal(value, before[name]) for name, value in trial.task.network.state_dict().items())
 
 
