@@ -20,7 +20,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from experiments.loop import DivergedError, device_at_hand, opened, plain, training
 from experiments.measuring import Photos, mean_iou_over, save
@@ -76,7 +75,7 @@ class Budget:
         if key not in self.prepared:
             self.prepared = {known: one for known, one in self.prepared.items() if known[1] == fold}
             chosen = (tested_in if kind == "test" else held_out)(len(self.folder), fold)
-            samples = [(self.folder[index], self.folder.label_set) for index in chosen]
+            samples = [(self.folder[index], self.folder.label_set) for index in chosen.tolist()]
             self.prepared[key] = Photos(samples, self.data.preprocessing, self.device, SIZES[size])
         return self.prepared[key]
 
@@ -184,7 +183,6 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, default=Path("runs/scales"))
     parser.add_argument("--tables", action="store_true")
     options = parser.parse_args()
-    torch.manual_seed(0)
     budget = Budget([CONFIGS / "budget.yaml", *options.also], options.output)
     if not options.tables:
         go_on(budget, options.minutes)

@@ -82,7 +82,7 @@ def budget(tmp_path):
             }
         )
     )  # fmt: skip
-    return run.Budget([run.CONFIGS / "budget.yaml", tiny], tmp_path / "out", tuning=2, curve=(2, 4))
+    return run.Budget([run.CONFIGS / "budget.yaml", tiny], tmp_path / "out", tuning=4, curve=(2, 4))
 
 
 def test_every_arm_starts_and_goes_on_where_it_stopped(budget, monkeypatch, capsys):
