@@ -23,7 +23,6 @@ def test_report_prints_the_runs(experiment, cell, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("experiment", "cell"),
     [
-        ("structure_trial", "-1.04 ± 0.74 (-1.46 … -0.74)"),
         ("ingredients", "37.1 ± 0.3"),
         ("designs", "| skip_half_321 |"),
     ],

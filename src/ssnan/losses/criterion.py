@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import cross_entropy, interpolate
 
 from ssnan.labels import FIRST_SET, LabelSet
 from ssnan.losses.joints import (
+    Centers,
     JointCenters,
     heatmap_distance,
     joint_distance,
@@ -159,7 +160,7 @@ class ParsingLoss:
             found["fused/iou"] = self._iou(output.scores, labels)
             terms["fused/iou"] = self.options.iou_weight * found["fused/iou"]
         if self.options.side_weight:
-            found["fused/sides"] = side_loss(_at_labels(output.scores, labels), labels, self.label_set.flip_pairs)
+            found["fused/sides"] = side_loss(at_labels(output.scores, labels), labels, self.label_set.flip_pairs)
             terms["fused/sides"] = self.options.side_weight * found["fused/sides"]
         if gradients:
             for name, term in terms.items():
@@ -170,8 +171,8 @@ class ParsingLoss:
     def _of_one_map(self, name: str, scores: Tensor, labels: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """The terms of the loss of one map, and values to report."""
         cells = (scores.shape[2] - 1) * (scores.shape[3] - 1)
-        own, scores = scores, _at_labels(scores, labels)
-        parsing = self._cross_entropy(scores, labels)
+        own, scores = scores, at_labels(scores, labels)
+        parsing = self.parsing_loss(scores, labels)
         terms = {"parsing": parsing.mean()}
         if self.joint.form == "none":
             return terms, terms | {"loss": terms["parsing"]}
@@ -196,7 +197,7 @@ class ParsingLoss:
 
     def _joint(self, scores: Tensor, labels: Tensor) -> Float[Tensor, " b"]:
         """L_joint of each photo, in the unit of the measure."""
-        truth, known = label_centers(labels, self.label_set)
+        truth, known = self.joint_targets(labels)
         beliefs = region_beliefs(scores, self.joint.centers)
         predicted = soft_centers(beliefs, known, self.label_set.regions)
         if self.joint.measure == "heatmap":
@@ -204,12 +205,17 @@ class ParsingLoss:
         count = len(self.label_set.regions) if self.joint.count == "defined" else None
         return joint_distance(predicted, truth, count=count)
 
+    def joint_targets(self, labels: Int[Tensor, "b h w"]) -> tuple[Centers, Bool[Tensor, "b h w"]]:
+        """The true joints, and the pixels that count, see :func:`ssnan.losses.joints.label_centers`. A subclass may
+        set other targets."""
+        return label_centers(labels, self.label_set)
+
     def _iou(self, scores: Tensor, labels: Tensor) -> Float[Tensor, ""]:
-        probabilities = whole_batch(_at_labels(scores, labels).softmax(dim=1))
+        probabilities = whole_batch(at_labels(scores, labels).softmax(dim=1))
         labels = whole_batch(labels)
         return lovasz_softmax(probabilities, labels, labels < len(self.label_set))
 
-    def _cross_entropy(self, scores: Tensor, labels: Tensor) -> Float[Tensor, " b"]:
+    def parsing_loss(self, scores: Float[Tensor, "b c h w"], labels: Int[Tensor, "b h w"]) -> Float[Tensor, " b"]:
         """L_parsing of each photo: the mean over its pixels without the ignored value, weighted by class.
 
         A pixel of a set of classes costs −log Σ p over the members, with their mean weight.
@@ -232,5 +238,6 @@ class ParsingLoss:
         return (weights * per_pixel).sum(dim=(1, 2)) / total.where(total > 0, 1)
 
 
-def _at_labels(scores: Tensor, labels: Tensor) -> Float[Tensor, "b c H W"]:
+def at_labels(scores: Float[Tensor, "b c h w"], labels: Int[Tensor, "b H W"]) -> Float[Tensor, "b c H W"]:
+    """Scores at the size of the labels."""
     return interpolate(scores.float(), size=labels.shape[-2:], mode="bilinear", align_corners=True)

@@ -123,7 +123,7 @@ NOISE = (
 
 @contextmanager
 def without_noise() -> Iterator[None]:
-    """Hide what the libraries below say about each other, Lightning's advice on speed and logging, and :data:`NOISE`."""
+    """Hide what libraries say about each other, Lightning's advice on speed and logging, and :data:`NOISE`."""
     with warnings.catch_warnings():
         for category in (DeprecationWarning, FutureWarning):
             warnings.filterwarnings("ignore", category=category, module=r"(jsonargparse|lightning|torch|torchvision)\b")

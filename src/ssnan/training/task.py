@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,6 +16,8 @@ from lightning.pytorch.callbacks import Timer
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.nn.functional import interpolate
+from torch.optim import SGD
+from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics.classification import MulticlassConfusionMatrix
 
 from ssnan.data.folder import Sample
@@ -273,41 +276,9 @@ class ParsingTask(LightningModule):
         if rate is None:
             data = self.trainer.datamodule  # type: ignore[attr-defined]
             rate = PAPER_RATE / PAPER_BATCH * photos_per_step(self.trainer, data.batch_size)
-        fast = {id(parameter) for parameter in self._fast_parameters()}
-        weights: list[torch.nn.Parameter] = []
-        biases: list[torch.nn.Parameter] = []
-        for name, parameter in self.network.named_parameters():
-            if parameter.requires_grad:
-                (biases if self.sgd.bias_factor != 1 and name.endswith("bias") else weights).append(parameter)
-        groups = [
-            {"params": [p for p in weights if id(p) not in fast], "lr": rate},
-            {"params": [p for p in weights if id(p) in fast], "lr": rate * self.sgd.classifier_factor},
-        ]
-        for params, factor in (
-            ([p for p in biases if id(p) not in fast], self.sgd.bias_factor),
-            ([p for p in biases if id(p) in fast], self.sgd.bias_factor * self.sgd.classifier_factor),
-        ):
-            if params:
-                groups.append({"params": params, "lr": rate * factor, "weight_decay": 0.0})
-        optimizer = torch.optim.SGD(groups, momentum=self.sgd.momentum, weight_decay=self.sgd.weight_decay)
-        total = float(self.trainer.estimated_stepping_batches)
-        poly = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self._factor(step, total))
+        steps = float(self.trainer.estimated_stepping_batches)
+        optimizer, poly = optimizer_of(self.network, self.sgd, rate, steps, self._time_spent)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": poly, "interval": "step"}}
-
-    def _fast_parameters(self) -> list[torch.nn.Parameter]:
-        if self.sgd.faster is None:
-            return self.network.classifier_parameters()
-        parts = dict(self.network.named_children())
-        if unknown := [name for name in self.sgd.faster if name not in parts]:
-            raise TrainingError(
-                f"model.sgd.faster: expected parts of the network ({', '.join(parts)}), got {unknown[0]!r}"
-            )
-        return [parameter for name in self.sgd.faster for parameter in parts[name].parameters()]
-
-    def _factor(self, step: int, total: float) -> float:
-        warmup = int(min(100, total / 10)) if self.sgd.warmup is None else self.sgd.warmup
-        warm = min(1.0, (step + 1) / warmup) if warmup else 1.0
-        return warm * max(0.0, 1 - max(step / total, self._time_spent())) ** self.sgd.power
 
     def _time_spent(self) -> float:
         """The share of ``trainer.max_time`` that all parts of the run have taken; 0 without a limit."""
@@ -317,6 +288,50 @@ class ParsingTask(LightningModule):
                 share = spent / (spent + left) if spent + left else 1.0
                 return float(self.trainer.strategy.broadcast(share))  # all processes need the same rate
         return 0.0
+
+
+def optimizer_of(
+    network: ParsingNetwork, sgd: SGDOptions, rate: float, steps: float, time_spent: Callable[[], float] = lambda: 0.0
+) -> tuple[SGD, LambdaLR]:
+    """SGD at the base rate ``rate`` with the poly schedule over ``steps``, or faster if ``time_spent``, from 0 to 1, is
+    ahead of the steps.
+
+    Raises:
+        TrainingError: ``sgd.faster`` names a part that the network does not have.
+    """
+    fast = {id(parameter) for parameter in _fast_parameters(network, sgd)}
+    weights: list[torch.nn.Parameter] = []
+    biases: list[torch.nn.Parameter] = []
+    for name, parameter in network.named_parameters():
+        if parameter.requires_grad:
+            (biases if sgd.bias_factor != 1 and name.endswith("bias") else weights).append(parameter)
+    groups = [
+        {"params": [p for p in weights if id(p) not in fast], "lr": rate},
+        {"params": [p for p in weights if id(p) in fast], "lr": rate * sgd.classifier_factor},
+    ]
+    for params, factor in (
+        ([p for p in biases if id(p) not in fast], sgd.bias_factor),
+        ([p for p in biases if id(p) in fast], sgd.bias_factor * sgd.classifier_factor),
+    ):
+        if params:
+            groups.append({"params": params, "lr": rate * factor, "weight_decay": 0.0})
+    warmup = int(min(100, steps / 10)) if sgd.warmup is None else sgd.warmup
+
+    def factor_at(step: int) -> float:
+        warm = min(1.0, (step + 1) / warmup) if warmup else 1.0
+        return warm * max(0.0, 1 - max(step / steps, time_spent())) ** sgd.power
+
+    optimizer = SGD(groups, momentum=sgd.momentum, weight_decay=sgd.weight_decay)
+    return optimizer, LambdaLR(optimizer, factor_at)
+
+
+def _fast_parameters(network: ParsingNetwork, sgd: SGDOptions) -> list[torch.nn.Parameter]:
+    if sgd.faster is None:
+        return network.classifier_parameters()
+    parts = dict(network.named_children())
+    if unknown := [name for name in sgd.faster if name not in parts]:
+        raise TrainingError(f"model.sgd.faster: expected parts of the network ({', '.join(parts)}), got {unknown[0]!r}")
+    return [parameter for name in sgd.faster for parameter in parts[name].parameters()]
 
 
 def photos_per_step(trainer: Trainer, batch_size: int) -> int:

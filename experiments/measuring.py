@@ -1,0 +1,117 @@
+"""Measure many networks on the same photos: they are prepared once, and those of one size go through together."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn.functional import interpolate
+
+from ssnan.data.folder import Sample
+from ssnan.evaluation.bootstrap import Counts
+from ssnan.evaluation.metrics import class_counts, confusion_matrix, iou_of
+from ssnan.evaluation.sides import count_sides
+from ssnan.labels import LabelSet
+from ssnan.models import ParsingNetwork
+from ssnan.parsing.preprocessing import Preprocessing
+
+BATCH = 16
+
+
+class Measured(NamedTuple):
+    """What a network counts on N photos.
+
+    Attributes:
+        pixels: :func:`ssnan.evaluation.metrics.class_counts` of each photo, (N, 3, C).
+        sides: :class:`ssnan.evaluation.sides.SideCounts` of each photo, (N, 1, 4).
+    """
+
+    pixels: Counts
+    sides: Counts
+
+    def save(self, path: Path) -> None:
+        """Write the counts; an interrupted write leaves no file with this name."""
+        save(path, self._asdict())
+
+    @classmethod
+    def read(cls, path: Path) -> Measured:
+        with np.load(path) as stored:
+            return cls(stored["pixels"], stored["sides"])
+
+
+def save(path: Path, arrays: dict[str, Counts]) -> None:
+    """Write arrays to a .npz file; an interrupted write leaves no file with this name."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part.npz")
+    np.savez_compressed(part, **arrays)  # type: ignore[arg-type]
+    part.replace(path)
+
+
+class Photos:
+    """Photos ready to be measured.
+
+    Args:
+        samples: each photo, and the label set of its mask.
+        preprocessing: of the networks that will be measured.
+        device: where the photos and the networks are.
+        scale: the network's input is this many times as large as usual; the result is compared at the photo's size.
+    """
+
+    def __init__(
+        self,
+        samples: Sequence[tuple[Sample, LabelSet]],
+        preprocessing: Preprocessing,
+        device: torch.device,
+        scale: float = 1.0,
+    ) -> None:
+        self.samples = samples
+        self.device = device
+        by_size: dict[tuple[int, int], list[int]] = defaultdict(list)
+        for index, (sample, _) in enumerate(samples):
+            by_size[preprocessing.size(*sample.labels.shape, scale)].append(index)
+        self.batches = []
+        for size in sorted(by_size):
+            for first in range(0, len(by_size[size]), BATCH):
+                chosen = by_size[size][first : first + BATCH]
+                pixels = np.stack([preprocessing(samples[index][0].image, scale) for index in chosen])
+                # 16 bits, as in the first convolution under autocast
+                self.batches.append((chosen, torch.from_numpy(pixels).to(device, torch.bfloat16)))
+
+    @property
+    def names(self) -> list[str]:
+        return [sample.id for sample, _ in self.samples]
+
+    @torch.no_grad()
+    def measured(self, network: ParsingNetwork) -> Measured:
+        """Counts of each photo, at its own size and in the order of the samples."""
+        network.eval()
+        found: dict[int, tuple[Counts, NDArray[np.int64]]] = {}
+        for chosen, pixels in self.batches:
+            with torch.autocast(self.device.type, torch.bfloat16):
+                images = pixels.float().contiguous(memory_format=torch.channels_last)
+                scores = network(images).scores.float()
+            for index, own in zip(chosen, scores, strict=True):
+                sample, labels = self.samples[index]
+                large = interpolate(own[None], size=sample.labels.shape, mode="bilinear", align_corners=True)
+                decided = large[0].argmax(dim=0).to(torch.uint8).cpu().numpy()
+                pixels_of = class_counts(confusion_matrix(sample.labels, decided, labels), labels.sets)
+                found[index] = pixels_of, np.array([count_sides(decided, sample.people, labels)])
+        ordered = [found[index] for index in range(len(self.samples))]
+        return Measured(np.stack([pixels for pixels, _ in ordered]), np.stack([sides for _, sides in ordered]))
+
+
+def mean_iou_over(classes: Sequence[int] | slice) -> Callable[[Counts], NDArray[np.float64]]:
+    """Mean IoU of some classes in percent, from summed pixels (…, 3, C); classes that no photo shows do not count."""
+    return lambda counts: 100 * np.nanmean(iou_of(counts)[..., classes], axis=-1)
+
+
+def right_sides(counts: Counts) -> NDArray[np.float64]:
+    """Of the limb joints on a limb, those on their own side, in percent, from summed sides (…, 1, 4); 0 if none is on a
+    limb."""
+    *_, sided, right = np.moveaxis(counts[..., 0, :], -1, 0)
+    return np.divide(100 * right, sided, out=np.zeros(sided.shape), where=sided > 0)

@@ -1,0 +1,81 @@
+"""What the finished folds show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import mean
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experiments.measuring import mean_iou_over
+from ssnan.evaluation import bootstrap
+from ssnan.evaluation.metrics import FREQUENT
+from ssnan.evaluation.report import Row
+from ssnan.labels import LIP
+
+Results = Mapping[str, Sequence[Mapping[str, NDArray[np.int64]]]]
+"""Of each arm, what each fold counts: pixels (N, 3, C) by size and by crops."""
+
+MODULE = "SS-NAN"
+SMALL = 0.01
+"""A part is small if it covers less than this share of half of the photos that show it."""
+
+
+def small_and_large(pixels: NDArray[np.int64]) -> tuple[list[int], list[int]]:
+    """Classes of small and of large parts, from the true pixels of each photo; classes in few photos are in neither."""
+    true = pixels[:, 1]
+    share = true / true.sum(axis=1, keepdims=True)
+    parts: tuple[list[int], list[int]] = ([], [])
+    for class_id in range(1, true.shape[1]):
+        shown = share[:, class_id][true[:, class_id] > 0]
+        if len(shown) >= FREQUENT:
+            parts[int(np.median(shown) >= SMALL)].append(class_id)
+    return parts
+
+
+def main_table(results: Results, photos: Sequence[str]) -> list[Row]:
+    """A row an outcome and arm: its mean over the folds, and how much more SS-NAN has, ± half the 95 % interval over
+    the folds (Student's t), with 95 % of a bootstrap over the photos of all folds.
+
+    Args:
+        photos: names of the photos, fold after fold.
+    """
+    first = np.concatenate([fold["own"] for fold in results[MODULE]])
+    small, large = small_and_large(first)
+    outcomes = {
+        "mean IoU": ("own", slice(None)),
+        "mean IoU at half size": ("half", slice(None)),
+        "mean IoU at double size": ("double", slice(None)),
+        "small parts": ("own", small),
+        "large parts": ("own", large),
+    }
+    rows: list[Row] = [["outcome", "arm", "rates", "%", f"{MODULE} has more by"]]
+    for outcome, (size, classes) in outcomes.items():
+        if classes == []:
+            continue
+        measure = mean_iou_over(classes)
+        ours = [measure(fold[size].sum(axis=0)) for fold in results[MODULE]]
+        for arm, folds in results.items():
+            own = [measure(fold[size].sum(axis=0)) for fold in folds]
+            gain = [float(a - b) for a, b in zip(ours, own, strict=True)]
+            all_own, all_ours = (np.concatenate([f[size] for f in one])[None] for one in (folds, results[MODULE]))
+            low, high = bootstrap.interval(all_own, all_ours, measure, photos)
+            spread = f" ± {bootstrap.half_width(gain):.2f}" if len(gain) > 1 else ""
+            rates = " ".join(f"{float(fold['rate']):g}" for fold in folds)
+            more = "" if arm == MODULE else f"{mean(gain):+.2f}{spread} ({low:+.2f} … {high:+.2f})"
+            rows.append([outcome, arm, rates, f"{mean(map(float, own)):.2f}", more])
+    for name, classes in (("small", small), ("large", large)):
+        print(f"{name} parts: {', '.join(LIP.classes[class_id] for class_id in classes) or 'none'}")
+    return rows
+
+
+def curve_table(results: Results) -> list[Row]:
+    """Mean IoU after each number of crops, over the folds."""
+    crops = sorted((name for name in results[MODULE][0] if name.startswith("after ")), key=lambda name: int(name[6:]))
+    measure = mean_iou_over(slice(None))
+    rows: list[Row] = [["mean IoU after crops", *(name[6:] for name in crops)]]
+    for arm, folds in results.items():
+        points = (mean(float(measure(fold[name].sum(axis=0))) for fold in folds) for name in crops)
+        rows.append([arm, *(f"{point:.2f}" for point in points)])
+    return rows

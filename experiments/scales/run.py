@@ -1,0 +1,196 @@
+"""Experiment A2: does learned aggregation beat pooling end to end? README.md has the rules, fixed before any run.
+
+    python -m experiments.scales.run [--minutes 480] [--also FILE] [-o FOLDER]
+    python -m experiments.scales.run --tables
+
+One process trains run after run, fold by fold, and decodes the photos once. Finished runs are kept, no run begins after
+--minutes, and the same command goes on. --also experiments/scales/configs/gpu.yaml is for a GPU. --tables trains
+nothing and prints what the finished folds show.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from experiments.loop import DivergedError, device_at_hand, opened, plain, training
+from experiments.measuring import Photos, mean_iou_over, save
+from experiments.scales.comparison import curve_table, main_table
+from experiments.scales.folds import FOLDS, held_out, tested_in, train_without, whole
+from experiments.tables import show, write
+from ssnan.data.datamodule import ParsingData
+from ssnan.evaluation.bootstrap import Counts
+from ssnan.losses import ParsingLoss
+from ssnan.models import ParsingNetwork
+from ssnan.training.task import ParsingTask
+
+CONFIGS = Path(__file__).parent / "configs"
+RIVALS = Path(__file__).parent.parent / "rivals" / "configs"
+ARMS = {
+    "one scale": RIVALS / "skip_net.yaml",
+    "average": RIVALS / "average.yaml",
+    "maximum": RIVALS / "maximum.yaml",
+    "average + residual": CONFIGS / "residual.yaml",
+    "SS-NAN": RIVALS / "ss_nan.yaml",
+}
+RATES = (0.004, 0.012, 0.036)
+TUNING = 4800
+"""Crops for each rate, when it is chosen."""
+CURVE = (3200, 6400, 12800, 24000)
+"""Crops after which an arm is measured; the last is its whole training."""
+SIZES = {"half": 0.5, "own": 1.0, "double": 2.0}
+"""The input relative to the usual one; the result is compared at the photo's own size."""
+
+
+class Budget:
+    """Data, photos and sizes of all runs.
+
+    Args:
+        also: recipes on top of each arm's.
+        output: folder of the results.
+        tuning, curve: see :data:`TUNING` and :data:`CURVE`.
+    """
+
+    def __init__(self, also: Sequence[Path], output: Path, tuning: int = TUNING, curve: Sequence[int] = CURVE) -> None:
+        self.also, self.output, self.tuning, self.curve = also, output, tuning, curve
+        self.device = device_at_hand()
+        self.started: tuple[str, int] | None = None
+        self.task(next(iter(ARMS)), 0)
+        self.data: ParsingData = self.kept.datamodule
+        self.data.setup("fit")
+        self.folder = self.data.train_folders[0] = whole(self.data.sources[0].root)
+        self.prepared: dict[tuple[str, int, str], Photos] = {}
+
+    def photos(self, kind: str, fold: int, size: str = "own") -> Photos:
+        """The photos that a fold tests (``test``) or chooses its rates on (``tune``), prepared once."""
+        key = (kind, fold, size)
+        if key not in self.prepared:
+            self.prepared = {known: one for known, one in self.prepared.items() if known[1] == fold}
+            chosen = (tested_in if kind == "test" else held_out)(len(self.folder), fold)
+            samples = [(self.folder[index], self.folder.label_set) for index in chosen.tolist()]
+            self.prepared[key] = Photos(samples, self.data.preprocessing, self.device, SIZES[size])
+        return self.prepared[key]
+
+    def tune(self, arm: str, fold: int, rate: float) -> None:
+        """Measure what a rate reaches on held-out training photos; a rate that diverges reaches nothing."""
+        count = len(self.folder)
+        train_without(self.data, np.concatenate([tested_in(count, fold), held_out(count, fold)]))
+        reached = -math.inf
+        try:
+            network = self._train(arm, fold, rate, self.tuning, (), {})
+            pixels = self.photos("tune", fold).measured(network).pixels
+            reached = float(mean_iou_over(slice(None))(pixels.sum(axis=0)))
+        except DivergedError as error:
+            print(f"{arm} at {rate:g}: {error}")
+        path = self.rate_path(arm, fold, rate)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(reached) + "\n")
+
+    def rate(self, arm: str, fold: int) -> float:
+        """The rate that reached most."""
+        return max(RATES, key=lambda rate: json.loads(self.rate_path(arm, fold, rate).read_text()))
+
+    def train(self, arm: str, fold: int) -> None:
+        """Train an arm at its rate, and measure it on the way and, in all sizes, at the end."""
+        train_without(self.data, tested_in(len(self.folder), fold))
+        counts = {"rate": np.array(self.rate(arm, fold))}
+        network = self._train(arm, fold, self.rate(arm, fold), self.curve[-1], self.curve, counts)
+        for size in SIZES:
+            counts[size] = self.photos("test", fold, size).measured(network).pixels
+        save(self.path(arm, fold), counts)
+
+    def _train(
+        self, arm: str, fold: int, rate: float, crops: int, measured_at: Sequence[int], counts: dict[str, Counts]
+    ) -> ParsingNetwork:
+        """A network after ``crops``; what it counts at ``measured_at`` is added to ``counts``."""
+        task = self.task(arm, fold)
+        network = copy.deepcopy(task.network)
+        self.data.samples_per_epoch, self.data.seed = crops, fold
+        loss = plain(ParsingLoss(self.data.label_set, task.loss))
+        sgd = replace(task.sgd, learning_rate=rate)
+        for seen in training(network, loss, self.data, sgd, self.device):
+            if seen in measured_at:
+                counts[f"after {seen}"] = self.photos("test", fold).measured(network).pixels
+        return network
+
+    def task(self, arm: str, fold: int) -> ParsingTask:
+        """What an arm starts from in a fold, at every rate; not trained itself."""
+        if self.started != (arm, fold):
+            self.kept = opened([ARMS[arm], *self.also], seed=fold)
+            if self.kept.model.backbone_weights is not None:
+                self.kept.model.network.load_backbone(self.kept.model.backbone_weights)
+            self.started = (arm, fold)
+        return self.kept.model
+
+    def path(self, arm: str, fold: int) -> Path:
+        """Where the result of a run lies."""
+        return self.output / f"fold{fold}" / f"{arm.replace(' ', '_')}.npz"
+
+    def rate_path(self, arm: str, fold: int, rate: float) -> Path:
+        """Where the result of a rate lies."""
+        return self.output / f"fold{fold}" / f"{arm.replace(' ', '_')}_{rate:g}.json"
+
+
+def go_on(budget: Budget, minutes: float) -> None:
+    """Train what is missing, fold by fold, and begin nothing after ``minutes``."""
+    began = time.monotonic()
+    for fold in range(FOLDS):
+        for arm in ARMS:
+            pieces = [
+                *((budget.rate_path(arm, fold, rate), budget.tune, (arm, fold, rate)) for rate in RATES),
+                (budget.path(arm, fold), budget.train, (arm, fold)),
+            ]
+            for path, piece, arguments in pieces:
+                if path.exists():
+                    continue
+                if time.monotonic() - began > 60 * minutes:
+                    print(f"{minutes:g} minutes are over; the same command goes on")
+                    return
+                piece(*arguments)
+                print(f"{(time.monotonic() - began) / 60:5.1f} min: {path}", flush=True)
+
+
+def tables(output: Path, root: Path, paths: dict[tuple[str, int], Path]) -> list[Path]:
+    """Write the tables of the folds in which all arms are finished.
+
+    Raises:
+        SystemExit: no fold is finished.
+    """
+    folds = [fold for fold in range(FOLDS) if all(paths[arm, fold].exists() for arm in ARMS)]
+    if not folds:
+        raise SystemExit("no fold is finished; give more --minutes")
+    found = {arm: [dict(np.load(paths[arm, fold])) for fold in folds] for arm in ARMS}
+    names = [pair.id for pair in whole(root).pairs]
+    photos = [names[index] for fold in folds for index in tested_in(len(names), fold)]
+    written = [output / "results.csv", output / "curve.csv"]
+    write(main_table(found, photos), written[0])
+    write(curve_table(found), written[1])
+    return written
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=480)
+    parser.add_argument("--also", type=Path, action="append", default=[])
+    parser.add_argument("-o", "--output", type=Path, default=Path("runs/scales"))
+    parser.add_argument("--tables", action="store_true")
+    options = parser.parse_args()
+    budget = Budget([CONFIGS / "budget.yaml", *options.also], options.output)
+    if not options.tables:
+        go_on(budget, options.minutes)
+    paths = {(arm, fold): budget.path(arm, fold) for arm in ARMS for fold in range(FOLDS)}
+    for path in tables(options.output, budget.data.sources[0].root, paths):
+        show(path)
+        print()
+
+
+if __name__ == "__main__":
+    main()
