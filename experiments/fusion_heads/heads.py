@@ -1,10 +1,11 @@
 """Experiment A1: do weights for each pixel fuse scales better because they adapt, or because they are many?
 
     python -m experiments.fusion_heads.heads TRUNK [--seeds 0,1,2,3,4] [--steps 200] [--minutes 60]
+    python -m experiments.fusion_heads.heads --results experiments/fusion_heads/results.csv
 
 TRUNK is the last.ckpt of a training with trunk.yaml. It is frozen, and one forward pass feeds all ways to fuse its
 scales. README.md says what is compared and what counts as a result. Finished seeds are kept, and no seed begins after
---minutes.
+--minutes. The table is kept in ``results.csv``; --results prints the table of such a file and trains nothing.
 """
 
 from __future__ import annotations
@@ -24,11 +25,12 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from experiments.fusion_heads.trunk import PerScale
+from experiments.tables import show, write
 from ssnan.data.datamodule import ParsingData
 from ssnan.data.folder import Sample
 from ssnan.evaluation import bootstrap
 from ssnan.evaluation.metrics import class_counts, confusion_matrix, frequent_classes, iou_of
-from ssnan.evaluation.report import markdown
+from ssnan.evaluation.report import Row, markdown
 from ssnan.labels import LabelSet
 from ssnan.losses import LossOptions, ParsingLoss
 from ssnan.models import (
@@ -131,8 +133,10 @@ def build_heads(channels: int, scales: Sequence[float], hidden: int = HIDDEN) ->
 
 @torch.no_grad()
 def scale_maps(trunk: PerScale, images: Tensor) -> Maps:
-    output = trunk(images)
-    return [*output.scale_scores, output.scores]
+    """Scores of each scale, in the precision that the trunk was trained in."""
+    with torch.autocast(images.device.type, torch.bfloat16):
+        output = trunk(images)
+    return [scores.float() for scores in (*output.scale_scores, output.scores)]
 
 
 def trained(
@@ -218,26 +222,26 @@ def run(
         name: sum(parameter.numel() for parameter in head.parameters())
         for name, head in build_heads(trunk.num_classes, trunk.scales, hidden).items()
     }
-    text = table(finished, [sample.id for sample in samples], label_set, sizes)
-    (output / "table.md").write_text(text + "\n")
-    return text
+    rows = table(finished, [sample.id for sample in samples], label_set, sizes)
+    write(rows, output / "results.csv")
+    return markdown(rows)
 
 
-def table(seeds: Sequence[Counts], names: Sequence[str], label_set: LabelSet, sizes: dict[str, int]) -> str:
+def table(seeds: Sequence[Counts], names: Sequence[str], label_set: LabelSet, sizes: dict[str, int]) -> list[Row]:
     """A row a head: means over the seeds, and its mean IoU less that of the average and of the paper's module, ± half
     the 95 % interval over the seeds (t), and the 95 % interval of a bootstrap over the photos."""
     pictures = dict(zip(names, seeds[0][BASE], strict=True))
     frequent = [label_set.classes.index(name) for name in frequent_classes(pictures, label_set)]
     counts = {name: np.stack([seed[name] for seed in seeds]) for name in seeds[0]}
     head = ["Head", "Parameters", "Mean IoU", f"{len(frequent)} frequent classes", f"less {BASE}", f"less {MODULE}"]
-    rows = [head]
+    rows: list[Row] = [head]
     for name, own in counts.items():
         iou = iou_of(own.sum(axis=1))
         row = [name, f"{sizes.get(name, sizes[MODULE]):,}", f"{mean_iou(own.sum(axis=1)).mean():.2f}"]
         row.append(f"{100 * np.nanmean(iou[:, frequent], axis=1).mean():.2f}" if frequent else "–")
         row += [_difference(counts[base], own, names) if name != base else "" for base in (BASE, MODULE)]
         rows.append(row)
-    return markdown(rows)
+    return rows
 
 
 def mean_iou(counts: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -258,13 +262,19 @@ def main() -> None:
     from ssnan.training.cli import command_line
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("trunk", type=Path)
+    parser.add_argument("trunk", type=Path, nargs="?")
     parser.add_argument("--recipe", type=Path, default=Path(__file__).with_name("trunk.yaml"))
     parser.add_argument("--seeds", default="0,1,2,3,4")
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--output", type=Path, default=Path("runs/heads"))
+    parser.add_argument("--results", type=Path, metavar="FILE", help="print the table of this file, train nothing")
     options = parser.parse_args()
+    if options.results is not None:
+        show(options.results)
+        return
+    if options.trunk is None:
+        parser.error("expected TRUNK, the checkpoint of trunk.yaml, or --results FILE")
     task = read_task(options.trunk)
     if not isinstance(task.network, PerScale):
         parser.error(f"expected a checkpoint of trunk.PerScale, got one of {type(task.network).__name__}")

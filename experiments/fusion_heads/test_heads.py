@@ -139,7 +139,8 @@ def test_maps_are_coarsest_first_at_one_size():
     images = torch.randn(1, 3, 65, 65)
     maps = scale_maps(trunk, images)
     assert len({scores.shape for scores in maps}) == 1
-    torch.testing.assert_close(maps[-1], trunk.classifier(trunk.backbone(images)))
+    finest = trunk.classifier(trunk.backbone(images))
+    torch.testing.assert_close(maps[-1], finest, atol=0.02 * float(finest.detach().std()), rtol=0.02)  # in bfloat16
 
 
 def test_the_recipe_is_accepted(capsys):
