@@ -91,11 +91,11 @@ def _read(file: Path) -> dict[str, _Photo]:
     """The photos of a file, by file name."""
     try:
         document = json.loads(file.read_bytes())
-        persons = [one["id"] for one in document["categories"] if one["name"] == "person"]
-        photos = {one["id"]: (str(one["file_name"]), _Photo(*_size(one), [])) for one in document["images"]}
-        annotations = [one for one in document["annotations"] if one["category_id"] in persons]
-        for one in annotations:
-            photos[one["image_id"]][1].people.append(one)
+        persons = [category["id"] for category in document["categories"] if category["name"] == "person"]
+        photos = {image["id"]: (str(image["file_name"]), _Photo(*_size(image), [])) for image in document["images"]}
+        for annotation in document["annotations"]:
+            if annotation["category_id"] in persons:
+                photos[annotation["image_id"]][1].people.append(annotation)
     except (ValueError, RecursionError) as error:
         raise DatasetError(f"{quoted(file)}: not JSON, or a photo without a size ({error})") from None
     except KeyError as error:

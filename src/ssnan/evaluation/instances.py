@@ -148,10 +148,10 @@ def matched(pairs: Pairs, threshold: float) -> NDArray[np.int64]:
     """The true instance that each prediction takes, (P,), −1 for none."""
     taken = np.full(len(pairs.scores), -1)
     free = np.nan_to_num(pairs.iou)
-    for one in np.argsort(-pairs.scores, kind="stable"):
-        if free.shape[1] and free[one].max() >= threshold:
-            taken[one] = free[one].argmax()
-            free[:, taken[one]] = -1
+    for prediction in np.argsort(-pairs.scores, kind="stable"):
+        if free.shape[1] and free[prediction].max() >= threshold:
+            taken[prediction] = free[prediction].argmax()
+            free[:, taken[prediction]] = -1
     return taken
 
 

@@ -15,23 +15,21 @@ if TYPE_CHECKING:
     from supervision import Detections
 
 
-def of_people(
-    masks: Sequence[NDArray[np.bool_]], scores: Sequence[float | None], tracks: Sequence[int | None]
-) -> Detections:
+def of_people(people: Sequence[tuple[NDArray[np.bool_], float | None, int | None]]) -> Detections:
     """One detection per person: mask, box, class 0 with the name ``person``, score and track.
 
     Args:
-        masks: mask (H, W) of every person.
-        scores: their confidence, 0..1; None if it is not known.
-        tracks: their ``tracker_id``; None for a photo.
+        people: mask (H, W) of every person, the confidence, 0..1, None if it is not known, and the ``tracker_id``, None
+            for a photo.
 
     Raises:
         ModuleNotFoundError: as :func:`detections`.
     """
     from supervision import Detections
 
-    if not masks:
+    if not people:
         return Detections.empty()
+    masks, scores, tracks = zip(*people, strict=True)
     return Detections(
         xyxy=np.array([extent_of(mask) for mask in masks], dtype=float),
         mask=np.stack(masks),

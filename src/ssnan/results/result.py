@@ -285,8 +285,7 @@ class ParsingResult:
             people: one detection per person instead, largest first, with the track as ``tracker_id`` in a video.
         """
         if people:
-            found = self.people
-            return of_people([one.mask() for one in found], [one.score for one in found], [one.track for one in found])
+            return of_people([(person.mask(), person.score, person.track) for person in self.people])
         masks = {name: self.mask(name) for name in self.areas if name != self.label_set.classes[0]}
         return detections(masks, self.label_set, None if self.scores is None else self.confidence)
 
