@@ -155,6 +155,7 @@ def _mask(shape: Any, height: int, width: int) -> NDArray[np.bool_]:
     """
     if isinstance(shape, list):
         return _inside(shape, height, width)
+    # By hand, because pycocotools returns uninitialised memory for damaged run lengths.
     counts = shape["counts"]
     lengths = _lengths(counts.encode()) if isinstance(counts, str) else [int(count) for count in counts]
     if list(shape["size"]) != [height, width] or min(lengths) < 0 or sum(lengths) != height * width:
