@@ -1,0 +1,103 @@
+"""What is it worth to know which garments a photo shows?
+
+    python -m experiments.bundled.garments data/ccp-lip runs/taught/lip-marks ... [--model small]
+
+Prints the mean IoU on the val splits, at the network's own stride: as it is, with every garment ruled out that the true
+mask hardly shows, and with the probability of each garment multiplied by a power of its share of all garments.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from rich.progress import track
+
+import ssnan
+from ssnan.data.layouts import open_split
+from ssnan.evaluation.report import markdown
+from ssnan.labels import LIP
+from ssnan.scores.softmax import softmax
+
+GARMENTS = [LIP.classes.index(name) for name in ("upper-clothes", "dress", "coat", "pants", "jumpsuits", "skirt")]
+
+HARDLY = 0.001
+"""Share of the photo below which a garment counts as not shown."""
+
+FLOOR = 0.01
+"""Added to shares, so that no garment is ruled out."""
+
+POWERS = (0.25, 0.5, 1.0, 2.0)
+
+Probabilities = NDArray[np.float32]
+"""(C, h, w)."""
+
+
+def ruled_out(probabilities: Probabilities, labels: NDArray[np.uint8]) -> Probabilities:
+    """Without the garments that ``labels`` (h, w) hardly show."""
+    absent = [garment for garment in GARMENTS if (labels == garment).mean() < HARDLY]
+    result = probabilities.copy()
+    result[absent] *= 0.001
+    return result
+
+
+def weighed(probabilities: Probabilities, power: float) -> Probabilities:
+    """Garments weighed by a power of their share; all garments together keep their probability at every pixel."""
+    garments = probabilities[GARMENTS]
+    together = garments.sum(axis=0)
+    weight = (garments.sum(axis=(1, 2)) / max(float(together.sum()), 1e-6) + FLOOR) ** power
+    garments = garments * weight[:, None, None]
+    result = probabilities.copy()
+    result[GARMENTS] = garments * (together / garments.sum(axis=0).clip(1e-9))
+    return result
+
+
+CHANGES: dict[str, Callable[[Probabilities, NDArray[np.uint8]], Probabilities]] = {
+    "as it is": lambda probabilities, labels: probabilities,
+    "ruled out": ruled_out,
+    **{f"weighed, power {power:g}": lambda scores, labels, power=power: weighed(scores, power) for power in POWERS},
+}
+
+
+def mean_iou(model: ssnan.Parser, data: Path) -> dict[str, float]:
+    """Percent, for every change."""
+    folder = open_split(data, "val")
+    classes = len(LIP)
+    counts = {name: np.zeros((classes, classes), dtype=np.int64) for name in CHANGES}
+    for index in track(range(len(folder)), data.name):
+        sample = folder[index]
+        probabilities = softmax(model.score(model.decode(sample.image)).scores)
+        height, width = probabilities.shape[1:]
+        labels = np.array(Image.fromarray(sample.labels).resize((width, height), Image.Resampling.NEAREST))
+        known = labels < classes
+        for name, change in CHANGES.items():
+            decided = change(probabilities, labels).argmax(axis=0)
+            pairs = labels[known].astype(np.int64) * classes + decided[known]
+            counts[name] += np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
+    return {name: 100 * _mean_iou(confusion) for name, confusion in counts.items()}
+
+
+def _mean_iou(confusion: NDArray[np.int64]) -> float:
+    """Over the classes that are in the labels."""
+    right, true = np.diag(confusion), confusion.sum(axis=1)
+    shown = true > 0
+    return float((right / (true + confusion.sum(axis=0) - right).clip(1))[shown].mean())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, nargs="+")
+    parser.add_argument("--model", default="small")
+    options = parser.parse_args()
+    model = ssnan.load(options.model)
+    found = {data.name: mean_iou(model, data) for data in options.data}
+    rows = [["garments", *found], *([name, *(f"{values[name]:.1f}" for values in found.values())] for name in CHANGES)]
+    print(markdown(rows))
+
+
+if __name__ == "__main__":
+    main()
