@@ -61,7 +61,7 @@ def training(
     assert sgd.learning_rate is not None
     network.to(device, memory_format=torch.channels_last)
     batches = data.train_dataloader(device)
-    optimizer, schedule = optimizer_of(network, sgd, sgd.learning_rate, len(batches))
+    optimizer, schedule = optimizer_of(network, sgd, sgd.learning_rate, float(len(batches)))
     seen = 0
     for numbers in batches:
         batch = data.on_after_batch_transfer(_on(device, numbers), 0)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -158,9 +159,14 @@ def served():
 
 @pytest.fixture
 def studio(tmp_path, monkeypatch):
-    """A folder as the recipes want it: a photo, and a folder of photos."""
+    """A folder as the recipes want it: a photo, a folder of photos, and a video."""
     shutil.copytree(ROOT / "examples", tmp_path / "photos", ignore=lambda _, names: {n for n in names if ".md" in n})
     Image.open(ROOT / "examples" / "grace_hopper.jpg").resize((256, 300)).save(tmp_path / "photo.jpg")
+    with Image.open(tmp_path / "photo.jpg") as photo, av.open(str(tmp_path / "clip.mp4"), "w") as clip:
+        stream = clip.add_stream("libx264", rate=25)
+        stream.width, stream.height = photo.size
+        for packet in (*stream.encode(av.VideoFrame.from_image(photo)), *stream.encode()):
+            clip.mux(packet)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -196,6 +202,9 @@ def test_every_recipe_does_what_it_says(studio, served):
     assert len(json.loads(Path("coco/instances.json").read_text())["images"]) == 3
     assert len(list(Path("layers").iterdir())) == 3
     assert np.array_equal(np.array(Image.open("other/photo.png")), np.array(Image.open("out/photo.png")))
+    assert {path.name for path in Path("out").glob("clip.*")} == {
+        "clip.overlay.mp4", "clip.labels.mkv", "clip.people.mkv", "clip.jsonl",
+    }  # fmt: skip
     assert any("#" in text for text in printed)
     assert any("face" in text and "[" in text for text in printed)
 

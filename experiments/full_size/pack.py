@@ -34,7 +34,7 @@ from torch.utils.data import DataLoader, Dataset
 from experiments.full_size.run import ORDER, arguments_of
 from ssnan.data.custom import BACKGROUND, DESCRIPTION, all_background
 from ssnan.data.datamodule import ParsingData
-from ssnan.data.folder import ParsingFolder, pictures_by_stem
+from ssnan.data.folder import ParsingFolder, photos_by_stem
 from ssnan.data.layouts import open_split
 from ssnan.io.images import read_rgb
 from ssnan.training.cli import command_line
@@ -161,7 +161,7 @@ def pack(
         description = described(next(iter(folders.values())), list(folders), with_joints=bool(joints))
         pieces.add(f"{root}/{DESCRIPTION}", yaml.safe_dump(description, sort_keys=False).encode())
     for place in sorted({Path(one.pasting.scenes) for one in data if one.pasting}):
-        scenes = list(pictures_by_stem(place).items())
+        scenes = list(photos_by_stem(place).items())
         for index in chosen(len(scenes), limits.get(place.name, limits.get(""))):
             name, path = scenes[index]
             pieces.add(f"{place}/{name}.webp", webp(read_rgb(path), side, quality))

@@ -47,25 +47,31 @@ def write(source: Path, output: Path) -> dict[str, int]:
     annotations: list[dict[str, Any]] = []
     for photo in sorted((source / "images" / "train2017").glob("*.jpg")):
         labels = source / "labels" / "train2017" / f"{photo.stem}.txt"
-        width, height = Image.open(photo).size
+        with Image.open(photo) as opened:
+            width, height = opened.size
         polygons = polygons_of(labels, width, height) if labels.is_file() else []
         if polygons:
             number = len(images)
             images.append({"id": number, "file_name": photo.name, "width": width, "height": height})
             annotations += [
-                {"image_id": number, "category_id": 1, "segmentation": [one], "area": area_of(one)} for one in polygons
+                {"image_id": number, "category_id": 1, "segmentation": [polygon], "area": area_of(polygon)}
+                for polygon in polygons
             ]
             shutil.copyfile(photo, output / "images" / photo.name)
     counts = {}
     for split, rests in {"all": {0, 1}, "even": {0}, "odd": {1}}.items():
-        chosen = [one for one in images if one["id"] % 2 in rests]
-        people = [{"id": i} | one for i, one in enumerate(annotations) if one["image_id"] % 2 in rests]
+        chosen = [image for image in images if image["id"] % 2 in rests]
+        people = [
+            {"id": number} | annotation
+            for number, annotation in enumerate(annotations)
+            if annotation["image_id"] % 2 in rests
+        ]
         counts[split] = len(chosen)
         for name, least in ((split, 0), ("large" if split == "all" else f"large-{split}", LARGE)):
             document = {
                 "categories": [{"id": 1, "name": "person"}],
                 "images": chosen,
-                "annotations": [one | {"iscrowd": int(one["area"] < least)} for one in people],
+                "annotations": [person | {"iscrowd": int(person["area"] < least)} for person in people],
             }
             (output / "annotations" / f"instances_{name}.json").write_text(json.dumps(document))
     return counts

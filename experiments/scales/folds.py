@@ -30,7 +30,7 @@ def fold_of(count: int) -> NDArray[np.int64]:
     return np.arange(count) * FOLDS // count
 
 
-def tested_in(count: int, fold: int) -> NDArray[np.int64]:
+def photos_of_fold(count: int, fold: int) -> NDArray[np.int64]:
     """The photos that a fold measures."""
     return np.flatnonzero(fold_of(count) == fold)
 

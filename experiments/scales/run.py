@@ -24,7 +24,7 @@ import numpy as np
 from experiments.loop import DivergedError, device_at_hand, opened, plain, training
 from experiments.measuring import Photos, mean_iou_over, save
 from experiments.scales.comparison import curve_table, main_table
-from experiments.scales.folds import FOLDS, held_out, tested_in, train_without, whole
+from experiments.scales.folds import FOLDS, held_out, photos_of_fold, train_without, whole
 from experiments.tables import show, write
 from ssnan.data.datamodule import ParsingData
 from ssnan.evaluation.bootstrap import Counts
@@ -74,7 +74,7 @@ class Budget:
         key = (kind, fold, size)
         if key not in self.prepared:
             self.prepared = {known: one for known, one in self.prepared.items() if known[1] == fold}
-            chosen = (tested_in if kind == "test" else held_out)(len(self.folder), fold)
+            chosen = (photos_of_fold if kind == "test" else held_out)(len(self.folder), fold)
             samples = [(self.folder[index], self.folder.label_set) for index in chosen.tolist()]
             self.prepared[key] = Photos(samples, self.data.preprocessing, self.device, SIZES[size])
         return self.prepared[key]
@@ -82,7 +82,7 @@ class Budget:
     def tune(self, arm: str, fold: int, rate: float) -> None:
         """Measure what a rate reaches on held-out training photos; a rate that diverges reaches nothing."""
         count = len(self.folder)
-        train_without(self.data, np.concatenate([tested_in(count, fold), held_out(count, fold)]))
+        train_without(self.data, np.concatenate([photos_of_fold(count, fold), held_out(count, fold)]))
         reached = -math.inf
         try:
             network = self._train(arm, fold, rate, self.tuning, (), {})
@@ -100,7 +100,7 @@ class Budget:
 
     def train(self, arm: str, fold: int) -> None:
         """Train an arm at its rate, and measure it on the way and, in all sizes, at the end."""
-        train_without(self.data, tested_in(len(self.folder), fold))
+        train_without(self.data, photos_of_fold(len(self.folder), fold))
         counts = {"rate": np.array(self.rate(arm, fold))}
         network = self._train(arm, fold, self.rate(arm, fold), self.curve[-1], self.curve, counts)
         for size in SIZES:
@@ -169,7 +169,7 @@ def tables(output: Path, root: Path, paths: dict[tuple[str, int], Path]) -> list
         raise SystemExit("no fold is finished; give more --minutes")
     found = {arm: [dict(np.load(paths[arm, fold])) for fold in folds] for arm in ARMS}
     names = [pair.id for pair in whole(root).pairs]
-    photos = [names[index] for fold in folds for index in tested_in(len(names), fold)]
+    photos = [names[index] for fold in folds for index in photos_of_fold(len(names), fold)]
     written = [output / "results.csv", output / "curve.csv"]
     write(main_table(found, photos), written[0])
     write(curve_table(found), written[1])

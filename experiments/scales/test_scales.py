@@ -9,7 +9,7 @@ import yaml
 from experiments.fusion_heads.heads import Residual
 from experiments.scales import run
 from experiments.scales.comparison import MODULE, small_and_large
-from experiments.scales.folds import FOLDS, fold_of, held_out, tested_in, train_without, whole
+from experiments.scales.folds import FOLDS, fold_of, held_out, photos_of_fold, train_without, whole
 from experiments.scales.residual import ResidualAggregation
 from fakes.lip import write_lip
 from ssnan.data.datamodule import ParsingData, Source
@@ -20,7 +20,7 @@ from ssnan.training.cli import train
 
 @pytest.mark.parametrize("count", [9, 10, 11, 903])
 def test_folds_are_disjoint_and_complete(count):
-    folds = [tested_in(count, fold) for fold in range(FOLDS)]
+    folds = [photos_of_fold(count, fold) for fold in range(FOLDS)]
     assert sorted(np.concatenate(folds)) == list(range(count))
     assert max(map(len, folds)) - min(map(len, folds)) <= 1
     assert (np.diff(fold_of(count)) >= 0).all()  # neighbours stay together
@@ -52,13 +52,13 @@ def test_a_test_photo_is_never_drawn(tmp_path, resident):
     data.train_folders[0] = whole(data.sources[0].root)
     data.resident_side = resident
     for fold in range(FOLDS):
-        train_without(data, tested_in(9, fold))
+        train_without(data, photos_of_fold(9, fold))
         if resident is None:
             drawn = {photo for source, photo in data.train_dataloader().dataset.order if source == 0}
         else:
             _, index = data.train_dataloader().dataset.tensors
             drawn = {photo for photo in index.tolist() if photo < 9}
-        assert drawn == set(range(9)) - set(tested_in(9, fold).tolist())
+        assert drawn == set(range(9)) - set(photos_of_fold(9, fold).tolist())
 
 
 @pytest.fixture

@@ -125,8 +125,10 @@ def test_a_parser_follows_people_through_a_video(color_parser, tmp_path):
     assert [result.person(0).track for result in results] == [1] * 5
     for result, (_, rgb) in zip(results, frames(film, "rgb24"), strict=True):
         np.testing.assert_array_equal(result.photo, rgb)
-    with pytest.raises(ImageError, match="not a video that can be read"):
+    with pytest.raises(ImageError, match="is a folder"):
         list(color_parser.video(tmp_path))
+    with pytest.raises(ImageError, match="none.mkv: no such file"):
+        list(color_parser.video(tmp_path / "none.mkv"))
 
 
 def test_what_films_cannot_have_is_refused(tmp_path, capsys):

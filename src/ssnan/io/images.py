@@ -209,7 +209,7 @@ def explained(name: str, read: Callable[[], Any]) -> Any:
     except FileNotFoundError:
         raise ImageError(f"{name}: no such file") from None
     except IsADirectoryError:
-        raise ImageError(f"{name}: is a folder; expected a photo") from None
+        raise ImageError(f"{name}: is a folder; expected a file") from None
     except PermissionError:
         raise ImageError(f"{name}: no permission to read it") from None
     except Image.DecompressionBombError:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssnan.errors import quoted
-from ssnan.io.images import ImageError, refuse_unless_regular
+from ssnan.io.images import ImageError, explained, refuse_unless_regular
 
 TOLERANCE = 0.1
 """Seconds by which a video may be shorter than its header says."""
@@ -32,11 +32,9 @@ def opened(path: Path) -> Iterator[Any]:
     """
     import av
 
+    explained(quoted(path), lambda: refuse_unless_regular(path))
     try:
-        refuse_unless_regular(path)
         source = av.open(str(path), options=READ_ONLY_THIS)
-    except ImageError as error:
-        raise ImageError(f"{quoted(path)}: {error}") from None
     except (av.error.FFmpegError, OSError) as error:
         raise ImageError(
             f"{quoted(path)}: not a video that can be read: expected MP4, MOV, Matroska, WebM or AVI ({error})"
