@@ -40,6 +40,9 @@ function regions(labels, width, inside) {
 /** Pixels between the boxes of two regions. */
 const gap = (a, b) => Math.hypot(Math.max(0, a.top - b.bottom, b.top - a.bottom), Math.max(0, a.left - b.right, b.left - a.right))
 
+/** How far a pixel is from a head; downwards counts less. */
+const away = ({y, x}, row, column) => Math.hypot(row > y ? (row - y) / upright : row - y, column - x)
+
 /** The number of the person at every pixel of a label map, 1 to n, largest first, and 0 for nobody. */
 export function numbered(labels, width) {
   const {at, found} = regions(labels, width, person)
@@ -61,7 +64,7 @@ export function numbered(labels, width) {
   const numbers = new Uint8Array(labels.length), areas = new Uint32Array(count + 1)
   for (let i = 0; i < labels.length; i++) {
     const {owner = 0, heads = []} = found[at[i]] ?? {}, x = i % width, y = (i - x) / width
-    numbers[i] = heads.length < 2 ? owner : by(heads, (one) => (y - one.y) ** 2 + (upright * (x - one.x)) ** 2).number
+    numbers[i] = heads.length < 2 ? owner : by(heads, (one) => away(one, y, x)).number
     areas[numbers[i]]++
   }
   const order = [...areas.keys()].filter((number) => number && areas[number]).sort((a, b) => areas[b] - areas[a])

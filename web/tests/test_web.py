@@ -249,7 +249,7 @@ def test_people_are_told_apart_as_python_tells_them_apart(count, faces, tmp_path
     subprocess.run(["node", "--input-type=module", "--eval", program], cwd=tmp_path, check=True)
     found = np.fromfile(tmp_path / "numbers", np.uint8).reshape(labels.shape)
     wanted = numbered(labels, find_card("small").label_set)
-    assert wanted.any() == bool(count)
+    assert wanted.any()  # specks alone are people too, if the map has nothing else
     np.testing.assert_array_equal(found, wanted)
 
 
