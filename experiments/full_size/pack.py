@@ -117,9 +117,11 @@ def webp(pixels: NDArray[np.uint8], side: int, quality: int) -> bytes:
 def splits_of(data: Sequence[ParsingData]) -> dict[Path, set[str]]:
     """The splits of every dataset that trainings read."""
     splits = defaultdict[Path, set[str]](set)
-    for one in data:
-        splits[Path(one.validation)].add("val")
-        for root in [source.root for source in one.sources] + (one.pasting.people if one.pasting else []):
+    for training in data:
+        splits[Path(training.validation)].add("val")
+        for root in [source.root for source in training.sources] + (
+            training.pasting.people if training.pasting else []
+        ):
             splits[Path(root)].add("train")
     return dict(splits)
 
@@ -160,7 +162,7 @@ def pack(
             pieces.add(f"{root}/joints.json", json.dumps(joints, separators=(",", ":")).encode())
         description = described(next(iter(folders.values())), list(folders), with_joints=bool(joints))
         pieces.add(f"{root}/{DESCRIPTION}", yaml.safe_dump(description, sort_keys=False).encode())
-    for place in sorted({Path(one.pasting.scenes) for one in data if one.pasting}):
+    for place in sorted({Path(training.pasting.scenes) for training in data if training.pasting}):
         scenes = list(photos_by_stem(place).items())
         for index in chosen(len(scenes), limits.get(place.name, limits.get(""))):
             name, path = scenes[index]
@@ -185,7 +187,7 @@ def described(folder: ParsingFolder, splits: Sequence[str], with_joints: bool) -
         },
         "pairs": [named(pair) for pair in label_set.flip_pairs],
         "joints": {region.name: named(region.class_ids) for region in label_set.regions},
-        "sets": {int(one.value): named(one.class_ids) for one in label_set.sets},
+        "sets": {int(each.value): named(each.class_ids) for each in label_set.sets},
         "ignore": int(label_set.ignore_index),
         "splits": {split: f"{split}.txt" for split in splits},
     } | ({"keypoints": "joints.json"} if with_joints else {})

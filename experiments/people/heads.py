@@ -49,7 +49,7 @@ def learn(network: SSNANWithPeople, stored: list[Stored], epochs: int, rate: flo
         total = torch.zeros(2)
         for index in torch.randperm(len(stored)).tolist():
             deep, features, instances = stored[index]
-            maps = network.people(Seen(deep.float(), [one.float() for one in features]))
+            maps = network.people(Seen(deep.float(), [of_scale.float() for of_scale in features]))
             targets = targets_of(instances, maps.shape[-2], maps.shape[-1])
             losses = torch.stack([center_loss(maps[:, 0], targets), offset_loss(maps[:, 1:], targets)])
             optimizer.zero_grad()
@@ -97,7 +97,7 @@ def main() -> None:
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         for batch in cli.datamodule.train_dataloader():
             deep, features = seen_by(network, batch["images"].contiguous(memory_format=torch.channels_last))
-            stored.append(Stored(deep.bfloat16(), [one.bfloat16() for one in features], batch["instances"]))
+            stored.append(Stored(deep.bfloat16(), [of_scale.bfloat16() for of_scale in features], batch["instances"]))
             if time.monotonic() - started > 60 * options.minutes:
                 break
     minutes = (time.monotonic() - started) / 60

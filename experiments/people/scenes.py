@@ -32,7 +32,7 @@ def description(label_set: LabelSet) -> dict[str, object]:
         "classes": {name: list(color) for name, color in zip(classes, label_set.palette, strict=True)},
         "pairs": [[classes[left], classes[right]] for left, right in label_set.flip_pairs],
         "joints": {region.name: [classes[i] for i in region.class_ids] for region in label_set.regions},
-        "sets": {one.value: [classes[i] for i in one.class_ids] for one in label_set.sets},
+        "sets": {each.value: [classes[i] for i in each.class_ids] for each in label_set.sets},
         "splits": {"val": "val.txt"},
     }
 

@@ -59,7 +59,9 @@ def main_table(results: Results, photos: Sequence[str]) -> list[Row]:
         for arm, folds in results.items():
             own = [measure(fold[size].sum(axis=0)) for fold in folds]
             gain = [float(a - b) for a, b in zip(ours, own, strict=True)]
-            all_own, all_ours = (np.concatenate([f[size] for f in one])[None] for one in (folds, results[MODULE]))
+            all_own, all_ours = (
+                np.concatenate([counts[size] for counts in arm])[None] for arm in (folds, results[MODULE])
+            )
             low, high = bootstrap.interval(all_own, all_ours, measure, photos)
             spread = f" ± {bootstrap.half_width(gain):.2f}" if len(gain) > 1 else ""
             rates = " ".join(f"{float(fold['rate']):g}" for fold in folds)

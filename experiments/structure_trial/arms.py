@@ -124,7 +124,7 @@ class WithTerm:
         total = self.base(output, batch["labels"])["loss"]
         every = self.base.options.stride
         labels, limbs = (
-            None if one is None else one[:, ::every, ::every] for one in (batch["labels"], batch.get("limbs"))
+            None if full is None else full[:, ::every, ::every] for full in (batch["labels"], batch.get("limbs"))
         )
         assert labels is not None
         for number, own in enumerate((output.scores, *output.scale_scores)):

@@ -83,7 +83,7 @@ def _of_one_outcome(
             if not own:
                 continue
             controls = (NONE, SAME_STEP, OTHER) if arm.shared else (NONE, "", OF_ANOTHER.get(name, ""))
-            reached = mean(float(measure(one.sum(axis=0))) for one in own.values())
+            reached = mean(float(measure(counts.sum(axis=0))) for counts in own.values())
             given = f"{share:g}" if arm.shared else ""
             cells = (less(control, name, share) for control in controls)
             yield [outcome, base, name, given, str(len(own)), f"{reached:.2f}", *cells]

@@ -128,16 +128,16 @@ class Trial:
         weights.parent.mkdir(parents=True, exist_ok=True)
         save_file({name: value.contiguous() for name, value in stored.items()}, weights)
 
-    def run(self, one: Run) -> None:
+    def run(self, planned: Run) -> None:
         """Train and measure one run, unless its result is there."""
-        path = self.output / one.path
+        path = self.output / planned.path
         if path.exists():
             return
-        network = copy.deepcopy(self.base(one.base))
+        network = copy.deepcopy(self.base(planned.base))
         try:
-            self._train(network, one.arm, one.share, self.crops, one.seed, RATES[one.base])
+            self._train(network, planned.arm, planned.share, self.crops, planned.seed, RATES[planned.base])
         except DivergedError as error:
-            print(f"{one.path}: no result, {error}")
+            print(f"{planned.path}: no result, {error}")
         else:
             self._measure(network, path)
 
@@ -172,11 +172,13 @@ def coco_id(name: str) -> str:
 
 def tables(output: Path, seeds: Sequence[int], names: Sequence[str]) -> Path:
     """Write what the finished runs show, and say where."""
-    runs = {one: Measured.read(output / one.path) for one in order(seeds) if (output / one.path).exists()}
-    untouched = {base: Measured.read(output / base / "untouched.npz") for base in {one.base for one in runs}}
+    runs = {
+        planned: Measured.read(output / planned.path) for planned in order(seeds) if (output / planned.path).exists()
+    }
+    untouched = {base: Measured.read(output / base / "untouched.npz") for base in {planned.base for planned in runs}}
     path = output / "results.csv"
     photos = [coco_id(name) for name in names]
-    write([list(COLUMNS), *table({tuple(one): found for one, found in runs.items()}, untouched, photos)], path)
+    write([list(COLUMNS), *table({tuple(planned): found for planned, found in runs.items()}, untouched, photos)], path)
     return path
 
 
@@ -195,14 +197,14 @@ def main() -> None:
         trial = Trial(cli.model, cli.datamodule, tests, options.output)
         for base in RATES:
             trial.base(base)
-        for one in order(options.seeds):
-            if (options.output / one.path).exists():
+        for planned in order(options.seeds):
+            if (options.output / planned.path).exists():
                 continue
             if time.monotonic() - began > 60 * options.minutes:
                 print(f"{options.minutes:g} minutes are over; the same command goes on")
                 break
-            trial.run(one)
-            print(f"{(time.monotonic() - began) / 60:5.1f} min: {one.path}", flush=True)
+            trial.run(planned)
+            print(f"{(time.monotonic() - began) / 60:5.1f} min: {planned.path}", flush=True)
     names = [pair.id for root in tests for pair in open_split(root, "val").pairs]
     show(tables(options.output, options.seeds, names))
 

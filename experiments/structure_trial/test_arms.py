@@ -92,7 +92,7 @@ def test_the_partner_shares_most_joints_and_no_photo_is_asked_for_more_parts():
 def test_the_control_rewards_the_joints_of_the_other_photo():
     labels = people(0, 6)
     right, swapped = (
-        100.0 * torch.nn.functional.one_hot(one, 20).movedim(3, 1).float() for one in (labels, labels.roll(1, 0))
+        100.0 * torch.nn.functional.one_hot(ids, 20).movedim(3, 1).float() for ids in (labels, labels.roll(1, 0))
     )
     options = LossOptions(joint=ARMS[OTHER].joint)
     costs = {}

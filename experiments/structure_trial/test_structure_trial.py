@@ -81,9 +81,13 @@ def results(trial):
 
 
 def test_every_arm_starts_and_no_finished_run_is_repeated(trial, tests, monkeypatch):
-    runs = [one for one in run.order([0]) if one.share == SHARES[0] and (one.base == "early" or one.arm == "none")]
-    for one in runs:
-        trial.run(one)
+    runs = [
+        planned
+        for planned in run.order([0])
+        if planned.share == SHARES[0] and (planned.base == "early" or planned.arm == "none")
+    ]
+    for planned in runs:
+        trial.run(planned)
     kept = results(trial)
     assert len(kept) == len(runs) + len(run.RATES)
     with np.load(trial.output / runs[0].path) as found:
@@ -92,8 +96,8 @@ def test_every_arm_starts_and_no_finished_run_is_repeated(trial, tests, monkeypa
         assert found["sides"][:, 0, 0].tolist() == [3] * 4
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run, "training", lambda *arguments: pytest.fail("trained again"))
-        for one in runs:
-            trial.run(one)
+        for planned in runs:
+            trial.run(planned)
         again = run.Trial(trial.task, trial.data, tests, trial.output, 4, 4, None, trial.converged)
         assert {*again.base("early").state_dict()} == {*network().state_dict()}
     assert results(trial) == kept
@@ -140,10 +144,10 @@ def test_early_is_the_end_of_a_step_without_structure(trial):
 
 def test_the_order_has_every_run_once_and_what_decides_first():
     runs = list(run.order(range(5)))
-    assert len({one.path for one in runs}) == len(runs) == 5 * 2 * (10 + 2 * 7)
-    deciding = [one.share == SHARES[0] for one in runs]
+    assert len({planned.path for planned in runs}) == len(runs) == 5 * 2 * (10 + 2 * 7)
+    deciding = [planned.share == SHARES[0] for planned in runs]
     assert deciding == sorted(deciding, reverse=True)
-    assert [one.seed for one in runs[:100]] == [seed for seed in range(5) for _ in range(20)]
+    assert [planned.seed for planned in runs[:100]] == [seed for seed in range(5) for _ in range(20)]
 
 
 def test_a_test_photo_may_not_be_a_training_photo(tests):

@@ -318,7 +318,7 @@ def test_what_a_killed_run_left_is_swept_and_what_a_living_one_writes_is_not(run
     ours = living.replace(f"-{os.getpid()}-", f"-{dead.pid}-")
     for name in (living, ours, ".ssnan-00000000-1-elsewhere.part"):
         (out / name).write_bytes(b"half")
-    (out / ours.replace("a.part", "film")).mkdir()
+    (out / ours.replace("a.part", "video")).mkdir()
     assert run(write_photo(tmp_path / "p.jpg"), "-o", out)[0] == 0
     assert names(out) == {"p.png", living, ".ssnan-00000000-1-elsewhere.part"}
     os.utime(out / ".ssnan-00000000-1-elsewhere.part", (0, 0))

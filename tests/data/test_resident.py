@@ -108,7 +108,7 @@ def test_a_rotated_view_is_the_rotated_photo(folder, photos, degrees):
 def test_bars_are_those_of_the_transform(folder, photos, pad, fill):
     image = tv_tensors.Image(torch.from_numpy(folder[0].image.copy()).permute(2, 0, 1))
     mask = tv_tensors.Mask(torch.from_numpy(folder[0].labels.copy()))
-    expected, labels = (Bars(1.0).transform(one, {"pad": pad, "fill": fill}) for one in (image, mask))
+    expected, labels = (Bars(1.0).transform(each, {"pad": pad, "fill": fill}) for each in (image, mask))
     view = plain(bars=(float(pad[1]), float(pad[0])), fill=BLURRED if fill is None else fill / 255)
     pixels, ours = crop_of(photos, 0, view, labels.shape)
     np.testing.assert_array_equal(ours, labels)

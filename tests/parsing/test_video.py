@@ -15,10 +15,10 @@ from ssnan.parsing.frames import opened
 from ssnan.parsing.inputs import find_inputs
 from ssnan.parsing.video import parse_video
 
-TIMES = [0, 40, 80, 200, 240]  # milliseconds: a film that pauses
+TIMES = [0, 40, 80, 200, 240]  # milliseconds: a video that pauses
 
 
-def write_film(path, size=(48, 64)):
+def write_video(path, size=(48, 64)):
     """A red bar that wanders, at uneven times."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("ffv1", rate=25)
@@ -42,28 +42,28 @@ def frames(path, kind):
 
 @pytest.mark.parametrize("size", [(48, 64), (49, 65)])
 def test_labels_are_lossless_and_frames_keep_their_times(color_parser, tmp_path, size):
-    film = write_film(tmp_path / "film.mkv", size)
-    progress = list(parse_video(color_parser, film, tmp_path / "out" / "film"))
+    video = write_video(tmp_path / "video.mkv", size)
+    progress = list(parse_video(color_parser, video, tmp_path / "out" / "video"))
     assert [done for done, _ in progress] == [1, 2, 3, 4, 5]
-    labels = frames(tmp_path / "out" / "film.labels.mkv", "gray")
-    overlay = frames(tmp_path / "out" / "film.overlay.mp4", "rgb24")
+    labels = frames(tmp_path / "out" / "video.labels.mkv", "gray")
+    overlay = frames(tmp_path / "out" / "video.overlay.mp4", "rgb24")
     assert [time for time, _ in labels] == [time for time, _ in overlay] == TIMES
-    for (_, found), (_, rgb) in zip(labels, frames(film, "rgb24"), strict=True):
+    for (_, found), (_, rgb) in zip(labels, frames(video, "rgb24"), strict=True):
         np.testing.assert_array_equal(found, color_parser(rgb).labels)
     assert overlay[0][1].shape == (48, 64, 3)
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["film.labels.mkv", "film.overlay.mp4"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["video.labels.mkv", "video.overlay.mp4"]
 
 
-def test_what_is_no_film_is_named_and_nothing_is_left(color_parser, tmp_path):
-    (tmp_path / "bad.mp4").write_bytes(b"no film")
+def test_what_is_no_video_is_named_and_nothing_is_left(color_parser, tmp_path):
+    (tmp_path / "bad.mp4").write_bytes(b"no video")
     with pytest.raises(ImageError, match=r"bad\.mp4: not a video"):
         list(parse_video(color_parser, tmp_path / "bad.mp4", tmp_path / "out" / "bad"))
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_films_in_a_folder_are_parsed_or_named(color_parser, tmp_path):
-    noise_film(tmp_path / "phone.3gp", "mpeg4", "yuv420p", range(2))
-    noise_film(tmp_path / "camera.mpg", "mpeg2video", "yuv420p", range(2))
+def test_videos_in_a_folder_are_parsed_or_named(color_parser, tmp_path):
+    noise_video(tmp_path / "phone.3gp", "mpeg4", "yuv420p", range(2))
+    noise_video(tmp_path / "camera.mpg", "mpeg2video", "yuv420p", range(2))
     assert {path.name for path in find_inputs([str(tmp_path)], recursive=False)} == {"phone.3gp", "camera.mpg"}
     assert len(list(parse_video(color_parser, tmp_path / "phone.3gp", tmp_path / "out" / "phone"))) == 2
     with pytest.raises(ImageError, match="expected MP4, MOV, Matroska, WebM or AVI"):
@@ -71,34 +71,38 @@ def test_films_in_a_folder_are_parsed_or_named(color_parser, tmp_path):
 
 
 def test_given_up_halfway_leaves_nothing(color_parser, tmp_path):
-    progress = parse_video(color_parser, write_film(tmp_path / "film.mkv"), tmp_path / "out" / "film")
+    progress = parse_video(color_parser, write_video(tmp_path / "video.mkv"), tmp_path / "out" / "video")
     assert next(progress)[0] == 1
     progress.close()
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_command_parses_films_beside_photos(tmp_path, capsys):
+def test_command_parses_videos_beside_photos(tmp_path, capsys):
     (tmp_path / "in").mkdir()
-    write_film(tmp_path / "in" / "film.mkv")
-    (tmp_path / "in" / "bad.mp4").write_bytes(b"no film")
+    write_video(tmp_path / "in" / "video.mkv")
+    (tmp_path / "in" / "bad.mp4").write_bytes(b"no video")
     Image.new("RGB", (40, 40)).save(tmp_path / "in" / "photo.png")
     (tmp_path / "other").mkdir()
-    twin = write_film(tmp_path / "other" / "film.mkv")
+    twin = write_video(tmp_path / "other" / "video.mkv")
     assert main(["parse", str(tmp_path / "in"), str(twin), "-o", str(tmp_path / "out")]) == 1
     said = capsys.readouterr()
     assert "bad.mp4: not a video" in said.err
-    assert "film.mkv: its result would overwrite that of" in said.err
+    assert "video.mkv: its result would overwrite that of" in said.err
     assert "2 parsed" in said.out
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"photo.png", "film.labels.mkv", "film.overlay.mp4"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "photo.png",
+        "video.labels.mkv",
+        "video.overlay.mp4",
+    }
 
 
 def test_json_and_confidence_of_every_frame(color_parser, tmp_path):
-    film = write_film(tmp_path / "film.mkv")
-    list(parse_video(color_parser, film, tmp_path / "out" / "film", ("json", "confidence")))
-    lines = [json.loads(line) for line in (tmp_path / "out" / "film.jsonl").read_text().splitlines()]
+    video = write_video(tmp_path / "video.mkv")
+    list(parse_video(color_parser, video, tmp_path / "out" / "video", ("json", "confidence")))
+    lines = [json.loads(line) for line in (tmp_path / "out" / "video.jsonl").read_text().splitlines()]
     assert [round(1000 * line["time"]) for line in lines] == TIMES
-    confidence = frames(tmp_path / "out" / "film.confidence.mkv", "gray")
-    for line, (_, found), (_, rgb) in zip(lines, confidence, frames(film, "rgb24"), strict=True):
+    confidence = frames(tmp_path / "out" / "video.confidence.mkv", "gray")
+    for line, (_, found), (_, rgb) in zip(lines, confidence, frames(video, "rgb24"), strict=True):
         result = color_parser(rgb)
         assert line["parts"]["hair"]["area"] == result.areas["hair"]
         np.testing.assert_array_equal(found, (result.confidence * 255).round().astype(np.uint8))
@@ -106,13 +110,13 @@ def test_json_and_confidence_of_every_frame(color_parser, tmp_path):
 
 def test_people_keep_their_number_in_every_file(color_parser, tmp_path):
     """The bar is a person who wanders; a second one comes from the third frame on."""
-    film = tmp_path / "film.mkv"
-    write_film(film, size=(96, 128))
-    list(parse_video(color_parser, film, tmp_path / "out" / "film", ("json", "people")))
-    tracks = frames(tmp_path / "out" / "film.people.mkv", "gray16le")
-    lines = [json.loads(line) for line in (tmp_path / "out" / "film.jsonl").read_text().splitlines()]
-    overlay = frames(tmp_path / "out" / "film.overlay.mp4", "rgb24")
-    for (_, found), line, (_, drawn), (_, rgb) in zip(tracks, lines, overlay, frames(film, "rgb24"), strict=True):
+    video = tmp_path / "video.mkv"
+    write_video(video, size=(96, 128))
+    list(parse_video(color_parser, video, tmp_path / "out" / "video", ("json", "people")))
+    tracks = frames(tmp_path / "out" / "video.people.mkv", "gray16le")
+    lines = [json.loads(line) for line in (tmp_path / "out" / "video.jsonl").read_text().splitlines()]
+    overlay = frames(tmp_path / "out" / "video.overlay.mp4", "rgb24")
+    for (_, found), line, (_, drawn), (_, rgb) in zip(tracks, lines, overlay, frames(video, "rgb24"), strict=True):
         assert [person["track"] for person in line["people"]] == [1]
         np.testing.assert_array_equal(found, color_parser(rgb).labels > 0)
         middle = drawn[40:60, np.flatnonzero(found[50])].mean(axis=(0, 1))
@@ -120,10 +124,10 @@ def test_people_keep_their_number_in_every_file(color_parser, tmp_path):
 
 
 def test_a_parser_follows_people_through_a_video(color_parser, tmp_path):
-    film = write_film(tmp_path / "film.mkv")
-    results = list(color_parser.video(film))
+    video = write_video(tmp_path / "video.mkv")
+    results = list(color_parser.video(video))
     assert [result.person(0).track for result in results] == [1] * 5
-    for result, (_, rgb) in zip(results, frames(film, "rgb24"), strict=True):
+    for result, (_, rgb) in zip(results, frames(video, "rgb24"), strict=True):
         np.testing.assert_array_equal(result.photo, rgb)
     with pytest.raises(ImageError, match="is a folder"):
         list(color_parser.video(tmp_path))
@@ -131,9 +135,9 @@ def test_a_parser_follows_people_through_a_video(color_parser, tmp_path):
         list(color_parser.video(tmp_path / "none.mkv"))
 
 
-def test_what_films_cannot_have_is_refused(tmp_path, capsys):
-    film = write_film(tmp_path / "film.mkv")
-    assert main(["parse", str(film), "-o", str(tmp_path / "out"), "--save", "cutout,json"]) == 1
+def test_what_videos_cannot_have_is_refused(tmp_path, capsys):
+    video = write_video(tmp_path / "video.mkv")
+    assert main(["parse", str(video), "-o", str(tmp_path / "out"), "--save", "cutout,json"]) == 1
     assert "videos have no cutout, only overlay, json, confidence, people" in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "out").exists()
 
@@ -145,22 +149,22 @@ def test_what_films_cannot_have_is_refused(tmp_path, capsys):
         "ffconcat version 1.0\nfile other.mkv\n",
     ],
 )
-def test_a_playlist_that_claims_to_be_a_film_opens_nothing(color_parser, tmp_path, content):
-    write_film(tmp_path / "other.mkv")
-    (tmp_path / "film.mp4").write_text(content)
+def test_a_playlist_that_claims_to_be_a_video_opens_nothing(color_parser, tmp_path, content):
+    write_video(tmp_path / "other.mkv")
+    (tmp_path / "video.mp4").write_text(content)
     with pytest.raises(ImageError, match="not a video that can be read"):
-        list(parse_video(color_parser, tmp_path / "film.mp4", tmp_path / "out" / "film"))
+        list(parse_video(color_parser, tmp_path / "video.mp4", tmp_path / "out" / "video"))
     assert list((tmp_path / "out").iterdir()) == []
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes on this system")
-def test_a_pipe_is_no_film(color_parser, tmp_path):
-    os.mkfifo(tmp_path / "film.mp4")
+def test_a_pipe_is_no_video(color_parser, tmp_path):
+    os.mkfifo(tmp_path / "video.mp4")
     with pytest.raises(ImageError, match="expected a regular file"):
-        list(parse_video(color_parser, tmp_path / "film.mp4", tmp_path / "out" / "film"))
+        list(parse_video(color_parser, tmp_path / "video.mp4", tmp_path / "out" / "video"))
 
 
-def noise_film(path, codec, pixels, times=range(40), sound=None, **options):
+def noise_video(path, codec, pixels, times=range(40), sound=None, **options):
     """Noise, which every frame has bytes for, at 25 frames a second, with noise to hear in ``sound``'s codec."""
     noise, at = np.random.default_rng(0), Fraction(1, 25)
     with av.open(str(path), "w", options=options) as container:
@@ -191,24 +195,24 @@ def noise_film(path, codec, pixels, times=range(40), sound=None, **options):
         ("avi", "ffv1", "bgr0", {}),
     ],
 )
-def test_a_film_that_is_cut_off_is_refused(color_parser, tmp_path, ending, codec, pixels, options):
-    film = noise_film(tmp_path / f"film.{ending}", codec, pixels, range(20), **options)
-    content = film.read_bytes()
-    list(parse_video(color_parser, film, tmp_path / "whole" / "film"))
-    film.write_bytes(content[: len(content) * 6 // 10])
+def test_a_video_that_is_cut_off_is_refused(color_parser, tmp_path, ending, codec, pixels, options):
+    video = noise_video(tmp_path / f"video.{ending}", codec, pixels, range(20), **options)
+    content = video.read_bytes()
+    list(parse_video(color_parser, video, tmp_path / "whole" / "video"))
+    video.write_bytes(content[: len(content) * 6 // 10])
     with pytest.raises(ImageError, match="truncated"):
-        list(parse_video(color_parser, film, tmp_path / "out" / "film"))
+        list(parse_video(color_parser, video, tmp_path / "out" / "video"))
     assert not list((tmp_path / "out").iterdir())
 
 
-def test_an_avi_film_that_pauses_is_whole(color_parser, tmp_path):
+def test_an_avi_video_that_pauses_is_whole(color_parser, tmp_path):
     """Where a frame stays longer it holds empty packets, which it counts as frames."""
-    film = noise_film(tmp_path / "film.avi", "mjpeg", "yuvj420p", times=[0, 1, 6, 9])
-    assert [done for done, _ in parse_video(color_parser, film, tmp_path / "out" / "film")] == [1, 2, 3, 4]
+    video = noise_video(tmp_path / "video.avi", "mjpeg", "yuvj420p", times=[0, 1, 6, 9])
+    assert [done for done, _ in parse_video(color_parser, video, tmp_path / "out" / "video")] == [1, 2, 3, 4]
 
 
 def sound_of(path):
-    """When the sound begins, in seconds, and its bytes, however they are packed; None of a film without."""
+    """When the sound begins, in seconds, and its bytes, however they are packed; None of a video without."""
     with av.open(str(path)) as container:
         if not container.streams.audio:
             return None
@@ -217,25 +221,25 @@ def sound_of(path):
 
 
 @pytest.mark.parametrize(("ending", "sound"), [("mkv", "flac"), ("avi", "pcm_s16le")])
-def test_the_overlay_sounds_as_the_film(color_parser, tmp_path, ending, sound):
-    film = noise_film(tmp_path / f"film.{ending}", "ffv1", "bgr0", range(10), sound)
-    list(parse_video(color_parser, film, tmp_path / "out" / "film"))
-    assert sound_of(film) is not None
-    assert sound_of(tmp_path / "out" / "film.overlay.mp4") == sound_of(film)
-    assert len(frames(tmp_path / "out" / "film.overlay.mp4", "rgb24")) == 10
-    assert sound_of(tmp_path / "out" / "film.labels.mkv") is None
+def test_the_overlay_sounds_as_the_video(color_parser, tmp_path, ending, sound):
+    video = noise_video(tmp_path / f"video.{ending}", "ffv1", "bgr0", range(10), sound)
+    list(parse_video(color_parser, video, tmp_path / "out" / "video"))
+    assert sound_of(video) is not None
+    assert sound_of(tmp_path / "out" / "video.overlay.mp4") == sound_of(video)
+    assert len(frames(tmp_path / "out" / "video.overlay.mp4", "rgb24")) == 10
+    assert sound_of(tmp_path / "out" / "video.labels.mkv") is None
 
 
 def test_a_sound_that_mp4_cannot_hold_is_left_out(color_parser, tmp_path):
-    film = noise_film(tmp_path / "film.avi", "ffv1", "bgr0", range(10), "pcm_u8")
-    list(parse_video(color_parser, film, tmp_path / "out" / "film"))
-    assert sound_of(tmp_path / "out" / "film.overlay.mp4") is None
-    assert len(frames(tmp_path / "out" / "film.overlay.mp4", "rgb24")) == 10
+    video = noise_video(tmp_path / "video.avi", "ffv1", "bgr0", range(10), "pcm_u8")
+    list(parse_video(color_parser, video, tmp_path / "out" / "video"))
+    assert sound_of(tmp_path / "out" / "video.overlay.mp4") is None
+    assert len(frames(tmp_path / "out" / "video.overlay.mp4", "rgb24")) == 10
 
 
 def test_frames_of_another_size_are_refused(color_parser, tmp_path):
-    film = tmp_path / "film.mkv"
-    with av.open(str(film), "w") as container:
+    video = tmp_path / "video.mkv"
+    with av.open(str(video), "w") as container:
         stream = container.add_stream("mjpeg", rate=25)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p"
         for number in range(4):
@@ -249,31 +253,31 @@ def test_frames_of_another_size_are_refused(color_parser, tmp_path):
                 packet.stream = stream
                 container.mux(packet)
     with pytest.raises(ImageError, match=r"frame 3 is 32 × 24, earlier frames are 64 × 48"):
-        list(parse_video(color_parser, film, tmp_path / "out" / "film"))
+        list(parse_video(color_parser, video, tmp_path / "out" / "video"))
     assert not list((tmp_path / "out").iterdir())
 
 
-def test_no_result_replaces_a_film(color_parser, tmp_path, capsys, monkeypatch):
+def test_no_result_replaces_a_video(color_parser, tmp_path, capsys, monkeypatch):
     """The labels of one would have the name of the other."""
     monkeypatch.setattr(parse, "load_parser", lambda *_: color_parser)
-    film = noise_film(tmp_path / "film.avi", "ffv1", "bgr0", range(2))
-    labels = write_film(tmp_path / "film.labels.mkv")
+    video = noise_video(tmp_path / "video.avi", "ffv1", "bgr0", range(2))
+    labels = write_video(tmp_path / "video.labels.mkv")
     before = labels.read_bytes()
-    assert main(["parse", str(film), str(labels), "-o", str(tmp_path)]) == 1
-    assert "film.avi: its result would overwrite the video" in " ".join(capsys.readouterr().err.split())
+    assert main(["parse", str(video), str(labels), "-o", str(tmp_path)]) == 1
+    assert "video.avi: its result would overwrite the video" in " ".join(capsys.readouterr().err.split())
     assert labels.read_bytes() == before
 
 
-def test_a_matrix_in_a_film_mirrors_it(tmp_path):
-    film = tmp_path / "film.mp4"
-    noise_film(film, "libx264", "yuv420p", range(2))
+def test_a_matrix_in_a_video_mirrors_it(tmp_path):
+    video = tmp_path / "video.mp4"
+    noise_video(video, "libx264", "yuv420p", range(2))
     one = (1 << 16).to_bytes(4)
-    content = bytearray(film.read_bytes())
-    matrix = content.index(one + bytes(12) + one, content.index(b"tkhd"))  # the head of the film has one before
-    [plain, _] = video_frames(film)
+    content = bytearray(video.read_bytes())
+    matrix = content.index(one + bytes(12) + one, content.index(b"tkhd"))  # the head of the video has one before
+    [plain, _] = video_frames(video)
     content[matrix : matrix + 4] = (-(1 << 16)).to_bytes(4, signed=True)
-    film.write_bytes(content)
-    [mirrored, _] = video_frames(film)
+    video.write_bytes(content)
+    [mirrored, _] = video_frames(video)
     np.testing.assert_array_equal(mirrored, plain[:, ::-1])
 
 
@@ -283,26 +287,26 @@ def video_frames(path):
 
 
 @pytest.mark.parametrize("ending", ["mp4", "mkv"])
-def test_a_film_s_own_pixel_aspect_is_read(color_parser, tmp_path, ending):
-    film = tmp_path / f"film.{ending}"
-    with av.open(str(film), "w") as container:
+def test_a_video_s_own_pixel_aspect_is_read(color_parser, tmp_path, ending):
+    video = tmp_path / f"video.{ending}"
+    with av.open(str(video), "w") as container:
         stream = container.add_stream("libx264", rate=10)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         stream.codec_context.sample_aspect_ratio = Fraction(2)
         for _ in range(3):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), dtype=np.uint8), "rgb24")))
         container.mux(stream.encode())
-    list(parse_video(color_parser, film, tmp_path / "out" / "film"))
-    assert frames(tmp_path / "out" / "film.labels.mkv", "gray")[0][1].shape == (48, 128)
+    list(parse_video(color_parser, video, tmp_path / "out" / "video"))
+    assert frames(tmp_path / "out" / "video.labels.mkv", "gray")[0][1].shape == (48, 128)
 
 
 def test_a_video_without_frames_is_one_clear_line(color_parser, tmp_path):
-    film = tmp_path / "sound.mkv"
-    with av.open(str(film), "w") as container:
+    video = tmp_path / "sound.mkv"
+    with av.open(str(video), "w") as container:
         stream = container.add_stream("pcm_s16le", rate=8000)
         sound = av.AudioFrame.from_ndarray(np.zeros((1, 800), dtype=np.int16), "s16", "mono")
         sound.sample_rate = 8000
         container.mux(stream.encode(sound))
         container.mux(stream.encode(None))
     with pytest.raises(ImageError, match="has only sound or text"):
-        list(parse_video(color_parser, film, tmp_path / "out" / "film"))
+        list(parse_video(color_parser, video, tmp_path / "out" / "video"))

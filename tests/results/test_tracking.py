@@ -22,7 +22,7 @@ def frame(*lefts, width=200, size=20, source=None):
 def followed(frames):
     """The track at the middle of each place that is not None, frame by frame."""
     tracker = Tracker()
-    return [tracker.follow(one) for one in frames]
+    return [tracker.follow(frame) for frame in frames]
 
 
 def at(result, left, size=20):

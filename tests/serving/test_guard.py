@@ -67,7 +67,7 @@ def test_nothing_of_a_visitor_s_goes_to_a_program_or_an_address(ask, photo, monk
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     playlist = b"#EXTM3U\n#EXTINF:5,\nhttp://example.org/a.ts\n"
     postscript = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\nshowpage\n"
-    for content, status in ((photo, 200), (playlist, 415), (postscript, 415), (b"\x1aE\xdf\xa3 film", 415)):
+    for content, status in ((photo, 200), (playlist, 415), (postscript, 415), (b"\x1aE\xdf\xa3 video", 415)):
         for request in ({"content": content}, {"files": {"image": ("http://example.org/x.png", content)}}):
             headers = {"referer": "http://example.org/", "x-forwarded-for": "example.org"}
             assert ask("POST", "/api/parse", headers=headers, **request).status_code == status
