@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from torch import Tensor
 from ssnan.data.datamodule import ParsingData
 from ssnan.losses import ParsingLoss
 from ssnan.models import ParsingNetwork, ParsingOutput
-from ssnan.training.cli import NOISE, TrainingCLI, command_line
+from ssnan.training.cli import TrainingCLI, command_line
 from ssnan.training.task import SGDOptions, optimizer_of
 
 CLIP = 10.0
@@ -30,10 +29,7 @@ class DivergedError(ArithmeticError):
 def opened(configs: Sequence[Path], seed: int = 0) -> TrainingCLI:
     """Task and data of recipes, each on top of the one before, as ``ssnan train`` builds them."""
     words = [word for path in configs for word in ("--config", str(path))]
-    with warnings.catch_warnings():
-        for pattern in NOISE:
-            warnings.filterwarnings("ignore", pattern)
-        return command_line([*words, "--seed_everything", str(seed)])
+    return command_line([*words, "--seed_everything", str(seed)])
 
 
 def plain(loss: ParsingLoss) -> Loss:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from statistics import mean
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from torch.nn.functional import interpolate
 
 from ssnan.data.folder import Sample
+from ssnan.evaluation import bootstrap
 from ssnan.evaluation.bootstrap import Counts
 from ssnan.evaluation.metrics import class_counts, confusion_matrix, iou_of
 from ssnan.evaluation.sides import count_sides
@@ -108,6 +110,28 @@ class Photos:
 def mean_iou_over(classes: Sequence[int] | slice) -> Callable[[Counts], NDArray[np.float64]]:
     """Mean IoU of some classes in percent, from summed pixels (…, 3, C); classes that no photo shows do not count."""
     return lambda counts: 100 * np.nanmean(iou_of(counts)[..., classes], axis=-1)
+
+
+def difference(
+    base: Counts, own: Counts, measure: Callable[[Counts], NDArray[np.float64]], photos: Sequence[str]
+) -> str:
+    """How much more ``own`` has than ``base``, see :func:`with_intervals`.
+
+    Args:
+        base, own: counts (S, N, …) of the same N photos, for S paired runs.
+        measure: from summed counts to percent.
+        photos: the photo of each row of the counts.
+    """
+    gains = (measure(own.sum(axis=1)) - measure(base.sum(axis=1))).tolist()
+    return with_intervals(gains, bootstrap.interval(base, own, measure, photos))
+
+
+def with_intervals(gains: Sequence[float], over_photos: tuple[float, float]) -> str:
+    """The mean of paired differences ± half its 95 % interval (Student's t), and the interval of a bootstrap; without ±
+    for a single pair."""
+    spread = f" ± {bootstrap.half_width(gains):.2f}" if len(gains) > 1 else ""
+    low, high = over_photos
+    return f"{mean(gains):+.2f}{spread} ({low:+.2f} … {high:+.2f})"
 
 
 def right_sides(counts: Counts) -> NDArray[np.float64]:

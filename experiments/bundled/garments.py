@@ -18,7 +18,9 @@ from PIL import Image
 from rich.progress import track
 
 import ssnan
+from experiments.measuring import mean_iou_over
 from ssnan.data.layouts import open_split
+from ssnan.evaluation.metrics import class_counts, confusion_matrix
 from ssnan.evaluation.report import markdown
 from ssnan.labels import LIP
 from ssnan.scores.softmax import softmax
@@ -66,26 +68,17 @@ CHANGES: dict[str, Callable[[Probabilities, NDArray[np.uint8]], Probabilities]] 
 def mean_iou(model: ssnan.Parser, data: Path) -> dict[str, float]:
     """Percent, for every change."""
     folder = open_split(data, "val")
-    classes = len(LIP)
-    counts = {name: np.zeros((classes, classes), dtype=np.int64) for name in CHANGES}
+    labels_of, sets = folder.label_set, folder.label_set.sets
+    counts = {name: np.zeros((3, len(labels_of)), dtype=np.int64) for name in CHANGES}
     for index in track(range(len(folder)), data.name):
         sample = folder[index]
         probabilities = softmax(model.score(model.decode(sample.image)).scores)
-        height, width = probabilities.shape[1:]
-        labels = np.array(Image.fromarray(sample.labels).resize((width, height), Image.Resampling.NEAREST))
-        known = labels < classes
+        size = probabilities.shape[:0:-1]
+        labels = np.array(Image.fromarray(sample.labels).resize(size, Image.Resampling.NEAREST))
         for name, change in CHANGES.items():
             decided = change(probabilities, labels).argmax(axis=0)
-            pairs = labels[known].astype(np.int64) * classes + decided[known]
-            counts[name] += np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
-    return {name: 100 * _mean_iou(confusion) for name, confusion in counts.items()}
-
-
-def _mean_iou(confusion: NDArray[np.int64]) -> float:
-    """Over the classes that are in the labels."""
-    right, true = np.diag(confusion), confusion.sum(axis=1)
-    shown = true > 0
-    return float((right / (true + confusion.sum(axis=0) - right).clip(1))[shown].mean())
+            counts[name] += class_counts(confusion_matrix(labels, decided, labels_of), sets)
+    return {name: float(mean_iou_over(slice(None))(of_change)) for name, of_change in counts.items()}
 
 
 def main() -> None:

@@ -1,7 +1,10 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from experiments.bundled.garments import GARMENTS, mean_iou, ruled_out, weighed
+from ssnan.data.folder import Sample
 from ssnan.labels import LIP
 
 UPPER, COAT = LIP.classes.index("upper-clothes"), LIP.classes.index("coat")
@@ -38,14 +41,12 @@ def test_mean_iou_of_each_change(monkeypatch):
         def score(self, pixels):
             return type("Scored", (), {"scores": np.log(photo(0.6) + 1e-9)})
 
-    class Sample:
-        image = None
-        labels = np.full((2, 2), UPPER, dtype=np.uint8)
+    class Folder(list):
+        label_set = LIP
 
-    class Data:
-        name = "fake"
-
-    monkeypatch.setattr("experiments.bundled.garments.open_split", lambda data, split: [Sample])
-    found = mean_iou(Model(), Data)
+    labels = np.full((2, 2), UPPER, dtype=np.uint8)
+    folder = Folder([Sample("photo", np.zeros((2, 2, 3), dtype=np.uint8), labels)])
+    monkeypatch.setattr("experiments.bundled.garments.open_split", lambda data, split: folder)
+    found = mean_iou(Model(), Path("fake"))
     assert found["as it is"] == 75
     assert found["ruled out"] == found["weighed, power 1"] == 100

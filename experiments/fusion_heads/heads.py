@@ -14,7 +14,7 @@ import argparse
 import copy
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import mean
 
@@ -25,11 +25,11 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from experiments.fusion_heads.trunk import PerScale
+from experiments.measuring import difference, mean_iou_over, save
 from experiments.tables import show, write
 from ssnan.data.datamodule import ParsingData
 from ssnan.data.folder import Sample
-from ssnan.evaluation import bootstrap
-from ssnan.evaluation.metrics import class_counts, confusion_matrix, frequent_classes, iou_of
+from ssnan.evaluation.metrics import class_counts, confusion_matrix, frequent_classes
 from ssnan.evaluation.report import Row, markdown
 from ssnan.labels import LabelSet
 from ssnan.losses import LossOptions, ParsingLoss
@@ -213,7 +213,7 @@ def run(
             trunk, build_heads(trunk.num_classes, trunk.scales, hidden), data.train_dataloader(), steps, criterion
         )
         heads[f"{MODULE}, shuffled"] = Shuffled(heads[MODULE].aggregation, seed)
-        np.savez_compressed(path, **measured(heads, photos, label_set))
+        save(path, measured(heads, photos, label_set))
         print(f"seed {seed}: {(time.monotonic() - began) / 60:.0f} minutes")
     finished = [dict(np.load(path)) for seed in seeds if (path := output / f"seed{seed}.npz").exists()]
     if not finished:
@@ -230,31 +230,18 @@ def run(
 def table(seeds: Sequence[Counts], names: Sequence[str], label_set: LabelSet, sizes: dict[str, int]) -> list[Row]:
     """A row a head: means over the seeds, and its mean IoU less that of the average and of the paper's module, ± half
     the 95 % interval over the seeds (t), and the 95 % interval of a bootstrap over the photos."""
-    pictures = dict(zip(names, seeds[0][BASE], strict=True))
-    frequent = [label_set.classes.index(name) for name in frequent_classes(pictures, label_set)]
+    photos = dict(zip(names, seeds[0][BASE], strict=True))
+    frequent = [label_set.classes.index(name) for name in frequent_classes(photos, label_set)]
+    mean_iou, of_frequent = mean_iou_over(slice(None)), mean_iou_over(frequent)
     counts = {name: np.stack([seed[name] for seed in seeds]) for name in seeds[0]}
     head = ["Head", "Parameters", "Mean IoU", f"{len(frequent)} frequent classes", f"less {BASE}", f"less {MODULE}"]
     rows: list[Row] = [head]
     for name, own in counts.items():
-        iou = iou_of(own.sum(axis=1))
         row = [name, f"{sizes.get(name, sizes[MODULE]):,}", f"{mean_iou(own.sum(axis=1)).mean():.2f}"]
-        row.append(f"{100 * np.nanmean(iou[:, frequent], axis=1).mean():.2f}" if frequent else "–")
-        row += [_difference(counts[base], own, names) if name != base else "" for base in (BASE, MODULE)]
+        row.append(f"{of_frequent(own.sum(axis=1)).mean():.2f}" if frequent else "–")
+        row += [difference(counts[base], own, mean_iou, names) if name != base else "" for base in (BASE, MODULE)]
         rows.append(row)
     return rows
-
-
-def mean_iou(counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Percent, of counts (…, 3, C)."""
-    return 100 * np.nanmean(iou_of(counts), axis=-1)
-
-
-def _difference(base: NDArray[np.int64], own: NDArray[np.int64], names: Sequence[str]) -> str:
-    by_seed = (mean_iou(own.sum(axis=1)) - mean_iou(base.sum(axis=1))).tolist()
-    measure: Callable[[NDArray[np.int64]], NDArray[np.float64]] = mean_iou
-    low, high = bootstrap.interval(base, own, measure, names)
-    spread = f" ± {bootstrap.half_width(by_seed):.2f}" if len(by_seed) > 1 else ""
-    return f"{mean(by_seed):+.2f}{spread} ({low:+.2f} … {high:+.2f})"
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from statistics import mean
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.measuring import mean_iou_over
+from experiments.measuring import mean_iou_over, with_intervals
 from ssnan.evaluation import bootstrap
 from ssnan.evaluation.metrics import FREQUENT
 from ssnan.evaluation.report import Row
@@ -62,10 +62,9 @@ def main_table(results: Results, photos: Sequence[str]) -> list[Row]:
             all_own, all_ours = (
                 np.concatenate([counts[size] for counts in arm])[None] for arm in (folds, results[MODULE])
             )
-            low, high = bootstrap.interval(all_own, all_ours, measure, photos)
-            spread = f" ± {bootstrap.half_width(gain):.2f}" if len(gain) > 1 else ""
             rates = " ".join(f"{float(fold['rate']):g}" for fold in folds)
-            more = "" if arm == MODULE else f"{mean(gain):+.2f}{spread} ({low:+.2f} … {high:+.2f})"
+            over_photos = bootstrap.interval(all_own, all_ours, measure, photos)
+            more = "" if arm == MODULE else with_intervals(gain, over_photos)
             rows.append([outcome, arm, rates, f"{mean(map(float, own)):.2f}", more])
     for name, classes in (("small", small), ("large", large)):
         print(f"{name} parts: {', '.join(LIP.classes[class_id] for class_id in classes) or 'none'}")

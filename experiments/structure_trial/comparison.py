@@ -8,9 +8,8 @@ from statistics import mean
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.measuring import Measured, mean_iou_over, right_sides
+from experiments.measuring import Measured, difference, mean_iou_over, right_sides
 from experiments.structure_trial.arms import ARMS, NONE, OTHER, SAME_STEP, SHARES
-from ssnan.evaluation import bootstrap
 from ssnan.evaluation.bootstrap import Counts
 from ssnan.evaluation.report import Row
 from ssnan.labels import LIP
@@ -72,10 +71,10 @@ def _of_one_outcome(
         if control == own_arm:
             return ""
         given = share if control in ARMS and ARMS[control].shared else SHARES[0]
-        return difference(counts(control, given), counts(own_arm, share), measure, photos)
+        return _difference(counts(control, given), counts(own_arm, share), measure, photos)
 
     whole, without = getattr(untouched, kind), counts(NONE, SHARES[0])
-    beside = difference(without, dict.fromkeys(without, whole), measure, photos)
+    beside = _difference(without, dict.fromkeys(without, whole), measure, photos)
     yield [outcome, base, UNTOUCHED, "", "", f"{measure(whole.sum(axis=0)):.2f}", beside, "", ""]
     for share in sorted(SHARES):
         for name, arm in ARMS.items():
@@ -83,24 +82,16 @@ def _of_one_outcome(
             if not own:
                 continue
             controls = (NONE, SAME_STEP, OTHER) if arm.shared else (NONE, "", OF_ANOTHER.get(name, ""))
-            reached = mean(float(measure(counts.sum(axis=0))) for counts in own.values())
+            reached = mean(float(measure(of_seed.sum(axis=0))) for of_seed in own.values())
             given = f"{share:g}" if arm.shared else ""
             cells = (less(control, name, share) for control in controls)
             yield [outcome, base, name, given, str(len(own)), f"{reached:.2f}", *cells]
 
 
-def difference(
-    base: Mapping[int, Counts],
-    own: Mapping[int, Counts],
-    measure: Measure,
-    photos: Sequence[str],
-) -> str:
-    """The mean difference over the common seeds ± half its interval (bootstrap); empty without a common seed."""
+def _difference(base: Mapping[int, Counts], own: Mapping[int, Counts], measure: Measure, photos: Sequence[str]) -> str:
+    """The difference over the common seeds; empty without a common seed."""
     seeds = sorted(base.keys() & own.keys())
     if not seeds:
         return ""
     first, second = (np.stack([counts[seed] for seed in seeds]) for counts in (base, own))
-    by_seed = (measure(second.sum(axis=1)) - measure(first.sum(axis=1))).tolist()
-    low, high = bootstrap.interval(first, second, measure, photos[: first.shape[1]])
-    spread = f" ± {bootstrap.half_width(by_seed):.2f}" if len(by_seed) > 1 else ""
-    return f"{mean(by_seed):+.2f}{spread} ({low:+.2f} … {high:+.2f})"
+    return difference(first, second, measure, photos[: first.shape[1]])

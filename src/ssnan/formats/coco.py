@@ -30,41 +30,41 @@ HEADER: dict[str, Any] = {
 """Fields that some readers require, such as pycocotools and CVAT."""
 
 
-def instances(pictures: Iterable[NamedResult]) -> dict[str, Any]:
+def instances(results: Iterable[NamedResult]) -> dict[str, Any]:
     """The document with one annotation per person of every photo, and one per part of each (run-length masks).
 
     Raises:
-        FormatError, ImageError: from ``pictures``.
+        FormatError, ImageError: from ``results``.
     """
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     labels: LabelSet | None = None
-    for number, picture in enumerate(pictures, start=1):
-        result, labels = picture.result, picture.result.label_set
-        images.append(_image(number, picture))
+    for number, named in enumerate(results, start=1):
+        result, labels = named.result, named.result.label_set
+        images.append(_image(number, named))
         for content in _annotations(result):
             annotations.append({"id": len(annotations) + 1, "image_id": number, "iscrowd": 0} | content)
     categories = _categories(labels) if labels else []
     return HEADER | {"images": images, "annotations": annotations, "categories": categories}
 
 
-def panoptic(pictures: Iterable[NamedResult]) -> Iterator[tuple[Image.Image, dict[str, Any], dict[str, Any]]]:
+def panoptic(results: Iterable[NamedResult]) -> Iterator[tuple[Image.Image, dict[str, Any], dict[str, Any]]]:
     """Yield for every photo the image of its segment ids (R + 256 G + 65536 B, 0 for the background), its entry in
     ``images`` and its entry in ``annotations``. :func:`panoptic_categories` gives the ``categories``.
 
     Raises:
-        FormatError, ImageError: from ``pictures``.
+        FormatError, ImageError: from ``results``.
     """
-    for number, picture in enumerate(pictures, start=1):
-        result = picture.result
+    for number, named in enumerate(results, start=1):
+        result = named.result
         ids = np.where(result.labels == result.label_set.ignore_index, 0, result.labels)
         colors = np.zeros((*ids.shape, 3), dtype=np.uint8)
         colors[..., 0] = ids
         segments = [
             {"id": class_id, "category_id": class_id, "iscrowd": 0} | _extent(mask) for class_id, mask in _parts(result)
         ]
-        entry = {"image_id": number, "file_name": f"{picture.stem}.png", "segments_info": segments}
-        yield Image.fromarray(colors), _image(number, picture), entry
+        entry = {"image_id": number, "file_name": f"{named.stem}.png", "segments_info": segments}
+        yield Image.fromarray(colors), _image(number, named), entry
 
 
 def panoptic_categories(labels: LabelSet) -> list[dict[str, Any]]:
@@ -85,9 +85,9 @@ def _categories(labels: LabelSet) -> list[dict[str, Any]]:
     return [*parts, person]
 
 
-def _image(number: int, picture: NamedResult) -> dict[str, Any]:
-    height, width = picture.result.labels.shape
-    return {"id": number, "file_name": picture.file_name, "width": width, "height": height}
+def _image(number: int, named: NamedResult) -> dict[str, Any]:
+    height, width = named.result.labels.shape
+    return {"id": number, "file_name": named.file_name, "width": width, "height": height}
 
 
 def _parts(result: ParsingResult) -> Iterator[tuple[int, NDArray[np.bool_]]]:

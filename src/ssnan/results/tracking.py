@@ -81,9 +81,9 @@ class Tracker:
         if self._tracks:
             iou = _iou(boxes, np.array([track.expected() for track in self._tracks]))
             iou[iou < OVERLAP] = 0
-            for one, other in zip(*linear_sum_assignment(iou, maximize=True), strict=True):
-                if iou[one, other]:
-                    found[one] = self._tracks[other]
+            for box, track in zip(*linear_sum_assignment(iou, maximize=True), strict=True):
+                if iou[box, track]:
+                    found[box] = self._tracks[track]
         return found
 
     def _started(self, box: Floats) -> _Track:

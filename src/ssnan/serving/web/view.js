@@ -104,10 +104,10 @@ function portrait(number) {
   }
   const [left, top] = [columns, rows].map((places) => Math.max(0, places.indexOf(true)))
   const width = (columns.length || canvas.width) - left, height = (rows.length || canvas.height) - top
-  const side = Math.min(width, height), picture = made("canvas", {width: 96, height: 96})
-  picture.getContext("2d").drawImage(canvas, left + (width - side) / 2, top, side, side, 0, 0, 96, 96)
-  picture.setAttribute("aria-hidden", true)
-  return picture
+  const side = Math.min(width, height), square = made("canvas", {width: 96, height: 96})
+  square.getContext("2d").drawImage(canvas, left + (width - side) / 2, top, side, side, 0, 0, 96, 96)
+  square.setAttribute("aria-hidden", true)
+  return square
 }
 
 /** Shows one person, or everybody for 0. */
