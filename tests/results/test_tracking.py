@@ -20,12 +20,13 @@ def frame(*lefts, width=200, size=20, source=None):
 
 
 def followed(frames):
-    """The track at the middle of each place that is not None, frame by frame."""
+    """The frames of one video with the tracks of their people."""
     tracker = Tracker()
     return [tracker.follow(frame) for frame in frames]
 
 
 def at(result, left, size=20):
+    """The track of the pixels in the middle of a person."""
     return int(result.track_map[30, min(left + size // 2, result.labels.shape[1] - 1)])
 
 
