@@ -5,6 +5,7 @@ from models.contract import CLASSES, SystemContract
 from ssnan.labels import LIP
 from ssnan.models import SSNAN, EdgeBackbone, NeuralAggregation, SSNANWithContext
 from ssnan.models.initial_weights import take_over
+from ssnan.models.mean_field import MeanField
 
 
 def backbone():
@@ -22,6 +23,14 @@ def test_a_trained_network_keeps_its_scores_when_it_gets_context():
     assert take_over(larger, trained.state_dict()) == ["context", "limbs"]
     images = torch.randn(1, 3, 97, 65)
     torch.testing.assert_close(larger(images).scores, trained(images).scores)
+
+
+def test_garments_agree_after_the_scales_are_fused():
+    plain, images = network().eval(), torch.randn(1, 3, 97, 65)
+    agreeing = network().eval()
+    agreeing.agreement = MeanField([[1, 2]])
+    torch.testing.assert_close(agreeing(images).scores, agreeing.agreement(plain(images).scores, images))
+    torch.testing.assert_close(agreeing(images).scale_scores, plain(images).scale_scores)
 
 
 def test_every_score_hears_of_the_whole_photo():
@@ -70,4 +79,5 @@ class TestSSNANWithContext(SystemContract):
     def build(self):
         larger = network()
         torch.nn.init.normal_(larger.context.out.weight, std=0.01)
+        larger.agreement = MeanField([[1, 2]])
         return larger

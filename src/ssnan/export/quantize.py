@@ -25,6 +25,11 @@ Photos = Iterable[NDArray[np.uint8]]
 """RGB photos (H, W, 3), whose activations set the ranges."""
 
 
+PRODUCTS = r"^node_matmul(_\d+)?$"
+"""Names of products of two activations in an exported file. 8 bits would round the small weights of
+:class:`ssnan.models.MeanField` to zero."""
+
+
 def quantize_for_onnxruntime(
     weights: Path, output: Path, preprocessing: Preprocessing, photos: Photos, keep: Sequence[str] = ()
 ) -> None:
@@ -77,7 +82,9 @@ def quantize_for_openvino(
             preset=nncf.QuantizationPreset.MIXED,
             subset_size=len(pixels),
             # OpenVINO adds the bias in a separate operation and names the convolution NAME/WithoutBiases.
-            ignored_scope=nncf.IgnoredScope(patterns=[f"^{re.escape(name)}(/.*)?$" for name in keep], validate=False),
+            ignored_scope=nncf.IgnoredScope(
+                patterns=[PRODUCTS, *(f"^{re.escape(name)}(/.*)?$" for name in keep)], validate=False
+            ),
         )
         openvino.save_model(quantized, output)
 

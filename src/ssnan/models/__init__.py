@@ -14,6 +14,7 @@ from ssnan.models.fcn import FCN8s
 from ssnan.models.hazn import HAZN
 from ssnan.models.instances import SSNANWithPeople
 from ssnan.models.lg_lstm import LGLSTM
+from ssnan.models.mean_field import MeanField
 from ssnan.models.output import ParsingNetwork, ParsingOutput
 from ssnan.models.segnet import SegNet
 from ssnan.models.ss_nan import SSNAN
@@ -31,6 +32,7 @@ __all__ = [
     "EdgeBackbone",
     "FCN8s",
     "MaximumAggregation",
+    "MeanField",
     "NeuralAggregation",
     "ParsingNetwork",
     "ParsingOutput",

@@ -12,9 +12,10 @@ from typing import Any
 
 from ssnan.models.aggregation import Aggregation
 from ssnan.models.backbone import Backbone, Pyramid, SkipBackbone
+from ssnan.models.mean_field import MeanField
 from ssnan.models.output import ParsingNetwork
 
-KINDS: tuple[type, ...] = (ParsingNetwork, Aggregation, Backbone, SkipBackbone, Pyramid)
+KINDS: tuple[type, ...] = (ParsingNetwork, Aggregation, Backbone, SkipBackbone, Pyramid, MeanField)
 """Base classes of networks and their parts."""
 
 

@@ -20,6 +20,7 @@ from ssnan.labels import LabelSet
 from ssnan.models.aggregation import Aggregation, NeuralAggregation
 from ssnan.models.backbone import EdgeBackbone, start_for_relu
 from ssnan.models.heads import classifier
+from ssnan.models.mean_field import MeanField
 from ssnan.models.output import ParsingNetwork, ParsingOutput
 from ssnan.models.pyramid import resize_to_finest, resized, sorted_scales
 
@@ -81,6 +82,7 @@ class SSNANWithContext(ParsingNetwork):
         context_width: channels inside :class:`Context`.
         context_dilations: dilations of its 3 × 3 convolutions.
         limb_weight: weight of the loss on limbs; 0 for none.
+        agreement: lets classes agree among pixels that are near in place and colour; None leaves the scores alone.
     """
 
     LIMBS = ("left-arm", "right-arm", "left-leg", "right-leg")
@@ -95,6 +97,7 @@ class SSNANWithContext(ParsingNetwork):
         context_width: int = 256,
         context_dilations: Sequence[int] = (1, 3, 2),
         limb_weight: float = 0.5,
+        agreement: MeanField | None = None,
     ) -> None:
         super().__init__()
         self.num_classes = num_classes
@@ -105,6 +108,7 @@ class SSNANWithContext(ParsingNetwork):
         self.aggregation = aggregation or NeuralAggregation(num_classes, len(self.scales))
         self.limbs = classifier(backbone.deep.out_channels, 1 + len(self.LIMBS), 1)
         self.limb_weight = limb_weight
+        self.agreement = agreement
 
     def forward(self, images: Float[Tensor, "b 3 H W"]) -> ParsingOutput:
         """Parse normalised photos; scores have the stride of the finest scale. In training, ``extra["limbs"]`` has the
@@ -119,6 +123,8 @@ class SSNANWithContext(ParsingNetwork):
         edged = [self.backbone.with_edges(maps[0], of_scale) for maps, of_scale in zip(pyramids, features, strict=True)]
         maps = resize_to_finest([self.classifier(of_scale) for of_scale in edged])
         fused, weights = self.aggregation(maps)
+        if self.agreement is not None:
+            fused = self.agreement(fused, images)
         limbs = {"limbs": [self.limbs(of_scale) for of_scale in features]} if self.training else {}
         return ParsingOutput(fused, tuple(maps), weights, limbs), Seen(pyramids[0][-1], features)
 

@@ -1,0 +1,105 @@
+"""Pixels that are near in place and colour agree on a class: mean-field steps of a dense conditional random field
+(Krähenbühl and Koltun, https://arxiv.org/abs/1210.5644), as layers of a network (Zheng et al.,
+https://arxiv.org/abs/1502.03240).
+
+The kind of a garment and the side of a limb are decided at every pixel, so a suit or a leg can come out in patches.
+Here each pixel asks the others which of these classes they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d, log_softmax, softmax
+
+from ssnan.models.backbone import enlarged
+
+FLOOR = 0.01
+"""Added to the share of a class among a pixel's neighbours, so that a sure pixel can be alone."""
+
+LEAST = 1e-6
+"""A pixel that hears less than this, because it is like no other, keeps its probabilities."""
+
+
+class MeanField(nn.Module):
+    """Redistribute probability within groups of classes; this has no weights to train.
+
+    A pixel hears every other pixel with the weight exp(−½ d²), where d² adds squared differences of place and of
+    colour. In every group, the shares of the classes among what it hears multiply its own probabilities. The classes of
+    a group together keep their probability at every pixel, and classes without a group keep theirs. What is heard are
+    averages of 4 × 4 positions of the map, which makes the arithmetic small.
+
+    Args:
+        groups: ids of the classes that agree among themselves, such as garments; a class is in one group at most.
+        distance: standard deviation of place, in pixels of the input.
+        color: standard deviation of colour, in units of the normalised input.
+        steps: mean-field steps.
+        stride: pixels between neighbouring scores.
+    """
+
+    def __init__(
+        self,
+        groups: Sequence[Sequence[int]],
+        distance: float = 56,
+        color: float = 1.3,
+        steps: int = 2,
+        stride: int = 4,
+    ) -> None:
+        super().__init__()
+        self.groups = [list(group) for group in groups]
+        self.distance = distance
+        self.color = color
+        self.steps = steps
+        self.stride = stride
+
+    def forward(self, scores: Float[Tensor, "b c h w"], images: Float[Tensor, "b 3 H W"]) -> Float[Tensor, "b c h w"]:
+        """Scores before the softmax, from scores before the softmax and the normalised photos."""
+        members = [id for group in self.groups for id in group]
+        own = scores[:, members]
+        together = self.by_group(total, scores.softmax(1)[:, members])
+        kernel = self.kernel(scores, images)
+        agreed = own
+        for _ in range(self.steps):
+            said = pooled(self.by_group(softmax, agreed) * together)
+            heard = (said.flatten(2) @ kernel).reshape(own.shape)
+            agreed = own + (heard / self.by_group(total, heard).clamp_min(LEAST) + FLOOR).log()
+        gained = self.by_group(log_softmax, agreed) - self.by_group(log_softmax, own)
+        place = [members.index(id) if id in members else len(members) for id in range(scores.shape[1])]
+        return scores + torch.cat([gained, torch.zeros_like(scores[:, :1])], dim=1)[:, place]
+
+    def by_group(self, function: Callable[..., Tensor], maps: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        """``function`` over the classes of every group."""
+        sizes = [len(group) for group in self.groups]
+        return torch.cat([function(of_group, dim=1) for of_group in maps.split(sizes, dim=1)], dim=1)
+
+    def kernel(self, scores: Tensor, images: Tensor) -> Float[Tensor, "b heard hearing"]:
+        """Weights exp(−½ d²) of the averages for every position of the map."""
+        height, width = scores.shape[-2:]
+        colors = enlarged(avg_pool2d(images, self.stride), scores) / self.color
+        step = self.stride / self.distance
+        rows, columns = (torch.arange(side, device=scores.device) * step for side in (height, width))
+        place = torch.stack([rows[:, None].expand(height, width), columns.expand(height, width)])
+        place = place - place.mean(dim=(1, 2), keepdim=True)  # small numbers, for engines that compute in bf16
+        hearing = torch.cat([colors, place.expand(colors.shape[0], -1, -1, -1)], dim=1)
+        heard, hearing = pooled(hearing).flatten(2), hearing.flatten(2)
+        # −½ |a − b|² = a·b − ½ |a|² − ½ |b|², as one product
+        heard = torch.cat([heard, minus_half_square(heard), torch.ones_like(heard[:, :1])], dim=1)
+        hearing = torch.cat([hearing, torch.ones_like(hearing[:, :1]), minus_half_square(hearing)], dim=1)
+        return (heard.transpose(1, 2) @ hearing).exp()
+
+
+def total(maps: Tensor, dim: int) -> Tensor:
+    """The sum over ``dim``, in the shape of ``maps``."""
+    return maps.sum(dim, keepdim=True).expand_as(maps)
+
+
+def minus_half_square(vectors: Float[Tensor, "b d n"]) -> Float[Tensor, "b 1 n"]:
+    return -vectors.square().sum(1, keepdim=True) / 2
+
+
+def pooled(maps: Float[Tensor, "b c h w"]) -> Tensor:
+    """Averages of 4 × 4 positions."""
+    return avg_pool2d(maps, 5, 4, 2, count_include_pad=False)

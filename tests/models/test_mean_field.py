@@ -1,0 +1,99 @@
+import numpy as np
+import pytest
+import torch
+
+from ssnan.models.mean_field import FLOOR, LEAST, MeanField
+
+
+def garments(**options):
+    return MeanField([[1, 3]], distance=16, color=0.5, stride=4, **options)
+
+
+def softmax(scores):
+    exponents = np.exp(scores - scores.max(axis=0))
+    return exponents / exponents.sum(axis=0)
+
+
+def averages(maps):
+    """5 × 5 averages around every fourth position, without positions outside the map."""
+    height, width = maps.shape[1:]
+    return np.stack(
+        [
+            [maps[:, max(y - 2, 0) : y + 3, max(x - 2, 0) : x + 3].mean(axis=(1, 2)) for x in range(0, width, 4)]
+            for y in range(0, height, 4)
+        ]
+    ).transpose(2, 0, 1)
+
+
+def twin(scores, colors, classes, distance, steps):
+    """MeanField in numpy with loops, for photos whose colours are the same within every 4 × 4 pixels."""
+    height, width = scores.shape[1:]
+    rows, columns = np.mgrid[:height, :width] * 4 / distance
+    features = np.concatenate([colors, np.stack([rows, columns])])
+    told = averages(features).reshape(5, -1).T
+    own = softmax(scores)
+    together = own[classes].sum(axis=0)
+    shares = own[classes] / together
+    for _ in range(steps):
+        said = averages(shares * together).reshape(len(classes), -1)
+        agreed = np.empty_like(shares)
+        for y in range(height):
+            for x in range(width):
+                weights = np.exp(-0.5 * ((told - features[:, y, x]) ** 2).sum(axis=1))
+                heard = said @ weights
+                agreed[:, y, x] = own[classes][:, y, x] * (heard / max(heard.sum(), LEAST) + FLOOR)
+        shares = agreed / agreed.sum(axis=0)
+    result = own.copy()
+    result[classes] = shares * together
+    return result
+
+
+def test_it_equals_its_twin():
+    random = np.random.default_rng(0)
+    scores = random.normal(size=(4, 9, 6)).astype(np.float32)
+    colors = random.normal(size=(3, 9, 6)).astype(np.float32)
+    images = torch.from_numpy(colors.repeat(4, axis=1).repeat(4, axis=2))[None]
+    found = garments()(torch.from_numpy(scores)[None], images).softmax(1)[0]
+    np.testing.assert_allclose(found, twin(scores, colors / 0.5, [1, 3], 16, 2), rtol=1e-4, atol=1e-6)
+
+
+def test_groups_do_not_hear_each_other():
+    scores, images = torch.randn(1, 6, 9, 9), torch.randn(1, 3, 33, 33)
+    one, other = (MeanField([group])(scores, images) for group in ([1, 3], [4, 5, 2]))
+    both = MeanField([[1, 3], [4, 5, 2]])(scores, images)
+    torch.testing.assert_close(both[:, [1, 3]], one[:, [1, 3]])
+    torch.testing.assert_close(both[:, [2, 4, 5]], other[:, [2, 4, 5]])
+    torch.testing.assert_close(both[:, 0], scores[:, 0])
+
+
+def test_the_classes_together_and_all_others_keep_their_probability():
+    scores, images = torch.randn(2, 5, 17, 9), torch.randn(2, 3, 65, 33)
+    before, after = scores.softmax(1), garments()(scores, images).softmax(1)
+    torch.testing.assert_close(after[:, [0, 2, 4]], before[:, [0, 2, 4]])
+    torch.testing.assert_close(after[:, [1, 3]].sum(1), before[:, [1, 3]].sum(1))
+    assert not torch.allclose(after, before)
+
+
+@pytest.mark.parametrize(("patch", "kept"), [(0.0, False), (3.0, True)])
+def test_a_patch_gives_way_if_it_has_the_colour_of_the_rest(patch, kept):
+    scores = torch.zeros(1, 4, 17, 17)
+    scores[:, 1] = 1
+    scores[:, 3, 6:11, 6:11] = 1.5
+    images = torch.zeros(1, 3, 65, 65)
+    images[:, :, 22:42, 22:42] = patch
+    assert (garments()(scores, images).argmax(1)[0, 8, 8] == 3) == kept
+
+
+def test_distance_is_in_pixels_of_the_input():
+    scores, images = torch.randn(1, 4, 9, 9), torch.zeros(1, 3, 33, 33)
+    near = MeanField([[1, 3]], distance=1e-3)(scores, images).softmax(1)
+    everywhere = MeanField([[1, 3]], distance=1e6, steps=1)(scores, images)
+    gained = everywhere[:, 1] - everywhere[:, 3] - (scores[:, 1] - scores[:, 3])
+    torch.testing.assert_close(gained, gained[:, :1, :1].expand_as(gained))  # all hear the same
+    assert near.isfinite().all()
+
+
+def test_nobody_is_finite():
+    scores = torch.full((1, 4, 9, 9), -200.0)
+    scores[:, 0] = 200
+    assert garments()(scores, torch.randn(1, 3, 33, 33)).isfinite().all()
