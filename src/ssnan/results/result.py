@@ -142,15 +142,16 @@ class ParsingResult:
     def cutout(self, *parts: str) -> Image.Image:
         """``parts`` on a transparent background, RGBA at the photo's size; the whole person if empty. The edge is soft:
         alpha rises while the probability of the parts rises from ¼ to ¾. Transparent pixels of the photo stay
-        transparent.
+        transparent. Fully transparent pixels are black: the file does not contain the rest of the photo.
 
         Raises:
             ValueError: a part is not a class of the label set, or the result is from a file.
         """
-        alpha = np.clip((self.probability(*parts) - TRANSPARENT) / (SOLID - TRANSPARENT), 0, 1)
+        share = np.clip((self.probability(*parts) - TRANSPARENT) / (SOLID - TRANSPARENT), 0, 1)
         photo = self._unflattened()
         opacity = photo[..., 3] if photo.shape[2] == 4 else 255
-        return Image.fromarray(np.dstack([photo[..., :3], (opacity * alpha).round().astype(np.uint8)]))
+        alpha = (opacity * share).round().astype(np.uint8)
+        return Image.fromarray(np.dstack([photo[..., :3] * (alpha > 0)[..., None], alpha]))
 
     def crop(self, *parts: str, margin: float = 0.1) -> Image.Image:
         """The photo cropped to the box of ``parts``, or of the whole person if empty. The margin around the box is
