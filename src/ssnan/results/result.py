@@ -150,8 +150,9 @@ class ParsingResult:
         share = np.clip((self.probability(*parts) - TRANSPARENT) / (SOLID - TRANSPARENT), 0, 1)
         photo = self._unflattened()
         opacity = photo[..., 3] if photo.shape[2] == 4 else 255
-        alpha = (opacity * share).round().astype(np.uint8)
-        return Image.fromarray(np.dstack([photo[..., :3] * (alpha > 0)[..., None], alpha]))
+        cutout = np.dstack([photo[..., :3], (opacity * share).round().astype(np.uint8)])
+        cutout[cutout[..., 3] == 0] = 0
+        return Image.fromarray(cutout)
 
     def crop(self, *parts: str, margin: float = 0.1) -> Image.Image:
         """The photo cropped to the box of ``parts``, or of the whole person if empty. The margin around the box is
