@@ -161,14 +161,21 @@ function mix(mixed, at, weights) {
 
 /** Classes that can be the highest between some features: whose best reaches what another has at its worst. */
 function canWin(mixed, classes, w, first, count) {
-  const best = [], worst = []
+  let bar = -Infinity
   for (let c = 0; c < classes; c++) {
-    const values = mixed.subarray(c * w + first, c * w + first + count)
-    best.push(Math.max(...values))
-    worst.push(Math.min(...values))
+    let worst = Infinity
+    for (let k = 0; k < count; k++) worst = Math.min(worst, mixed[c * w + first + k])
+    bar = Math.max(bar, worst)
   }
-  const bar = Math.max(...worst)
-  return [...best.keys()].filter((c) => best[c] >= bar)
+  const able = []
+  for (let c = 0; c < classes; c++) {
+    for (let k = 0; k < count; k++) {
+      if (mixed[c * w + first + k] < bar) continue
+      able.push(c)
+      break
+    }
+  }
+  return able
 }
 
 /** Opacity of a cutout of `ids`, uint8 (height, width): it rises with the classes' probability. */

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from ssnan.labels import LIP
+from ssnan.results import result as of_results
 from ssnan.results.people_images import COLORS
 from ssnan.results.result import ParsingResult, main_figure
+from ssnan.scores.upsampling import confidence_at
 
 CLOTHES, FACE = 5, 13
 
@@ -90,6 +92,18 @@ def test_a_score_is_the_mean_probability_of_a_person():
     result = two(gap=5)
     assert result.person(0).score == pytest.approx(0.95)  # 19 of 20 equal classes
     assert ParsingResult(result.labels, LIP).person(0).score is None
+
+
+def test_a_person_s_confidence_is_the_photo_s_and_computed_once(monkeypatch):
+    labels = two(gap=0).labels.repeat(8, axis=0).repeat(8, axis=1)
+    scores = np.random.default_rng(0).normal(0, 2, (20, 20, 30)).astype(np.float32)
+    result = ParsingResult(labels, LIP, scores)
+    computed = []
+    monkeypatch.setattr(of_results, "confidence_at", lambda *at: computed.append(at) or confidence_at(*at))
+    entries = result.to_dict()["people"]
+    assert len(computed) == 1
+    assert entries == [person.to_entry() for person in result.people]
+    assert len(computed) == 3
 
 
 def test_the_main_figure_stays_alone():

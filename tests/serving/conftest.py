@@ -3,22 +3,20 @@ import base64
 import io
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import httpx
 import numpy as np
 import pytest
 from PIL import Image
 
+from browser import PHOTO, opened_browser  # noqa: F401
 from ssnan.serving.api import application
 from ssnan.serving.limits import Limits
 from ssnan.serving.queue import RequestQueue
 
-ROOT = Path(__file__).parent.parent.parent
 STOPS = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 """Signals that end the service; Windows lacks the last."""
 
@@ -85,29 +83,12 @@ def serving(tmp_path_factory):
         assert list(folder.iterdir()) == []
 
 
-# The page in a real browser. Screenshots are left in build/screenshots.
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync")  # fmt: skip
-PHOTO = ROOT / "examples" / "grace_hopper.jpg"
-
-needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; on Debian: apt install chromium")
+# The page in a real browser.
 
 
 @pytest.fixture(scope="module")
 def address(serving):
     return serving()[0]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
@@ -149,12 +130,6 @@ def send(page, *photos):
 
 def see(page):
     page.wait_for_selector("#parts button", timeout=30_000)
-
-
-def shot(page, name):
-    folder = ROOT / "build" / "screenshots"
-    folder.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=folder / f"{name}.png", full_page=True)
 
 
 def seen(page):

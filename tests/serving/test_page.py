@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from serving.conftest import PHOTO, ROOT, downloaded, needs_chromium, see, seen, send, shot
+from browser import PHOTO, ROOT, needs_chromium, shot
+from serving.conftest import downloaded, see, seen, send
 from ssnan.io.images import read_rgb
 from ssnan.results.result import ParsingResult
 
@@ -30,7 +31,8 @@ def test_a_photo_is_parsed_and_taken_away(visit, address, tmp_path):
     assert "hat" in page.get_attribute("#view", "aria-label")
     page.uncheck("#names")
     plain = read_rgb(PHOTO).astype(int)
-    apart = np.abs(seen(page) - plain).sum(axis=2)
+    view = np.asarray(Image.fromarray(seen(page)).resize((512, 600)))  # it is enlarged
+    apart = np.abs(view - plain).sum(axis=2)
     page.check("#names")
     shot(page, "desktop")
     with page.expect_download() as waiting:
@@ -214,8 +216,10 @@ def test_a_photo_is_dropped_or_pasted_anywhere(visit, event):
 def test_several_photos_and_one_that_is_none(visit, tmp_path):
     page = visit()
     (tmp_path / "none.jpg").write_bytes(b"nothing")
-    send(page, PHOTO, tmp_path / "none.jpg", ROOT / "examples" / "camera.png")
-    page.wait_for_selector("#notice >> text=none.jpg: the file: not an image", timeout=30_000)
+    (tmp_path / "empty.jpg").touch()
+    send(page, PHOTO, tmp_path / "none.jpg", tmp_path / "empty.jpg", ROOT / "examples" / "camera.png")
+    page.wait_for_selector("#notice >> text=none.jpg: not an image", timeout=30_000)
+    page.wait_for_selector("#notice >> text=empty.jpg: expected a photo, got an empty file", timeout=30_000)
     page.wait_for_selector("#photos li:nth-child(2) img", timeout=30_000)
     assert "hat" in names(page)
     page.click("#photos img[alt='camera.png']")
@@ -235,8 +239,20 @@ def test_a_model_is_chosen_where_there_are_several(visit):
     page.wait_for_selector("#notice >> text=no model 'large & slow'; expected one of small", timeout=30_000)
 
 
+def test_a_small_photo_is_enlarged(visit, tmp_path):
+    page = visit()
+    Image.open(PHOTO).resize((128, 150)).save(tmp_path / "small.png")
+    send(page, tmp_path / "small.png")
+    see(page)
+    view = page.locator("#view").bounding_box()
+    assert view["height"] == pytest.approx(600, abs=1)  # of a window of 1000
+    page.mouse.move(view["x"] + view["width"] * 260 / 512, view["y"] + view["height"] * 230 / 600)
+    assert page.inner_text("#here").startswith("face: ")
+
+
 def test_a_phone_s_width_and_the_dark(visit):
-    page = visit(390, 844, has_touch=True)
+    page = visit(390, 844, has_touch=True, is_mobile=True)
+    assert not page.is_visible("#drop span")  # nothing can be dropped
     send(page)
     see(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
@@ -250,6 +266,7 @@ def test_a_phone_s_width_and_the_dark(visit):
     page.tap("#parts button >> nth=-1")
     view, button = (page.locator(place).bounding_box() for place in ("#view", "#parts button >> nth=-1"))
     assert 0 <= view["y"] <= button["y"] - view["height"]  # it stays in sight above what is chosen
+    assert page.evaluate("[4, innerWidth - 4].every((x) => document.elementFromPoint(x, 20).closest('#stage'))")
     page = visit(color_scheme="dark")
     send(page)
     see(page)

@@ -5,7 +5,8 @@ import json
 import numpy as np
 from PIL import Image
 
-from serving.conftest import downloaded, needs_chromium, see, seen, send, shot
+from browser import needs_chromium, shot
+from serving.conftest import downloaded, see, seen, send
 from ssnan.results.result import ParsingResult
 
 pytestmark = needs_chromium

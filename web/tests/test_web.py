@@ -1,4 +1,4 @@
-"""The built page in a real browser, from a host that sends no headers of its own. Screenshots: build/screenshots."""
+"""The built page in a real browser, from a host that sends no headers of its own."""
 
 import functools
 import http.server
@@ -6,7 +6,6 @@ import io
 import shutil
 import subprocess
 import threading
-from pathlib import Path
 from urllib.parse import urlparse
 
 import numpy as np
@@ -14,6 +13,7 @@ import pytest
 from PIL import Image, ImageCms
 
 import ssnan
+from browser import PHOTO, ROOT, needs_chromium, opened_browser, shot  # noqa: F401
 from ssnan.io.images import read_rgb
 from ssnan.parsing.card import find_card
 from ssnan.parsing.parser import Parser
@@ -22,19 +22,13 @@ from ssnan.results.result import ParsingResult
 from ssnan.scores.unsure import without_unsure_people
 from ssnan.scores.upsampling import labels_at
 
-ROOT = Path(__file__).parent.parent.parent
 BUILT = ROOT / "web" / "dist"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync", "--use-fake-device-for-media-stream",
-         "--use-fake-ui-for-media-stream")  # fmt: skip
-PHOTO = ROOT / "examples" / "grace_hopper.jpg"
 MOST_BYTES = 15_000_000
 WAIT = 180_000
 """Milliseconds: a busy machine is no failure."""
 
 pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; make browser"),
+    needs_chromium,
     pytest.mark.skipif(not BUILT.is_dir(), reason="web/dist is not built, which needs npm; make web"),
 ]
 
@@ -68,16 +62,6 @@ def host():
     host = Host()
     yield host
     host.close()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
@@ -120,12 +104,6 @@ def saved(page, label, path):
         page.click(f"#downloads >> text={label}")
     waiting.value.save_as(path)
     return path
-
-
-def shot(page, name):
-    folder = ROOT / "build" / "screenshots"
-    folder.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=folder / f"web-{name}.png", full_page=True)
 
 
 def ten_photos(folder):
@@ -324,12 +302,15 @@ def test_the_policy_allows_no_other_host(visit):
 def test_a_part_is_seen_and_cut_out_alone(visit, tmp_path):
     page = visit()
     parsed(page)
-    shot(page, "desktop")
+    shot(page, "web-desktop")
+    view = page.evaluate("document.querySelector('#view').toDataURL()")
+    page.uncheck("#names")
+    assert page.evaluate("document.querySelector('#view').toDataURL()") != view
     box = page.locator("#view").bounding_box()
     page.mouse.click(box["x"] + box["width"] * 260 / 512, box["y"] + box["height"] * 230 / 600)
     assert page.inner_text("#here").startswith("face: ")
     assert page.get_attribute("#parts button[value=face]", "aria-pressed") == "true"
-    shot(page, "isolated")
+    shot(page, "web-isolated")
     alpha = np.array(Image.open(saved(page, "Cutout", tmp_path / "face.png")))[..., 3]
     result = ssnan.load(engine="onnxruntime")(PHOTO)
     wanted = np.array(result.cutout("face"))[..., 3]
@@ -380,7 +361,7 @@ def test_the_camera_says_its_frame_rate_and_stops(visit):
 def test_fits_a_phone_and_the_dark(visit, name, size, scheme):
     page = visit(*size, color_scheme=scheme)
     parsed(page)
-    shot(page, name)
+    shot(page, f"web-{name}")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 

@@ -106,13 +106,13 @@ def described(
     """
     from scipy import ndimage
 
-    windows = ndimage.find_objects(labels.astype(np.int32) + 1)  # find_objects ignores 0
+    windows = ndimage.find_objects(labels + np.uint8(1))  # find_objects ignores 0, which 255 becomes
     parts: dict[str, Part] = {}
     for name, area in areas.items():
         class_id = label_set.classes.index(name)
         rows, columns = window = windows[class_id]
         mask = labels[window] == class_id
-        center = center_of(mask)
+        center = center_of(mask, columns.start, rows.start)
         assert center is not None
         mean = None if confidence is None else round(float(confidence[window][mask].mean(dtype=np.float64)), 4)
         extent = (columns.start, rows.start, columns.stop, rows.stop)
@@ -123,7 +123,7 @@ def described(
             "confidence": mean,
             "extent": extent,
             "box": _box_of_largest_piece(mask, extent),
-            "center": (columns.start + center[0], rows.start + center[1]),
+            "center": center,
         }
     return parts
 

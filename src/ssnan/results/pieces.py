@@ -78,8 +78,14 @@ def _heads(labels: NDArray[np.uint8], pieces: NDArray[np.int32], label_set: Labe
         return []
     sizes = np.bincount(heads.ravel())[1:]
     large = 1 + np.argsort(-sizes, kind="stable")[: np.count_nonzero(sizes >= LARGE * sizes.max())][:MOST]
-    centers = ndimage.center_of_mass(heads > 0, heads, large)
-    return [(int(piece), center) for piece, center in zip(ndimage.maximum(pieces, heads, large), centers, strict=True)]
+    windows = ndimage.find_objects(heads)
+    found = []
+    for head in large.tolist():
+        rows, columns = window = windows[head - 1]
+        y, x = np.nonzero(heads[window] == head)
+        center = float((rows.start + y).mean()), float((columns.start + x).mean())
+        found.append((int(pieces[window][y[0], x[0]]), center))
+    return found
 
 
 def _share(

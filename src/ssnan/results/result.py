@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +20,7 @@ from ssnan.io.storing import load, save
 from ssnan.labels import LabelSet
 from ssnan.results.colors import distinct
 from ssnan.results.detections import detections, of_people
-from ssnan.results.document import VERSION, Box, Document, Part, PersonEntry, described
+from ssnan.results.document import VERSION, Box, Document, PersonEntry, described
 from ssnan.results.geometry import center_of, extent_of
 from ssnan.results.people import alone, find
 from ssnan.results.people_images import people_over
@@ -143,15 +142,17 @@ class ParsingResult:
     def cutout(self, *parts: str) -> Image.Image:
         """``parts`` on a transparent background, RGBA at the photo's size; the whole person if empty. The edge is soft:
         alpha rises while the probability of the parts rises from ¼ to ¾. Transparent pixels of the photo stay
-        transparent.
+        transparent. Fully transparent pixels are black: the file does not contain the rest of the photo.
 
         Raises:
             ValueError: a part is not a class of the label set, or the result is from a file.
         """
-        alpha = np.clip((self.probability(*parts) - TRANSPARENT) / (SOLID - TRANSPARENT), 0, 1)
+        share = np.clip((self.probability(*parts) - TRANSPARENT) / (SOLID - TRANSPARENT), 0, 1)
         photo = self._unflattened()
         opacity = photo[..., 3] if photo.shape[2] == 4 else 255
-        return Image.fromarray(np.dstack([photo[..., :3], (opacity * alpha).round().astype(np.uint8)]))
+        cutout = np.dstack([photo[..., :3], (opacity * share).round().astype(np.uint8)])
+        cutout[cutout[..., 3] == 0] = 0
+        return Image.fromarray(cutout)
 
     def crop(self, *parts: str, margin: float = 0.1) -> Image.Image:
         """The photo cropped to the box of ``parts``, or of the whole person if empty. The margin around the box is
@@ -179,7 +180,11 @@ class ParsingResult:
     @cached_property
     def joints(self) -> dict[str, tuple[float, float] | None]:
         """The joints: the centre (x, y) of every region in pixels (Section 3.3); None if the region does not occur."""
-        return {region.name: center_of(np.isin(self.labels, region.class_ids)) for region in self.label_set.regions}
+        left, top, right, bottom = extent_of(self.labels > 0) or (0, 0, 0, 0)
+        shown = self.labels[top:bottom, left:right]
+        return {
+            region.name: center_of(np.isin(shown, region.class_ids), left, top) for region in self.label_set.regions
+        }
 
     @cached_property
     def people_map(self) -> NDArray[np.uint8]:
@@ -296,7 +301,8 @@ class ParsingResult:
     def to_dict(self) -> Document:
         """The result as plain values, see :class:`ssnan.results.document.Document`."""
         height, width = self.labels.shape
-        people = [person.to_entry() for person in self.people]
+        confidence = None if self.scores is None else self.confidence
+        people = [person.to_entry(confidence) for person in self.people]
         return {
             "version": VERSION,
             "label_set": self.label_set.name,
@@ -305,13 +311,9 @@ class ParsingResult:
             "height": height,
             "count": len(people),
             "people": people,
-            "parts": self._described(self.areas),
+            "parts": described(self.labels, self.label_set, self.areas, confidence),
             "joints": dict(self.joints),
         }
-
-    def _described(self, areas: Mapping[str, int]) -> dict[str, Part]:
-        confidence = None if self.scores is None else self.confidence
-        return described(self.labels, self.label_set, areas, confidence)
 
     def _source(self) -> ImageLike:
         if self.source is None:
@@ -367,13 +369,19 @@ class Person(ParsingResult):
         """As :meth:`ParsingResult.probability`, and 0 on other people."""
         return np.where(self.others, np.float32(0), super().probability(*parts))
 
-    def to_entry(self) -> PersonEntry:
-        """The person as plain values, as in the list of people of :meth:`ParsingResult.to_dict`."""
+    def to_entry(self, confidence: NDArray[np.float32] | None = None) -> PersonEntry:
+        """The person as plain values, as in the list of people of :meth:`ParsingResult.to_dict`.
+
+        Args:
+            confidence: that of the whole photo if it is known, (H, W), 0..1; it is the same on the person's pixels.
+        """
+        if confidence is None and self.scores is not None:
+            confidence = self.confidence
         entry: PersonEntry = {
             "area": sum(self.parts.values()),
             "score": None if self.score is None else round(self.score, 4),
             "box": self.box,
-            "parts": self._described(self.parts),
+            "parts": described(self.labels, self.label_set, self.parts, confidence),
             "joints": dict(self.joints),
         }
         return entry if self.track is None else {**entry, "track": self.track}

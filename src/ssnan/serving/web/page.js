@@ -1,5 +1,5 @@
 // A photo goes to api/parse and comes back as a map and what is in it; the page draws it.
-import {$, canvasFor, chosen, complain, connect, made, pointed, seen, shown, take} from "./view.js"
+import {$, canvasFor, chosen, complain, connect, made, seen, shown, take} from "./view.js"
 
 const SAVED = { // what the buttons ask the service for
   map: {accept: "image/png", ending: ".png"},
@@ -17,7 +17,7 @@ async function ask(file, {accept, save = "", colors = "labels"}, {parts = [], pe
   for (let attempt = 1; ; attempt++) {
     const answer = await fetch(`api/parse?${query}`, {method: "POST", body: file, headers: {accept}, signal})
     if (answer.ok) return answer
-    if (answer.status !== 429 || attempt === 10) throw new Error((await answer.json()).error)
+    if (answer.status !== 429 || attempt === 10) throw new Error((await answer.json()).error.replace(/^the file: /, ""))
     await new Promise((resolve) => setTimeout(resolve, 1000 * answer.headers.get("retry-after")))
   }
 }
@@ -66,21 +66,6 @@ function nearest(left, up, corner) {
   return a <= b && a <= c ? left : b <= c ? up : corner
 }
 
-/** The place of every label that is farthest from its edge, where its name has most room. */
-function roomiest(ids, width, height) {
-  const depth = new Uint16Array(ids.length), places = {}
-  for (let i = 0; i < ids.length; i++) {
-    const inside = i % width && i >= width && ids[i - 1] === ids[i] && ids[i - width] === ids[i]
-    depth[i] = inside ? Math.min(depth[i - 1], depth[i - width]) + 1 : 1
-  }
-  for (let i = ids.length - 1; i >= 0; i--) {
-    const inside = (i + 1) % width && i + width < ids.length && ids[i + 1] === ids[i] && ids[i + width] === ids[i]
-    depth[i] = inside ? Math.min(depth[i], depth[i + 1] + 1, depth[i + width] + 1) : 1
-    if (depth[i] > (places[ids[i]]?.depth ?? 0)) places[ids[i]] = {depth: depth[i], x: i % width, y: Math.floor(i / width)}
-  }
-  return places
-}
-
 async function parsed(file, signal) {
   const question = {accept: "application/zip", save: "json,people", colors: "distinct"}
   const files = unzipped(await (await ask(file, question, {signal})).arrayBuffer())
@@ -96,25 +81,8 @@ async function parsed(file, signal) {
   return {name: file.name, file, canvas, ids, owners, people, parts: listed(found), scale: width / found.width}
 }
 
-function more(context, parts) {
-  const written = []
-  if ($("names").checked) parts.forEach((part) => write(context, part, written))
+function more(context) {
   if ($("joints").checked) (seen.number ? [seen] : shown.people).forEach((person) => joints(context, person))
-}
-
-/** Writes the name of a part, unless it lies over one of those `written`. */
-function write(context, {name, id}, written) {
-  seen.places ??= roomiest(seen.ids, context.canvas.width, context.canvas.height)
-  const place = seen.places[id], size = 14 * context.canvas.width / context.canvas.clientWidth
-  if (!place || (place.depth < size / 3 && name !== pointed)) return
-  Object.assign(context, {font: `600 ${size}px system-ui, sans-serif`, textAlign: "center", textBaseline: "middle",
-    lineWidth: size / 4, lineJoin: "round", strokeStyle: "black", fillStyle: "white"})
-  const half = context.measureText(name).width / 2 + 4
-  const x = Math.min(Math.max(place.x, half), context.canvas.width - half)
-  if (written.some((other) => Math.abs(other.x - x) < other.half + half && Math.abs(other.y - place.y) < size)) return
-  written.push({x, y: place.y, half})
-  context.strokeText(name, x, place.y)
-  context.fillText(name, x, place.y)
 }
 
 function joints(context, person) {
@@ -144,7 +112,7 @@ function taken(files) {
   return take(files, parsed)
 }
 
-connect({taken, content, more, looks: ["names", "joints"]})
+connect({taken, content, more, looks: ["joints"]})
 $("model").onchange = () => taken(latest)
 
 fetch("api/models").then((answer) => answer.json()).then((models) => {

@@ -1,6 +1,6 @@
 // What the page of the service and the page without a server share: photos are taken, shown with their parts, and saved.
 
-export const SIDE = 1024 // pixels of what is seen, at most
+const SMALLEST = 640, LARGEST = 1024 // pixels of the longer side of what is seen
 
 export const $ = (id) => document.getElementById(id)
 export const made = (tag, values = {}) => Object.assign(document.createElement(tag), values)
@@ -18,7 +18,7 @@ let decorate = () => {} // draws what one page alone draws
 
 /** The canvas for a photo of (width, height), as large as it is seen. */
 export function canvasFor(width, height) {
-  const scale = Math.min(1, SIDE / Math.max(width, height))
+  const longest = Math.max(width, height), scale = Math.min(Math.max(longest, SMALLEST), LARGEST) / longest
   const [w, h] = [width, height].map((side) => Math.max(1, Math.round(side * scale)))
   return made("canvas", {width: w, height: h})
 }
@@ -40,6 +40,7 @@ export async function take(files, parsed) {
   if (files.length) $("empty").textContent = "Parsing …"
   for (const file of files) {
     try {
+      if (!file.size) throw new Error("expected a photo, got an empty file")
       const photo = await parsed(file, signal)
       if (signal.aborted) return
       const button = made("button", {onclick: () => show(photo, button)}), line = made("li")
@@ -67,7 +68,7 @@ export function show(photo, button) {
   for (const other of $("photos").querySelectorAll("button")) other.setAttribute("aria-current", other === button)
   listPeople()
   see(0)
-  $("view").scrollIntoView({block: "nearest"})
+  $("stage").scrollIntoView({block: "nearest"})
 }
 
 /** The next frame of what is shown. What is chosen stays, and so does a list that somebody is in. */
@@ -104,8 +105,8 @@ function portrait(number) {
   }
   const [left, top] = [columns, rows].map((places) => Math.max(0, places.indexOf(true)))
   const width = (columns.length || canvas.width) - left, height = (rows.length || canvas.height) - top
-  const side = Math.min(width, height), square = made("canvas", {width: 96, height: 96})
-  square.getContext("2d").drawImage(canvas, left + (width - side) / 2, top, side, side, 0, 0, 96, 96)
+  const side = Math.min(width, height), square = made("canvas", {width: 192, height: 192})
+  square.getContext("2d").drawImage(canvas, left + (width - side) / 2, top, side, side, 0, 0, 192, 192)
   square.setAttribute("aria-hidden", true)
   return square
 }
@@ -128,7 +129,7 @@ function list() {
   $("which").textContent = !seen.parts.length ? "Nobody found in this photo"
     : number ? `Parts of ${whose}: choose some to see and save only them` : "Choose parts to see and save only them"
   $("save").textContent = `Save ${whose}`
-  $("here").dataset.hint = `Point at a part for its name and size; click ${several() && !number ? "a person to see them alone" : "it to keep it"}`
+  $("here").dataset.hint = `Point at a part for its name and size; click ${several() && !number ? "a person to see them alone" : "it to see only that"}`
   Object.assign($("view"), {width: shown.canvas.width, height: shown.canvas.height})
   const words = seen.parts.map(({name, share}) => `${name} ${percent(share)}`).join(", ")
   $("view").setAttribute("aria-label", `${shown.name}${whose && `, ${whose}`} with its parts: ${words || "nobody found"}`)
@@ -176,7 +177,39 @@ function draw() {
   if (seen.number) paint(context, seen.others, [{id: 1, color: [0, 0, 0]}], 0.7)
   paint(context, seen.ids, lit)
   if (several() && near && near !== seen.number) paint(context, outline(near), [{id: 1, color: [255, 255, 255]}], 1)
-  decorate(context, lit)
+  const written = []
+  if ($("names").checked) lit.forEach((part) => write(context, part, written))
+  decorate(context)
+}
+
+/** The place of every label that is farthest from its edge, where its name has most room. */
+function roomiest(ids, width, height) {
+  const depth = new Uint16Array(ids.length), places = {}
+  for (let i = 0; i < ids.length; i++) {
+    const inside = i % width && i >= width && ids[i - 1] === ids[i] && ids[i - width] === ids[i]
+    depth[i] = inside ? Math.min(depth[i - 1], depth[i - width]) + 1 : 1
+  }
+  for (let i = ids.length - 1; i >= 0; i--) {
+    const inside = (i + 1) % width && i + width < ids.length && ids[i + 1] === ids[i] && ids[i + width] === ids[i]
+    depth[i] = inside ? Math.min(depth[i], depth[i + 1] + 1, depth[i + width] + 1) : 1
+    if (depth[i] > (places[ids[i]]?.depth ?? 0)) places[ids[i]] = {depth: depth[i], x: i % width, y: Math.floor(i / width)}
+  }
+  return places
+}
+
+/** Writes the name of a part, unless it lies over one of those `written`. */
+function write(context, {name, id}, written) {
+  seen.places ??= roomiest(seen.ids, context.canvas.width, context.canvas.height)
+  const place = seen.places[id], size = 14 * context.canvas.width / context.canvas.clientWidth
+  if (!place || (place.depth < size / 3 && name !== pointed)) return
+  Object.assign(context, {font: `600 ${size}px system-ui, sans-serif`, textAlign: "center", textBaseline: "middle",
+    lineWidth: size / 4, lineJoin: "round", strokeStyle: "black", fillStyle: "white"})
+  const half = context.measureText(name).width / 2 + 4
+  const x = Math.min(Math.max(place.x, half), context.canvas.width - half)
+  if (written.some((other) => Math.abs(other.x - x) < other.half + half && Math.abs(other.y - place.y) < size)) return
+  written.push({x, y: place.y, half})
+  context.strokeText(name, x, place.y)
+  context.fillText(name, x, place.y)
 }
 
 /** 1 on the edge of a person, 0 elsewhere. */
@@ -231,7 +264,7 @@ async function save(button, content) {
   button.focus()
 }
 
-/** Connects the page: `taken(files)` takes photos, `content(value)` gives what is saved, `more(context, parts)` draws over
+/** Connects the page: `taken(files)` takes photos, `content(value)` gives what is saved, `more(context)` draws over
  * the photo, and the inputs with the ids `looks` change it. */
 export function connect({taken, content, more = decorate, looks = []}) {
   decorate = more
@@ -255,5 +288,5 @@ export function connect({taken, content, more = decorate, looks = []}) {
   $("view").onpointerleave = () => point(null)
   $("view").onclick = click
   $("downloads").onclick = ({target}) => target.value && save(target, content)
-  for (const id of ["opacity", ...looks]) $(id).oninput = draw
+  for (const id of ["opacity", "names", ...looks]) $(id).oninput = draw
 }
