@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from torch.nn.functional import interpolate
 
 from ssnan.models.mean_field import FLOOR, LEAST, MeanField
 
@@ -14,47 +15,48 @@ def softmax(scores):
     return exponents / exponents.sum(axis=0)
 
 
-def averages(maps):
-    """5 × 5 averages around every fourth position, without positions outside the map."""
+def halved(maps):
+    """3 × 3 averages around every second position, without positions outside the map."""
     height, width = maps.shape[1:]
     return np.stack(
         [
-            [maps[:, max(y - 2, 0) : y + 3, max(x - 2, 0) : x + 3].mean(axis=(1, 2)) for x in range(0, width, 4)]
-            for y in range(0, height, 4)
+            [maps[:, max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2].mean(axis=(1, 2)) for x in range(0, width, 2)]
+            for y in range(0, height, 2)
         ]
     ).transpose(2, 0, 1)
 
 
-def twin(scores, colors, classes, distance, steps):
-    """MeanField in numpy with loops, for photos whose colours are the same within every 4 × 4 pixels."""
+def heard(scores, colors, classes, distance, steps):
+    """The shares that MeanField multiplies by, in numpy with loops, at every second position of the map."""
+    scores = halved(scores)
     height, width = scores.shape[1:]
-    rows, columns = np.mgrid[:height, :width] * 4 / distance
-    features = np.concatenate([colors, np.stack([rows, columns])])
-    told = averages(features).reshape(5, -1).T
-    own = softmax(scores)
-    together = own[classes].sum(axis=0)
-    shares = own[classes] / together
+    features = np.concatenate([colors, np.mgrid[:height, :width] * 8 / distance])
+    told = halved(features).reshape(5, -1).T
+    own = softmax(scores)[classes]
+    together = own.sum(axis=0)
+    shares = own / together
     for _ in range(steps):
-        said = averages(shares * together).reshape(len(classes), -1)
-        agreed = np.empty_like(shares)
+        said = halved(shares * together).reshape(len(classes), -1)
+        factors = np.empty_like(own)
         for y in range(height):
             for x in range(width):
                 weights = np.exp(-0.5 * ((told - features[:, y, x]) ** 2).sum(axis=1))
-                heard = said @ weights
-                agreed[:, y, x] = own[classes][:, y, x] * (heard / max(heard.sum(), LEAST) + FLOOR)
-        shares = agreed / agreed.sum(axis=0)
-    result = own.copy()
-    result[classes] = shares * together
-    return result
+                factors[:, y, x] = said @ weights / max((said @ weights).sum(), LEAST) + FLOOR
+        shares = own * factors / (own * factors).sum(axis=0)
+    return factors
 
 
 def test_it_equals_its_twin():
     random = np.random.default_rng(0)
-    scores = random.normal(size=(4, 9, 6)).astype(np.float32)
-    colors = random.normal(size=(3, 9, 6)).astype(np.float32)
-    images = torch.from_numpy(colors.repeat(4, axis=1).repeat(4, axis=2))[None]
-    found = garments()(torch.from_numpy(scores)[None], images).softmax(1)[0]
-    np.testing.assert_allclose(found, twin(scores, colors / 0.5, [1, 3], 16, 2), rtol=1e-4, atol=1e-6)
+    scores = random.normal(size=(4, 9, 5)).astype(np.float32)
+    colors = random.normal(size=(3, 5, 3)).astype(np.float32)
+    images = torch.from_numpy(colors.repeat(8, axis=1).repeat(8, axis=2))[None]
+    factors = torch.from_numpy(heard(scores, colors / 0.5, [1, 3], 16, 2))[None]
+    own = torch.from_numpy(softmax(scores)[[1, 3]])[None]
+    expected = own * interpolate(factors.log(), (9, 5), mode="bilinear", align_corners=True).exp()
+    expected *= own.sum(1, keepdim=True) / expected.sum(1, keepdim=True)
+    found = garments()(torch.from_numpy(scores)[None], images).softmax(1)
+    torch.testing.assert_close(found[:, [1, 3]], expected, rtol=1e-4, atol=1e-6)
 
 
 def test_groups_do_not_hear_each_other():

@@ -29,8 +29,8 @@ class MeanField(nn.Module):
 
     A pixel hears every other pixel with the weight exp(−½ d²), where d² adds squared differences of place and of
     colour. In every group, the shares of the classes among what it hears multiply its own probabilities. The classes of
-    a group together keep their probability at every pixel, and classes without a group keep theirs. What is heard are
-    averages of 4 × 4 positions of the map, which makes the arithmetic small.
+    a group together keep their probability at every pixel, and classes without a group keep theirs. Every second position
+    hears averages around every fourth, which makes the arithmetic small.
 
     Args:
         groups: ids of the classes that agree among themselves, such as garments; a class is in one group at most.
@@ -59,16 +59,23 @@ class MeanField(nn.Module):
         """Scores before the softmax, from scores before the softmax and the normalised photos."""
         members = [id for group in self.groups for id in group]
         own = scores[:, members]
-        together = self.by_group(total, scores.softmax(1)[:, members])
-        kernel = self.kernel(scores, images)
-        agreed = own
-        for _ in range(self.steps):
-            said = pooled(self.by_group(softmax, agreed) * together)
-            heard = (said.flatten(2) @ kernel).reshape(own.shape)
-            agreed = own + (heard / self.by_group(total, heard).clamp_min(LEAST) + FLOOR).log()
+        agreed = own + enlarged(self.heard(halved(scores), images), own)
         gained = self.by_group(log_softmax, agreed) - self.by_group(log_softmax, own)
         place = [members.index(id) if id in members else len(members) for id in range(scores.shape[1])]
         return scores + torch.cat([gained, torch.zeros_like(scores[:, :1])], dim=1)[:, place]
+
+    def heard(self, scores: Float[Tensor, "b c h w"], images: Tensor) -> Float[Tensor, "b m h w"]:
+        """Logs of the shares of the groups' classes among what every position hears."""
+        members = [id for group in self.groups for id in group]
+        own = scores[:, members]
+        together = self.by_group(total, scores.softmax(1)[:, members])
+        kernel = self.kernel(scores, images)
+        logs = torch.zeros_like(own)
+        for _ in range(self.steps):
+            said = halved(self.by_group(softmax, own + logs) * together)
+            heard = (said.flatten(2) @ kernel).reshape(own.shape)
+            logs = (heard / self.by_group(total, heard).clamp_min(LEAST) + FLOOR).log()
+        return logs
 
     def by_group(self, function: Callable[..., Tensor], maps: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         """``function`` over the classes of every group."""
@@ -76,15 +83,15 @@ class MeanField(nn.Module):
         return torch.cat([function(of_group, dim=1) for of_group in maps.split(sizes, dim=1)], dim=1)
 
     def kernel(self, scores: Tensor, images: Tensor) -> Float[Tensor, "b heard hearing"]:
-        """Weights exp(−½ d²) of the averages for every position of the map."""
+        """Weights exp(−½ d²) of averages of ``scores`` for each of its positions."""
         height, width = scores.shape[-2:]
-        colors = enlarged(avg_pool2d(images, self.stride), scores) / self.color
-        step = self.stride / self.distance
+        colors = enlarged(avg_pool2d(images, 2 * self.stride), scores) / self.color
+        step = 2 * self.stride / self.distance
         rows, columns = (torch.arange(side, device=scores.device) * step for side in (height, width))
         place = torch.stack([rows[:, None].expand(height, width), columns.expand(height, width)])
         place = place - place.mean(dim=(1, 2), keepdim=True)  # small numbers, for engines that compute in bf16
         hearing = torch.cat([colors, place.expand(colors.shape[0], -1, -1, -1)], dim=1)
-        heard, hearing = pooled(hearing).flatten(2), hearing.flatten(2)
+        heard, hearing = halved(hearing).flatten(2), hearing.flatten(2)
         # −½ |a − b|² = a·b − ½ |a|² − ½ |b|², as one product
         heard = torch.cat([heard, minus_half_square(heard), torch.ones_like(heard[:, :1])], dim=1)
         hearing = torch.cat([hearing, torch.ones_like(hearing[:, :1]), minus_half_square(hearing)], dim=1)
@@ -100,6 +107,6 @@ def minus_half_square(vectors: Float[Tensor, "b d n"]) -> Float[Tensor, "b 1 n"]
     return -vectors.square().sum(1, keepdim=True) / 2
 
 
-def pooled(maps: Float[Tensor, "b c h w"]) -> Tensor:
-    """Averages of 4 × 4 positions."""
-    return avg_pool2d(maps, 5, 4, 2, count_include_pad=False)
+def halved(maps: Float[Tensor, "b c h w"]) -> Tensor:
+    """Averages around every second position."""
+    return avg_pool2d(maps, 3, 2, 1, count_include_pad=False)
