@@ -114,8 +114,8 @@ def webp(pixels: NDArray[np.uint8], side: int, quality: int) -> bytes:
     return encoded(shrunk(pixels, side, Image.Resampling.LANCZOS), "webp", quality=quality, method=4)
 
 
-def splits_of(data: Sequence[ParsingData]) -> dict[Path, set[str]]:
-    """The splits of every dataset that trainings read."""
+def splits_of(data: Sequence[ParsingData], tests: Sequence[Path]) -> dict[Path, set[str]]:
+    """The splits of every dataset that trainings read, and val of the datasets ``tests``."""
     splits = defaultdict[Path, set[str]](set)
     for training in data:
         splits[Path(training.validation)].add("val")
@@ -123,6 +123,8 @@ def splits_of(data: Sequence[ParsingData]) -> dict[Path, set[str]]:
             training.pasting.people if training.pasting else []
         ):
             splits[Path(root)].add("train")
+    for root in tests:
+        splits[root].add("val")
     return dict(splits)
 
 
@@ -132,16 +134,23 @@ def chosen(count: int, limit: int | None) -> list[int]:
 
 
 def pack(
-    names: Sequence[str], pieces: Pieces, side: int, quality: int, limits: dict[str, int], workers: int
+    names: Sequence[str],
+    pieces: Pieces,
+    side: int,
+    quality: int,
+    limits: dict[str, int],
+    workers: int,
+    tests: Sequence[Path] = (),
 ) -> Iterator[str]:
     """Store what the runs ``names`` read, and say what after each dataset. Folders keep their relative places.
 
     Args:
         side: longer side of the stored photos, in pixels.
         limits: the most photos of a split by the name of a dataset; that of all others is under "".
+        tests: datasets whose val split is stored too.
     """
     data = [command_line(arguments_of(name, 0, [])).datamodule for name in names]
-    for root, splits in splits_of(data).items():
+    for root, splits in splits_of(data, tests).items():
         if root.is_absolute():
             raise SystemExit(f"{root}: expected a folder below the working directory, to be unpacked at the same place")
         limit = limits.get(root.name, limits.get(""))
@@ -263,6 +272,9 @@ def main() -> None:
     packing.add_argument(
         "--limit", action="append", default=[], type=limit_of, metavar="[DATASET=]N", help="photos of a split"
     )
+    packing.add_argument(
+        "--test", action="append", default=[], type=Path, metavar="DATASET", help="whose val split is stored too"
+    )
     packing.add_argument("--workers", type=int, default=2)
     for name in ("unpack", "split", "join"):
         commands.add_parser(name).add_argument("source", type=Path)
@@ -274,7 +286,8 @@ def main() -> None:
     match told.command:
         case "data":
             with Pieces(told.output, told.megabytes) as pieces:
-                for line in pack(told.runs, pieces, told.side, told.quality, dict(told.limit), told.workers):
+                limits = dict(told.limit)
+                for line in pack(told.runs, pieces, told.side, told.quality, limits, told.workers, told.test):
                     print(line, flush=True)
         case "unpack":
             unpack(told.source, told.output)

@@ -3,11 +3,11 @@
     python -m experiments.full_size.run measure [RUN...]                        speed, memory, share of the chip's peak
     python -m experiments.full_size.run train --minutes 9 [RUN...]              the next piece of these runs, in order
     python -m experiments.full_size.run train --minutes 9.5 --budget 8 small      one run, to the end in eight minutes
+    python -m experiments.full_size.run try [RUN...]                            each run for two steps, on a processor
 
 Runs are ``small`` and ``base``, the bundled model's recipe; the paper's network ``ss_nan``, its poolings and single
 scale, and its rivals, all but SegNet on ResNet-101 and at one budget; and second steps from ``ss_nan``, with each arm
-of the structure trial. ``--also experiments/full_size/configs/tiny.yaml`` goes the same way on a processor.
-``experiments.full_size.pack`` moves data and weights.
+of the structure trial. ``experiments.full_size.pack`` moves data and weights.
 """
 
 from __future__ import annotations
@@ -29,17 +29,18 @@ def piece(name: str) -> str:
     return str(CONFIGS / f"{name}.yaml")
 
 
-BUNDLED = ["bundled/gpu", piece("bundled")]
-BUDGET, RESNET101 = piece("budget"), piece("resnet101")
+SOURCES, RESNET101 = piece("sources"), piece("resnet101")
+BUNDLED = ["bundled/gpu", SOURCES, piece("bundled")]
+BUDGET = [SOURCES, piece("budget")]
 ARMS = ("none", "product", "weighted", "decided", "sides")
 STEP1 = {
     "small": BUNDLED,
     "base": [*BUNDLED, piece("base")],
-    "ss_nan": ["lip/ss_nan", BUDGET, RESNET101],
-    **{name: ["lip/ss_nan", BUDGET, RESNET101, piece(name)] for name in ("skip_net", "average", "maximum")},
-    "deeplab_v2": ["lip/deeplab_v2_resnet101", BUDGET, RESNET101],
-    **{name: [f"lip/{name}", BUDGET, RESNET101] for name in ("attention", "hazn", "lg_lstm")},
-    **{name: [f"lip/{name}", BUDGET, piece(name)] for name in ("fcn_8s", "segnet")},
+    "ss_nan": ["lip/ss_nan", *BUDGET, RESNET101],
+    **{name: ["lip/ss_nan", *BUDGET, RESNET101, piece(name)] for name in ("skip_net", "average", "maximum")},
+    "deeplab_v2": ["lip/deeplab_v2_resnet101", *BUDGET, RESNET101],
+    **{name: [f"lip/{name}", *BUDGET, RESNET101] for name in ("attention", "hazn", "lg_lstm")},
+    **{name: [f"lip/{name}", *BUDGET, piece(name)] for name in ("fcn_8s", "segnet")},
 }
 STEP2 = {
     "ss_nan_step2": ("ss_nan", ["lip/ss_nan_step2", piece("step2")]),
@@ -66,11 +67,11 @@ def arguments_of(name: str, seed: int, also: list[str], budget: float | None = N
     files = [*STEP1[first], *extra, *also]
     told = [flag for file in files for flag in ("--config", file)]
     if name in STEP2:
-        told += ["--model.start_from", str(RUNS / first / f"seed{seed}/checkpoints/best.ckpt")]
+        told += ["--model.start_from", str(_folder(first, seed) / "checkpoints/best.ckpt")]
     if budget is not None:
         minutes, seconds = divmod(round(60 * budget), 60)
         told += ["--trainer.max_time", f"00:{minutes // 60:02}:{minutes % 60:02}:{seconds:02}"]
-    told += ["--output", str(RUNS / name / f"seed{seed}")]
+    told += ["--output", str(_folder(name, seed))]
     return [*told, "--seed_everything", str(seed), "--data.seed", str(seed)]
 
 
@@ -95,20 +96,46 @@ def train(minutes: float, also: list[str], names: list[str], budget: float | Non
         gc.collect()  # trainer and data know each other, and the photos in an accelerator's memory with them
 
 
+def try_out(names: list[str]) -> None:
+    """Train each unfinished run for an epoch of one step, and continue with its last one, on tiny crops. First steps
+    go before the second steps that start from them."""
+    from ssnan.training.cli import train as run
+
+    for name in names or [*STEP1, *STEP2]:
+        if _finished(name, 0):
+            continue
+        began = time.monotonic()
+        for minutes in ("0", "60"):
+            run([*arguments_of(name, 0, tiny(name)), "--stop_after", minutes])
+            gc.collect()
+        for path in _folder(name, 0).glob("checkpoints/[!b]*.ckpt"):
+            path.unlink()  # second steps need the best alone
+        print(f"{name}: validated, saved and continued in {time.monotonic() - began:.0f} s", flush=True)
+
+
+def tiny(name: str) -> list[str]:
+    """The recipes that make a run tiny."""
+    return [piece("tiny"), *([piece("tiny_hazn")] if name == "hazn" else [])]
+
+
+def _folder(name: str, seed: int) -> Path:
+    return RUNS / name / f"seed{seed}"
+
+
 def _finished(name: str, seed: int) -> bool:
-    return (RUNS / name / f"seed{seed}" / "results.json").is_file()
+    return (_folder(name, seed) / "results.json").is_file()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
-    for name in ("train", "measure"):
-        command = commands.add_parser(name)
-        command.add_argument("runs", nargs="*", metavar="RUN")
+    for name in ("train", "measure", "try"):
+        commands.add_parser(name).add_argument("runs", nargs="*", metavar="RUN")
+    training, measuring = commands.choices["train"], commands.choices["measure"]
+    for command in (training, measuring):
         command.add_argument(
             "--also", action="append", default=[], metavar="FILE", help="a recipe on top of all others"
         )
-    training, measuring = commands.choices["train"], commands.choices["measure"]
     training.add_argument("--minutes", type=float, required=True, help="of this call")
     training.add_argument("--budget", type=float, metavar="MINUTES", help="of training that a run has in all its calls")
     measuring.add_argument("--batches", type=int, nargs="+", default=[], help="instead of the recipe's batch size")
@@ -117,6 +144,8 @@ def main() -> None:
         parser.error(f"no run {', '.join(sorted(unknown))}; there are {', '.join([*STEP1, *STEP2])}")
     if told.command == "train":
         train(told.minutes, told.also, told.runs, told.budget)
+    elif told.command == "try":
+        try_out(told.runs)
     else:
         from experiments.full_size.measure import measure
 

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 import yaml
 
@@ -7,11 +9,10 @@ from ssnan.training.cli import train
 
 @pytest.mark.parametrize("tiny", [False, True])
 def test_every_run_of_the_full_size_is_accepted(tiny, capsys):
-    also = [full_size.piece("tiny")] if tiny else []
     values = {}
     for name in {name: None for name, _ in full_size.ORDER}:
         with pytest.raises(SystemExit):
-            train([*full_size.arguments_of(name, 0, also), "--print_config"])
+            train([*full_size.arguments_of(name, 0, full_size.tiny(name) if tiny else []), "--print_config"])
         values[name] = yaml.safe_load(capsys.readouterr().out)
         assert values[name]["model"]["compiled"] is not tiny
         assert (values[name]["model"]["start_from"] is None) == (name in full_size.STEP1 and name != "small")
@@ -61,6 +62,31 @@ def test_a_budget_is_the_time_of_the_run(budget, time):
     told = full_size.arguments_of("small", 0, [], budget)
     assert told[told.index("--trainer.max_time") + 1] == time
     assert "--trainer.max_time" not in full_size.arguments_of("small", 0, [])
+
+
+def test_each_run_is_tried_in_two_pieces(tmp_path, monkeypatch):
+    calls = []
+
+    def trained(arguments):
+        calls.append(arguments)
+        folder = Path(arguments[arguments.index("--output") + 1])
+        (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
+        for name in ("best", "last", "previous"):
+            (folder / "checkpoints" / f"{name}.ckpt").touch()
+        if arguments[-1] != "0":
+            (folder / "results.json").touch()
+
+    monkeypatch.setattr(full_size, "RUNS", tmp_path)
+    monkeypatch.setattr("ssnan.training.cli.train", trained)
+    full_size.try_out(["hazn"])
+    assert [arguments[-2:] for arguments in calls] == [["--stop_after", "0"], ["--stop_after", "60"]]
+    assert all(arguments[:-2] == full_size.arguments_of("hazn", 0, full_size.tiny("hazn")) for arguments in calls)
+    assert [path.name for path in tmp_path.rglob("*.ckpt")] == ["best.ckpt"]
+    full_size.try_out([])
+    tried = [Path(arguments[arguments.index("--output") + 1]).parent.name for arguments in calls[2::2]]
+    assert set(tried) == {name for name, _ in full_size.ORDER} - {"hazn"}
+    for name, (first, _) in full_size.STEP2.items():
+        assert tried.index(first) < tried.index(name)
 
 
 def test_no_run_begins_in_the_last_seconds(tmp_path, monkeypatch):

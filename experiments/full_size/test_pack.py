@@ -35,7 +35,8 @@ def recipe(tmp_path, monkeypatch):
     data = tmp_path / "here" / "data"
     write_joints(write_sets(data / "marks"), {"h1": entry(SLEEVED[0])})
     description = yaml.safe_load((data / "marks" / "dataset.yaml").read_text())
-    description |= {"masks": "background", "sets": None, "splits": {"train": "all.txt"}, "keypoints": None}
+    lists = {"train": "all.txt", "val": "all.txt"}
+    description |= {"masks": "background", "sets": None, "splits": lists, "keypoints": None}
     random = np.random.default_rng(0)
     for folder, count in (("nobody/photos", 12), ("scenes/photos", 3)):
         (data / folder).mkdir(parents=True)
@@ -87,6 +88,15 @@ def test_a_tiny_copy_keeps_a_few_of_each(recipe, tmp_path, monkeypatch):
     assert len(open_split("data/marks", "train")) == len(open_split("data/marks", "val")) == 2
     assert len(open_split("data/nobody", "train")) == 5
     assert len(list((tmp_path / "there" / "data" / "scenes" / "photos").iterdir())) == 2
+
+
+def test_the_test_photos_of_an_experiment_come_along(recipe, tmp_path, monkeypatch):
+    for option, splits in (([], {"train"}), (["--test", "data/nobody"], {"train", "val"})):
+        packed(monkeypatch, "--limit", "2", *option)
+        pack.unpack(tmp_path / "pieces", tmp_path / "there")
+        description = yaml.safe_load((tmp_path / "there/data/nobody/dataset.yaml").read_text())
+        assert description["splits"].keys() == splits
+    assert len(open_split(tmp_path / "there/data/nobody", "val")) == 2
 
 
 def test_a_folder_elsewhere_cannot_be_unpacked_at_its_place(recipe, tmp_path, monkeypatch):

@@ -9,6 +9,7 @@ import yaml
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from experiments.full_size.run import piece
 from experiments.structure_trial import first_trial, run
 from experiments.structure_trial.arms import ARMS, SHARES
 from fakes.keypoints import people
@@ -160,7 +161,7 @@ def test_a_test_photo_may_not_be_a_training_photo(tests):
 @pytest.mark.parametrize("also", [[], ["gpu.yaml"]])
 def test_the_recipe_keeps_the_base_and_leaves_out_what_asks_for_sides(also, capsys):
     printed = []
-    for configs in (["bundled/gpu"], [str(run.RECIPE), *(str(HERE / name) for name in also)]):
+    for configs in (["bundled/gpu", piece("sources")], [str(run.RECIPE), *(str(HERE / name) for name in also)]):
         with pytest.raises(SystemExit) as ended:
             train([*(word for config in configs for word in ("--config", config)), "--print_config"])
         assert ended.value.code == 0

@@ -29,8 +29,8 @@ class MeanField(nn.Module):
 
     A pixel hears every other pixel with the weight exp(−½ d²), where d² adds squared differences of place and of
     colour. In every group, the shares of the classes among what it hears multiply its own probabilities. The classes of
-    a group together keep their probability at every pixel, and classes without a group keep theirs. Every second position
-    hears averages around every fourth, which makes the arithmetic small.
+    a group together keep their probability at every pixel, and classes without a group keep theirs. Every second
+    position hears averages around every fourth, which makes the arithmetic small.
 
     Args:
         groups: ids of the classes that agree among themselves, such as garments; a class is in one group at most.

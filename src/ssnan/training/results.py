@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 from math import isnan
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import torch
@@ -79,12 +78,9 @@ def seconds(network: ParsingNetwork, side: int) -> float:
         globals={"network": network.eval(), "photo": photo},
         num_threads=torch.get_num_threads(),
     )
-    stopwatch.timeit(1)  # the first call allocates
-    laps = [stopwatch.timeit(1).mean]
-    while sum(laps) < TIMED:
-        laps.append(stopwatch.timeit(1).mean)
+    measured = stopwatch.blocked_autorange(min_run_time=TIMED)  # timeit would run it twice more before each lap
     network.train(training)
-    return median(laps)
+    return float(measured.median)
 
 
 def _known(value: float | None) -> float | None:
