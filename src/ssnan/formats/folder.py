@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from ssnan.errors import UserError, quoted
-from ssnan.io.images import opened_image
 from ssnan.io.masks import read_labels
-from ssnan.io.storing import KEY, PERSON_KEY
+from ssnan.io.storing import is_map
 from ssnan.labels import LabelSet
 from ssnan.parsing.inputs import find_inputs
 from ssnan.results.result import ParsingResult
@@ -44,7 +43,7 @@ class NamedResult:
 def find_maps(folder: Path) -> list[Path]:
     """The label maps of ``ssnan parse`` in a folder and its subfolders, without overlays, masks and maps of one
     person."""
-    return [path for path in sorted(folder.rglob("*.png")) if path.is_file() and _says_its_labels(path)]
+    return [path for path in sorted(folder.rglob("*.png")) if path.is_file() and is_map(path)]
 
 
 def without_specks(labels: NDArray[np.uint8], min_area: int) -> NDArray[np.uint8]:
@@ -107,12 +106,3 @@ def _people_of(path: Path, result: ParsingResult) -> NDArray[np.uint8] | None:
     if numbers.shape != result.labels.shape:
         raise FormatError(f"{quoted(place)}: is {numbers.shape} (rows, columns), but its map is {result.labels.shape}")
     return numbers
-
-
-def _says_its_labels(path: Path) -> bool:
-    try:
-        with opened_image(path) as image:
-            text = getattr(image, "text", {})
-            return KEY in text and PERSON_KEY not in text
-    except (OSError, ValueError, SyntaxError):
-        return False
