@@ -103,4 +103,7 @@ def _bases(path: Path) -> list[str]:
     except (yaml.YAMLError, UnicodeDecodeError):
         return []  # training reports the error
     base = values.get("base") if isinstance(values, dict) else None
-    return [] if base is None else [base] if isinstance(base, str) else list(base)
+    names = [] if base is None else base if isinstance(base, list) else [base]
+    if not all(isinstance(name, str) for name in names):
+        raise RecipeError(f"{quoted(path)}: base: expected the name of a recipe or a list of names, got {base!r}")
+    return names

@@ -51,6 +51,11 @@ def test_all_or_no_shares(lip_root):
         module(Source(lip_root, 1.0), Source(lip_root))
 
 
+def test_photos_per_epoch_need_shares(lip_root):
+    with pytest.raises(ValueError, match="samples_per_epoch: needs shares"):
+        module(Source(lip_root), samples_per_epoch=2)
+
+
 def test_fewer_val_photos_than_processes_are_refused(lip_root, monkeypatch):
     data = module(Source(lip_root))
     monkeypatch.setattr(ParsingData, "_processes", property(lambda self: (3, 0)))

@@ -120,7 +120,7 @@ def test_a_wrong_mask_is_one_clear_line_also_from_another_process(config, tmp_pa
 def test_another_label_set_than_the_run_s_is_refused(config, tmp_path, capsys):
     root = write_pascal_person_part(tmp_path / "ppp")
     assert main(["train", *on(config, root, "lip", tmp_path)]) == 1
-    assert "has label set 'pascal_person_part', the run 'lip'" in capsys.readouterr().err
+    assert "its label set 'pascal_person_part' is not 'lip' of the run (7 classes, not 20)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -128,6 +128,8 @@ class ParsingData(LightningDataModule):
             raise ValueError("data.sources: give every source a share, or none")
         if pasting is not None and None in shares:
             raise ValueError("data.pasting: give the sources shares, because its share is relative to them")
+        if None in shares and samples_per_epoch is not None:
+            raise ValueError("data.samples_per_epoch: needs shares; without them, every photo is seen once per epoch")
         if None in shares and any(source.rare for source in sources):
             raise ValueError("data.sources: rare: needs shares; without them, every photo is seen once per epoch")
         if resident_side is not None and instances:
@@ -165,8 +167,8 @@ class ParsingData(LightningDataModule):
         folder = open_split(root, split)
         if not folder.label_set.agrees_with(self.label_set):
             raise DatasetError(
-                f"{root}: has label set {folder.label_set.name!r}, the run {self.label_set.name!r}; set "
-                "data.label_set to that of the dataset"
+                f"{root}: its label set {folder.label_set.name!r} is not {self.label_set.name!r} of the run "
+                f"({folder.label_set.difference(self.label_set)}); set data.label_set to that of the dataset"
             )
         return folder
 
