@@ -106,9 +106,9 @@ def _choose(photos: Path, count: int) -> list[Photo]:
         every: list[int] = sorted({round(i) for i in np.linspace(0, len(folder) - 1, count)})
         samples = [folder[index] for index in every]
         return [Photo(sample.image, sample.labels) for sample in samples]
-    except DatasetError:
+    except DatasetError as error:
         found = list(find_inputs([str(photos)], recursive=False))
-    if not found:
-        raise DatasetError(f"{photos}: no photos, and not a dataset with a val split")
+        if not found:
+            raise DatasetError(f"{photos}: no photos, and not a dataset with a val split ({error})") from None
     picked = sorted({round(i) for i in np.linspace(0, len(found) - 1, count)})
     return [Photo(read_rgb(found[index]), None) for index in picked]
