@@ -204,6 +204,13 @@ def test_odd_names(run, tmp_path, name, monkeypatch):
     assert f"{quoted(photo)}: not an image" in err
 
 
+def test_output_in_another_encoding_is_escaped(color_parser, tmp_path, monkeypatch):
+    monkeypatch.setattr(parse, "load_parser", lambda *_: color_parser)
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
+    assert main(["parse", str(write_photo(tmp_path / "p.jpg")), "-o", str(tmp_path / "größe")]) == 0
+    assert sys.stdout.buffer.getvalue() == f"1 parsed into {tmp_path}/gr\\xf6\\xdfe\n".encode()
+
+
 def test_as_a_program(tmp_path):
     command = [sys.executable, "-m", "ssnan", "parse", "-", "-o", "-"]
     content = (EXAMPLES / "camera.png").read_bytes()
