@@ -167,8 +167,8 @@ class ParsingData(LightningDataModule):
         folder = open_split(root, split)
         if not folder.label_set.agrees_with(self.label_set):
             raise DatasetError(
-                f"{root}: its label set {folder.label_set.name!r} is not {self.label_set.name!r} of the run "
-                f"({folder.label_set.difference(self.label_set)}); set data.label_set to that of the dataset"
+                f"{root}: its labels are not those of the run ({folder.label_set.difference(self.label_set)}); set "
+                "data.label_set to that of the dataset"
             )
         return folder
 
