@@ -123,6 +123,17 @@ def test_another_label_set_than_the_run_s_is_refused(config, tmp_path, capsys):
     assert "its labels are not those of the run (7 classes, not 20)" in capsys.readouterr().err
 
 
+def test_a_gpu_with_too_little_memory_is_one_line(monkeypatch, capsys):
+    def train(arguments):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nGPU 0 has …")
+
+    monkeypatch.setattr("ssnan.training.cli.train", train)
+    assert main(["train", "--config", "lip/ss_nan"]) == 1
+    assert capsys.readouterr().err == (
+        "ssnan: not enough memory on the GPU; lower data.batch_size, data.crop or data.resident_side\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("option", "complaint"),
     [

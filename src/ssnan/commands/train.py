@@ -35,6 +35,10 @@ def run(options: argparse.Namespace) -> int:
         # An error in a data loading process includes a traceback; its last line is the message.
         message = str(error).rstrip()
         return complain(message.rsplit("Error: ", 1)[-1] if "Traceback" in message else message, FAILED)
+    except RuntimeError as error:
+        if "out of memory" not in str(error):
+            raise
+        return complain("not enough memory on the GPU; lower data.batch_size, data.crop or data.resident_side", FAILED)
     except OSError as error:  # usually a full disk
         where = quoted(error.filename) if error.filename else "the run's folder"
         return complain(f"{where}: {cause(error)}; run the same command to continue after the last saved epoch", FAILED)

@@ -123,7 +123,19 @@ class ParsingData(LightningDataModule):
         self.resident: ResidentPhotos | None = None
         self.seed = seed
         self.preprocessing = preprocessing
+        for name in ("batch_size", "samples_per_epoch", "validation_limit", "resident_side"):
+            if (value := getattr(self, name)) is not None and value < 1:
+                raise ValueError(f"data.{name}: expected 1 or more, got {value}")
+        for name in ("crop_around_person", "rotation", "bars", "photometric"):
+            if not 0 <= (value := getattr(self, name)) <= 1:
+                raise ValueError(f"data.{name}: expected a share from 0 to 1, got {value}")
+        if min(crop) < 1:
+            raise ValueError(f"data.crop: expected a height and a width of 1 or more, got {list(crop)}")
+        if not 0 < scale[0] <= scale[1]:
+            raise ValueError(f"data.scale: expected two factors above 0, the smaller first, got {list(scale)}")
         shares = [source.share for source in sources]
+        if (given := [share for share in shares if share is not None]) and (min(given) < 0 or not sum(given)):
+            raise ValueError(f"data.sources: expected shares of 0 or more, not all 0, got {given}")
         if None in shares and any(share is not None for share in shares):
             raise ValueError("data.sources: give every source a share, or none")
         if pasting is not None and None in shares:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -160,7 +161,8 @@ def command_line(arguments: Sequence[str]) -> TrainingCLI:
             parser_kwargs={"prog": "ssnan train", "exit_on_error": False},
         )
     except argparse.ArgumentError as error:
-        raise OptionError(f"{' '.join(str(error).split())}; 'ssnan train --help' lists the options") from None
+        problem = re.sub(r"^Call to compute_fn of link .* failed: ", "", " ".join(str(error).split()))
+        raise OptionError(f"{problem}; 'ssnan train --help' lists the options") from None
 
 
 @without_noise()
