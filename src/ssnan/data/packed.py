@@ -82,11 +82,12 @@ def open_packed(root: Path, split: str) -> ParsingFolder:
     try:
         values = json.loads(index.read_bytes())
         label_set, into, files = LabelSet.from_dict(values["label_set"]), values["into"], values["splits"][split]
-        pairs, people_at = [], {}
+        pairs: list[Pair] = []
+        people_at: dict[str, Place] = {}
         for file in files:
-            for pair, place in _places(root / file["file"], into, file["samples"], values.get("people", False)):
+            for pair, places in _places(root / file["file"], into, file["samples"], values.get("people", False)):
                 pairs.append(pair)
-                people_at[pair.id] = place
+                people_at.update((pair.id, place) for place in places)
         people = {name: np.array(found, dtype=np.float32) for name, found in values.get("keypoints", {}).items()}
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise DatasetError(f"{quoted(index)}: not an index of 'ssnan data pack' ({error!r})") from None
@@ -97,8 +98,9 @@ def open_packed(root: Path, split: str) -> ParsingFolder:
     return ParsingFolder(label_set, tuple(pairs), missing, partial(read_place, read_labels), people, read_people)
 
 
-def _places(file: Path, into: Into, samples: list[Any], people: bool) -> Iterator[tuple[Pair, Place | None]]:
-    """Each sample of a file, and where its map of people is."""
+def _places(file: Path, into: Into, samples: list[Any], people: bool) -> Iterator[tuple[Pair, list[Place]]]:
+    """Each sample of a file, and the place of its map of people, if it has one."""
+    found: list[Place]
     for row, sample in enumerate(samples):
         if into == "parquet":
             name, found = sample, [Cell(file, row, column) for column in COLUMNS[: 3 if people else 2]]
@@ -106,7 +108,7 @@ def _places(file: Path, into: Into, samples: list[Any], people: bool) -> Iterato
             name, *members = sample
             found = [Member(file, *member) for member in members]
         image, mask, *rest = found
-        yield Pair(name, image, mask), next(iter(rest), None)
+        yield Pair(name, image, mask), rest
 
 
 def _read_people(pair: Pair, places: Mapping[str, Place]) -> NDArray[np.uint8]:
