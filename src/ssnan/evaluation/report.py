@@ -108,6 +108,8 @@ def _table(path: Path) -> Iterator[tuple[Path, Path, Run]]:
 
 def _folders(folder: Path) -> Iterator[tuple[Path, Path, Run]]:
     """As :func:`_table`, for each run in a folder or its subfolders."""
+    if not folder.is_dir():
+        raise ReportError(f"{folder}: no such folder or table")
     found = sorted(folder.rglob(RESULTS))
     if not found:
         raise ReportError(f"{folder}: no {RESULTS} in it or its subfolders; 'ssnan train' writes one when it ends")
