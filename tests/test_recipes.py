@@ -57,6 +57,22 @@ def test_a_base_that_is_not_there(tmp_path):
         expand(["-c", str(tmp_path / "own.yaml")])
 
 
+@pytest.mark.parametrize("base", ["3", "[a, 2]", "{a: b}"])
+def test_a_base_that_is_not_a_name(tmp_path, base):
+    (tmp_path / "own.yaml").write_text(f"base: {base}\n")
+    with pytest.raises(RecipeError, match=r"own\.yaml: base: expected the name of a recipe or a list of names, got"):
+        expand(["-c", str(tmp_path / "own.yaml")])
+
+
+def test_a_recipe_that_is_not_yaml_is_named_with_the_line(tmp_path):
+    (tmp_path / "own.yaml").write_text("data:\n  crop: [257\n  batch_size: 8\n")
+    with pytest.raises(RecipeError, match=r"own\.yaml: cannot be read \(line 3: "):
+        expand(["-c", str(tmp_path / "own.yaml")])
+    (tmp_path / "own.yaml").write_bytes("name: größe".encode("latin-1"))
+    with pytest.raises(RecipeError, match=r"own\.yaml: expected text in UTF-8"):
+        expand(["-c", str(tmp_path / "own.yaml")])
+
+
 def test_a_recipe_cannot_build_on_itself(tmp_path):
     (tmp_path / "a.yaml").write_text("base: b\n")
     (tmp_path / "b.yaml").write_text("base: a\n")

@@ -46,7 +46,10 @@ def unknown(what: str, names: Iterable[str], known: Sequence[str]) -> str | None
 
 
 def cause(error: BaseException) -> str:
-    """The first line of an error, at most 200 characters; for an OSError, the reason that the system gives."""
+    """The first line of an error, at most 200 characters; for an OSError, the reason that the system gives; for a YAML
+    error, the line of the file and the problem."""
+    if mark := getattr(error, "problem_mark", None):
+        return f"line {mark.line + 1}: {getattr(error, 'problem', None) or 'not YAML'}"
     text = str(getattr(error, "strerror", None) or error).strip()
     return (text.splitlines() or [type(error).__name__])[0][:200]
 

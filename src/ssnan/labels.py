@@ -179,6 +179,17 @@ class LabelSet:
         own, others = ((s.classes, set(s.flip_pairs), s.ignore_index) for s in (self, other))
         return own == others
 
+    def difference(self, other: LabelSet) -> str:
+        """The first difference that :meth:`agrees_with` finds, in words; this label set comes first."""
+        if len(self) != len(other):
+            return f"{len(self)} classes, not {len(other)}"
+        for class_id, (name, others) in enumerate(zip(self.classes, other.classes, strict=True)):
+            if name != others:
+                return f"class {class_id} is {name!r}, not {others!r}"
+        if self.ignore_index != other.ignore_index:
+            return f"the ignored value is {self.ignore_index}, not {other.ignore_index}"
+        return f"pairs {sorted(self.flip_pairs)}, not {sorted(other.flip_pairs)}"
+
     def united(self, others: Iterable[LabelSet]) -> LabelSet:
         """This label set with all sets of ``others`` and their mirror images, renumbered.
 

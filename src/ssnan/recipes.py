@@ -15,13 +15,13 @@ from pathlib import Path
 
 import yaml
 
-from ssnan.errors import UserError, did_you_mean, quoted
+from ssnan.errors import UserError, cause, did_you_mean, quoted
 
 CONFIGS = Path(str(resources.files("ssnan") / "configs"))
 
 
 class RecipeError(UserError):
-    """There is no such recipe, or it is its own base."""
+    """There is no such recipe, it is not YAML, or it is its own base."""
 
 
 def shipped() -> dict[str, list[str]]:
@@ -44,7 +44,7 @@ def expand(arguments: Sequence[str]) -> list[str]:
     A base of several recipes appears once, at its first place.
 
     Raises:
-        RecipeError: there is no such recipe, or it is its own base.
+        RecipeError: there is no such recipe, it is not YAML, or it is its own base.
     """
     expanded: list[str] = []
     given: dict[Path, Path] = {}
@@ -100,7 +100,12 @@ def _names(folder: str) -> list[str]:
 def _bases(path: Path) -> list[str]:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError):
-        return []  # training reports the error
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{quoted(path)}: cannot be read ({cause(error)})") from None
+    except UnicodeDecodeError:
+        raise RecipeError(f"{quoted(path)}: expected text in UTF-8") from None
     base = values.get("base") if isinstance(values, dict) else None
-    return [] if base is None else [base] if isinstance(base, str) else list(base)
+    names = [] if base is None else base if isinstance(base, list) else [base]
+    if not all(isinstance(name, str) for name in names):
+        raise RecipeError(f"{quoted(path)}: base: expected the name of a recipe or a list of names, got {base!r}")
+    return names

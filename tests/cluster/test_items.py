@@ -1,4 +1,5 @@
 import io
+import re
 import tarfile
 
 import pyarrow as pa
@@ -24,6 +25,15 @@ def test_folders_patterns_and_files(tmp_path):
     assert names(find_items([str(tmp_path / "in")])) == ["a", "b"]
     assert names(find_items([str(tmp_path / "in")], recursive=True)) == ["a", "b", "deep/c"]
     assert names(find_items([str(tmp_path / "in" / "*.jpg"), str(tmp_path / "in" / "a.png")])) == ["b", "a"]
+
+
+def test_an_input_without_a_photo_is_named(tmp_path):
+    write(tmp_path / "a.jpg")
+    for empty in ("empty", "*.tif", "list.txt"):
+        write(tmp_path / "empty" / "notes.md")
+        write(tmp_path / "list.txt", b"\n")
+        with pytest.raises(ItemsError, match=rf"no photo in .*{re.escape(empty)}"):
+            find_items([str(tmp_path / "a.jpg"), str(tmp_path / empty)])
 
 
 def test_each_once_and_names_that_would_clash_keep_their_endings(tmp_path):

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
 import ssnan
+from fakes.custom import write_custom
 from fakes.lip import write_lip
 from ssnan.commands import main
 from ssnan.io.masks import palette_image
@@ -85,6 +87,28 @@ def test_evaluate_prints_the_tables_and_writes_json(lip_root, tmp_path, capsys, 
 def test_evaluate_names_what_is_wrong_with_a_dataset(tmp_path, capsys):
     assert main(["evaluate", "--data", str(tmp_path)]) == 1
     assert "LIP's layout" in capsys.readouterr().err
+
+
+def test_evaluate_names_the_first_class_that_differs(lip_root, tmp_path, capsys):
+    root = write_custom(tmp_path / "own")
+    values = yaml.safe_load((root / "dataset.yaml").read_text())
+    classes = dict(zip([*LIP.classes[:2], "face", "gloves", *LIP.classes[4:]], LIP.palette, strict=False))
+    others = [f"other {number}" for number in range(len(LIP) - len(classes))]
+    values |= {"classes": {name: list(LIP.palette[i]) for i, name in enumerate([*classes, *others])}}
+    values |= {"pairs": [], "joints": {}}
+    (root / "dataset.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+    assert main(["evaluate", "--data", str(root)]) == 1
+    assert "class 2 is 'face', not 'hair'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "suffix"),
+    [(["-o", "lip.txt"], ".onnx"), (["-o", "lip"], ".onnx"), (["-o", "a.onnx", "--weights", "a.pt"], ".safetensors")],
+)
+def test_exported_files_need_their_suffix(arguments, suffix, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["export", "--model", "x.ckpt", *arguments]) == 2
+    assert f"{arguments[-1]}: expected the name of a {suffix} file" in capsys.readouterr().err
 
 
 def test_parsing_never_imports_torch(tmp_path):

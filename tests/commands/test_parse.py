@@ -157,6 +157,16 @@ def test_errors_show_at_once_and_again_at_the_end(run, tmp_path):
     assert b"1 parsed into" in out
 
 
+def test_inputs_without_a_photo_are_not_passed_over(run, tmp_path):
+    photo, out = write_photo(tmp_path / "p.jpg"), tmp_path / "out"
+    (tmp_path / "empty").mkdir()
+    status, said, err = run(photo, tmp_path / "empty", tmp_path / "*.tif", "-o", out)
+    assert (status, said) == (1, f"1 parsed into {out}\n".encode())
+    assert f"no photo in {tmp_path / 'empty'}" in err
+    assert f"no photo in {quoted(tmp_path / '*.tif')}" in err
+    assert run(photo, tmp_path / "empty", "-o", "-")[0] == 2
+
+
 def test_folders_of_folders_are_hinted_at(run, tmp_path):
     write_photo(tmp_path / "in" / "deep" / "a.jpg")
     status, _, err = run(tmp_path / "in", "-o", tmp_path / "out")
@@ -192,6 +202,13 @@ def test_odd_names(run, tmp_path, name, monkeypatch):
     status, _, err = run(tmp_path / "in", "-o", tmp_path / "out")
     assert status == 1
     assert f"{quoted(photo)}: not an image" in err
+
+
+def test_output_in_another_encoding_is_escaped(color_parser, tmp_path, monkeypatch):
+    monkeypatch.setattr(parse, "load_parser", lambda *_: color_parser)
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
+    assert main(["parse", str(write_photo(tmp_path / "p.jpg")), "-o", str(tmp_path / "größe")]) == 0
+    assert sys.stdout.buffer.getvalue() == f"1 parsed into {tmp_path}/gr\\xf6\\xdfe\n".encode()
 
 
 def test_as_a_program(tmp_path):
@@ -232,6 +249,9 @@ def test_an_empty_name_is_no_folder(run, tmp_path, monkeypatch):
     status, _, err = run("", "p.jpg")
     assert status == 2
     assert "'' is not a file" in err
+    status, _, err = run("p.jpg", "-o", "")
+    assert status == 2
+    assert "expected a folder, got ''" in err
     assert names(tmp_path) == {"p.jpg"}
 
 

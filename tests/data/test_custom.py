@@ -60,7 +60,7 @@ def test_splits_by_lists(tmp_path):
         ({"name": None}, "'name' is missing"),
         ({"images": "none"}, "images: no such folder"),
         ({"pairs": [["left-arm", "arm"]]}, "pairs: 'arm' is not a class"),
-        ({"pairs": [["left-arm"]]}, "expected two classes in each"),
+        ({"pairs": [["left-arm"]]}, r"pairs: expected \[\[left, right\]"),
         ({"joints": {"head": "hair"}}, "joints: head: expected a list of classes, got 'hair'"),
         ({"classes": {"background": "#000000", "hair": [1, 2]}, "pairs": [], "joints": {}}, "hair: expected a colour"),
         ({"ignore": 3}, "ignore_index 3 is also a class"),
@@ -110,6 +110,7 @@ def test_what_is_no_description_is_one_clear_line(tmp_path, content):
         {"splits": "train.txt"},
         {"joints": ["head"]},
         {"pairs": {"left-arm": "right-arm"}},
+        {"pairs": ["left-arm", "right-arm"]},
         {"pairs": [3]},
         {"ignore": "none"},
         {"ignore": [255]},
@@ -125,6 +126,28 @@ def test_values_of_another_kind_are_one_clear_line(tmp_path, values):
     with pytest.raises(DatasetError) as caught:
         open_split(root, "train")
     assert str(caught.value).isprintable()
+
+
+def test_a_mistake_in_the_yaml_is_named_with_its_line(tmp_path):
+    root = write_custom(tmp_path)
+    (root / "dataset.yaml").write_text("name: own\nimages: [photos\nmasks: masks\n")
+    with pytest.raises(DatasetError, match=r"dataset\.yaml: cannot be read \(line 3: expected"):
+        open_split(root, "train")
+
+
+def test_photos_that_differ_only_in_the_suffix_are_refused(tmp_path):
+    root = write_custom(tmp_path)
+    (root / "photos" / "p1.png").write_bytes((root / "photos" / "p1.jpg").read_bytes())
+    with pytest.raises(DatasetError, match=r"p1\.png: its name differs from p1\.jpg only in the suffix"):
+        open_split(root, "train")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_description_of_windows(tmp_path, encoding):
+    root = write_custom(tmp_path)
+    text = yaml.safe_dump(description() | {"name": "größe"}, sort_keys=False, allow_unicode=True)
+    (root / "dataset.yaml").write_text(text, encoding=encoding)
+    assert open_split(root, "train").label_set.name == "größe"
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])

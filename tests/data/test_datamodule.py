@@ -51,6 +51,28 @@ def test_all_or_no_shares(lip_root):
         module(Source(lip_root, 1.0), Source(lip_root))
 
 
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"batch_size": 0}, "data.batch_size: expected 1 or more, got 0"),
+        ({"validation_limit": 0}, "data.validation_limit: expected 1 or more"),  # 0 took all photos
+        ({"rotation": 30.0}, "data.rotation: expected a share from 0 to 1, got 30.0"),
+        ({"crop": (0, 64)}, r"data.crop: expected a height and a width of 1 or more, got \[0, 64\]"),
+        ({"scale": (1.4, 0.6)}, "data.scale: expected two factors above 0, the smaller first"),
+    ],
+)
+def test_numbers_out_of_range_are_one_clear_line(lip_root, options, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        ParsingData([Source(lip_root)], lip_root, **options)
+    with pytest.raises(ValueError, match=r"data\.sources: expected shares of 0 or more, not all 0"):
+        ParsingData([Source(lip_root, 0.0)], lip_root)
+
+
+def test_photos_per_epoch_need_shares(lip_root):
+    with pytest.raises(ValueError, match="samples_per_epoch: needs shares"):
+        module(Source(lip_root), samples_per_epoch=2)
+
+
 def test_fewer_val_photos_than_processes_are_refused(lip_root, monkeypatch):
     data = module(Source(lip_root))
     monkeypatch.setattr(ParsingData, "_processes", property(lambda self: (3, 0)))

@@ -114,3 +114,10 @@ def test_photos_of_nobody_need_no_masks(tmp_path):
     sample = open_split(root, "train")[0]
     assert sample.labels.shape == sample.image.shape[:2]
     assert not sample.labels.any()
+
+
+def test_keypoints_of_no_photo_are_refused(tmp_path):
+    root = write_custom(tmp_path)
+    write_joints(root, {"p1.jpg": entry(SLEEVED[0])})
+    with pytest.raises(DatasetError, match=r"keypoints: expected names of photos in .* without suffix, got 'p1\.jpg'"):
+        open_split(root, "train")

@@ -4,6 +4,7 @@ import tarfile
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import yaml
 from PIL import Image
 
 from fakes.custom import write_custom
@@ -106,3 +107,30 @@ def test_keypoints_are_packed_too(tmp_path):
     before, after = (open_split(tmp_path / name, "train").people for name in ("own", "packed"))
     assert after.keys() == before.keys() == {"p1"}
     np.testing.assert_allclose(after["p1"], before["p1"], atol=1e-4)
+
+
+@pytest.mark.parametrize("into", ["webdataset", "parquet"])
+def test_people_are_packed_too(tmp_path, into):
+    root = write_custom(tmp_path / "own", colors=False)
+    values = yaml.safe_load((root / "dataset.yaml").read_text()) | {"instances": "people"}
+    (root / "dataset.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+    (root / "people").mkdir()
+    for number, mask in enumerate(sorted((root / "masks").iterdir()), start=1):
+        labels = np.array(Image.open(mask))
+        Image.fromarray((labels > 0).astype(np.uint8) * number).save(root / "people" / mask.name)
+    assert main(["data", "pack", str(root), "-o", str(tmp_path / "packed"), "--into", into, "--shard", "2"]) == 0
+    before, after = (open_split(tmp_path / name, "train") for name in ("own", "packed"))
+    for index in range(len(before)):
+        assert before[index].instances.any()
+        assert np.array_equal(after[index].instances, before[index].instances)
+
+
+def test_a_long_name_is_packed(tmp_path):
+    root = write_custom(tmp_path / "own", count=2)
+    for folder, ending in (("photos", "jpg"), ("masks", "png")):
+        (root / folder / f"p0.{ending}").rename(root / folder / f"{'ü' * 110}.{ending}")
+    assert main(["data", "pack", str(root), "-o", str(tmp_path / "packed")]) == 0
+    for split in ("train", "val"):
+        before, after = (open_split(tmp_path / name, split) for name in ("own", "packed"))
+        assert after[0].id == before[0].id
+        assert np.array_equal(after[0].image, before[0].image)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -104,6 +106,15 @@ def test_sets_keep_their_meaning(scenes, tmp_path):
 def test_a_folder_without_scenes_is_named(tmp_path, lip_root):
     with pytest.raises(DatasetError, match="nowhere"):
         PastedScenes(tmp_path / "nowhere", [open_split(lip_root, "train")], LIP)
+
+
+def test_datasets_without_people_are_named(scenes, lip_root, monkeypatch):
+    """Instead of drawing for ever."""
+    monkeypatch.setattr("ssnan.data.pasting.TRIES", 5)
+    empty = replace(open_split(lip_root, "train"), read_mask=lambda mask: np.zeros((96, 64), dtype=np.uint8))
+    pasted = PastedScenes(scenes, [empty], LIP)
+    with pytest.raises(DatasetError, match="nobody in 5 photos beside train_"):
+        list(drawn(pasted))
 
 
 def test_the_datamodule_draws_pasted_scenes_by_their_share(scenes, lip_root, tmp_path):

@@ -131,8 +131,11 @@ def test_what_cannot_be_compared_is_refused(runs, tmp_path, capsys):
     write_run(tmp_path / "runs" / "other", 5, validation="viton-lip val")
     assert main(["report", str(runs)]) == 1
     assert "differ in their validation" in capsys.readouterr().err
-    with pytest.raises(ReportError, match=r"no results\.json"):
+    with pytest.raises(ReportError, match="none: no such folder or table"):
         read_systems([tmp_path / "none"])
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ReportError, match=r"no results\.json"):
+        read_systems([tmp_path / "empty"])
     (runs / "average" / "results.json").write_text("{}")
     with pytest.raises(ReportError, match="not the results"):
         read_systems([runs])

@@ -1,4 +1,7 @@
+from types import SimpleNamespace
+
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
@@ -32,6 +35,21 @@ def test_torch_and_onnx_agree(exported, shape):
     np.testing.assert_allclose(scores, expected, atol=1e-3)
     np.testing.assert_allclose(weights, output.scale_weights.numpy(), atol=1e-3)
     assert np.abs(expected).max() > 0.01
+
+
+def test_a_full_disk_leaves_no_half_a_model(exported, tmp_path, monkeypatch):
+    network, _, path = exported
+    model = onnx.load(path)
+    monkeypatch.setattr(torch.onnx, "export", lambda *_, **__: SimpleNamespace(model_proto=model))
+
+    def full(model, path):
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(onnx, "save_model", full)
+    with pytest.raises(OSError, match="No space left"):
+        export_network(network, tmp_path / "n.onnx")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_bf16_halves_the_file_and_rounds_the_weights(lip_root, tmp_path):

@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
+from PIL import Image
 
 from formats.conftest import LABELS
 from ssnan.commands import main
 from ssnan.formats.folder import FormatError, find_maps, read_folder, without_specks
-from ssnan.labels import ATR
+from ssnan.labels import ATR, LIP
 from ssnan.results.outputs import files
 from ssnan.results.result import ParsingResult
 
@@ -47,6 +48,20 @@ def test_a_photo_that_is_not_there_is_named(folder, capsys):
     )
     assert "one.png" in capsys.readouterr().err
     assert not (folder / "out").exists()
+
+
+def test_photos_of_one_name_keep_files_of_their_own(folder):
+    """Two endings, and the video that a phone writes beside a photo."""
+    maps, photos = folder / "maps", folder / "photos"
+    (maps / "one.png").rename(maps / "one.jpg.png")
+    Image.open(photos / "one.jpg").save(photos / "one.png")
+    ParsingResult(np.zeros_like(LABELS), LIP).save(maps / "one.png.png")
+    (photos / "deeper" / "two.mov").write_bytes(b"")
+    found = {named.stem: named.file_name for named in read_folder(maps, photos)}
+    assert found == {"one.jpg": "one.jpg", "one.png": "one.png", "deeper/two": "deeper/two.jpg"}
+    command = ["convert", str(maps), "--photos", str(photos), "--to", "labelme", "-o", str(folder / "out")]
+    assert main(command) == 0
+    assert {path.name for path in (folder / "out").rglob("*.json")} == {"one.jpg.json", "one.png.json", "two.json"}
 
 
 @pytest.mark.parametrize("arguments", [["nowhere", "--to", "coco"], [".", "--to", "cvat", "--tolerance", "-1"]])

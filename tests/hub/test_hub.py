@@ -121,9 +121,11 @@ def test_the_page_says_what_the_card_has_measured(published):
     results = {
         result["dataset"]["name"]: result["metrics"][0]["value"] for result in metadata["model-index"][0]["results"]
     }
-    assert results == {name: round(100 * measured["mean_iou"], 1) for name, measured in about["measured"].items()}
-    for name, values in about["measured"].items():
-        assert f"| {name} | {100 * values['mean_iou']:.1f} |" in body
+    means = {name: values["mean_iou"] for name, values in about["measured"].items() if "mean_iou" in values}
+    assert results == {name: round(100 * mean_iou, 1) for name, mean_iou in means.items()}
+    for name, mean_iou in means.items():
+        assert f"| {name} | {100 * mean_iou:.1f} |" in body
+    assert "nobody val" not in body  # its masks have no parts, so there is no mean over classes
     assert about["licence"] in body
     assert all(text in body for text in about["data"].values())
 

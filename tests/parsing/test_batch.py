@@ -96,6 +96,23 @@ def test_photos_and_other_results_are_never_replaced(color_parser, tmp_path):
     assert "would overwrite that of" in second.problem
 
 
+def test_a_file_that_is_not_a_result_is_never_replaced(color_parser, tmp_path):
+    """The output folder is that of the photo, where another photo or other notes have the name of a result."""
+    photo, twin = write_photo(tmp_path / "p.jpg"), write_photo(tmp_path / "p.png", "blue")
+    inputs = find_inputs([str(photo)], False)
+    before = twin.read_bytes()
+    for skip in (False, True):
+        [outcome] = parse_files(color_parser, inputs, Saving(tmp_path, skip_existing=skip))
+        assert f"would overwrite {twin}, which is not a result" in outcome.problem
+        assert twin.read_bytes() == before
+    twin.unlink()
+    (tmp_path / "p.json").write_text('{"shapes": []}')
+    [outcome] = parse_files(color_parser, inputs, Saving(tmp_path, ("json",)))
+    assert f"would overwrite {tmp_path / 'p.json'}" in outcome.problem
+    assert (tmp_path / "p.json").read_text() == '{"shapes": []}'
+    assert list(parse_files(color_parser, inputs, Saving(tmp_path))) == [Outcome(photo)]
+
+
 def test_where_case_does_not_matter_names_that_differ_in_it_are_one(color_parser, tmp_path, monkeypatch):
     for name in ("a/IMG.jpg", "b/img.jpg", "c.PNG"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -110,7 +127,7 @@ def test_where_case_does_not_matter_names_that_differ_in_it_are_one(color_parser
     assert [outcome.problem for outcome in parse_files(color_parser, inputs, Saving(tmp_path))] == [None] * 3
 
 
-@pytest.mark.parametrize("kinds", [(), ("overlay",)])
+@pytest.mark.parametrize("kinds", [(), ("overlay", "json")])
 def test_existing_results_are_renewed_or_left(color_parser, tmp_path, kinds):
     inputs = find_inputs([str(write_photo(tmp_path / "p.jpg"))], False)
     for skip, skipped in ((True, False), (False, False), (True, True)):

@@ -71,6 +71,12 @@ def test_no_way_into_a_checkpoint_runs_its_code(evil, config, lip_root, tmp_path
     assert not target.exists()
 
 
+def test_a_text_is_not_called_dangerous(tmp_path):
+    (tmp_path / "recipe.yaml").write_text("output: runs/own\ndata: {batch_size: 8}\n")
+    with pytest.raises(ModelError, match="damaged, or not a checkpoint"):
+        read_task(tmp_path / "recipe.yaml")
+
+
 @pytest.mark.parametrize(
     "network",
     [

@@ -120,7 +120,33 @@ def test_a_wrong_mask_is_one_clear_line_also_from_another_process(config, tmp_pa
 def test_another_label_set_than_the_run_s_is_refused(config, tmp_path, capsys):
     root = write_pascal_person_part(tmp_path / "ppp")
     assert main(["train", *on(config, root, "lip", tmp_path)]) == 1
-    assert "has label set 'pascal_person_part', the run 'lip'" in capsys.readouterr().err
+    assert "its labels are not those of the run (7 classes, not 20)" in capsys.readouterr().err
+
+
+def test_a_gpu_with_too_little_memory_is_one_line(monkeypatch, capsys):
+    def train(arguments):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nGPU 0 has …")
+
+    monkeypatch.setattr("ssnan.training.cli.train", train)
+    assert main(["train", "--config", "lip/ss_nan"]) == 1
+    assert capsys.readouterr().err == (
+        "ssnan: not enough memory on the GPU; lower data.batch_size, data.crop or data.resident_side\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("option", "complaint"),
+    [
+        (["--data.batchsize", "8"], "batchsize"),
+        (["--data.batch_size", "many"], "batch_size"),
+        (["--model.network.class_path", "ssnan.models.SSNAM"], "SSNAM"),
+    ],
+)
+def test_a_mistyped_option_is_one_line(option, complaint, config, capfd):
+    assert main(["train", "--config", config, *option]) == 2
+    [line] = [line for line in capfd.readouterr().err.splitlines() if line.startswith("ssnan: ")]
+    assert complaint in line
+    assert "'ssnan train --help' lists the options" in line
 
 
 @pytest.mark.parametrize(

@@ -69,13 +69,12 @@ def find_items(inputs: Sequence[str], recursive: bool = False, column: str | Non
         column: column of tables; the first of :data:`COLUMNS` that exists if None.
 
     Raises:
-        ItemsError: an input cannot be listed.
+        ItemsError: an input cannot be listed, or has no photo.
     """
     found: dict[str, Item] = {}
     for given in inputs:
         try:
-            for item in _items_of(given, recursive, column):
-                found.setdefault(item.key, item)
+            items = list(_items_of(given, recursive, column))
         except ItemsError:
             raise
         except Exception as error:
@@ -85,6 +84,10 @@ def find_items(inputs: Sequence[str], recursive: bool = False, column: str | Non
             text = isinstance(error, UnicodeDecodeError)
             problem = "expected text in UTF-8 or UTF-16; Excel saves it as 'CSV UTF-8'" if text else cause(error)
             raise ItemsError(f"{quoted(given)}: cannot be listed: {problem}") from None
+        if not items:
+            raise ItemsError(f"no photo in {quoted(given)}")
+        for item in items:
+            found.setdefault(item.key, item)
     # Paths, because find_inputs names results after paths; here a key is only a key.
     names = result_names({Path(key): Path(item.name) for key, item in found.items()})
     return [item._replace(name=names[Path(key)].as_posix()) for key, item in found.items()]

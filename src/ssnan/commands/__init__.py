@@ -8,6 +8,7 @@ after a closed pipe.
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -64,6 +65,7 @@ def parsers() -> tuple[argparse.ArgumentParser, Any]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status."""
     _keep_closed_streams_closed()
+    _print_any_character()
     hide_decoder_warnings()
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given and not given[0].startswith("-") and given[0] not in COMMANDS:
@@ -112,6 +114,14 @@ def _keep_closed_streams_closed() -> None:
             os.fstat(stream)
         except OSError:
             os.open(os.devnull, os.O_RDWR)
+
+
+def _print_any_character() -> None:
+    """Escape what the encoding of a stream lacks. Otherwise a name or a sign of a table would end a command whose
+    output goes to a file in another encoding than UTF-8, as on Windows."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _give_up_standard_output() -> None:

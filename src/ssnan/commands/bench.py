@@ -25,6 +25,7 @@ def run(options: argparse.Namespace) -> int:
     from rich.console import Console
 
     from ssnan.evaluation.bench import measure, tables
+    from ssnan.io.writing import write_text
 
     measured = measure(options.model, options.photo, options.runs, options.threads)
     for table in tables(measured):
@@ -32,5 +33,5 @@ def run(options: argparse.Namespace) -> int:
     if measured["peak_memory_mb"] is not None:
         print(f"peak memory of this process: {measured['peak_memory_mb']:.0f} MB")
     if options.json is not None:
-        options.json.write_text(json.dumps(measured, indent=2) + "\n")
+        write_text(options.json, json.dumps(measured, indent=2) + "\n")
     return 0

@@ -92,8 +92,6 @@ def run(options: argparse.Namespace) -> int:
             return complain(problem, MISUSED)
         settings = _settings(options)
         items = find_items(options.inputs, options.recursive, options.column)
-        if not items:
-            return complain(f"no photo in {' '.join(map(quoted, options.inputs))}", MISUSED)
         catalog = Catalog(options.output, into, settings)
         with catalog.opened():
             done = catalog.done()

@@ -32,6 +32,7 @@ def run(options: argparse.Namespace) -> int:
 
     from ssnan.data.layouts import open_split
     from ssnan.evaluation.evaluate import evaluate, numbers, record, tables
+    from ssnan.io.writing import write_text
     from ssnan.parsing.card import ModelError, find_card
     from ssnan.parsing.engines import choose
 
@@ -60,5 +61,5 @@ def run(options: argparse.Namespace) -> int:
         record(find_card(options.model), f"{options.data.name} {options.split}, {engine}", measured)
     if options.json is not None:
         whole = measured | {"classes": parser.label_set.classes, "confusion": confusion.tolist()}
-        options.json.write_text(json.dumps(whole, indent=2) + "\n")
+        write_text(options.json, json.dumps(whole, indent=2) + "\n")
     return 0

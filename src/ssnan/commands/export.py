@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from ssnan.commands.options import FAILED, MISUSED, complain, positive, share
-from ssnan.errors import lacks
+from ssnan.errors import lacks, quoted
 
 HELP = "export a checkpoint to ONNX"
 
@@ -42,6 +42,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     if (options.precision == "fp32") == bool(options.calibrate):
         return complain("--precision bf16 and int8 need --calibrate DIR, and fp32 does not take it", MISUSED)
+    for flag, file, suffix in (("-o", options.output, ".onnx"), ("--weights", options.weights, ".safetensors")):
+        if file is not None and file.suffix != suffix:  # readers go by it
+            return complain(f"{flag} {quoted(file)}: expected the name of a {suffix} file", MISUSED)
     try:
         from ssnan.export.onnx import compress, export_checkpoint, save_weights
     except ModuleNotFoundError as error:

@@ -28,11 +28,12 @@ def tables() -> list[Table]:
         weights.add_column(column, overflow="fold")
     for card in bundled_cards():
         measured = card.about.get("measured", {})
+        means = {name: values["mean_iou"] for name, values in measured.items() if "mean_iou" in values}
         weights.add_row(
             card.name,
             card.label_set.name,
             f"{card.weights().stat().st_size / 1e6:.1f} MB",
-            "\n".join(f"{name}: {100 * values['mean_iou']:.1f}" for name, values in measured.items()),
+            "\n".join(f"{name}: {100 * mean_iou:.1f}" for name, mean_iou in means.items()),
             card.about.get("licence", ""),
         )
     return [systems, bundled, weights]

@@ -52,6 +52,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def _folder(text: str) -> Path:
     """A local folder, or -."""
+    if not text:
+        raise argparse.ArgumentTypeError("expected a folder, got ''; is a variable on the command line empty?")
     if "://" in text:
         raise argparse.ArgumentTypeError(f"expected a local folder, got {text!r}; ssnan catalog writes there")
     return Path(text)
@@ -73,20 +75,21 @@ class _OfCatalog(argparse.Action):
 def run(options: argparse.Namespace) -> int:
     from ssnan.parsing.batch import Saving
     from ssnan.parsing.card import ModelError
-    from ssnan.parsing.inputs import STANDARD_INPUT, find_inputs, is_video
+    from ssnan.parsing.inputs import STANDARD_INPUT, find_inputs, is_video, without_files
     from ssnan.results.remapping import RemapError
 
     to_standard_output = options.output == Path("-")
     if "" in options.inputs:
         return complain("'' is not a file; is a variable on the command line empty?", MISUSED)
     inputs = find_inputs(options.inputs, options.recursive)
+    empty = without_files(options.inputs, options.recursive)
     if not inputs:
-        return complain(f"no photo in {' '.join(map(quoted, options.inputs))}{_hint(options)}", MISUSED)
+        return complain(f"no photo in {' '.join(map(quoted, empty))}{_hint(options)}", MISUSED)
     videos = {path: name for path, name in inputs.items() if is_video(path)}
     if os.path.exists(options.output) and not options.output.is_dir():  # noqa: PTH110 - it accepts any name
         return complain(f"{quoted(options.output)}: is a file; expected a folder for the results", MISUSED)
     several = len(options.save) > 1 or {"masks", "people"} & {*options.save}
-    if to_standard_output and (len(inputs) > 1 or videos or several):
+    if to_standard_output and (len(inputs) + len(empty) > 1 or videos or several):
         return complain("-o - writes one file of one photo: its map, or the one that --save names", MISUSED)
     try:
         parser = load_parser(options, options.labels, options.colors, options.largest)
@@ -101,7 +104,7 @@ def run(options: argparse.Namespace) -> int:
     if to_standard_output:
         return _write_to_standard_output(parser, next(iter(inputs)), contents, saving)
     photos = {path: name for path, name in inputs.items() if path not in videos}
-    return _parse_all(parser, photos, videos, contents, saving, options)
+    return _parse_all(parser, photos, videos, contents, saving, options, empty)
 
 
 def _parse_all(
@@ -111,6 +114,7 @@ def _parse_all(
     contents: dict[Path, bytes],
     saving: Saving,
     options: argparse.Namespace,
+    empty: Sequence[str],
 ) -> int:
     from rich.console import Console
     from rich.progress import Progress
@@ -126,6 +130,8 @@ def _parse_all(
         problems.append(problem)
         show(console, problem)
 
+    for given in empty:
+        note(f"no photo in {quoted(given)}")
     done = skipped = 0
     taken: dict[Path, Path] = {}
     try:

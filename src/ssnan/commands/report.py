@@ -46,6 +46,6 @@ def run(options: argparse.Namespace) -> int:
         return complain(lacks("a figure", error, "train"), FAILED)
     except ValueError as error:
         return complain(str(error), FAILED)
-    print(path.read_text())
+    print(path.read_text(encoding="utf-8"))
     print("wrote " + ", ".join(str(file) for file in written))
     return 0

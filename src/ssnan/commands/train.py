@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import argparse
 
-from ssnan.commands.options import FAILED, Stopped, complain
+from ssnan.commands.options import FAILED, MISUSED, Stopped, complain
 from ssnan.errors import cause, lacks, quoted
 
 HELP = "train a system: ssnan train --config lip/ss_nan"
@@ -17,7 +17,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     try:
-        from ssnan.training.cli import train
+        from ssnan.training.cli import OptionError, train
     except ModuleNotFoundError as error:
         message = lacks("training", error, "train")
         if {"-h", "--help"} & set(options.arguments):
@@ -29,10 +29,16 @@ def run(options: argparse.Namespace) -> int:
     except Stopped:
         complain("stopped; run the same command to continue after the last saved epoch", FAILED)
         raise
+    except OptionError as error:
+        return complain(str(error), MISUSED)
     except ValueError as error:
         # An error in a data loading process includes a traceback; its last line is the message.
         message = str(error).rstrip()
         return complain(message.rsplit("Error: ", 1)[-1] if "Traceback" in message else message, FAILED)
+    except RuntimeError as error:
+        if "out of memory" not in str(error):
+            raise
+        return complain("not enough memory on the GPU; lower data.batch_size, data.crop or data.resident_side", FAILED)
     except OSError as error:  # usually a full disk
         where = quoted(error.filename) if error.filename else "the run's folder"
         return complain(f"{where}: {cause(error)}; run the same command to continue after the last saved epoch", FAILED)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ssnan.data.folder import DatasetError, Pair, ParsingFolder, paired, photos_by_stem, without_masks
 from ssnan.data.keypoints import read_keypoints
+from ssnan.errors import cause
 from ssnan.io.images import ImageError, read_rgb
 from ssnan.io.lists import text_of
 from ssnan.io.masks import read_colors, read_labels
@@ -78,6 +79,10 @@ def open_custom(root: Path, split: str) -> ParsingFolder:
     else:
         raise DatasetError(f"{description}: splits: no {split!r}; expected one of {', '.join(splits)}")
     people = read_keypoints(root / str(values["keypoints"])) if values.get("keypoints") else {}
+    if people and people.keys().isdisjoint(photos_by_stem(images)):
+        raise DatasetError(
+            f"{description}: keypoints: expected names of photos in {images} without suffix, got {next(iter(people))!r}"
+        )
     if empty:
         pairs, missing = without_masks(names, images, listed_in)
         return ParsingFolder(label_set, pairs, missing, all_background, people)
@@ -137,15 +142,15 @@ def read_label_set(description: Path) -> LabelSet:
     sets = values.get("sets") or {}
     if not isinstance(sets, Mapping) or not all(isinstance(value, int) for value in sets):
         raise DatasetError(f"{description}: sets: expected 'mask value: [class, …]' lines, got {sets!r}")
-    pairs = [class_ids("pairs", pair) for pair in values.get("pairs") or []]
-    if any(len(pair) != 2 for pair in pairs):
-        raise DatasetError(f"{description}: pairs: expected two classes in each pair, got {values['pairs']}")
+    pairs = values.get("pairs") or []
+    if not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
+        raise DatasetError(f"{description}: pairs: expected {KEYS['pairs']}; got {pairs}")
     try:
         return LabelSet(
             name=str(values["name"]),
             classes=tuple(ids),
             palette=tuple(_color(description, name, color) for name, color in classes.items()),
-            flip_pairs=tuple((left, right) for left, right in pairs),
+            flip_pairs=tuple((left, right) for left, right in (class_ids("pairs", pair) for pair in pairs)),
             regions=tuple(
                 Region(str(name), class_ids(f"joints: {name}", members))
                 for name, members in (values.get("joints") or {}).items()
@@ -196,9 +201,11 @@ def all_background(photo: Path) -> NDArray[np.uint8]:
 
 def _read(description: Path) -> dict[str, Any]:
     try:
-        values = yaml.safe_load(description.read_text())
-    except (OSError, yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise DatasetError(f"{description}: cannot be read ({' '.join(str(error).split())})") from None
+        values = yaml.safe_load(text_of(description.read_bytes()))
+    except UnicodeDecodeError:
+        raise DatasetError(f"{description}: expected text in UTF-8 or UTF-16") from None
+    except (OSError, yaml.YAMLError, RecursionError) as error:
+        raise DatasetError(f"{description}: cannot be read ({cause(error)})") from None
     if not isinstance(values, dict):
         raise DatasetError(f"{description}: expected 'key: value' lines with {', '.join(KEYS)}")
     for key in values:

@@ -123,11 +123,25 @@ class ParsingData(LightningDataModule):
         self.resident: ResidentPhotos | None = None
         self.seed = seed
         self.preprocessing = preprocessing
+        for name in ("batch_size", "samples_per_epoch", "validation_limit", "resident_side"):
+            if (value := getattr(self, name)) is not None and value < 1:
+                raise ValueError(f"data.{name}: expected 1 or more, got {value}")
+        for name in ("crop_around_person", "rotation", "bars", "photometric"):
+            if not 0 <= (value := getattr(self, name)) <= 1:
+                raise ValueError(f"data.{name}: expected a share from 0 to 1, got {value}")
+        if min(crop) < 1:
+            raise ValueError(f"data.crop: expected a height and a width of 1 or more, got {list(crop)}")
+        if not 0 < scale[0] <= scale[1]:
+            raise ValueError(f"data.scale: expected two factors above 0, the smaller first, got {list(scale)}")
         shares = [source.share for source in sources]
+        if (given := [share for share in shares if share is not None]) and (min(given) < 0 or not sum(given)):
+            raise ValueError(f"data.sources: expected shares of 0 or more, not all 0, got {given}")
         if None in shares and any(share is not None for share in shares):
             raise ValueError("data.sources: give every source a share, or none")
         if pasting is not None and None in shares:
             raise ValueError("data.pasting: give the sources shares, because its share is relative to them")
+        if None in shares and samples_per_epoch is not None:
+            raise ValueError("data.samples_per_epoch: needs shares; without them, every photo is seen once per epoch")
         if None in shares and any(source.rare for source in sources):
             raise ValueError("data.sources: rare: needs shares; without them, every photo is seen once per epoch")
         if resident_side is not None and instances:
@@ -165,7 +179,7 @@ class ParsingData(LightningDataModule):
         folder = open_split(root, split)
         if not folder.label_set.agrees_with(self.label_set):
             raise DatasetError(
-                f"{root}: has label set {folder.label_set.name!r}, the run {self.label_set.name!r}; set "
+                f"{root}: its labels are not those of the run ({folder.label_set.difference(self.label_set)}); set "
                 "data.label_set to that of the dataset"
             )
         return folder

@@ -129,8 +129,16 @@ def foreign_ids(labels: NDArray[np.uint8], label_set: LabelSet) -> list[int]:
 
 
 def photos_by_stem(folder: Path) -> dict[str, Path]:
-    """The images in ``folder`` by name without suffix."""
-    return {path.stem: path for path in sorted(folder.iterdir()) if _is_photo(path)}
+    """The images in ``folder`` by name without suffix.
+
+    Raises:
+        DatasetError: two images differ only in their suffix.
+    """
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if _is_photo(path) and found.setdefault(path.stem, path) != path:
+            raise DatasetError(f"{path}: its name differs from {found[path.stem].name} only in the suffix; rename one")
+    return found
 
 
 def _is_photo(path: Path) -> bool:

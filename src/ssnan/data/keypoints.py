@@ -50,7 +50,7 @@ def read_keypoints(path: Path) -> dict[str, NDArray[np.float32]]:
         DatasetError: the file cannot be read, or has another form.
     """
     try:
-        entries = json.loads(path.read_text())
+        entries = json.loads(path.read_bytes())
         people = {name: [entry["joints"], *entry.get("others", [])] for name, entry in entries.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DatasetError(f"{path}: not a file of keypoints ({error!r}); expected {{photo: {{joints: …}}}}") from None

@@ -7,15 +7,16 @@ from __future__ import annotations
 import io
 import json
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
-from ssnan.data.folder import DatasetError, Pair, ParsingFolder, read_place
+from ssnan.data.folder import DatasetError, Pair, ParsingFolder, Place, read_place
 from ssnan.errors import quoted
 from ssnan.io.masks import palette_image, read_labels
 from ssnan.io.writing import appearing_together
@@ -24,6 +25,9 @@ from ssnan.labels import LabelSet
 INDEX = "packed.json"
 
 Into = Literal["webdataset", "parquet"]
+
+COLUMNS = ("image", "mask", "people")
+"""The columns of a Parquet file beside the id; the last only if the dataset tells people apart."""
 
 ROWS = 8
 """Rows of a row group, which is read as a whole for any of its photos."""
@@ -76,25 +80,39 @@ def open_packed(root: Path, split: str) -> ParsingFolder:
     """
     index = root / INDEX
     try:
-        values = json.loads(index.read_text())
+        values = json.loads(index.read_bytes())
         label_set, into, files = LabelSet.from_dict(values["label_set"]), values["into"], values["splits"][split]
-        pairs = tuple(pair for file in files for pair in _pairs(root / file["file"], into, file["samples"]))
+        pairs: list[Pair] = []
+        people_at: dict[str, Place] = {}
+        for file in files:
+            for pair, places in _places(root / file["file"], into, file["samples"], values.get("people", False)):
+                pairs.append(pair)
+                people_at.update((pair.id, place) for place in places)
         people = {name: np.array(found, dtype=np.float32) for name, found in values.get("keypoints", {}).items()}
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise DatasetError(f"{quoted(index)}: not an index of 'ssnan data pack' ({error!r})") from None
     missing = tuple(
         f"{index}: no such file {root / file['file']}" for file in files if not (root / file["file"]).is_file()
     )
-    return ParsingFolder(label_set, pairs, missing, partial(read_place, read_labels), people)
+    read_people = partial(_read_people, places=people_at) if values.get("people") else None
+    return ParsingFolder(label_set, tuple(pairs), missing, partial(read_place, read_labels), people, read_people)
 
 
-def _pairs(file: Path, into: Into, samples: list[Any]) -> Iterator[Pair]:
+def _places(file: Path, into: Into, samples: list[Any], people: bool) -> Iterator[tuple[Pair, list[Place]]]:
+    """Each sample of a file, and the place of its map of people, if it has one."""
+    found: list[Place]
     for row, sample in enumerate(samples):
         if into == "parquet":
-            yield Pair(sample, Cell(file, row, "image"), Cell(file, row, "mask"))
+            name, found = sample, [Cell(file, row, column) for column in COLUMNS[: 3 if people else 2]]
         else:
-            name, (image, *place), (mask, *mask_place) = sample
-            yield Pair(name, Member(file, image, *place), Member(file, mask, *mask_place))
+            name, *members = sample
+            found = [Member(file, *member) for member in members]
+        image, mask, *rest = found
+        yield Pair(name, image, mask), rest
+
+
+def _read_people(pair: Pair, places: Mapping[str, Place]) -> NDArray[np.uint8]:
+    return read_place(read_labels, places[pair.id])
 
 
 def pack(splits: dict[str, ParsingFolder], output: Path, into: Into, size: int) -> Iterator[int]:
@@ -105,12 +123,13 @@ def pack(splits: dict[str, ParsingFolder], output: Path, into: Into, size: int) 
         DatasetError, ImageError: a sample cannot be read.
         OSError: from the file system.
     """
-    index: dict[str, Any] = {"into": into, "splits": {}, "keypoints": {}}
+    index: dict[str, Any] = {"into": into, "splits": {}, "keypoints": {}, "people": False}
     done = 0
     with appearing_together() as written_at:
         for split, folder in splits.items():
             index["label_set"] = folder.label_set.to_dict()
             index["splits"][split] = []
+            index["people"] |= folder.read_people is not None
             known = {pair.id: folder.people[pair.id] for pair in folder.pairs if pair.id in folder.people}
             index["keypoints"] |= {name: people.astype(float).round(4).tolist() for name, people in known.items()}
             for number, first in enumerate(range(0, len(folder), size)):
@@ -124,22 +143,30 @@ def pack(splits: dict[str, ParsingFolder], output: Path, into: Into, size: int) 
         written_at(output / INDEX).write_text(json.dumps(index) + "\n")
 
 
-def _sample(folder: ParsingFolder, position: int) -> tuple[str, str, bytes, bytes]:
-    """Name, suffix and bytes of the photo, and bytes of the mask, after checks."""
+def _sample(folder: ParsingFolder, position: int) -> tuple[str, dict[str, bytes]]:
+    """Name of a sample, and by suffix the bytes of the photo, the mask and the map of people if there is one, after
+    checks."""
     pair, sample = folder.pairs[position], folder[position]
     content = pair.image.read_bytes()
     ending = (Image.open(io.BytesIO(content)).format or "png").lower().replace("jpeg", "jpg").replace("mpo", "jpg")
-    mask = io.BytesIO()
-    palette_image(sample.labels, folder.label_set).save(mask, format="PNG")
-    return pair.id, ending, content, mask.getvalue()
+    files = {ending: content, "mask.png": _png(palette_image(sample.labels, folder.label_set))}
+    if sample.instances is not None:
+        files["people.png"] = _png(Image.fromarray(sample.instances))
+    return pair.id, files
 
 
-def _write_tar(path: Path, samples: Iterator[tuple[str, str, bytes, bytes]]) -> list[Any]:
+def _png(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def _write_tar(path: Path, samples: Iterator[tuple[str, dict[str, bytes]]]) -> list[Any]:
     places = []
-    with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as tar:
-        for name, ending, *contents in samples:
+    with tarfile.open(path, "w") as tar:
+        for name, files in samples:
             row: list[Any] = [name]
-            for suffix, content in zip((ending, "mask.png"), contents, strict=True):
+            for suffix, content in files.items():
                 member = tarfile.TarInfo(f"{name}.{suffix}")
                 member.size = len(content)
                 tar.addfile(member, io.BytesIO(content))
@@ -148,11 +175,11 @@ def _write_tar(path: Path, samples: Iterator[tuple[str, str, bytes, bytes]]) -> 
     return places
 
 
-def _write_parquet(path: Path, samples: Iterator[tuple[str, str, bytes, bytes]]) -> list[Any]:
+def _write_parquet(path: Path, samples: Iterator[tuple[str, dict[str, bytes]]]) -> list[Any]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    rows = [{"id": name, "image": image, "mask": mask} for name, _, image, mask in samples]
+    rows = [{"id": name, **dict(zip(COLUMNS, files.values(), strict=False))} for name, files in samples]
     # Images are already compressed.
     pq.write_table(pa.Table.from_pylist(rows), path, row_group_size=ROWS, compression="none")
     return [row["id"] for row in rows]

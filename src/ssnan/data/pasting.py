@@ -53,6 +53,9 @@ SIZES = (1 / 3, 2.0)
 GAP = 0.08
 """The widest gap in a person to fill, relative to its longer side, such as the neck, which LIP labels background."""
 
+TRIES = 1000
+"""Photos without people that are drawn from a dataset before it counts as one without people."""
+
 WHITE = 225
 """A gap with all three channels at least this bright is a studio wall between arm and body."""
 
@@ -96,11 +99,12 @@ class PastedScenes:
     def _person(self, random: np.random.Generator) -> Person:
         number = int(random.integers(len(self.folders)))
         folder = self.folders[number]
-        while True:
+        for _ in range(TRIES):
             sample = folder[int(random.integers(len(folder)))]
             labels = self.relabels[number][sample.labels]
             if self.label_set.person[labels].any():
                 return cut_out(sample.image, labels, self.label_set)
+        raise DatasetError(f"data.pasting: nobody in {TRIES} photos beside {sample.id}; expected datasets with people")
 
 
 def cut_out(image: NDArray[np.uint8], labels: NDArray[np.uint8], label_set: LabelSet) -> Person:

@@ -52,8 +52,8 @@ def evaluate(parser: Parser, samples: Iterable[Sample], label_set: LabelSet) -> 
     """
     if not label_set.agrees_with(parser.label_set):
         raise ValueError(
-            f"the dataset has label set {label_set.name!r} with {len(label_set)} classes, the model has "
-            f"{parser.label_set.name!r} with {len(parser.label_set)}"
+            f"the dataset has label set {label_set.name!r}, the model {parser.label_set.name!r}: "
+            f"{label_set.difference(parser.label_set)}"
         )
     total: Confusion = np.zeros((len(label_set) + len(label_set.sets), len(label_set)), dtype=np.int64)
     structure = Structure(label_set)
@@ -113,9 +113,13 @@ def numbers(confusion: Confusion, label_set: LabelSet, photos: Mapping[str, Any]
 
 
 def record(card: ModelCard, dataset: str, measured: dict[str, Any]) -> None:
-    """Write the numbers measured on ``dataset`` to the card's file, rounded to four decimals."""
-    summary = {key: round(measured["present"][key], 4) for key in ("overall_accuracy", "mean_accuracy", "mean_iou")}
-    summary["iou"] = {name: None if v is None else round(v, 4) for name, v in measured["present"]["iou"].items()}
+    """Write the numbers measured on ``dataset`` to the card's file, rounded to four decimals. Masks without parts have
+    no mean over classes: it would be the IoU of the background alone."""
+    summary: dict[str, Any] = {}
+    if _has_parts(measured):
+        present = measured["present"]
+        summary |= {key: round(present[key], 4) for key in ("overall_accuracy", "mean_accuracy", "mean_iou")}
+        summary["iou"] = {name: None if v is None else round(v, 4) for name, v in present["iou"].items()}
     if measured["person"]["iou"]["person"] is not None:  # the photos show people
         summary["iou_person"] = round(measured["person"]["iou"]["person"], 4)
     if measured["structure"]["limb_pairs"]:
@@ -123,16 +127,22 @@ def record(card: ModelCard, dataset: str, measured: dict[str, Any]) -> None:
     for name in ("sides_right", "joints_on_person", "empty_with_people"):
         if measured["structure"][name] is not None:
             summary[name] = round(measured["structure"][name], 4)
-    if "merged" in measured:
+    if "merged" in measured and _has_parts(measured):
         summary["mean_iou_merged"] = round(measured["merged"]["mean_iou"], 4)
     card.about.setdefault("measured", {})[dataset] = summary
     card.write(card.weights().with_suffix(".json"))
 
 
+def _has_parts(measured: dict[str, Any]) -> bool:
+    """Whether a mask has a class besides the background."""
+    _, *parts = measured["present"]["iou"].values()
+    return any(iou is not None for iou in parts)
+
+
 def tables(measured: dict[str, Any], label_set: LabelSet) -> list[Table]:
     """The columns of the paper's Table 1, and the row of Table 2 in its order (percent), unless the masks have no
     parts; and what else was measured."""
-    parts = any(measured["present"]["iou"][name] is not None for name in label_set.classes[1:])
+    parts = _has_parts(measured)
     result = _classes(measured, label_set) if parts else []
     people = Table(title="person against background" if parts else "person against background; the masks have no parts")
     for name in (*PERSON.classes, "Mean IoU"):

@@ -14,7 +14,7 @@ from PIL import Image
 from ssnan.data.folder import DatasetError
 from ssnan.data.layouts import open_split
 from ssnan.io.images import read_rgb
-from ssnan.parsing.inputs import find_inputs
+from ssnan.parsing.inputs import find_inputs, is_video
 from ssnan.parsing.parser import Parser
 from ssnan.results.images import joints_over
 from ssnan.results.render import grid, heatmap, map_over
@@ -106,9 +106,9 @@ def _choose(photos: Path, count: int) -> list[Photo]:
         every: list[int] = sorted({round(i) for i in np.linspace(0, len(folder) - 1, count)})
         samples = [folder[index] for index in every]
         return [Photo(sample.image, sample.labels) for sample in samples]
-    except DatasetError:
-        found = list(find_inputs([str(photos)], recursive=False))
-    if not found:
-        raise DatasetError(f"{photos}: no photos, and not a dataset with a val split")
+    except DatasetError as error:
+        found = [path for path in find_inputs([str(photos)], recursive=False) if not is_video(path)]
+        if not found:
+            raise DatasetError(f"{photos}: no photos, and not a dataset with a val split ({error})") from None
     picked = sorted({round(i) for i in np.linspace(0, len(found) - 1, count)})
     return [Photo(read_rgb(found[index]), None) for index in picked]

@@ -18,6 +18,7 @@ from ssnan.evaluation import bootstrap, paper
 from ssnan.evaluation.evaluate import limb_iou, of_frequent
 from ssnan.evaluation.metrics import FREQUENT, frequent_classes, iou_of
 from ssnan.evaluation.runs import RUNS, Run, number, read_runs, write_runs
+from ssnan.io.writing import write_text
 from ssnan.labels import LIP, PASCAL_PERSON_PART, LabelSet
 
 RESULTS, PICTURES = "results.json", "pictures.json"
@@ -107,12 +108,14 @@ def _table(path: Path) -> Iterator[tuple[Path, Path, Run]]:
 
 def _folders(folder: Path) -> Iterator[tuple[Path, Path, Run]]:
     """As :func:`_table`, for each run in a folder or its subfolders."""
+    if not folder.is_dir():
+        raise ReportError(f"{folder}: no such folder or table")
     found = sorted(folder.rglob(RESULTS))
     if not found:
         raise ReportError(f"{folder}: no {RESULTS} in it or its subfolders; 'ssnan train' writes one when it ends")
     for path in found:
         try:
-            run = json.loads(path.read_text())
+            run = json.loads(path.read_bytes())
             run["present"]["mean_iou"], run["label_set"]["name"], run["validation"]
         except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
             raise ReportError(f"{path}: not the results of 'ssnan train' ({error})") from None
@@ -250,7 +253,7 @@ def _interval(base: System, other: System, pairs: Sequence[tuple[int, int]]) -> 
 
 def _counts_by_photo(folder: Path) -> dict[str, Any] | None:
     path = folder / PICTURES
-    return json.loads(path.read_text()) if path.is_file() else None
+    return json.loads(path.read_bytes()) if path.is_file() else None
 
 
 def published(label_set: LabelSet) -> dict[str, list[Row]]:
@@ -288,7 +291,7 @@ def write(systems: Sequence[System], output: Path) -> Path:
     if differences := paired(systems):
         measured["paired"] = differences
     for name, rows in measured.items():
-        with (output / f"{name}.csv").open("w", newline="") as file:
+        with (output / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows(rows)
     write_runs(((system.name, run) for system in systems for run in system.runs), output / RUNS)
     where = f"{first['validation']} ({first['pictures']} photos, label set {label_set.name})"
@@ -307,7 +310,7 @@ def write(systems: Sequence[System], output: Path) -> Path:
     for title, rows in published(label_set).items():
         parts += [f"{title}:", markdown(rows)]
     report = output / "report.md"
-    report.write_text("\n\n".join(parts) + "\n")
+    write_text(report, "\n\n".join(parts) + "\n")
     return report
 
 

@@ -64,7 +64,7 @@ def write_runs(runs: Iterable[tuple[str, Run]], path: Path) -> None:
         row[FREQUENT_CLASSES] = " ".join(run.get("frequent_classes", {}).get("classes", ()))
         rows.append(row)
     used = [column for column in dict.fromkeys(key for row in rows for key in row) if any(row[column] for row in rows)]
-    with path.open("w", newline="") as file:
+    with path.open("w", newline="", encoding="utf-8") as file:
         table = csv.DictWriter(file, used, extrasaction="ignore", lineterminator="\n")
         table.writeheader()
         table.writerows(rows)
@@ -78,7 +78,7 @@ def read_runs(path: Path) -> list[tuple[str, Run]]:
         ValueError, KeyError: the file is not such a table, or its label set is not one of ssnan.
     """
     runs = []
-    with path.open(newline="") as file:
+    with path.open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             run: Run = {
                 "label_set": label_set_by_name(row.pop("label_set")).to_dict(),

@@ -21,7 +21,7 @@ from ssnan.data.layouts import open_split
 from ssnan.evaluation.evaluate import evaluate
 from ssnan.evaluation.metrics import Score
 from ssnan.export.quantize import Photos, by_error, quantize_for_onnxruntime, quantize_for_openvino
-from ssnan.io.writing import unfinished_folder
+from ssnan.io.writing import appearing_together, unfinished_folder
 from ssnan.models import ParsingNetwork, ParsingOutput
 from ssnan.parsing.card import ModelCard, ModelError
 from ssnan.parsing.engines import ENGINES
@@ -64,7 +64,6 @@ def export_checkpoint(
     task = read_task(checkpoint)
     if longest_side is not None:
         task.preprocessing = replace(task.preprocessing, longest_side=longest_side)
-    output.parent.mkdir(parents=True, exist_ok=True)
     export_network(task.network, output)
     notes = {**(about or {}), "flops_321": flops(task.network, 321), "precision": "fp32"}
     files = {"onnxruntime": output}
@@ -81,11 +80,9 @@ def save_weights(checkpoint: Path, output: Path) -> None:
         ModelError: the file is not a checkpoint.
     """
     state = read_task(checkpoint).network.state_dict()
-    output.parent.mkdir(parents=True, exist_ok=True)
-    save_file(
-        {f"network.{key}": (value.half() if value.ndim > 1 else value).contiguous() for key, value in state.items()},
-        output,
-    )
+    weights = {f"network.{key}": value.half() if value.ndim > 1 else value for key, value in state.items()}
+    with appearing_together() as written_at:
+        save_file({key: value.contiguous() for key, value in weights.items()}, written_at(output))
 
 
 def compress(card: ModelCard, precision: str, data: Sequence[Path]) -> tuple[ModelCard, dict[str, float]]:
@@ -180,7 +177,8 @@ def export_network(network: ParsingNetwork, output: Path) -> None:
     model = program.model_proto
     for node in model.graph.node:
         del node.metadata_props[:]  # stack traces of the exporting machine
-    onnx.save_model(model, output)
+    with appearing_together() as written_at:
+        onnx.save_model(model, written_at(output))
 
 
 class _Outputs(nn.Module):

@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from ssnan.errors import UserError, quoted
-from ssnan.io.images import opened_image
 from ssnan.io.masks import read_labels
-from ssnan.io.storing import KEY, PERSON_KEY
+from ssnan.io.storing import is_map
 from ssnan.labels import LabelSet
-from ssnan.parsing.inputs import find_inputs
+from ssnan.parsing.inputs import find_inputs, is_video
 from ssnan.results.result import ParsingResult
 
 
@@ -28,23 +27,21 @@ class NamedResult:
     """A result with its file name.
 
     Attributes:
+        stem: name of the map without its suffix, relative to its folder, with /. Every result has its own, also those
+            of ``x.jpg`` and ``x.png``.
         file_name: name of the photo, or of the map if the photo is unknown, relative to its folder, with /.
         result: the result; its ``source`` is the photo or None.
     """
 
+    stem: str
     file_name: str
     result: ParsingResult
-
-    @property
-    def stem(self) -> str:
-        """The name without its suffix."""
-        return str(Path(self.file_name).with_suffix(""))
 
 
 def find_maps(folder: Path) -> list[Path]:
     """The label maps of ``ssnan parse`` in a folder and its subfolders, without overlays, masks and maps of one
     person."""
-    return [path for path in sorted(folder.rglob("*.png")) if path.is_file() and _says_its_labels(path)]
+    return [path for path in sorted(folder.rglob("*.png")) if path.is_file() and is_map(path)]
 
 
 def without_specks(labels: NDArray[np.uint8], min_area: int) -> NDArray[np.uint8]:
@@ -78,7 +75,8 @@ def read_folder(folder: Path, photos: Path | None = None, min_area: int = 0) -> 
     maps = find_maps(folder)
     if not maps:
         raise FormatError(f"{quoted(folder)}: has no label map; expected a folder that 'ssnan parse' wrote")
-    photo_of = {} if photos is None else {name: path for path, name in find_inputs([str(photos)], True).items()}
+    inputs = {} if photos is None else find_inputs([str(photos)], True)
+    photo_of = {name: path for path, name in inputs.items() if not is_video(path)}  # a phone writes a.jpg and a.mov
     first: LabelSet | None = None
     for path in maps:
         result = ParsingResult.load(path)
@@ -89,13 +87,15 @@ def read_folder(folder: Path, photos: Path | None = None, min_area: int = 0) -> 
                 f"{quoted(path)}: has label set {result.label_set.name}, the maps before have {first.name}; "
                 "convert them separately"
             )
+        name = path.relative_to(folder)
+        stem = name.with_suffix("")
         if photos is None:
-            yield NamedResult(path.relative_to(folder).as_posix(), result)
+            yield NamedResult(stem.as_posix(), name.as_posix(), result)
             continue
-        photo = photo_of.get(path.relative_to(folder).with_suffix(""))
+        photo = photo_of.get(stem)
         if photo is None:
             raise FormatError(f"{quoted(path)}: its photo is not in {quoted(photos)}")
-        yield NamedResult(photo.relative_to(photos).as_posix(), replace(result, source=photo))
+        yield NamedResult(stem.as_posix(), photo.relative_to(photos).as_posix(), replace(result, source=photo))
 
 
 def _people_of(path: Path, result: ParsingResult) -> NDArray[np.uint8] | None:
@@ -107,12 +107,3 @@ def _people_of(path: Path, result: ParsingResult) -> NDArray[np.uint8] | None:
     if numbers.shape != result.labels.shape:
         raise FormatError(f"{quoted(place)}: is {numbers.shape} (rows, columns), but its map is {result.labels.shape}")
     return numbers
-
-
-def _says_its_labels(path: Path) -> bool:
-    try:
-        with opened_image(path) as image:
-            text = getattr(image, "text", {})
-            return KEY in text and PERSON_KEY not in text
-    except (OSError, ValueError, SyntaxError):
-        return False

@@ -39,7 +39,9 @@ def save_pretrained(card: ModelCard, folder: Path, name: str | None = None) -> N
         with appearing_together() as written_at:
             for file in card.all_files():
                 shutil.copyfile(file, written_at(folder / file.name))
-            written_at(folder / README).write_text(readme(name or card.name, card.label_set, card.about, use))
+            written_at(folder / README).write_text(
+                readme(name or card.name, card.label_set, card.about, use), encoding="utf-8"
+            )
         card.write(folder / card.weights().with_suffix(".json").name)
     except OSError as error:
         raise ModelError(f"{quoted(folder)}: {cause(error)}") from None

@@ -76,6 +76,7 @@ def _table(measured: Mapping[str, Mapping[str, Any]]) -> str:
     rows = [
         [data, *("" if values.get(key) is None else f"{100 * values[key]:.1f}" for key in found)]
         for data, values in measured.items()
+        if any(values.get(key) is not None for key in found)
     ]
     head = ["data, engine", *(columns[key] for key in found)]
     lines = [head, ["---"] * len(head), *rows]

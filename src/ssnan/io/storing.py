@@ -46,6 +46,16 @@ def save(labels: NDArray[np.uint8], label_set: LabelSet, scores: NDArray[np.floa
             palette_image(labels, label_set).save(file, format="PNG", pnginfo=png_info(label_set))
 
 
+def is_map(path: Path) -> bool:
+    """Whether a file is the label map of a whole photo, with its label set. Reads only what stands before the
+    pixels."""
+    try:
+        with opened_image(path) as image:
+            return KEY in image.info and PERSON_KEY not in image.info
+    except Exception:  # Pillow raises many kinds of errors
+        return False
+
+
 def load(path: Path) -> Stored:
     """Read a file of :func:`save`.
 

@@ -66,6 +66,17 @@ def appearing_together() -> Iterator[Callable[[Path], Path]]:
             path.unlink(missing_ok=True)
 
 
+def write_text(place: Path, text: str) -> None:
+    """Write ``text`` in UTF-8, whatever the locale. The file appears when it is complete; its folder is created if
+    necessary.
+
+    Raises:
+        OSError: from the file system; its ``filename`` is ``place``.
+    """
+    with appearing_together() as written_at, naming(place):
+        written_at(place).write_text(text, encoding="utf-8")
+
+
 @contextmanager
 def naming(place: str | os.PathLike[str]) -> Iterator[None]:
     """Within the block, an OSError names ``place`` instead of the temporary file."""

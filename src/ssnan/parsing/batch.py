@@ -9,13 +9,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ssnan.errors import of_file, printable, quoted
+from ssnan.errors import UserError, of_file, printable, quoted
 from ssnan.io.images import ImageError, ImageLike
 from ssnan.io.lists import CASE_MATTERS, without_case
+from ssnan.io.storing import is_map
 from ssnan.io.writing import appearing_together, sweep
 from ssnan.parsing.parser import Parser, Scored
 from ssnan.parsing.pipeline import in_stages
 from ssnan.results.outputs import files
+from ssnan.results.reading import read_document
 from ssnan.scores.grouping import MOST
 
 
@@ -49,8 +51,8 @@ def parse_files(
 ) -> Generator[Outcome, None, None]:
     """Parse every input and yield its outcome, in the order of the inputs.
 
-    The files of a photo appear together when all are written, the map last. They never replace an input or the result
-    of another input. Unfinished files of a killed run are removed first.
+    The files of a photo appear together when all are written, the map last. They never replace an input, the result of
+    another input, or a PNG or JSON that is not a result. Unfinished files of a killed run are removed first.
 
     Args:
         parser: from :func:`ssnan.load`.
@@ -94,6 +96,12 @@ def _jobs(
             outcome = Outcome(
                 path, f"{quoted(path)}: its result would overwrite the photo {quoted(clash)}; choose another folder"
             )
+        elif foreign := _foreign(target, saving.kinds):
+            outcome = Outcome(
+                path,
+                f"{quoted(path)}: its result would overwrite {quoted(foreign)}, which is not a result of ssnan; choose "
+                "another folder",
+            )
         elif saving.skip_existing and _file(target, ".png").is_file():
             outcome = Outcome(path, skipped=True)
         taken |= dict.fromkeys(places, path)
@@ -129,6 +137,21 @@ def _possible(target: Path, saving: Saving, classes: Iterable[str]) -> list[Path
     people = range(1, 1 + MOST) if "people" in saving.kinds else ()
     endings += [*(f".mask.{part}.png" for part in masks), *(f".person{number}.png" for number in people)]
     return [_file(target, ending) for ending in endings]
+
+
+def _foreign(target: Path, kinds: Iterable[str]) -> Path | None:
+    """A file in the place of the map or the JSON that is not a result. Only these two have plain names, so another
+    photo or other notes may be there: ``a.png`` beside ``a.jpg``."""
+    place = _file(target, ".png")
+    if place.is_file() and not is_map(place):
+        return place
+    place = _file(target, ".json")
+    if "json" in kinds and place.is_file():
+        try:
+            read_document(place.read_bytes())
+        except (OSError, UserError):
+            return place
+    return None
 
 
 def _file(target: Path, ending: str) -> Path:

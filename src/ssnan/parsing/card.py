@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ssnan.errors import UserError, of_file, quoted
-from ssnan.io.writing import appearing_together
+from ssnan.io.writing import write_text
 from ssnan.labels import LabelSet
 from ssnan.parsing.preprocessing import Preprocessing
 
@@ -54,7 +54,7 @@ class ModelCard:
         try:
             if path.exists() and not path.is_file():
                 raise ModelError(f"{quoted(path)}: not a regular file; expected a model card")
-            values = json.loads(path.read_text())
+            values = json.loads(path.read_bytes())
             card = cls(
                 name=str(values["name"]),
                 label_set=LabelSet.from_dict(values["label_set"]),
@@ -114,8 +114,7 @@ class ModelCard:
             "min_person_confidence": self.min_person_confidence,
             "about": self.about,
         }
-        with appearing_together() as written_at:
-            written_at(path).write_text(json.dumps(values, indent=2) + "\n")
+        write_text(path, json.dumps(values, indent=2) + "\n")
 
 
 def _share(value: Any) -> float:

@@ -35,19 +35,30 @@ def find_inputs(inputs: Sequence[str], recursive: bool) -> dict[Path, Path]:
     """
     found: dict[Path, Path] = {}
     for given in inputs:
-        path = Path(given)
-        if path == STANDARD_INPUT:
-            found.setdefault(path, Path("stdin"))
-        elif os.path.isdir(path):  # noqa: PTH112 - it accepts any name, even one of 5,000 letters
-            for child in _below(path) if recursive else _in(path):
-                found.setdefault(child, child.relative_to(path) if child != path else Path(path.name))
-        elif not os.path.lexists(path) and glob.has_magic(given):
-            for match in sorted(glob.glob(given, recursive=recursive)):  # noqa: PTH207 - a pattern may be absolute
-                if os.path.isfile(match):  # noqa: PTH113
-                    found.setdefault(Path(match), Path(Path(match).name))
-        else:
-            found.setdefault(path, Path(path.name))
+        for path, name in _files_of(given, recursive):
+            found.setdefault(path, name)
     return result_names(found)
+
+
+def without_files(inputs: Sequence[str], recursive: bool) -> list[str]:
+    """Those of ``inputs`` in which :func:`find_inputs` finds nothing: empty folders, and patterns without a match."""
+    return [given for given in inputs if next(_files_of(given, recursive), None) is None]
+
+
+def _files_of(given: str, recursive: bool) -> Iterator[tuple[Path, Path]]:
+    """The files of one input, each with the path of its result, still with the suffix."""
+    path = Path(given)
+    if path == STANDARD_INPUT:
+        yield path, Path("stdin")
+    elif os.path.isdir(path):  # noqa: PTH112 - it accepts any name, even one of 5,000 letters
+        for child in _below(path) if recursive else _in(path):
+            yield child, child.relative_to(path) if child != path else Path(path.name)
+    elif not os.path.lexists(path) and glob.has_magic(given):
+        for match in sorted(glob.glob(given, recursive=recursive)):  # noqa: PTH207 - a pattern may be absolute
+            if os.path.isfile(match):  # noqa: PTH113
+                yield Path(match), Path(Path(match).name)
+    else:
+        yield path, Path(path.name)
 
 
 def inputs_below(folder: Path) -> bool:

@@ -62,7 +62,7 @@ def parse_video(
         lines = None
         if "json" in kinds:
             targets[".jsonl"] = folder / "video.jsonl"
-            lines = stack.enter_context(targets[".jsonl"].open("w"))
+            lines = stack.enter_context(targets[".jsonl"].open("w", encoding="utf-8"))
         writers: dict[str, _Writer] = {}
         times: deque[tuple[int | None, Fraction | None, NDArray[np.uint8]]] = deque()
         sound: deque[Any] = deque()

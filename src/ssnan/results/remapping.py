@@ -11,7 +11,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from ssnan.errors import UserError, of_file, quoted
+from ssnan.errors import UserError, cause, of_file, quoted
 from ssnan.labels import ATR, LIP, LIP_MERGED, PASCAL_PERSON_PART, LabelSet
 from ssnan.results.colors import rgb_of
 from ssnan.scores.softmax import logarithms, softmax
@@ -165,5 +165,4 @@ def _read(path: Path) -> tuple[LabelSet, Homes]:
     except KeyError as error:
         raise RemapError(f"{quoted(path)}: expected name, classes and from; {error.args[0]!r} is missing") from None
     except (AttributeError, TypeError, ValueError, yaml.YAMLError, RecursionError) as error:
-        reason = " ".join(str(error).split())
-        raise RemapError(f"{quoted(path)}: expected name, classes (name: colour) and from ({reason})") from None
+        raise RemapError(f"{quoted(path)}: expected name, classes (name: colour) and from ({cause(error)})") from None

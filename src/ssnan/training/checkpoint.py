@@ -67,7 +67,7 @@ def read_content(path: Path) -> dict[str, Any]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        if "nsupported" not in str(error):
+        if "nsupported" not in str(error) or "nsupported operand" in str(error):  # the latter is no pickle at all
             raise ModelError(f"{quoted(path)}: damaged, or not a checkpoint ({cause(error)})") from None
         raise ModelError(
             f"{quoted(path)}: contains more than weights and plain values, so reading it could run foreign "

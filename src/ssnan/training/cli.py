@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,6 +26,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from ssnan.data.datamodule import ParsingData
 from ssnan.data.layouts import label_set_of
+from ssnan.errors import UserError
 from ssnan.recipes import expand
 from ssnan.training.callbacks import StopAfter, ValidationPhotos
 from ssnan.training.results import write_results
@@ -133,19 +136,33 @@ def without_noise() -> Iterator[None]:
         yield
 
 
+class OptionError(UserError):
+    """There is no such option, or it does not take this value."""
+
+
 @without_noise()
 def command_line(arguments: Sequence[str]) -> TrainingCLI:
-    """Build task, data and trainer from ``arguments``, without running them."""
-    return TrainingCLI(
-        ParsingTask,
-        ParsingData,
-        run=False,
-        seed_everything_default=0,
-        args=expand(arguments),
-        auto_configure_optimizers=False,
-        save_config_kwargs={"overwrite": True},
-        parser_kwargs={"prog": "ssnan train"},
-    )
+    """Build task, data and trainer from ``arguments``, without running them.
+
+    Raises:
+        OptionError: a recipe or a flag has an unknown option or an invalid value.
+        RecipeError: there is no such recipe.
+    """
+    try:
+        return TrainingCLI(
+            ParsingTask,
+            ParsingData,
+            run=False,
+            seed_everything_default=0,
+            args=expand(arguments),
+            auto_configure_optimizers=False,
+            save_config_kwargs={"overwrite": True},
+            # By itself, jsonargparse prints the usage, more than a hundred lines, before the error.
+            parser_kwargs={"prog": "ssnan train", "exit_on_error": False},
+        )
+    except argparse.ArgumentError as error:
+        problem = re.sub(r"^Call to compute_fn of link .* failed: ", "", " ".join(str(error).split()))
+        raise OptionError(f"{problem}; 'ssnan train --help' lists the options") from None
 
 
 @without_noise()

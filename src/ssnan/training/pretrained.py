@@ -73,7 +73,7 @@ class PretrainedNetwork(ModelHubMixin):
         if not folder.is_dir():
             folder = download(f"{model_id}@{revision}" if revision else model_id, (CONFIG, WEIGHTS))
         try:
-            config = json.loads((folder / CONFIG).read_text())
+            config = json.loads((folder / CONFIG).read_bytes())
             state = load_file(folder / WEIGHTS)
             return cls(task_of({name: config[name] for name in KEPT}, state), config.get("about"))
         except Exception as error:  # the files may contain anything

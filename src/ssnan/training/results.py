@@ -19,6 +19,7 @@ from ssnan.data.datamodule import ParsingData
 from ssnan.evaluation.evaluate import numbers
 from ssnan.evaluation.metrics import Score
 from ssnan.evaluation.report import PICTURES, RESULTS
+from ssnan.io.writing import write_text
 from ssnan.models import ParsingNetwork
 from ssnan.training.task import ParsingTask, photos_per_step
 
@@ -53,8 +54,8 @@ def write_results(trainer: Trainer, task: ParsingTask, data: ParsingData, best: 
     }
     path = best.parent.parent / RESULTS
     if trainer.is_global_zero:
-        path.write_text(json.dumps(results, indent=2) + "\n")
-        path.with_name(PICTURES).write_text(json.dumps(task.validated_photos) + "\n")
+        write_text(path.with_name(PICTURES), json.dumps(task.validated_photos) + "\n")
+        write_text(path, json.dumps(results, indent=2) + "\n")
     return path
 
 
