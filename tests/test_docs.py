@@ -85,7 +85,7 @@ def test_own_data_is_learned_with_the_defaults(workwear, caplog, monkeypatch):
     seen = losses(Path("runs/workwear"))
     assert len(seen) == 6  # an epoch has two steps and leaves a point
     assert max(seen) == seen[0]
-    assert np.mean(seen[-2:]) < 0.8 * seen[0]
+    assert np.mean(seen[-2:]) < 0.85 * seen[0]
 
 
 def test_aggregation_alone():

@@ -1,6 +1,6 @@
 """Mend garment labels that name the wrong class.
 
-    python -m experiments.data.slips data/ccp-lip experiments/data/marks/ccp_slips.txt -o runs/taught/ccp-lip
+    python -m experiments.data.slips data/ccp-lip experiments/data/marks/ccp_slips.txt -o runs/taught/ccp-corrected
 
 copies a dataset in LIP's layout and changes the classes that the file of slips names.
 """
