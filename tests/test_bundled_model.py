@@ -45,6 +45,7 @@ def test_card_says_what_it_is():
     assert "research" in card.about["licence"].lower()
     datasets = (
         "ccp-lip",
+        "ccp-corrected",
         "viton-lip",
         "celeba-faces",
         "selfie-people",
