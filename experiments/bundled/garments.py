@@ -76,7 +76,7 @@ def mean_iou(model: ssnan.Parser, data: Path) -> dict[str, float]:
         size = probabilities.shape[:0:-1]
         labels = np.array(Image.fromarray(sample.labels).resize(size, Image.Resampling.NEAREST))
         for name, change in CHANGES.items():
-            decided = change(probabilities, labels).argmax(axis=0)
+            decided = change(probabilities, labels).argmax(axis=0).astype(np.uint8)
             counts[name] += class_counts(confusion_matrix(labels, decided, labels_of), sets)
     return {name: float(mean_iou_over(slice(None))(of_change)) for name, of_change in counts.items()}
 
