@@ -46,6 +46,36 @@ def test_a_second_step_begins_where_the_first_ended(capsys):
             assert start == f"runs/rivals/{first}/checkpoints/best.ckpt"
 
 
+def test_a_second_step_brings_its_first_along(monkeypatch):
+    runs = []
+    monkeypatch.setattr(rivals, "train", lambda *arguments: runs.append(arguments))
+    also = ["--also", "more.yaml", "-o", "out"]
+    monkeypatch.setattr("sys.argv", ["run", "1", "0", "--systems", "ss_nan_step2,hazn", *also])
+    rivals.main()
+    names = ("hazn", "ss_nan_step1", "ss_nan_step2")
+    assert [run[0] for run in runs] == [Path("out", name, f"seed{seed}") for seed in (1, 0) for name in names]
+    assert runs[2][1:] == (
+        [RIVALS / "ss_nan_step2.yaml", Path("more.yaml")],
+        1,
+        Path("out/ss_nan_step1/seed1/checkpoints/best.ckpt"),
+    )
+
+
+def test_an_unknown_system_is_one_line(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["run", "--systems", "hazn,unet"])
+    with pytest.raises(SystemExit):
+        rivals.main()
+    assert "got unet" in capsys.readouterr().err
+
+
+def test_table_3_has_the_same_budget(capsys):
+    lip, parts = (printed(capsys, RIVALS / "hazn.yaml", *also) for also in ([], [RIVALS / "person_part.yaml"]))
+    assert parts["data"]["label_set"] == "pascal_person_part"
+    changed = {name for name in lip["data"] if lip["data"][name] != parts["data"][name]}
+    assert changed == {"label_set", "sources", "validation"}
+    assert {name: parts[name] for name in ("model", "trainer")} == {name: lip[name] for name in ("model", "trainer")}
+
+
 def test_every_row_differs_from_the_others(capsys):
     rows = [*ROWS.values(), *(joint_loss.CONFIGS / f"{name}.yaml" for name in joint_loss.ROWS)]
     values = [printed(capsys, row) for row in rows]

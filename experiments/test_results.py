@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from experiments.rivals.run import AFTER
 from ssnan.commands import main
+from ssnan.evaluation.runs import read_runs
 
 ROOT = Path(__file__).parent
 
@@ -18,6 +20,15 @@ ROOT = Path(__file__).parent
 def test_report_prints_the_runs(experiment, cell, tmp_path, capsys):
     assert main(["report", str(ROOT / experiment / "results.csv"), "-o", str(tmp_path)]) == 0
     assert cell in capsys.readouterr().out
+
+
+def test_no_row_of_the_rivals_measures_its_recipe():
+    """A second step gains at least a point over its first one with the same seed."""
+    runs = {(name, run["seed"]): run["present"]["mean_iou"] for name, run in read_runs(ROOT / "rivals" / "results.csv")}
+    assert {name for name, _ in runs} <= {*AFTER, "attention_longer"}
+    for (name, seed), reached in runs.items():
+        if first := AFTER.get(name):
+            assert reached >= runs[first, seed] + 0.01, (name, seed)
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,7 @@ def test_the_letter_of_the_paper(dataset, capsys):
         assert values["model"]["sgd"]["faster"] == ["classifier"]
     joints = [values["model"]["loss"]["joint"] for values in (first, second)]
     assert [joint["form"] for joint in joints] == ["none", "product"]
-    assert (joints[1]["unit"], joints[1]["count"]) == ("cells", "defined")
+    assert (joints[1]["unit"], joints[1]["count"], joints[1]["centers"]) == ("cells", "defined", "decided")
     assert second["model"]["start_from"] == f"{first['output']}/checkpoints/best.ckpt"
     assert (first["trainer"]["max_epochs"], second["trainer"]["max_epochs"]) == (40, 30)
     assert second["model"]["backbone_weights"] is None
@@ -98,6 +98,7 @@ def test_the_rivals_have_their_sources_solvers(dataset, capsys):
     """Rate, batch, and the biases' rate of the Caffe models."""
     solvers = {
         "deeplab_v2": (0.001, 10, 0.9),
+        "deeplab_v2_resnet101": (0.00025, 10, 0.9),
         "attention": (0.001, 30, 0.9),
         "hazn": (0.001, 30, 0.9),
         "fcn_8s": (1e-4, 20, 0),
@@ -108,10 +109,8 @@ def test_the_rivals_have_their_sources_solvers(dataset, capsys):
         assert (sgd["learning_rate"], batch, sgd["power"]) == solver, name
         assert sgd["bias_factor"] == 2, name
     ssl = printed(f"{dataset}/attention_ssl", capsys)["model"]
-    assert (ssl["sgd"]["power"], ssl["sgd"]["warmup"], ssl["start_from"]) == (
-        0,
-        0,
-        "runs/{label_set}/attention/checkpoints/best.ckpt",
-    )
+    assert ssl["start_from"] == "runs/{label_set}/attention/checkpoints/best.ckpt"
+    assert [ssl["sgd"][name] for name in ("power", "warmup", "faster")] == [0, 0, ["classifier"]]
+    assert ssl["loss"]["joint"]["centers"] == "decided"
     scales = printed(f"{dataset}/fcn_8s", capsys)["model"]["network"]["init_args"]["skip_scales"]
     assert scales == pytest.approx([57 * 1e-4, 57 * 1e-2])

@@ -244,6 +244,17 @@ def test_eq_4_may_divide_by_the_joints_that_are_defined():
     torch.testing.assert_close(defined, present / 9)
 
 
+def test_a_softmax_on_probabilities_hides_soft_joints():
+    """The scores of a perfect parse to the letter are probabilities; only its decided joints are at their places."""
+    labels = torch.from_numpy(person()[1]).long()[None]
+    perfect = torch.nn.functional.one_hot(labels, 20).movedim(3, 1).float()
+    soft, decided = (
+        with_joints(LIP, "product", unit="cells", centers=centers)(output(perfect), labels)["fused/joint"]
+        for centers in ("soft", "decided")
+    )
+    assert decided < 1e-3 < 10 < soft
+
+
 def test_heatmaps_have_their_own_cells():
     with pytest.raises(ValueError, match="already in cells"):
         JointLoss("product", measure="heatmap", unit="cells")

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from ssnan.models import SSNAN, Backbone, MaximumAggregation, NeuralAggregation, SharedNeuralAggregation
+from ssnan.models.pyramid import resize_to_finest, resized
 
 
 def small(scales=(0.5, 0.75, 1.0), aggregation=None, aggregated="scores"):
@@ -93,8 +94,12 @@ def test_fused_probabilities_are_the_weighted_sum_of_the_scales():
 
 
 def test_the_letter_puts_a_softmax_on_the_fused_probabilities():
-    output = small(aggregated="letter").eval()(torch.randn(1, 3, 64, 48))
-    expected = sum(output.scale_weights[:, s, None] * output.scale_scores[s].softmax(1) for s in range(3))
+    """Section 3.2 resizes the probabilities, not the scores."""
+    network, images = small(aggregated="letter").eval(), 20 * torch.randn(1, 3, 64, 48)
+    output = network(images)
+    own = [network.classifier(network.backbone(resized(images, scale))) for scale in network.scales]
+    probabilities = resize_to_finest([scores.softmax(dim=1) for scores in own])
+    expected = sum(output.scale_weights[:, s, None] * probabilities[s] for s in range(3))
     torch.testing.assert_close(output.scores, expected)
 
 

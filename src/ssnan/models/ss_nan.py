@@ -27,9 +27,9 @@ class SSNAN(ParsingNetwork):
         aggregation: fuses the scales; the paper's :class:`NeuralAggregation` by default.
         aggregated: what to fuse. The paper says "probability maps" and then applies a softmax to their sum. ``scores``
             is our reading: one softmax after the fusion. ``probabilities`` fuses after the softmax of each scale and
-            returns logarithms, so that a softmax restores the fused probabilities. ``letter`` returns the fused
-            probabilities as scores, which is exactly the paper's softmax(Σ w·p). ``features`` fuses the output of the
-            backbone and classifies once, as a public Keras version does.
+            returns logarithms, so that a softmax restores the fused probabilities. ``letter`` is exactly the paper:
+            probabilities are resized to the finest scale, and their fusion is returned as scores, softmax(Σ w·p).
+            ``features`` fuses the output of the backbone and classifies once, as a public Keras version does.
 
     Raises:
         ValueError: the scales are invalid, or the aggregation was built for other maps.
@@ -65,11 +65,13 @@ class SSNAN(ParsingNetwork):
             fused, weights = self.aggregation(resize_to_finest(features))
             maps = resize_to_finest([self.classifier(of_scale) for of_scale in features])
             return ParsingOutput(self.classifier(fused), tuple(maps), weights)
-        maps = resize_to_finest([self.classifier(of_scale) for of_scale in features])
-        if self.aggregated in ("probabilities", "letter"):
-            fused, weights = self.aggregation([scores.softmax(dim=1) for scores in maps])
-            if self.aggregated == "letter":
-                return ParsingOutput(fused, tuple(maps), weights)
+        scores = [self.classifier(of_scale) for of_scale in features]
+        maps = resize_to_finest(scores)
+        if self.aggregated == "letter":
+            fused, weights = self.aggregation(resize_to_finest([of_scale.softmax(dim=1) for of_scale in scores]))
+            return ParsingOutput(fused, tuple(maps), weights)
+        if self.aggregated == "probabilities":
+            fused, weights = self.aggregation([of_scale.softmax(dim=1) for of_scale in maps])
             return ParsingOutput(fused.clamp_min(torch.finfo(fused.dtype).tiny).log(), tuple(maps), weights)
         fused, weights = self.aggregation(maps)
         return ParsingOutput(fused, tuple(maps), weights)
