@@ -7,7 +7,7 @@ from ssnan.models.mean_field import FLOOR, LEAST, MeanField
 
 
 def garments(**options):
-    return MeanField([[1, 3]], distance=16, color=0.5, stride=4, **options)
+    return MeanField([[1, 3]], distance=16.0, color=0.5, stride=4, **options)
 
 
 def softmax(scores):

@@ -43,7 +43,7 @@ class MeanField(nn.Module):
     def __init__(
         self,
         groups: Sequence[Sequence[int]],
-        distance: float = 56,
+        distance: float = 56.0,
         color: float = 1.3,
         steps: int = 2,
         stride: int = 4,
