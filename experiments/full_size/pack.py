@@ -114,8 +114,8 @@ def webp(pixels: NDArray[np.uint8], side: int, quality: int) -> bytes:
     return encoded(shrunk(pixels, side, Image.Resampling.LANCZOS), "webp", quality=quality, method=4)
 
 
-def splits_of(data: Sequence[ParsingData], tests: Sequence[Path]) -> dict[Path, set[str]]:
-    """The splits of every dataset that trainings read, and val of the datasets ``tests``."""
+def splits_of(data: Sequence[ParsingData], others: Sequence[Path]) -> dict[Path, set[str]]:
+    """The splits of every dataset that trainings read, and train and val of the datasets ``others``."""
     splits = defaultdict[Path, set[str]](set)
     for training in data:
         splits[Path(training.validation)].add("val")
@@ -123,8 +123,8 @@ def splits_of(data: Sequence[ParsingData], tests: Sequence[Path]) -> dict[Path, 
             training.pasting.people if training.pasting else []
         ):
             splits[Path(root)].add("train")
-    for root in tests:
-        splits[root].add("val")
+    for root in others:
+        splits[root] |= {"train", "val"}
     return dict(splits)
 
 
@@ -140,17 +140,17 @@ def pack(
     quality: int,
     limits: dict[str, int],
     workers: int,
-    tests: Sequence[Path] = (),
+    others: Sequence[Path] = (),
 ) -> Iterator[str]:
     """Store what the runs ``names`` read, and say what after each dataset. Folders keep their relative places.
 
     Args:
         side: longer side of the stored photos, in pixels.
         limits: the most photos of a split by the name of a dataset; that of all others is under "".
-        tests: datasets whose val split is stored too.
+        others: datasets whose train and val splits are stored too.
     """
     data = [command_line(arguments_of(name, 0, [])).datamodule for name in names]
-    for root, splits in splits_of(data, tests).items():
+    for root, splits in splits_of(data, others).items():
         if root.is_absolute():
             raise SystemExit(f"{root}: expected a folder below the working directory, to be unpacked at the same place")
         limit = limits.get(root.name, limits.get(""))
@@ -273,7 +273,7 @@ def main() -> None:
         "--limit", action="append", default=[], type=limit_of, metavar="[DATASET=]N", help="photos of a split"
     )
     packing.add_argument(
-        "--test", action="append", default=[], type=Path, metavar="DATASET", help="whose val split is stored too"
+        "--dataset", action="append", default=[], type=Path, help="whose train and val photos are stored too"
     )
     packing.add_argument("--workers", type=int, default=2)
     for name in ("unpack", "split", "join"):
@@ -287,7 +287,7 @@ def main() -> None:
         case "data":
             with Pieces(told.output, told.megabytes) as pieces:
                 limits = dict(told.limit)
-                for line in pack(told.runs, pieces, told.side, told.quality, limits, told.workers, told.test):
+                for line in pack(told.runs, pieces, told.side, told.quality, limits, told.workers, told.dataset):
                     print(line, flush=True)
         case "unpack":
             unpack(told.source, told.output)

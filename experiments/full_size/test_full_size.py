@@ -3,7 +3,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from experiments.bundled.garments import GARMENTS
 from experiments.full_size import run as full_size
+from ssnan.labels import LIP
 from ssnan.training.cli import train
 
 
@@ -19,6 +21,9 @@ def test_every_run_of_the_full_size_is_accepted(tiny, capsys):
     assert set(full_size.STEP1) | set(full_size.STEP2) == set(values)
     budgets = {name: one["data"] | {"epochs": one["trainer"]["max_epochs"]} for name, one in values.items()}
     assert budgets["small"] == budgets["base"]
+    for name in ("small", "base"):
+        agreement = values[name]["model"]["network"]["init_args"]["agreement"]
+        assert agreement["init_args"]["groups"] == [GARMENTS, *map(list, LIP.flip_pairs)]
     for step in (full_size.STEP1, full_size.STEP2):
         same = [budget for name, budget in budgets.items() if name in step and name not in ("small", "base")]
         assert len(same) > 5

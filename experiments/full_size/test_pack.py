@@ -90,13 +90,12 @@ def test_a_tiny_copy_keeps_a_few_of_each(recipe, tmp_path, monkeypatch):
     assert len(list((tmp_path / "there" / "data" / "scenes" / "photos").iterdir())) == 2
 
 
-def test_the_test_photos_of_an_experiment_come_along(recipe, tmp_path, monkeypatch):
-    for option, splits in (([], {"train"}), (["--test", "data/nobody"], {"train", "val"})):
-        packed(monkeypatch, "--limit", "2", *option)
-        pack.unpack(tmp_path / "pieces", tmp_path / "there")
-        description = yaml.safe_load((tmp_path / "there/data/nobody/dataset.yaml").read_text())
-        assert description["splits"].keys() == splits
-    assert len(open_split(tmp_path / "there/data/nobody", "val")) == 2
+def test_the_datasets_of_another_experiment_come_along(recipe, tmp_path, monkeypatch):
+    shutil.copytree("data/nobody", "data/other")
+    packed(monkeypatch, "--limit", "2", "--dataset", "data/other")
+    pack.unpack(tmp_path / "pieces", tmp_path / "there")
+    for split in ("train", "val"):
+        assert len(open_split(tmp_path / "there/data/other", split)) == 2
 
 
 def test_a_folder_elsewhere_cannot_be_unpacked_at_its_place(recipe, tmp_path, monkeypatch):
