@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import onnx
 import pytest
@@ -5,8 +7,14 @@ import torch
 
 from fakes.lip import person
 from ssnan.export.onnx import export_network
-from ssnan.export.quantize import by_error, convolutions, quantize_for_onnxruntime, quantize_for_openvino
-from ssnan.models import SSNAN, AverageAggregation, Backbone
+from ssnan.export.quantize import (
+    PRODUCTS,
+    by_error,
+    convolutions,
+    quantize_for_onnxruntime,
+    quantize_for_openvino,
+)
+from ssnan.models import SSNAN, AverageAggregation, Backbone, EdgeBackbone, MeanField, SSNANWithContext
 from ssnan.parsing.engines import OnnxRuntimeEngine, OpenVINOEngine
 from ssnan.parsing.preprocessing import Preprocessing
 
@@ -95,3 +103,12 @@ def test_the_convolution_that_rounding_hurts_most_comes_first(models, tmp_path):
     producers = {output: node for node in graph.node for output in node.output}
     found = {node.name: producers[node.input[1]].input[0] for node in graph.node if node.op_type == "Conv"}
     assert "classifier" in found[names[0]]
+
+
+def test_the_products_of_a_mean_field_are_known_by_name(tmp_path):
+    backbone = EdgeBackbone("resnet26", width=8, edge_width=8)
+    network = SSNANWithContext(5, backbone, context_width=8, agreement=MeanField([[1, 2]]))
+    export_network(network, tmp_path / "agreeing.onnx")
+    products = [node.name for node in onnx.load(tmp_path / "agreeing.onnx").graph.node if node.op_type == "MatMul"]
+    assert len(products) == 3  # the kernel, and one for every step
+    assert all(re.fullmatch(PRODUCTS, name) for name in products)

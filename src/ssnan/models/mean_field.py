@@ -50,6 +50,7 @@ class MeanField(nn.Module):
     ) -> None:
         super().__init__()
         self.groups = [list(group) for group in groups]
+        self.members = [id for group in self.groups for id in group]
         self.distance = distance
         self.color = color
         self.steps = steps
@@ -57,18 +58,17 @@ class MeanField(nn.Module):
 
     def forward(self, scores: Float[Tensor, "b c h w"], images: Float[Tensor, "b 3 H W"]) -> Float[Tensor, "b c h w"]:
         """Scores before the softmax, from scores before the softmax and the normalised photos."""
-        members = [id for group in self.groups for id in group]
-        own = scores[:, members]
+        own = scores[:, self.members]
         agreed = own + enlarged(self.heard(halved(scores), images), own)
         gained = self.by_group(log_softmax, agreed) - self.by_group(log_softmax, own)
-        place = [members.index(id) if id in members else len(members) for id in range(scores.shape[1])]
+        last = len(self.members)  # the channel of zeros, for classes without a group
+        place = [self.members.index(id) if id in self.members else last for id in range(scores.shape[1])]
         return scores + torch.cat([gained, torch.zeros_like(scores[:, :1])], dim=1)[:, place]
 
     def heard(self, scores: Float[Tensor, "b c h w"], images: Tensor) -> Float[Tensor, "b m h w"]:
         """Logs of the shares of the groups' classes among what every position hears."""
-        members = [id for group in self.groups for id in group]
-        own = scores[:, members]
-        together = self.by_group(total, scores.softmax(1)[:, members])
+        own = scores[:, self.members]
+        together = self.by_group(total, scores.softmax(1)[:, self.members])
         kernel = self.kernel(scores, images)
         logs = torch.zeros_like(own)
         for _ in range(self.steps):
