@@ -21,6 +21,7 @@ from ssnan.data.folder import photos_by_stem
 from ssnan.data.keypoints import BONES, JOINTS
 from ssnan.io.images import read_rgb
 from ssnan.labels import LIP
+from ssnan.parsing.views import Views
 from ssnan.scores.softmax import softmax
 from ssnan.scores.upsampling import resized
 
@@ -28,6 +29,10 @@ ID = {name: number for number, name in enumerate(LIP.classes)}
 SIDES = LIP.flip_pairs
 FLOOR = 0.03
 """Of a probability: no model is so sure that a mark cannot change it."""
+
+
+VIEWS = Views(scales=(0.85, 1.15), mirror=True)
+"""What our model says is the mean over these."""
 
 
 def half_size(size: tuple[int, int]) -> tuple[int, int]:
@@ -120,7 +125,7 @@ def main() -> None:
     from tools.mediapipe_teacher import teacher  # needs LiteRT, which reading evidence does not
 
     part, parts = map(int, options.part.split("/"))
-    own = ssnan.load(options.model, threads=1)
+    own = ssnan.load(options.model, threads=1, views=VIEWS)
     groups_of = teacher(options.mediapipe, 1)
     options.output.mkdir(parents=True, exist_ok=True)
     for stem, path in track(list(photos_by_stem(options.photos).items())[part::parts], "photos"):

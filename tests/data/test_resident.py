@@ -195,6 +195,17 @@ def test_batches_of_a_data_module_repeat_themselves(lip_root):
     assert not torch.equal(first[0]["images"], first[1]["images"])
 
 
+def test_indices_of_resident_photos_stay_on_the_cpu(lip_root):
+    data = ParsingData(
+        [Source(lip_root)], lip_root, preprocessing=RAW, crop=(64, 48), batch_size=2, num_workers=0, resident_side=96
+    )
+    data.setup("fit")
+    for batch in data.train_dataloader():
+        assert data.transfer_batch_to_device(batch, torch.device("meta"), 0) is batch
+    photo = data.transfer_batch_to_device({"images": torch.zeros(2)}, torch.device("meta"), 0)
+    assert photo["images"].is_meta
+
+
 def test_pasted_scenes_are_composed_several_times(lip_root, tmp_path):
     (tmp_path / "scenes").mkdir()
     for number in range(3):

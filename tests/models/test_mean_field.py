@@ -99,3 +99,8 @@ def test_nobody_is_finite():
     scores = torch.full((1, 4, 9, 9), -200.0)
     scores[:, 0] = 200
     assert garments()(scores, torch.randn(1, 3, 33, 33)).isfinite().all()
+
+
+def test_a_class_in_two_groups_is_refused():
+    with pytest.raises(ValueError, match=r"expected each class in one group, got \[3\] in several"):
+        MeanField([[1, 3], [2, 3]])

@@ -42,14 +42,14 @@ def photometric_of_batch(
         chances: random numbers in 0..1, on the CPU; they determine the changes.
     """
     pick = torch.where(chances[:, 0] < share, chances[:, 1:7].T, 1.0)  # 1 is above every chance
-    draw = chances[:, 7:].T[..., None, None, None].to(pixels.device)
+    draw = sent(chances[:, 7:].T[..., None, None, None], pixels.device)
 
     def where(chosen: Tensor, new: Tensor) -> Tensor:
-        return torch.where(chosen[:, None, None, None].to(pixels.device), new, pixels)
+        return torch.where(sent(chosen[:, None, None, None], pixels.device), new, pixels)
 
     pixels = where(pick[0] < 0.6, jittered(pixels, *(2 * draw[:4] - 1)))
     pixels = where(pick[1] < 0.15, _grey(pixels).expand_as(pixels))
-    cast = torch.tensor([0.15, 0.0, -0.25], device=pixels.device)[:, None, None] * draw[4]
+    cast = _by_channel((0.15, 0.0, -0.25), pixels) * draw[4]
     pixels = where(pick[2] < 0.05, _grey(pixels) * (1 + cast))
     gain = 1 - 0.6 * draw[6]
     random = torch.Generator(pixels.device).manual_seed(int(2**31 * chances[0, 0]))
@@ -58,7 +58,7 @@ def photometric_of_batch(
     pixels = where(pick[3] < 0.12, dark + 0.03 * gain * noise).clamp(0, 1)
     amounts = draw[7:, :, 0, 0, 0]
     for chosen, change in ((pick[4] < 0.22, _some_blur), (pick[5] < 0.12, _some_compression)):
-        which = chosen.nonzero()[:, 0].to(pixels.device)
+        which = sent(chosen.nonzero()[:, 0], pixels.device)
         if len(which):
             pixels = pixels.index_copy(0, which, change(pixels[which], amounts[:, which]).clamp(0, 1))
     return pixels
@@ -73,7 +73,16 @@ def _some_compression(pixels: Tensor, amounts: Float[Tensor, "2 b"]) -> Tensor:
 
 
 def _grey(pixels: Tensor) -> Float[Tensor, "b 1 h w"]:
-    return (pixels * torch.tensor(GREY, device=pixels.device)[:, None, None]).sum(dim=1, keepdim=True)
+    return (pixels * _by_channel(GREY, pixels)).sum(dim=1, keepdim=True)
+
+
+def _by_channel(values: tuple[float, float, float], pixels: Tensor) -> Float[Tensor, "3 1 1"]:
+    return sent(torch.tensor(values), pixels.device)[:, None, None]
+
+
+def sent(values: Tensor, device: torch.device) -> Tensor:
+    """``values`` on ``device``, without waiting for the work that a GPU still has to do: an ordinary copy would wait."""
+    return values.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else values.to(device)
 
 
 def jittered(pixels: Tensor, brightness: Tensor, contrast: Tensor, saturation: Tensor, hue: Tensor) -> Tensor:
@@ -115,11 +124,11 @@ def compressed(pixels: Float[Tensor, "b 3 h w"], quality: Float[Tensor, " b"]) -
     cosines = torch.cos((2 * index + 1) * index[:, None] * torch.pi / 16) / 2  # rows are frequencies
     cosines[0] /= 2**0.5
     factor = torch.where(quality < 50, 50 / quality, 2 - quality / 50).clamp_min(0.01)
-    table = (LUMINANCE.to(pixels) * factor[:, None, None]).clamp_min(1)[:, None, None, :, None, :]
+    table = (sent(LUMINANCE, pixels.device) * factor[:, None, None]).clamp_min(1)[:, None, None, :, None, :]
     spectrum = torch.einsum("uy,bcrysx,vx->bcrusv", cosines, blocks, cosines)
     spectrum = (spectrum / table).round() * table
     planes = torch.einsum("uy,bcrusv,vx->bcrysx", cosines, spectrum, cosines).reshape(planes.shape) / 255
-    grey, blue, red = (planes + torch.tensor([0.5, 0, 0], device=pixels.device)[:, None, None]).split(1, dim=1)
+    grey, blue, red = (planes + _by_channel((0.5, 0.0, 0.0), pixels)).split(1, dim=1)
     red, blue = grey + 1.402 * red, grey + 1.772 * blue
     green = (grey - GREY[0] * red - GREY[2] * blue) / GREY[1]
     return torch.cat([red, green, blue], dim=1)[..., :height, :width]

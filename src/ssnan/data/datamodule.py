@@ -262,11 +262,17 @@ class ParsingData(LightningDataModule):
         sampler: DistributedSampler[Any] = DistributedSampler(dataset, processes, own, shuffle=False)
         return DataLoader(dataset, self.batch_size // processes, sampler=sampler, num_workers=num_workers)
 
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """Leave indices of resident photos where they are; reading them back would wait for the GPU."""
+        if self.resident is not None and isinstance(batch, list):
+            return batch
+        return super().transfer_batch_to_device(batch, device, dataloader_idx)
+
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Convert a batch of indices to crops; any other batch is unchanged."""
         if self.resident is None or not isinstance(batch, list):
             return batch
-        position, index = (numbers.cpu() for numbers in batch)
+        position, index = batch
         epoch = self.trainer.current_epoch if self.trainer else 0
         random = torch.Generator().manual_seed(hash((self.seed, epoch, int(position[0]) // self.batch_size)))
         # Random numbers for the photos of all processes in this step; this process takes its share.

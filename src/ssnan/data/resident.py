@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, grid_sample
 from torch.utils.data import DataLoader, Dataset
 
-from ssnan.data.batch_photometric import PHOTOMETRIC_CHANCES, photometric_of_batch
+from ssnan.data.batch_photometric import PHOTOMETRIC_CHANCES, photometric_of_batch, sent
 from ssnan.data.folder import ParsingFolder
 from ssnan.data.keypoints import limb_map
 from ssnan.data.pasting import PastedScenes
@@ -209,9 +209,9 @@ class ResidentPhotos:
     ) -> tuple[Float[Tensor, "b 3 h w"], Int[Tensor, "b c h w"]]:
         """Pixels in 0..1 and maps of the photos ``index``."""
         device = self.images.device
-        where = index.to(device)
+        where = sent(index, device)
         blurred = bool(((view.fill == BLURRED) & view.bars.any(dim=1)).any())
-        view = View(*(values.to(device) for values in view))
+        view = View(*(sent(values, device) for values in view))
         stored = self.images[where].float() / 255
 
         canvas = _positions(view, crop, AROUND)

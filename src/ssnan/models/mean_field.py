@@ -38,6 +38,9 @@ class MeanField(nn.Module):
         color: standard deviation of colour, in units of the normalised input.
         steps: mean-field steps.
         stride: pixels between neighbouring scores.
+
+    Raises:
+        ValueError: a class is in several groups.
     """
 
     def __init__(
@@ -51,6 +54,8 @@ class MeanField(nn.Module):
         super().__init__()
         self.groups = [list(group) for group in groups]
         self.members = [id for group in self.groups for id in group]
+        if twice := sorted({id for id in self.members if self.members.count(id) > 1}):
+            raise ValueError(f"groups: expected each class in one group, got {twice} in several")
         self.distance = distance
         self.color = color
         self.steps = steps
