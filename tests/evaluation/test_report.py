@@ -1,5 +1,6 @@
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -105,7 +106,11 @@ def test_command_writes_tables_beside_the_paper_s(runs, tmp_path, capsys):
         assert next(csv.reader(file))[0] == "System"
 
 
-def test_a_table_of_runs_stands_in_for_them(runs, tmp_path, capsys):
+@pytest.mark.parametrize("label_set", [LIP, replace(LIP, name="ours", flip_pairs=())])
+def test_a_table_of_runs_stands_in_for_them(label_set, tmp_path):
+    runs = tmp_path / "runs"
+    write_run(runs / "neural" / "seed0", 4, label_set)
+    write_run(runs / "average", 5, label_set)
     assert main(["report", str(runs), "-o", str(tmp_path / "out")]) == 0
     assert main(["report", str(tmp_path / "out" / "runs.csv"), "-o", str(tmp_path / "again")]) == 0
     for name in ("report.md", "runs.csv"):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ssnan.labels import LabelSet, label_set_by_name
+from ssnan.labels import LABEL_SETS, LabelSet, label_set_by_name
 
 RUNS = "runs.csv"
 
@@ -57,7 +58,7 @@ def write_runs(runs: Iterable[tuple[str, Run]], path: Path) -> None:
     for system, run in runs:
         labels = LabelSet.from_dict(run["label_set"])
         ious = [f"present.iou.{labels.classes[i]}" for i in labels.table_order or range(len(labels))]
-        row = {"system": system, "label_set": labels.name, "validation": run["validation"]}
+        row = {"system": system, "label_set": _written(labels), "validation": run["validation"]}
         for column in (*NUMBERS, *ious):
             value = number(run, column.split(".", 2))
             row[column] = "" if value is None else f"{value:.7g}" if value % 1 else f"{value:.0f}"
@@ -75,13 +76,13 @@ def read_runs(path: Path) -> list[tuple[str, Run]]:
 
     Raises:
         OSError: the file cannot be read.
-        ValueError, KeyError: the file is not such a table, or its label set is not one of ssnan.
+        ValueError, KeyError: the file is not such a table.
     """
     runs = []
     with path.open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             run: Run = {
-                "label_set": label_set_by_name(row.pop("label_set")).to_dict(),
+                "label_set": _read(row.pop("label_set")).to_dict(),
                 "validation": row.pop("validation"),
             }
             system = row.pop("system")
@@ -96,3 +97,12 @@ def read_runs(path: Path) -> list[tuple[str, Run]]:
                     values[last] = int(text) if text.isdecimal() and outer[:1] != ["present"] else float(text)
             runs.append((system, run))
     return runs
+
+
+def _written(labels: LabelSet) -> str:
+    """The name of one of ssnan's label sets, or all of another one as JSON."""
+    return labels.name if LABEL_SETS.get(labels.name) == labels else json.dumps(labels.to_dict())
+
+
+def _read(text: str) -> LabelSet:
+    return LabelSet.from_dict(json.loads(text)) if text.startswith("{") else label_set_by_name(text)
