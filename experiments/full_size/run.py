@@ -30,7 +30,7 @@ def piece(name: str) -> str:
 
 
 SOURCES, RESNET101 = piece("sources"), piece("resnet101")
-BUNDLED = ["bundled/gpu", SOURCES, piece("bundled")]
+BUNDLED = ["bundled/full", piece("bundled")]
 BUDGET = [SOURCES, piece("budget")]
 ARMS = ("none", "product", "weighted", "decided", "sides")
 STEP1 = {

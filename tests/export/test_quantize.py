@@ -110,5 +110,5 @@ def test_the_products_of_a_mean_field_are_known_by_name(tmp_path):
     network = SSNANWithContext(5, backbone, context_width=8, agreement=MeanField([[1, 2]]))
     export_network(network, tmp_path / "agreeing.onnx")
     products = [node.name for node in onnx.load(tmp_path / "agreeing.onnx").graph.node if node.op_type == "MatMul"]
-    assert len(products) == 3  # the kernel, and one for every step
+    assert len(products) == 3 + 6  # the kernel, one for every step, and totals of groups
     assert all(re.fullmatch(PRODUCTS, name) for name in products)

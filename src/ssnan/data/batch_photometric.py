@@ -81,7 +81,7 @@ def _by_channel(values: tuple[float, float, float], pixels: Tensor) -> Float[Ten
 
 
 def sent(values: Tensor, device: torch.device) -> Tensor:
-    """``values`` on ``device``, without waiting for the work that a GPU still has to do: an ordinary copy would wait."""
+    """``values`` on ``device``, without waiting for what a GPU still computes, as an ordinary copy does."""
     return values.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else values.to(device)
 
 

@@ -9,7 +9,7 @@ import re
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
@@ -20,6 +20,9 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from ssnan.parsing.engines import disable_telemetry
 from ssnan.parsing.preprocessing import Preprocessing
+
+if TYPE_CHECKING:
+    import openvino
 
 Photos = Iterable[NDArray[np.uint8]]
 """RGB photos (H, W, 3), whose activations set the ranges."""
@@ -75,18 +78,33 @@ def quantize_for_openvino(
 
     pixels = [preprocessing(rgb)[None] for rgb in photos]
     with tempfile.TemporaryDirectory() as folder:
+        model = openvino.Core().read_model(_folded(weights, Path(folder)))
         quantized = nncf.quantize(
-            openvino.Core().read_model(_folded(weights, Path(folder))),
+            model,
             nncf.Dataset(pixels),
             # Symmetric weights, asymmetric activations, because inputs of convolutions may be negative.
             preset=nncf.QuantizationPreset.MIXED,
             subset_size=len(pixels),
             # OpenVINO adds the bias in a separate operation and names the convolution NAME/WithoutBiases.
             ignored_scope=nncf.IgnoredScope(
-                patterns=[PRODUCTS, *(f"^{re.escape(name)}(/.*)?$" for name in keep)], validate=False
+                names=_after_softmax(model),
+                patterns=[PRODUCTS, *(f"^{re.escape(name)}(/.*)?$" for name in keep)],
+                validate=False,
             ),
         )
         openvino.save_model(quantized, output)
+
+
+def _after_softmax(model: openvino.Model) -> list[str]:
+    """Names of the operations but convolutions that depend on a softmax: weighing the scales and what follows. They
+    cost little, and 8 bits of scores would decide between classes."""
+    names: dict[str, str] = {}
+    for operation in model.get_ordered_ops():
+        name = operation.get_friendly_name()
+        before = {value.get_node().get_friendly_name() for value in operation.input_values()}
+        if operation.get_type_name() == "Softmax" or before & names.keys():
+            names[name] = operation.get_type_name()
+    return [name for name, kind in names.items() if kind != "Convolution"]
 
 
 def by_error(quantized: Path, preprocessing: Preprocessing, photos: Photos) -> list[str]:

@@ -8,12 +8,12 @@ Here each pixel asks the others which of these classes they are.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, log_softmax, softmax
+from torch.nn.functional import avg_pool2d
 
 from ssnan.models.backbone import enlarged
 
@@ -24,13 +24,17 @@ LEAST = 1e-6
 """A pixel that hears less than this, because it is like no other, keeps its probabilities."""
 
 
+TINY = 1e-30
+"""Added to probabilities that may be zero."""
+
+
 class MeanField(nn.Module):
     """Redistribute probability within groups of classes; this has no weights to train.
 
     A pixel hears every other pixel with the weight exp(−½ d²), where d² adds squared differences of place and of
-    colour. In every group, the shares of the classes among what it hears multiply its own probabilities. The classes of
-    a group together keep their probability at every pixel, and classes without a group keep theirs. Every second
-    position hears averages around every fourth, which makes the arithmetic small.
+    colour. In every group, the shares of the classes among what it hears multiply its own probabilities; together, the
+    classes of a group keep their probability, and classes without a group keep theirs. Every second position hears
+    averages around every fourth, and the positions between take interpolated factors, which makes the arithmetic small.
 
     Args:
         groups: ids of the classes that agree among themselves, such as garments; a class is in one group at most.
@@ -42,6 +46,8 @@ class MeanField(nn.Module):
     Raises:
         ValueError: a class is in several groups.
     """
+
+    together: Tensor
 
     def __init__(
         self,
@@ -56,6 +62,8 @@ class MeanField(nn.Module):
         self.members = [id for group in self.groups for id in group]
         if twice := sorted({id for id in self.members if self.members.count(id) > 1}):
             raise ValueError(f"groups: expected each class in one group, got {twice} in several")
+        number_of = torch.tensor([number for number, group in enumerate(self.groups) for _ in group])
+        self.register_buffer("together", (number_of == number_of[:, None]).float(), persistent=False)
         self.distance = distance
         self.color = color
         self.steps = steps
@@ -63,34 +71,34 @@ class MeanField(nn.Module):
 
     def forward(self, scores: Float[Tensor, "b c h w"], images: Float[Tensor, "b 3 H W"]) -> Float[Tensor, "b c h w"]:
         """Scores before the softmax, from scores before the softmax and the normalised photos."""
-        own = scores[:, self.members]
-        agreed = own + enlarged(self.heard(halved(scores), images), own)
-        gained = self.by_group(log_softmax, agreed) - self.by_group(log_softmax, own)
+        gained = self.gained(halved(scores), images).log()
         last = len(self.members)  # the channel of zeros, for classes without a group
         place = [self.members.index(id) if id in self.members else last for id in range(scores.shape[1])]
-        return scores + torch.cat([gained, torch.zeros_like(scores[:, :1])], dim=1)[:, place]
+        gained = torch.cat([gained, torch.zeros_like(gained[:, :1])], dim=1)
+        return scores + enlarged(gained.index_select(1, torch.tensor(place, device=scores.device)), scores)
 
-    def heard(self, scores: Float[Tensor, "b c h w"], images: Tensor) -> Float[Tensor, "b m h w"]:
-        """Logs of the shares of the groups' classes among what every position hears."""
-        own = scores[:, self.members]
-        together = self.by_group(total, scores.softmax(1)[:, self.members])
+    def gained(self, scores: Float[Tensor, "b c h w"], images: Tensor) -> Float[Tensor, "b m h w"]:
+        """Factors of the probabilities of the groups' classes at every position that hears."""
+        own = scores.softmax(1).index_select(1, torch.tensor(self.members, device=scores.device))
+        of_group = self.total(own) + TINY
         kernel = self.kernel(scores, images)
-        logs = torch.zeros_like(own)
+        shares = torch.ones_like(own)
         for _ in range(self.steps):
-            said = halved(self.by_group(softmax, own + logs) * together)
+            weighed = own * shares
+            said = halved(weighed / (self.total(weighed) + TINY) * of_group)
             heard = (said.flatten(2) @ kernel).reshape(own.shape)
-            logs = (heard / self.by_group(total, heard).clamp_min(LEAST) + FLOOR).log()
-        return logs
+            shares = heard / self.total(heard).clamp_min(LEAST) + FLOOR
+        return shares * of_group / (self.total(own * shares) + TINY)
 
-    def by_group(self, function: Callable[..., Tensor], maps: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        """``function`` over the classes of every group."""
-        sizes = [len(group) for group in self.groups]
-        return torch.cat([function(of_group, dim=1) for of_group in maps.split(sizes, dim=1)], dim=1)
+    def total(self, maps: Float[Tensor, "b m h w"]) -> Float[Tensor, "b m h w"]:
+        """The sum over the classes of its group, for each class."""
+        return (self.together @ maps.flatten(2)).reshape(maps.shape)
 
     def kernel(self, scores: Tensor, images: Tensor) -> Float[Tensor, "b heard hearing"]:
         """Weights exp(−½ d²) of averages of ``scores`` for each of its positions."""
         height, width = scores.shape[-2:]
-        colors = enlarged(avg_pool2d(images, 2 * self.stride), scores) / self.color
+        # Every second pixel is enough for a mean.
+        colors = enlarged(avg_pool2d(images[..., ::2, ::2], self.stride), scores) / self.color
         step = 2 * self.stride / self.distance
         rows, columns = (torch.arange(side, device=scores.device) * step for side in (height, width))
         place = torch.stack([rows[:, None].expand(height, width), columns.expand(height, width)])
@@ -101,11 +109,6 @@ class MeanField(nn.Module):
         heard = torch.cat([heard, minus_half_square(heard), torch.ones_like(heard[:, :1])], dim=1)
         hearing = torch.cat([hearing, torch.ones_like(hearing[:, :1]), minus_half_square(hearing)], dim=1)
         return (heard.transpose(1, 2) @ hearing).exp()
-
-
-def total(maps: Tensor, dim: int) -> Tensor:
-    """The sum over ``dim``, in the shape of ``maps``."""
-    return maps.sum(dim, keepdim=True).expand_as(maps)
 
 
 def minus_half_square(vectors: Float[Tensor, "b d n"]) -> Float[Tensor, "b 1 n"]:
