@@ -2,6 +2,7 @@ import re
 
 import numpy as np
 import onnx
+import openvino
 import pytest
 import torch
 
@@ -105,10 +106,29 @@ def test_the_convolution_that_rounding_hurts_most_comes_first(models, tmp_path):
     assert "classifier" in found[names[0]]
 
 
-def test_the_products_of_a_mean_field_are_known_by_name(tmp_path):
+@pytest.fixture
+def agreeing(tmp_path):
+    """A small network with a softmax over scales and a mean field, in floating point."""
     backbone = EdgeBackbone("resnet26", width=8, edge_width=8)
     network = SSNANWithContext(5, backbone, context_width=8, agreement=MeanField([[1, 2]]))
     export_network(network, tmp_path / "agreeing.onnx")
-    products = [node.name for node in onnx.load(tmp_path / "agreeing.onnx").graph.node if node.op_type == "MatMul"]
+    return tmp_path / "agreeing.onnx"
+
+
+def test_openvino_rounds_nothing_after_the_softmax(agreeing):
+    path = agreeing.with_suffix(".xml")
+    quantize_for_openvino(agreeing, path, PREPROCESSING, [person(96, 64)[0]])
+    after, kinds = set(), set()
+    for operation in openvino.Core().read_model(path).get_ordered_ops():
+        before = {value.get_node().get_friendly_name() for value in operation.input_values()}
+        if operation.get_type_name() == "Softmax" or before & after:
+            after.add(operation.get_friendly_name())
+            kinds.add(operation.get_type_name())
+    assert {"Softmax", "MatMul", "Interpolate", "Add"} <= kinds
+    assert "FakeQuantize" not in kinds
+
+
+def test_the_products_of_a_mean_field_are_known_by_name(agreeing):
+    products = [node.name for node in onnx.load(agreeing).graph.node if node.op_type == "MatMul"]
     assert len(products) == 3 + 6  # the kernel, one for every step, and totals of groups
     assert all(re.fullmatch(PRODUCTS, name) for name in products)
