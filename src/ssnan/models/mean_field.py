@@ -23,7 +23,6 @@ FLOOR = 0.01
 LEAST = 1e-6
 """A pixel that hears less than this, because it is like no other, keeps its probabilities."""
 
-
 TINY = 1e-30
 """Added to probabilities that may be zero."""
 
