@@ -5,7 +5,7 @@ const {mean, std, longest_side: longest, multiple, min_side: shortest} = card.pr
 const {unsure} = card
 
 /** Python's round: halves go to the even neighbour. */
-const rounded = (value) => value % 1 === 0.5 ? 2 * Math.round(value / 2) : Math.round(value)
+export const rounded = (value) => value % 1 === 0.5 ? 2 * Math.round(value / 2) : Math.round(value)
 
 /** Height and width at the network's input, `scale` times as large as usual. */
 export function inputSize(height, width, scale = 1) {

@@ -11,9 +11,8 @@ from ssnan.parsing.card import DEFAULT_MODEL, find_card
 from ssnan.parsing.preprocessing import MIN_SIDE
 from ssnan.results.colors import distinct
 from ssnan.results.people import ABOVE, AROUND
-from ssnan.results.pieces import LARGE, NEAR, UPRIGHT
 from ssnan.results.result import SOLID, TRANSPARENT
-from ssnan.scores.grouping import MOST
+from ssnan.scores.grouping import APART, LEAST, MOST, SURE
 from ssnan.scores.unsure import MARGIN
 
 HERE = Path(__file__).parent
@@ -35,13 +34,11 @@ def main() -> None:
             "person": card.label_set.person[: len(card.label_set)].tolist(),
         },
     }
-    heads = {i for region in card.label_set.regions if region.name == "head" for i in region.class_ids}
     values["people"] = {
-        "head": [i in heads for i in range(len(card.label_set))],
+        "apart": APART,
+        "least": LEAST,
         "most": MOST,
-        "large": LARGE,
-        "near": NEAR,
-        "upright": UPRIGHT,
+        "sure": SURE,
         "above": ABOVE,
         "around": AROUND,
     }

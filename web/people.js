@@ -1,72 +1,65 @@
-// Which person a pixel belongs to, as ssnan.results.pieces finds it in a label map: by connected regions and the heads in them.
+// Which person a pixel belongs to, as ssnan.scores.grouping groups pixels by the maps of the instance head.
+import {labelsAt, rounded} from "./arithmetic.js"
 import card from "./generated/card.js"
 
-const {head, most, large, near, upright} = card.people
+const {apart, least, most, sure} = card.people
 const {person} = card.unsure
-const by = (list, value) => list.reduce((best, one) => value(one) < value(best) ? one : best)
-const largestFirst = (a, b) => b.size - a.size
 
-/** The connected regions of what `inside` says of label ids, and the index of the region at every pixel, -1 elsewhere. */
-function regions(labels, width, inside) {
-  const at = new Int32Array(labels.length).fill(-1), found = [], height = labels.length / width
-  for (let start = 0; start < labels.length; start++) {
-    if (!inside[labels[start]] || at[start] >= 0) continue
-    const region = {index: found.length, first: start, size: 0, y: 0, x: 0, top: height, bottom: 0, left: width, right: 0}
-    at[start] = found.push(region) - 1
-    for (const stack = [start]; stack.length;) {
-      const place = stack.pop(), x = place % width, y = (place - x) / width
-      region.size++
-      region.y += y
-      region.x += x
-      region.top = Math.min(region.top, y)
-      region.bottom = Math.max(region.bottom, y + 1)
-      region.left = Math.min(region.left, x)
-      region.right = Math.max(region.right, x + 1)
-      for (let v = Math.max(0, y - 1); v <= Math.min(height - 1, y + 1); v++) {
-        for (let u = Math.max(0, x - 1); u <= Math.min(width - 1, x + 1); u++) {
-          const next = v * width + u
-          if (at[next] >= 0 || !inside[labels[next]]) continue
-          at[next] = region.index
-          stack.push(next)
-        }
+/** The centres {y, x} in the maps of the instance head, most probable first. */
+function centersOf({data, dims: [, , h, w]}) {
+  const found = [], kept = [], bar = Math.log(sure / (1 - sure))
+  for (let y = 0; y < h; y++) {
+    for (let x = 0; x < w; x++) {
+      const score = data[y * w + x]
+      let highest = score > bar
+      for (let v = Math.max(0, y - apart); highest && v <= Math.min(h - 1, y + apart); v++) {
+        for (let u = Math.max(0, x - apart); u <= Math.min(w - 1, x + apart); u++) highest &&= data[v * w + u] <= score
       }
+      if (highest) found.push({y, x, score})
     }
-    region.y /= region.size
-    region.x /= region.size
   }
-  return {at, found}
+  found.sort((a, b) => b.score - a.score)
+  for (const {y, x} of found.slice(0, most)) {
+    const down = data[(h + y) * w + x], right = data[(2 * h + y) * w + x], own = Math.hypot(down, right)
+    if (kept.every((other) => Math.hypot(y + down - other.y, x + right - other.x) >= own)) kept.push({y, x})
+  }
+  return kept
 }
 
-/** Pixels between the boxes of two regions. */
-const gap = (a, b) => Math.hypot(Math.max(0, a.top - b.bottom, b.top - a.bottom), Math.max(0, a.left - b.right, b.left - a.right))
+/** Scores (1, n, h, w): how near the place that a cell points to is to each centre. */
+function closeness({data, dims: [, , h, w]}, centers) {
+  const count = h * w, near = new Float32Array(centers.length * count)
+  centers.forEach((center, n) => {
+    for (let i = 0; i < count; i++) {
+      const x = i % w, y = (i - x) / w
+      near[n * count + i] = -Math.hypot(y + data[count + i] - center.y, x + data[2 * count + i] - center.x)
+    }
+  })
+  return {data: near, dims: [1, centers.length, h, w]}
+}
 
-/** How far a pixel is from a head; downwards counts less. */
-const away = ({y, x}, row, column) => Math.hypot(row > y ? (row - y) / upright : row - y, column - x)
+/** The centres that enough cells of people point to. */
+function withPeople(near, labels, width, height) {
+  const [, count, h, w] = near.dims, votes = new Uint32Array(count)
+  const nearest = (cell, cells, pixels) => cells < 2 ? 0 : rounded(cell * (pixels - 1) / (cells - 1))
+  for (let i = 0; i < h * w; i++) {
+    const x = i % w, y = (i - x) / w
+    if (!person[labels[nearest(y, h, height) * width + nearest(x, w, width)]]) continue
+    let best = 0
+    for (let n = 1; n < count; n++) if (near.data[n * h * w + i] > near.data[best * h * w + i]) best = n
+    votes[best]++
+  }
+  return (_, n) => votes[n] >= least * Math.max(...votes)
+}
 
-/** The number of the person at every pixel of a label map, 1 to n, largest first, and 0 for nobody. */
-export function numbered(labels, width) {
-  const {at, found} = regions(labels, width, person)
-  const sorted = [...found].sort(largestFirst), all = regions(labels, width, head).found.sort(largestFirst)
-  const heads = all.filter(({size}) => size >= large * all[0].size).slice(0, most)
-  for (const region of found) region.heads = []
-  heads.forEach((one, i) => found[at[one.first]].heads.push({...one, number: i + 1}))
-  const owned = found.filter(({heads}) => heads.length)
-  for (const region of owned) region.owner = region.heads[0].number
-  let count = heads.length
-  for (const region of sorted) {
-    if (region.owner) continue
-    const nearest = owned.length && by(owned, (other) => gap(region, other)), big = region.size >= large * sorted[0].size
-    if (nearest && (heads.length || !big) && gap(region, nearest) <= near * Math.sqrt(nearest.size)) region.owner = nearest.owner
-    else if (big && count < most) region.owner = ++count
-    else continue
-    owned.push(region)
-  }
-  const numbers = new Uint8Array(labels.length), areas = new Uint32Array(count + 1)
-  for (let i = 0; i < labels.length; i++) {
-    const {owner = 0, heads = []} = found[at[i]] ?? {}, x = i % width, y = (i - x) / width
-    numbers[i] = heads.length < 2 ? owner : by(heads, (one) => away(one, y, x)).number
-    areas[numbers[i]]++
-  }
+/** The number of the person at every pixel of a label map, 1 to n, largest first, and 0 for nobody, from the maps
+ * (1, 3, h, w) of the instance head. */
+export function grouped(maps, labels, width) {
+  const height = labels.length / width, centers = centersOf(maps)
+  if (centers.length < 2) return labels.map((id) => person[id] ? 1 : 0)
+  const kept = centers.filter(withPeople(closeness(maps, centers), labels, width, height))
+  const numbers = labelsAt(closeness(maps, kept), height, width), areas = new Uint32Array(1 + kept.length)
+  for (let i = 0; i < numbers.length; i++) areas[numbers[i] = person[labels[i]] ? 1 + numbers[i] : 0]++
   const order = [...areas.keys()].filter((number) => number && areas[number]).sort((a, b) => areas[b] - areas[a])
   return numbers.map((number) => order.indexOf(number) + 1)
 }

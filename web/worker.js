@@ -3,7 +3,7 @@ import {alphaAt, inputSize, labelsAt, normalised, resizedPixels, withoutOthers, 
 import model from "./generated/model.bin?url"
 import wasm from "./generated/wasm.bin?url"
 import webgpu from "./generated/webgpu.bin?url"
-import {numbered} from "./people.js"
+import {grouped} from "./people.js"
 import wasmGlue from "onnxruntime-web/ort-wasm-simd-threaded.mjs?url"
 import webgpuGlue from "onnxruntime-web/ort-wasm-simd-threaded.asyncify.mjs?url"
 
@@ -57,10 +57,11 @@ const TASKS = {
     const {ort, session} = await engine, {height, width} = photo, [h, w] = inputSize(height, width, scale)
     const pixels = normalised(resizedPixels(rowsOf(photo), height, width, h, w))
     photo.close()
-    const {scores} = await session.run({images: new ort.Tensor("float32", pixels, [1, 3, h, w])}, ["scores"])
+    const outputs = apart ? ["scores", "people"] : ["scores"]
+    const {scores, people} = await session.run({images: new ort.Tensor("float32", pixels, [1, 3, h, w])}, outputs)
     const kept = withoutUnsurePeople({data: scores.data.slice(), dims: [...scores.dims]})
     const labels = labelsAt(kept, height, width)
-    return {height, width, labels, scores: kept, owners: apart ? numbered(labels, width) : null}
+    return {height, width, labels, scores: kept, owners: apart ? grouped(people, labels, width) : null}
   },
 
   /** Opacity of a cutout, of one person if `number` is given. */

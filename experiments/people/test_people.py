@@ -1,11 +1,14 @@
+import json
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
 
+import ssnan
 from experiments.people import coco128
 from experiments.people.heads import Stored, learn, seen_by
+from experiments.people.photos import write as write_photos
 from experiments.people.scenes import write
 from fakes.lip import write_lip
 from ssnan.data.layouts import open_split
@@ -27,7 +30,7 @@ def test_scenes_are_a_dataset_that_tells_people_apart(tmp_path: Path):
         np.testing.assert_array_equal(sample.instances > 0, sample.labels > 0)
 
 
-def test_the_head_reads_the_same_stored_or_not_and_learns():
+def test_the_head_reads_the_same_stored_or_not_and_learns(tmp_path: Path):
     torch.manual_seed(0)
     backbone = EdgeBackbone("resnet26", [4, 8, 16], width=16, edge_width=8, frozen_batch_norm=True)
     network = SSNANWithPeople(len(LIP), backbone, heads_only=True, context_width=8).eval()
@@ -37,10 +40,25 @@ def test_the_head_reads_the_same_stored_or_not_and_learns():
         seen = seen_by(network, images)
         torch.testing.assert_close(network.people(seen), network(images).people)
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    learn(network, [Stored(seen.deep, seen.features, instances)], epochs=3, rate=1e-2)
+    stored = Stored(deep=seen.deep, features=seen.features, instances=instances, heads=instances > 1)
+    torch.save(stored, tmp_path / "0.pt")
+    learn(network, [tmp_path / "0.pt"], epochs=3, rate=1e-2)
     changed = {name for name, value in network.state_dict().items() if not torch.equal(value, before[name])}
     assert changed
     assert all(name.startswith("people.") for name in changed)
+
+
+def test_photos_of_one_person_and_of_several_are_two_datasets(tmp_path: Path):
+    (tmp_path / "photos").mkdir()
+    person = np.zeros((17, 3)).tolist()
+    for name in "abc":
+        Image.fromarray(np.full((60, 40, 3), 90, dtype=np.uint8)).save(tmp_path / "photos" / f"{name}.png")
+    entries = {"a": {"joints": person}, "b": {"joints": person, "others": [person]}}
+    (tmp_path / "joints.json").write_text(json.dumps(entries))
+    assert write_photos(tmp_path, tmp_path / "out", ssnan.load(threads=1)) == {"alone": 1, "groups": 1}
+    lists = {kind: (tmp_path / "out" / kind / "train.txt").read_text().split() for kind in ("alone", "groups")}
+    assert lists == {"alone": ["a"], "groups": ["b"]}
+    assert len(open_split(tmp_path / "out" / "groups", "train")[0].people) == 2
 
 
 def test_photos_of_coco128_are_a_dataset_of_whole_people(tmp_path: Path):

@@ -10,7 +10,7 @@ from fakes.sets import half_labelled, write_sets
 from ssnan.data.datamodule import ParsingData, Source
 from ssnan.data.folder import DatasetError
 from ssnan.data.layouts import open_split
-from ssnan.data.pasting import PastedScenes, Pasting, cut_out, paste
+from ssnan.data.pasting import APART, HEADS, PastedScenes, Pasting, Place, anywhere, cut_out, paste
 from ssnan.labels import LIP
 
 FACE, CLOTHES = LIP.classes.index("face"), LIP.classes.index("upper-clothes")
@@ -56,7 +56,8 @@ def test_a_neck_without_a_label_is_shown_and_ignored_but_a_white_wall_is_not():
 def test_what_is_pasted_covers_the_scene_with_its_own_pixels_and_labels():
     photo, labels = person()
     image, truth = np.zeros((96, 120, 3), dtype=np.uint8), np.zeros((96, 120), dtype=np.uint8)
-    paste(cut_out(photo, labels, LIP), 0.6, image, truth, 255, np.random.default_rng(7))
+    cut, random = cut_out(photo, labels, LIP), np.random.default_rng(7)
+    paste(cut, anywhere(cut, 0.6, truth.shape, random), image, truth, 255, random)
     assert {FACE, CLOTHES} <= set(np.unique(truth))
     # The light differs, the colours of a part do not spread: blue faces stay the bluest thing there is.
     blueness = image[..., 2].astype(int) - image[..., :2].max(axis=2)
@@ -71,8 +72,43 @@ def test_who_was_cut_off_below_stands_at_the_lower_edge():
     half = cut_out(photo[:50], labels[:50], LIP)
     for seed in range(20):
         image, truth = np.zeros((96, 120, 3), dtype=np.uint8), np.zeros((96, 120), dtype=np.uint8)
-        paste(half, 0.5, image, truth, 255, np.random.default_rng(seed))
+        random = np.random.default_rng(seed)
+        paste(half, anywhere(half, 0.5, truth.shape, random), image, truth, 255, random)
         assert truth[-1].any()
+
+
+def test_a_person_is_pasted_at_the_place_and_size_that_are_asked_for():
+    photo, labels = person()
+    cut = cut_out(photo, labels, LIP)  # 88 × 44
+    image, truth = np.zeros((96, 120, 3), dtype=np.uint8), np.zeros((96, 120), dtype=np.uint8)
+    window, solid = paste(cut, Place(0.5, 20, -10), image, truth, 255, np.random.default_rng(0))
+    assert window == (slice(20, 64), slice(0, 12))
+    np.testing.assert_array_equal(truth[window] > 0, solid)
+    assert truth.astype(bool).sum() == solid.sum()
+
+
+def test_the_heads_of_a_group_are_of_similar_size_and_side_by_side(scenes, lip_root):
+    pasted = PastedScenes(scenes, [open_split(lip_root, "train")], LIP, most=5, groups=1.0)
+    counts, spans = [], []
+    for seed in range(40):
+        random = np.random.default_rng(seed)
+        placed = pasted._group((600, 800), random)
+        heads = [person.shown.shape[0] * place.factor for person, place in placed]
+        counts.append(len(placed))
+        if len(placed) > 1:
+            assert max(heads) / min(heads) < np.exp(0.6) * 1.01  # one drawn person, so heads grow with people
+            spans += np.abs(np.diff(sorted(place.left for _, place in placed))).tolist()
+    assert max(counts) == 5
+    assert 0 < np.median(spans) < HEADS[1] * 600 * APART[1] * 1.5
+
+
+def test_people_of_a_group_have_numbers_of_their_own(scenes, lip_root):
+    pasted = PastedScenes(scenes, [open_split(lip_root, "train")], LIP, most=5, groups=1.0)
+    several = 0
+    for sample in drawn(pasted):
+        np.testing.assert_array_equal(sample.instances > 0, sample.labels > 0)
+        several += len(np.unique(sample.instances)) > 2
+    assert several > 20
 
 
 def test_scenes_hold_nobody_one_or_several_and_repeat_themselves(scenes, lip_root, tmp_path):

@@ -14,7 +14,15 @@ from ssnan.export.quantize import (
     quantize_for_onnxruntime,
     quantize_for_openvino,
 )
-from ssnan.models import SSNAN, AverageAggregation, Backbone, EdgeBackbone, MeanField, SSNANWithContext
+from ssnan.models import (
+    SSNAN,
+    AverageAggregation,
+    Backbone,
+    EdgeBackbone,
+    MeanField,
+    SSNANWithContext,
+    SSNANWithPeople,
+)
 from ssnan.parsing.engines import OnnxRuntimeEngine, OpenVINOEngine
 from ssnan.parsing.preprocessing import Preprocessing
 
@@ -133,3 +141,26 @@ def test_the_products_of_a_mean_field_are_known_by_name(agreeing):
     products = [node.name for node in onnx.load(agreeing).graph.node if node.op_type == "MatMul"]
     assert len(products) == 3 + 6  # the kernel, one for every step, and totals of groups
     assert all(re.fullmatch(PRODUCTS, name) for name in products)
+
+
+def test_what_the_file_returns_is_not_rounded(tmp_path):
+    """An offset in 8 bits would be wrong by a part of a cell."""
+    backbone = EdgeBackbone("resnet26", width=8, edge_width=8)
+    exact = tmp_path / "people.onnx"
+    export_network(SSNANWithPeople(5, backbone, context_width=8), exact)
+    quantize_for_onnxruntime(exact, tmp_path / "int8.onnx", PREPROCESSING, [person(96, 64)[0]])
+    graph = onnx.load(str(tmp_path / "int8.onnx")).graph
+    producers = {output: node for node in graph.node for output in node.output}
+    last = producers["people"]
+    assert last.op_type == "Conv"
+    assert all(name not in producers for name in last.input[1:])  # weights as they are
+    quantize_for_openvino(exact, tmp_path / "int8.xml", PREPROCESSING, [person(96, 64)[0]])
+    import openvino  # its telemetry is off now
+
+    [result] = [one for one in openvino.Core().read_model(tmp_path / "int8.xml").outputs if "people" in one.get_names()]
+    operation = result.get_node().input_value(0).get_node()
+    while operation.get_type_name() != "Convolution":
+        assert operation.get_type_name() in {"Add", "Convert"}
+        operation = operation.input_value(0).get_node()
+    weights = operation.input_value(1).get_node()  # those of 8 bits are multiplied by their scale
+    assert weights.get_type_name() in {"Constant", "Convert"}

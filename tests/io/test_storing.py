@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -27,6 +28,18 @@ def test_what_is_saved_is_loaded(result, tmp_path, name):
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
+def test_an_npz_keeps_the_people_that_a_network_told_apart(result, tmp_path):
+    maps = np.zeros((3, 5, 6), dtype=np.float32)
+    maps[0] = -9
+    maps[0, 2, [1, 5]] = 9
+    apart = replace(result, instance_maps=maps)
+    assert apart.people_map.max() == 2
+    apart.save(tmp_path / "r.npz")
+    np.testing.assert_array_equal(ParsingResult.load(tmp_path / "r.npz").people_map, apart.people_map)
+    result.save(tmp_path / "without.npz")
+    assert ParsingResult.load(tmp_path / "without.npz").instances is None
+
+
 def test_other_labels_are_remembered_too(result, tmp_path):
     result.remap("atr").save(tmp_path / "r.png")
     assert ParsingResult.load(tmp_path / "r.png").label_set.name == "atr"
@@ -49,6 +62,7 @@ def arrays(**changes):
         (arrays(labels=np.zeros((2, 2))), "labels in uint8"),
         (arrays(labels=np.zeros(0, dtype=np.uint8)), "labels in uint8"),
         (arrays(scores=np.zeros((3, 2, 2), dtype=np.float32)), "scores in float32"),
+        (arrays(people=np.zeros((3, 2), dtype=np.uint8)), r"people in uint8 \(2, 2\)"),
         (arrays(label_set=np.zeros(3, dtype=np.uint8)), "label set is invalid"),
         ({"labels": np.zeros((2, 2), dtype=np.uint8)}, "not a file of ParsingResult.save"),
         (arrays(labels=np.array([{}])), "not a file of ParsingResult.save"),

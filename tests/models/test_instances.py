@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ from ssnan.export.onnx import export_network
 from ssnan.labels import LIP, UNKNOWN_PERSON
 from ssnan.models import EdgeBackbone, NeuralAggregation, SSNANWithContext, SSNANWithPeople
 from ssnan.models.initial_weights import take_over
-from ssnan.models.instances import SPREAD, center_loss, offset_loss, targets_of
+from ssnan.models.instances import SPREAD, SPREAD_WITHOUT_HEAD, center_loss, heads_in, offset_loss, targets_of
 from ssnan.parsing.engines import ENGINES
 from ssnan.scores.grouping import grouped
 from ssnan.training.checkpoint import TorchEngine
@@ -30,9 +32,20 @@ def people():
     return numbers
 
 
-def numpy_targets(numbers, stride=4):
+def heads():
+    """The head of the first person, a speck of the second one's, too small to count, and one of nobody."""
+    shown = np.zeros((2, 40, 64), dtype=bool)
+    shown[0, 4:24, 8:32] = shown[0, 8:12, 32:36] = shown[1, :8, :8] = True
+    return shown
+
+
+def targets():
+    return targets_of(torch.from_numpy(people()), torch.from_numpy(heads()), 10, 16)
+
+
+def numpy_targets(numbers, shown, stride=4):
     """The targets by loops, at every ``stride``-th pixel's cell."""
-    cells = numbers[:, stride // 2 :: stride, stride // 2 :: stride]
+    cells, shown = (values[:, stride // 2 :: stride, stride // 2 :: stride] for values in (numbers, shown))
     heat, offsets = np.zeros(cells.shape), np.zeros((len(cells), 2, *cells.shape[1:]))
     weight, known = np.zeros(cells.shape), cells != UNKNOWN_PERSON
     for photo in range(len(cells)):
@@ -41,7 +54,10 @@ def numpy_targets(numbers, stride=4):
             if len(places) < 3:
                 known[photo][cells[photo] == number] = False
                 continue
-            center, spread = places.mean(axis=0), max(1, SPREAD * np.sqrt(len(places)))
+            head = np.argwhere((cells[photo] == number) & shown[photo])
+            center = (head if len(head) > 1 else places).mean(axis=0)
+            spread = SPREAD * np.sqrt(len(head)) if len(head) > 1 else SPREAD_WITHOUT_HEAD * np.sqrt(len(places))
+            spread = max(1, spread)
             for y, x in np.ndindex(cells.shape[1:]):
                 squared = ((np.array([y, x]) - center.round()) ** 2).sum()
                 heat[photo, y, x] = max(heat[photo, y, x], np.exp(-squared / (2 * spread**2)))
@@ -52,16 +68,29 @@ def numpy_targets(numbers, stride=4):
 
 
 def test_targets_are_those_of_a_loop():
-    targets = targets_of(torch.from_numpy(people()), 10, 16)
-    for got, expected in zip(targets, numpy_targets(people()), strict=True):
+    for got, expected in zip(targets(), numpy_targets(people(), heads()), strict=True):
         np.testing.assert_allclose(got.numpy(), expected, atol=1e-6)
-    assert (targets.heat == 1).sum() == 2
+    assert (targets().heat == 1).sum() == 2
+
+
+def test_the_centre_is_the_heads_if_one_is_seen():
+    heat = targets().heat[0]
+    assert heat[3, 4] == 1  # rows 1 to 5, columns 2 to 7; halves go to the even cell
+    assert heat[5, 10] == 1  # rows 2 to 8, columns 8 to 11
+    body = targets_of(torch.from_numpy(people()), torch.zeros(2, 40, 64, dtype=torch.bool), 10, 16)
+    assert body.heat[0, 3, 4] < 1
+
+
+def test_heads_are_the_classes_of_the_region_head():
+    values = torch.tensor([[[0, 1, 2, 4, 5, 13, 14, 255]]])
+    assert heads_in(values, LIP).tolist() == [[[False, True, True, True, False, True, False, False]]]
+    assert not heads_in(values, replace(LIP, regions=())).any()
 
 
 def test_losses_are_those_of_a_loop():
     rng = np.random.default_rng(0)
     maps = rng.normal(size=(2, 3, 10, 16))
-    heat, offsets, weight, known = numpy_targets(people())
+    heat, offsets, weight, known = numpy_targets(people(), heads())
     total = distance = 0.0
     for at in np.ndindex(heat.shape):
         sure = 1 / (1 + np.exp(-maps[at[0], 0, at[1], at[2]]))
@@ -71,22 +100,20 @@ def test_losses_are_those_of_a_loop():
             total -= (1 - heat[at]) ** 4 * sure**2 * np.log(1 - sure)
         step = np.abs(maps[at[0], 1:, at[1], at[2]] - offsets[at[0], :, at[1], at[2]]).sum()
         distance += weight[at] * step
-    targets = targets_of(torch.from_numpy(people()), 10, 16)
     given = torch.from_numpy(maps).float()
-    assert center_loss(given[:, 0], targets).item() == pytest.approx(total / 2, rel=1e-4)
-    assert offset_loss(given[:, 1:], targets).item() == pytest.approx(distance / (weight > 0).sum(), rel=1e-4)
+    assert center_loss(given[:, 0], targets()).item() == pytest.approx(total / 2, rel=1e-4)
+    assert offset_loss(given[:, 1:], targets()).item() == pytest.approx(distance / (weight > 0).sum(), rel=1e-4)
 
 
 def test_nothing_known_costs_nothing():
-    targets = targets_of(torch.full((1, 40, 64), UNKNOWN_PERSON), 10, 16)
-    assert center_loss(torch.ones(1, 10, 16), targets) == 0
-    assert offset_loss(torch.ones(1, 2, 10, 16), targets) == 0
+    unknown = targets_of(torch.full((1, 40, 64), UNKNOWN_PERSON), torch.ones(1, 40, 64, dtype=torch.bool), 10, 16)
+    assert center_loss(torch.ones(1, 10, 16), unknown) == 0
+    assert offset_loss(torch.ones(1, 2, 10, 16), unknown) == 0
 
 
 def test_perfect_heads_group_the_people_they_were_made_from():
     numbers = people()
-    targets = targets_of(torch.from_numpy(numbers), 10, 16)
-    maps = torch.cat([targets.heat[:, None].clamp(0.001, 0.999).logit(), targets.offsets], dim=1).numpy()
+    maps = torch.cat([targets().heat[:, None].clamp(0.001, 0.999).logit(), targets().offsets], dim=1).numpy()
     known = np.isin(numbers[0], [1, 2])
     found = grouped(maps[0], known.astype(np.uint8), LIP.person)
     assert (found[known] == numbers[0][known]).mean() > 0.95
@@ -109,7 +136,7 @@ def test_the_head_learns_alone_if_asked():
 def test_an_example_is_learned():
     """The losses of one batch fall to a small part, so that the head can tell people apart at all."""
     larger = network(heads_only=True).train()
-    batch = {"instances": torch.from_numpy(people())}
+    batch = {"instances": torch.from_numpy(people()), "labels": torch.from_numpy(people())}
     output, seen = larger.parsed(torch.randn(2, 3, 80, 128))
     optimizer = torch.optim.Adam(larger.people.parameters(), lr=3e-3)
     totals = []

@@ -115,5 +115,5 @@ def test_a_network_that_tells_people_apart_is_believed(views):
 
 def test_a_long_photo_is_parsed_in_windows_without_it():
     result = Parser(TwoHalves(), LIP, Preprocessing())(np.zeros((50, 400, 3), dtype=np.uint8))
-    assert result.instances is None
+    assert result.instance_maps is None
     assert len(result.people) == 1

@@ -75,11 +75,24 @@ def test_ignored_pixels_belong_to_nobody():
 
 
 def test_centres_are_peaks_most_probable_first_and_not_too_many():
-    scores = np.full((60, 60), -4, dtype=np.float32)
-    scores[5, 5], scores[5, 6], scores[20, 30] = 2, 1, 3  # the second is beside a higher one
-    assert centers_of(scores).tolist() == [[20, 30], [5, 5]]
-    scores[::5, ::5] = 1 + np.arange(144).reshape(12, 12) / 144
-    assert len(centers_of(scores)) == MOST
+    maps = np.zeros((3, 60, 60), dtype=np.float32)
+    maps[0] = -4
+    maps[0, 5, 5], maps[0, 5, 6], maps[0, 20, 30] = 2, 1, 3  # the second is beside a higher one
+    assert centers_of(maps).tolist() == [[20, 30], [5, 5]]
+    maps[0, ::5, ::5] = 1 + np.arange(144).reshape(12, 12) / 144
+    assert len(centers_of(maps)) == MOST
+
+
+def test_a_peak_that_points_to_another_is_no_centre():
+    maps = np.zeros((3, 30, 30), dtype=np.float32)
+    maps[0] = -4
+    maps[0, 10, 10], maps[0, 10, 18] = 3, 2
+    maps[2, 10, 18] = -3  # nearer to itself than to the other
+    assert centers_of(maps).tolist() == [[10, 10], [10, 18]]
+    maps[2, 10, 18] = -5
+    assert centers_of(maps).tolist() == [[10, 10]]
+    maps[2, 10, 10], maps[2, 10, 18] = 8, 0  # the most probable one stays, wherever it points
+    assert centers_of(maps).tolist() == [[10, 10], [10, 18]]
 
 
 def test_numbers_have_no_gaps_and_the_largest_is_one():

@@ -17,8 +17,8 @@ from browser import PHOTO, ROOT, needs_chromium, opened_browser, shot  # noqa: F
 from ssnan.io.images import read_rgb
 from ssnan.parsing.card import find_card
 from ssnan.parsing.parser import Parser
-from ssnan.results.pieces import numbered
 from ssnan.results.result import ParsingResult
+from ssnan.scores.grouping import grouped
 from ssnan.scores.unsure import without_unsure_people
 from ssnan.scores.upsampling import labels_at
 
@@ -199,36 +199,44 @@ def test_unsure_people_are_left_out_as_python_leaves_them_out(hair, kept, tmp_pa
 
 PEOPLE = """
 import {readFileSync, writeFileSync} from "node:fs"
-import {numbered} from "%s"
-writeFileSync("numbers", numbered(readFileSync("labels"), %s))
+import {grouped} from "%s"
+const data = new Float32Array(readFileSync("maps").buffer.slice(0))
+writeFileSync("numbers", grouped({data, dims: %s}, readFileSync("labels"), %s))
 """
 
 
-def figures(seed, count, faces):
-    """A label map of people who stand apart, touch or hide each other, with torn-off limbs and specks."""
+def figures(seed, count, doubt):
+    """A label map of people who touch or hide each other, with specks, and what an instance head that errs returns."""
     random, labels = np.random.default_rng(seed), np.zeros((90, 140), dtype=np.uint8)
+    maps = random.normal(0, doubt, (3, 23, 36)).astype(np.float32)
+    maps[0] -= 4
+    rows, columns = np.mgrid[:23, :36]
     for _ in range(count):
         x, y, size = random.integers(0, 120), random.integers(0, 40), random.integers(6, 20)
         labels[y + size // 3 : y + 2 * size, x : x + size] = 5
         labels[y + 2 * size + 2 : y + 3 * size, x : x + size // 2] = 9
-        if random.random() < faces:
-            labels[y : y + size // 2, x + size // 4 : x + size // 2] = 13
+        cell_y, cell_x = y // 4, min(35, (x + size // 2) // 4)
+        maps[0, cell_y, cell_x] += 5
+        own = np.s_[y // 4 : (y + 3 * size) // 4 + 1, x // 4 : (x + size) // 4 + 1]
+        maps[1][own] += cell_y - rows[own]
+        maps[2][own] += cell_x - columns[own]
     labels[random.random(labels.shape) < 0.004] = 14
-    return labels
+    return labels, maps
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="no Node here")
-@pytest.mark.parametrize("faces", [0, 0.7, 1])
+@pytest.mark.parametrize("doubt", [0, 1, 3])
 @pytest.mark.parametrize("count", [0, 1, 3, 8])
-def test_people_are_told_apart_as_python_tells_them_apart(count, faces, tmp_path):
-    labels = figures(count, count, faces)
+def test_people_are_told_apart_as_python_tells_them_apart(count, doubt, tmp_path):
+    labels, maps = figures(count, count, doubt)
     (tmp_path / "labels").write_bytes(labels.tobytes())
-    program = PEOPLE % ((ROOT / "web" / "people.js").as_uri(), labels.shape[1])
+    (tmp_path / "maps").write_bytes(maps.tobytes())
+    program = PEOPLE % ((ROOT / "web" / "people.js").as_uri(), [1, *maps.shape], labels.shape[1])
     subprocess.run(["node", "--input-type=module", "--eval", program], cwd=tmp_path, check=True)
     found = np.fromfile(tmp_path / "numbers", np.uint8).reshape(labels.shape)
-    wanted = numbered(labels, find_card("small").label_set)
-    assert wanted.any()  # specks alone are people too, if the map has nothing else
-    np.testing.assert_array_equal(found, wanted)
+    wanted = grouped(maps, labels, find_card("small").label_set.person)
+    assert wanted.max() >= min(count, 2)
+    assert (found == wanted).mean() >= 0.999  # they round at other places
 
 
 def test_a_person_is_clicked_and_cut_out_alone(visit, tmp_path):

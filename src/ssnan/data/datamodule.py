@@ -188,7 +188,7 @@ class ParsingData(LightningDataModule):
         if self.pasting is None:
             return None
         folders = [self._open(root, "train") for root in self.pasting.people]
-        return PastedScenes(self.pasting.scenes, folders, self.label_set, self.pasting.most)
+        return PastedScenes(self.pasting.scenes, folders, self.label_set, self.pasting.most, self.pasting.groups)
 
     def _drawn_from(self) -> list[ParsingFolder | PastedScenes]:
         return [*self.train_folders, *([self.pasted] if self.pasted else [])]

@@ -4,7 +4,7 @@ single people lacks."""
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -30,12 +30,15 @@ class Pasting:
         people: datasets whose people are cut out; their masks must cover everybody in the photo.
         share: how often a composed photo is drawn, relative to the shares of the sources.
         most: the most people in a photo.
+        groups: the share of composed photos in which people stand side by side, with heads of similar size; in the
+            others they are anywhere and of any size.
     """
 
     scenes: Path
     people: list[Path]
     share: float
     most: int = 6
+    groups: float = 0.0
 
 
 class Person(NamedTuple):
@@ -47,8 +50,25 @@ class Person(NamedTuple):
     cut_below: bool
 
 
+class Place(NamedTuple):
+    """Where a person is pasted: how many times as large, and the row and column of the upper left corner."""
+
+    factor: float
+    top: float
+    left: float
+
+
 SIZES = (1 / 3, 2.0)
 """The longer side of a person, relative to the height of the scene."""
+
+HEADS = (1 / 14, 1 / 2.5)
+"""The size of the heads in a group, relative to the height of the scene."""
+
+APART = (0.9, 3.0)
+"""The distance between neighbours in a group, in heads."""
+
+LEAST_HEAD = 30
+"""The fewest pixels of a head that tells how large a person is."""
 
 GAP = 0.08
 """The widest gap in a person to fill, relative to its longer side, such as the neck, which LIP labels background."""
@@ -61,8 +81,8 @@ WHITE = 225
 
 
 class PastedScenes:
-    """Scenes with at most ``most`` people; one in twenty stays empty. Random numbers come from torch, and samples have
-    the form of :class:`ssnan.data.folder.ParsingFolder`.
+    """Scenes with at most ``most`` people; a share of ``groups`` shows a group, and one in twenty of the others stays
+    empty. Random numbers come from torch, and samples have the form of :class:`ssnan.data.folder.ParsingFolder`.
 
     Attributes:
         label_set: ``label_set`` with the sets of all ``folders``.
@@ -71,14 +91,19 @@ class PastedScenes:
         DatasetError: there are no scenes.
     """
 
-    def __init__(self, scenes: Path, folders: Sequence[ParsingFolder], label_set: LabelSet, most: int = 6) -> None:
+    def __init__(
+        self, scenes: Path, folders: Sequence[ParsingFolder], label_set: LabelSet, most: int = 6, groups: float = 0.0
+    ) -> None:
         if not scenes.is_dir() or not (found := photos_by_stem(scenes)):
             raise DatasetError(f"{scenes}: expected a folder of photos without people")
         self.scenes = list(found.values())
         self.folders = folders
         self.label_set = label_set.united(folder.label_set for folder in folders)
         self.relabels = [folder.label_set.values_in(self.label_set) for folder in folders]
+        self.head = np.zeros(256, dtype=np.bool_)
+        self.head[[i for region in label_set.regions if region.name == "head" for i in region.class_ids]] = True
         self.most = most
+        self.groups = groups
 
     def __len__(self) -> int:
         return len(self.scenes)
@@ -87,14 +112,45 @@ class PastedScenes:
         random = np.random.default_rng(int(torch.randint(2**31, ())))
         image = read_rgb(self.scenes[index]).copy()
         labels, instances = np.zeros((2, *image.shape[:2]), dtype=np.uint8)
-        count = 0 if random.random() < 0.05 else 1 + int(self.most * random.random() ** 2)
-        people = [self._person(random) for _ in range(count)]
-        # Sizes are log-uniform; near people cover far ones.
-        sizes = np.sort(np.exp(random.uniform(math.log(SIZES[0]), math.log(SIZES[1]), size=count)))
-        for number, (person, size) in enumerate(zip(people, sizes, strict=True), start=1):
-            window, solid = paste(person, float(size), image, labels, self.label_set.ignore_index, random)
+        group = self.groups > 0 and random.random() < self.groups
+        placed = self._group(labels.shape, random) if group else self._anywhere(labels.shape, random)
+        for number, (person, place) in enumerate(placed, start=1):
+            window, solid = paste(person, place, image, labels, self.label_set.ignore_index, random)
             instances[window][solid] = number
         return Sample(self.scenes[index].stem, image, labels, instances=instances)
+
+    def _anywhere(self, scene: tuple[int, ...], random: np.random.Generator) -> Iterator[tuple[Person, Place]]:
+        """People anywhere in a scene (height, width). Sizes are log-uniform; near people cover far ones."""
+        count = 0 if random.random() < 0.05 else 1 + int(self.most * random.random() ** 2)
+        people = [self._person(random) for _ in range(count)]
+        sizes = np.sort(np.exp(random.uniform(math.log(SIZES[0]), math.log(SIZES[1]), size=count)))
+        for person, size in zip(people, sizes, strict=True):
+            yield person, anywhere(person, float(size), scene, random)
+
+    def _group(self, scene: tuple[int, ...], random: np.random.Generator) -> list[tuple[Person, Place]]:
+        """People side by side in a scene (height, width): those further down cover the others, with exceptions. People
+        without a head stay away."""
+        height, width = scene
+        head = math.exp(random.uniform(*np.log(HEADS))) * height
+        apart = math.exp(random.uniform(*np.log(APART))) * head
+        level, x = random.uniform(0, 0.5) * height, random.uniform(-0.2, 0.5) * width
+        placed: list[tuple[float, Person, Place]] = []
+        for _ in range(int(random.integers(2, max(self.most, 2) + 1))):
+            person = self._person(random)
+            rows, columns = np.nonzero(self.head[person.labels])
+            if len(rows) < LEAST_HEAD or x > 1.1 * width:
+                continue
+            extent = 1 + max(np.subtract(*np.percentile(side, [98, 2])) for side in (rows, columns))
+            factor = head * math.exp(random.uniform(-0.3, 0.3)) / extent
+            top = level + random.normal(0, 0.5) * head - factor * rows.mean()
+            tall, wide = (factor * length for length in person.shown.shape)
+            if person.cut_below:
+                top = max(top, height - tall)
+            left = x - factor * columns.mean()
+            if -tall < round(top) < height and -wide < round(left) < width:
+                placed.append((top + tall + random.normal(0, 0.3) * head, person, Place(factor, top, left)))
+            x += apart * random.uniform(0.5, 1.5)
+        return [(person, place) for _, person, place in sorted(placed, key=lambda one: one[0])]
 
     def _person(self, random: np.random.Generator) -> Person:
         number = int(random.integers(len(self.folders)))
@@ -123,29 +179,35 @@ def cut_out(image: NDArray[np.uint8], labels: NDArray[np.uint8], label_set: Labe
     return Person(image, labels, shown, bool(cut_below))
 
 
+def anywhere(person: Person, size: float, scene: tuple[int, ...], random: np.random.Generator) -> Place:
+    """A random place in a scene (height, width). The person's longer side is ``size`` times the height of the scene. A
+    person cut off by the lower edge of the photo is also cut off by that of the scene."""
+    factor = size * scene[0] / max(person.shown.shape)
+    height, width = (max(1, round(length * factor)) for length in person.shown.shape)
+    top = scene[0] - height * (random.uniform(0.6, 1) if person.cut_below else 1)
+    if not person.cut_below:
+        top = random.uniform(-0.6 * height, scene[0] - 0.4 * height)
+    return Place(factor, top, random.uniform(-0.5 * width, scene[1] - 0.5 * width))
+
+
 def paste(
     person: Person,
-    size: float,
+    place: Place,
     image: NDArray[np.uint8],
     labels: NDArray[np.uint8],
     ignore_index: int,
     random: np.random.Generator,
 ) -> tuple[tuple[slice, slice], NDArray[np.bool_]]:
-    """Paste ``person`` at a random position of a scene, in place. Its longer side is ``size`` times the height of the
-    scene. A person cut off by the lower edge of the photo is also cut off by that of the scene.
+    """Paste ``person`` at a place that is at least partly in the scene, in place. ``random`` decides how much the
+    person adapts to the light of the scene.
 
     Returns:
         The rows and columns that the person may cover, and where they do.
     """
-    scene_height, scene_width = labels.shape
-    factor = size * scene_height / max(person.shown.shape)
-    height, width = (max(1, round(length * factor)) for length in person.shown.shape)
-    top = scene_height - height * (random.uniform(0.6, 1) if person.cut_below else 1)
-    if not person.cut_below:
-        top = random.uniform(-0.6 * height, scene_height - 0.4 * height)
-    top, left = round(top), round(random.uniform(-0.5 * width, scene_width - 0.5 * width))
-    rows = slice(max(0, top), min(scene_height, top + height))
-    columns = slice(max(0, left), min(scene_width, left + width))
+    height, width = (max(1, round(length * place.factor)) for length in person.shown.shape)
+    top, left = round(place.top), round(place.left)
+    rows = slice(max(0, top), min(labels.shape[0], top + height))
+    columns = slice(max(0, left), min(labels.shape[1], left + width))
     inside = slice(rows.start - top, rows.stop - top), slice(columns.start - left, columns.stop - left)
 
     def resized(values: NDArray[np.uint8], mode: Image.Resampling) -> NDArray[np.uint8]:

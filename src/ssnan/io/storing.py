@@ -6,6 +6,7 @@ import json
 import zipfile
 import zlib
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,21 @@ KEY = "ssnan"
 PERSON_KEY = "ssnan-person"
 """The PNG text key of a person's number, in the map of one person of a photo."""
 
-Stored = tuple[NDArray[np.uint8], LabelSet, NDArray[np.float32] | None]
+
+class Stored(NamedTuple):
+    """What a file holds.
+
+    Attributes:
+        labels: class ids, uint8 (H, W).
+        label_set: their label set.
+        scores: class scores, float32 (C, h, w), if the file has them.
+        people: the number of the person at every pixel, uint8 (H, W), if the file has them.
+    """
+
+    labels: NDArray[np.uint8]
+    label_set: LabelSet
+    scores: NDArray[np.float32] | None = None
+    people: NDArray[np.uint8] | None = None
 
 
 def png_info(label_set: LabelSet, person: int | None = None) -> PngInfo:
@@ -35,15 +50,16 @@ def png_info(label_set: LabelSet, person: int | None = None) -> PngInfo:
     return info
 
 
-def save(labels: NDArray[np.uint8], label_set: LabelSet, scores: NDArray[np.float32] | None, path: Path) -> None:
-    """Write a label map as PNG, or with scores as .npz. The file appears when it is complete."""
+def save(stored: Stored, path: Path) -> None:
+    """Write a label map as PNG, or with scores and people as .npz. The file appears when it is complete."""
     with appearing_together() as written_at, written_at(path).open("wb") as file:
         if path.suffix == ".npz":
-            text = np.frombuffer(json.dumps(label_set.to_dict()).encode(), dtype=np.uint8)
-            arrays = {"labels": labels, "label_set": text} | ({} if scores is None else {"scores": scores})
-            np.savez_compressed(file, allow_pickle=False, **arrays)
+            text = np.frombuffer(json.dumps(stored.label_set.to_dict()).encode(), dtype=np.uint8)
+            arrays = {name: values for name, values in stored._asdict().items() if values is not None}
+            np.savez_compressed(file, allow_pickle=False, **arrays | {"label_set": text})
         else:
-            palette_image(labels, label_set).save(file, format="PNG", pnginfo=png_info(label_set))
+            image = palette_image(stored.labels, stored.label_set)
+            image.save(file, format="PNG", pnginfo=png_info(stored.label_set))
 
 
 def is_map(path: Path) -> bool:
@@ -69,13 +85,14 @@ def load(path: Path) -> Stored:
         text = getattr(mask, "text", {}).get(KEY)
     if text is None:
         raise ImageError(f"{quoted(path)}: contains no label set; ParsingResult.from_png takes one")
-    return labels, _label_set(path, text), None
+    return Stored(labels, _label_set(path, text))
 
 
 def _load_npz(path: Path) -> Stored:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            labels, scores, text = arrays["labels"], arrays.get("scores"), bytes(arrays["label_set"])
+            labels, text = arrays["labels"], bytes(arrays["label_set"])
+            scores, people = arrays.get("scores"), arrays.get("people")
     except FileNotFoundError:
         raise ImageError(f"{quoted(path)}: no such file") from None
     except MemoryError:
@@ -90,7 +107,9 @@ def _load_npz(path: Path) -> Stored:
         raise ImageError(
             f"{quoted(path)}: expected scores in float32 ({len(label_set)}, h, w), got {scores.dtype} {scores.shape}"
         )
-    return labels, label_set, scores
+    if people is not None and (people.dtype != np.uint8 or people.shape != labels.shape):
+        raise ImageError(f"{quoted(path)}: expected people in uint8 {labels.shape}, got {people.dtype} {people.shape}")
+    return Stored(labels, label_set, scores, people)
 
 
 def _label_set(path: Path, text: str | bytes) -> LabelSet:

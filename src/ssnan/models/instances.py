@@ -1,6 +1,9 @@
-"""People told apart in the same pass, as in Panoptic-DeepLab (https://arxiv.org/abs/1911.10194): a head on the shared
-features predicts the centre of every person and, at every position, the offset to the centre of its person.
+"""People told apart in the same pass, as in Panoptic-DeepLab (https://arxiv.org/abs/1911.10194): an instance head on
+the shared features predicts the centre of every person and, at every position, the offset to the centre of its person.
 :mod:`ssnan.scores.grouping` groups pixels by them.
+
+The centre is that of the person's head: it is smaller than a body, seldom covered, and does not move if legs are cut
+off. If no head is seen, it is the centre of what is seen of the person.
 """
 
 from __future__ import annotations
@@ -18,12 +21,15 @@ from ssnan.models.backbone import EdgeBackbone, enlarged, start_for_relu
 from ssnan.models.output import ParsingOutput
 from ssnan.models.ss_nan_context import Seen, SSNANWithContext
 
-SPREAD = 0.1
-"""The standard deviation of a centre in the heatmap, relative to the square root of the person's cells; at least 1
-cell."""
+SPREAD, SPREAD_WITHOUT_HEAD = 0.25, 0.1
+"""The standard deviation of a centre in the heatmap, relative to the square root of the head's cells, or of the
+person's if no head is seen; at least 1 cell."""
 
 LEAST_CELLS = 3
 """Smaller people have no centre, and their positions are unknown."""
+
+LEAST_HEAD = 2
+"""Cells of the smallest head that is seen."""
 
 RARE = -2.2
 """The initial centre score, a probability of one tenth, so that the background does not dominate the first steps, as in
@@ -117,7 +123,8 @@ class SSNANWithPeople(SSNANWithContext):
             return losses
         assert output.people is not None
         maps = output.people.float()
-        targets = targets_of(batch["instances"], maps.shape[-2], maps.shape[-1])
+        heads = heads_in(batch["labels"], label_set)
+        targets = targets_of(batch["instances"], heads, maps.shape[-2], maps.shape[-1])
         return losses | {
             "centers": self.center_weight * center_loss(maps[:, 0], targets),
             "offsets": self.offset_weight * offset_loss(maps[:, 1:], targets),
@@ -143,10 +150,18 @@ class Targets(NamedTuple):
     known: Bool[Tensor, "b h w"]
 
 
-def targets_of(instances: Int[Tensor, "b H W"], height: int, width: int) -> Targets:
+def heads_in(labels: Int[Tensor, "b H W"], label_set: LabelSet) -> Bool[Tensor, "b H W"]:
+    """Where mask values are a class of the region ``head``; nowhere if the label set has none."""
+    table = torch.zeros(256, dtype=torch.bool, device=labels.device)
+    table[[i for region in label_set.regions if region.name == "head" for i in region.class_ids]] = True
+    return table[labels]
+
+
+def targets_of(instances: Int[Tensor, "b H W"], heads: Bool[Tensor, "b H W"], height: int, width: int) -> Targets:
     """The targets of maps of people, in (``height``, ``width``) cells: 0 for nobody, and
-    :data:`ssnan.labels.UNKNOWN_PERSON`. The centre is the centre of mass of what is seen of a person."""
-    cells = interpolate(instances[:, None].float(), size=(height, width), mode="nearest-exact")[:, 0].long()
+    :data:`ssnan.labels.UNKNOWN_PERSON`. ``heads`` says where a head is."""
+    both = torch.stack([instances.float(), heads.float()], dim=1)
+    cells, of_head = interpolate(both, size=(height, width), mode="nearest-exact").long().unbind(dim=1)
     rows = torch.arange(height, device=cells.device, dtype=torch.float32)[:, None].expand(height, width)
     columns = torch.arange(width, device=cells.device, dtype=torch.float32)[None].expand(height, width)
     places = torch.stack([rows, columns])
@@ -163,8 +178,12 @@ def targets_of(instances: Int[Tensor, "b H W"], height: int, width: int) -> Targ
             if area < LEAST_CELLS:
                 known[photo] &= ~mask
                 continue
-            center = places[:, mask].mean(dim=1)
-            spread = max(1.0, SPREAD * area**0.5)
+            head = mask & (of_head[photo] > 0)
+            if (of_it := int(head.sum())) >= LEAST_HEAD:
+                center, spread = places[:, head].mean(dim=1), SPREAD * of_it**0.5
+            else:
+                center, spread = places[:, mask].mean(dim=1), SPREAD_WITHOUT_HEAD * area**0.5
+            spread = max(1.0, spread)
             squared = (places - center.round()[:, None, None]).square().sum(dim=0)
             heat[photo] = torch.maximum(heat[photo], (-squared / (2 * spread**2)).exp())
             offsets[photo] = torch.where(mask, center[:, None, None] - places, offsets[photo])

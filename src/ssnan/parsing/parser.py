@@ -27,7 +27,6 @@ from ssnan.results.colors import distinct
 from ssnan.results.remapping import Remapping, remapping
 from ssnan.results.result import ParsingResult, main_figure
 from ssnan.results.tracking import Tracker
-from ssnan.scores.grouping import grouped
 from ssnan.scores.unsure import without_unsure_people
 from ssnan.scores.upsampling import labels_at
 from ssnan.scores.windows import is_long
@@ -196,8 +195,7 @@ class Parser:
         """Third step: the label map at the photo's size. ``source`` is the input that was decoded."""
         scores, height, width, people = scored
         labels = labels_at(scores, height, width)
-        instances = None if people is None else grouped(people, labels, self.label_set.person)
-        result = ParsingResult(labels, self.label_set, scores, source, instances)
+        result = ParsingResult(labels, self.label_set, scores, source, instance_maps=people)
         if self.largest:
             result = main_figure(result)
         return result if self.remapping is None else result.remapped(self.remapping)

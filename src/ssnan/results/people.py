@@ -10,7 +10,7 @@ from PIL import Image
 
 from ssnan.labels import LabelSet
 from ssnan.results.pieces import numbered
-from ssnan.scores.grouping import largest_first
+from ssnan.scores.grouping import grouped, largest_first
 from ssnan.scores.softmax import softmax
 
 ABOVE = 20.0
@@ -37,19 +37,25 @@ class Alone(NamedTuple):
 
 
 def find(
-    labels: NDArray[np.uint8], label_set: LabelSet, instances: NDArray[np.uint8] | None = None
+    labels: NDArray[np.uint8],
+    label_set: LabelSet,
+    instances: NDArray[np.uint8] | None = None,
+    instance_maps: NDArray[np.float32] | None = None,
 ) -> NDArray[np.uint8]:
     """The number of the person at every pixel, uint8 (H, W): 1 to n, largest first, and 0 for nobody.
 
     Args:
         labels: class ids, (H, W).
         label_set: their label set.
-        instances: the network's own answer, (H, W), see :mod:`ssnan.scores.grouping`. If None, people are found in the
-            label map, see :mod:`ssnan.results.pieces`.
+        instances: the numbers, (H, W), if they are already known.
+        instance_maps: otherwise, what an instance head returned, see :mod:`ssnan.scores.grouping`. Without both, people
+            are found in the label map, see :mod:`ssnan.results.pieces`.
     """
-    if instances is None:
-        return numbered(labels, label_set)
-    return largest_first(instances * label_set.person[labels])
+    if instances is not None:
+        return largest_first(instances * label_set.person[labels])
+    if instance_maps is not None:
+        return grouped(instance_maps, labels, label_set.person)
+    return numbered(labels, label_set)
 
 
 def alone(

@@ -16,7 +16,7 @@ from PIL import Image
 from ssnan.errors import unknown
 from ssnan.io.images import ImageLike, read_reduced, read_unflattened
 from ssnan.io.masks import palette_image, read_labels
-from ssnan.io.storing import load, save
+from ssnan.io.storing import Stored, load, save
 from ssnan.labels import LabelSet
 from ssnan.results.colors import distinct
 from ssnan.results.detections import detections, of_people
@@ -53,8 +53,10 @@ class ParsingResult:
         scores: class scores at the network's stride, float32 (C, h, w); None for a map from a file.
         source: the photo as it was given; None for a map from a file. Its pixels are read again when needed, so that
             many results do not hold many photos in memory.
-        instances: the person at every pixel, as in :attr:`people_map`, if the network tells people apart.
+        instances: the person at every pixel, as in :attr:`people_map`, if it is already known.
         tracks: the track of each number in ``instances``, from 1 on, in a frame of a video; None otherwise.
+        instance_maps: what an instance head returned, float32 (3, p, q), see :mod:`ssnan.scores.grouping`; None if the
+            network has none.
     """
 
     labels: NDArray[np.uint8]
@@ -63,15 +65,17 @@ class ParsingResult:
     source: ImageLike | None = field(default=None)
     instances: NDArray[np.uint8] | None = None
     tracks: tuple[int, ...] | None = None
+    instance_maps: NDArray[np.float32] | None = None
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> ParsingResult:
-        """Read a file of :meth:`save`: a PNG with labels and label set, or an .npz file with the scores too.
+        """Read a file of :meth:`save`: a PNG with labels and label set, or an .npz file with scores and people too.
 
         Raises:
             ImageError: the file cannot be read, or contains no label set.
         """
-        return cls(*load(Path(path)))
+        stored = load(Path(path))
+        return cls(stored.labels, stored.label_set, stored.scores, instances=stored.people)
 
     @classmethod
     def from_png(cls, path: str | os.PathLike[str], label_set: LabelSet) -> ParsingResult:
@@ -188,8 +192,9 @@ class ParsingResult:
 
     @cached_property
     def people_map(self) -> NDArray[np.uint8]:
-        """The number of the person at every pixel, uint8 (H, W): 1 to n, largest first, and 0 for nobody."""
-        return find(self.labels, self.label_set, self.instances)
+        """The number of the person at every pixel, uint8 (H, W): 1 to n, largest first, and 0 for nobody. Without an
+        instance head, or from a PNG, people are found in the label map alone, see :mod:`ssnan.results.pieces`."""
+        return find(self.labels, self.label_set, self.instances, self.instance_maps)
 
     @cached_property
     def track_map(self) -> NDArray[np.int64]:
@@ -222,8 +227,11 @@ class ParsingResult:
         return palette_image(self.labels, self.label_set)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write a file for :meth:`load`: a PNG of :meth:`to_image`, or with the suffix ``.npz`` the scores too."""
-        save(self.labels, self.label_set, self.scores, Path(path))
+        """Write a file for :meth:`load`: a PNG of :meth:`to_image`, or with the suffix ``.npz`` scores and people
+        too."""
+        known = self.instances is not None or self.instance_maps is not None
+        people = self.people_map if known and Path(path).suffix == ".npz" else None
+        save(Stored(self.labels, self.label_set, self.scores, people), Path(path))
 
     def remap(self, target: str | os.PathLike[str]) -> ParsingResult:
         """The same result in another label set.
