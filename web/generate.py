@@ -12,7 +12,7 @@ from ssnan.parsing.preprocessing import MIN_SIDE
 from ssnan.results.colors import distinct
 from ssnan.results.people import ABOVE, AROUND
 from ssnan.results.result import SOLID, TRANSPARENT
-from ssnan.scores.grouping import APART, LEAST, MOST, SURE
+from ssnan.scores.grouping import APART, LEAST, LEAST_HEAD, MOST, ONE_HEAD, SURE
 from ssnan.scores.unsure import MARGIN
 
 HERE = Path(__file__).parent
@@ -35,8 +35,11 @@ def main() -> None:
         },
     }
     values["people"] = {
+        "head": card.label_set.head[: len(card.label_set)].tolist(),
         "apart": APART,
+        "oneHead": ONE_HEAD,
         "least": LEAST,
+        "leastHead": LEAST_HEAD,
         "most": MOST,
         "sure": SURE,
         "above": ABOVE,

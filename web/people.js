@@ -2,12 +2,40 @@
 import {labelsAt, rounded} from "./arithmetic.js"
 import card from "./generated/card.js"
 
-const {apart, least, most, sure} = card.people
+const {apart, head, least, leastHead, most, oneHead, sure} = card.people
 const {person} = card.unsure
 
-/** The centres {y, x} in the maps of the instance head, most probable first. */
-function centersOf({data, dims: [, , h, w]}) {
-  const found = [], kept = [], bar = Math.log(sure / (1 - sure))
+/** The label id (h, w) at the nearest pixel of every cell. */
+function atCells(labels, width, height, h, w) {
+  const nearest = (cell, cells, pixels) => cells < 2 ? 0 : rounded(cell * (pixels - 1) / (cells - 1))
+  return Uint8Array.from({length: h * w}, (_, i) => labels[nearest(Math.floor(i / w), h, height) * width + nearest(i % w, w, width)])
+}
+
+/** The number of the connected head at every cell, 0 for none, and the cells of each. */
+function headsOf(cells, h, w) {
+  const numbers = new Uint16Array(h * w), heads = [[]]
+  for (let start = 0; start < h * w; start++) {
+    if (!head[cells[start]] || numbers[start]) continue
+    const number = heads.push([]) - 1
+    numbers[start] = number
+    for (const stack = [start]; stack.length;) {
+      const place = stack.pop(), x = place % w, y = (place - x) / w
+      heads[number].push({y, x})
+      for (let v = Math.max(0, y - 1); v <= Math.min(h - 1, y + 1); v++) {
+        for (let u = Math.max(0, x - 1); u <= Math.min(w - 1, x + 1); u++) {
+          if (numbers[v * w + u] || !head[cells[v * w + u]]) continue
+          numbers[v * w + u] = number
+          stack.push(v * w + u)
+        }
+      }
+    }
+  }
+  return {numbers, heads}
+}
+
+/** The peaks {y, x} of the centre scores, most probable first. */
+function peaksOf({data, dims: [, , h, w]}) {
+  const found = [], bar = Math.log(sure / (1 - sure))
   for (let y = 0; y < h; y++) {
     for (let x = 0; x < w; x++) {
       const score = data[y * w + x]
@@ -18,12 +46,30 @@ function centersOf({data, dims: [, , h, w]}) {
       if (highest) found.push({y, x, score})
     }
   }
-  found.sort((a, b) => b.score - a.score)
-  for (const {y, x} of found.slice(0, most)) {
-    const down = data[(h + y) * w + x], right = data[(2 * h + y) * w + x], own = Math.hypot(down, right)
-    if (kept.every((other) => Math.hypot(y + down - other.y, x + right - other.x) >= own)) kept.push({y, x})
+  return found.sort((a, b) => b.score - a.score)
+}
+
+const between = (a, b) => Math.hypot(a.y - b.y, a.x - b.x)
+
+/** The centres {y, x}: a large head may have several peaks, but has one centre, and one without a peak has one too unless
+ * it points to another. */
+function centersOf(maps, cells) {
+  const {data, dims: [, , h, w]} = maps, {numbers, heads} = headsOf(cells, h, w), places = new Map(), kept = []
+  const pointed = ({y, x}) => ({y: y + data[(h + y) * w + x], x: x + data[(2 * h + y) * w + x]})
+  for (const {y, x} of peaksOf(maps)) {
+    const number = numbers[y * w + x], place = pointed({y, x}), others = places.get(number) ?? []
+    if (number && others.some((other) => between(place, other) < oneHead * Math.sqrt(heads[number].length))) continue
+    kept.push({y, x})
+    places.set(number, [...others, place])
   }
-  return kept
+  const found = [...kept], largest = Math.max(...heads.map((one) => one.length))
+  heads.forEach((one, number) => {
+    if (one.length < Math.max(2, leastHead * largest) || places.has(number)) return
+    const [y, x] = ["y", "x"].map((axis) => rounded(one.reduce((sum, cell) => sum + cell[axis], 0) / one.length))
+    const place = pointed({y, x})
+    if (found.every((other) => between(place, other) >= between(place, {y, x}))) kept.push({y, x})
+  })
+  return kept.slice(0, most)
 }
 
 /** Scores (1, n, h, w): how near the place that a cell points to is to each centre. */
@@ -38,13 +84,11 @@ function closeness({data, dims: [, , h, w]}, centers) {
   return {data: near, dims: [1, centers.length, h, w]}
 }
 
-/** The centres that enough cells of people point to. */
-function withPeople(near, labels, width, height) {
+/** Whether enough cells of people point to a centre. */
+function withPeople(near, cells) {
   const [, count, h, w] = near.dims, votes = new Uint32Array(count)
-  const nearest = (cell, cells, pixels) => cells < 2 ? 0 : rounded(cell * (pixels - 1) / (cells - 1))
   for (let i = 0; i < h * w; i++) {
-    const x = i % w, y = (i - x) / w
-    if (!person[labels[nearest(y, h, height) * width + nearest(x, w, width)]]) continue
+    if (!person[cells[i]]) continue
     let best = 0
     for (let n = 1; n < count; n++) if (near.data[n * h * w + i] > near.data[best * h * w + i]) best = n
     votes[best]++
@@ -55,9 +99,10 @@ function withPeople(near, labels, width, height) {
 /** The number of the person at every pixel of a label map, 1 to n, largest first, and 0 for nobody, from the maps
  * (1, 3, h, w) of the instance head. */
 export function grouped(maps, labels, width) {
-  const height = labels.length / width, centers = centersOf(maps)
+  const height = labels.length / width, [, , h, w] = maps.dims, cells = atCells(labels, width, height, h, w)
+  const centers = centersOf(maps, cells)
   if (centers.length < 2) return labels.map((id) => person[id] ? 1 : 0)
-  const kept = centers.filter(withPeople(closeness(maps, centers), labels, width, height))
+  const kept = centers.filter(withPeople(closeness(maps, centers), cells))
   const numbers = labelsAt(closeness(maps, kept), height, width), areas = new Uint32Array(1 + kept.length)
   for (let i = 0; i < numbers.length; i++) areas[numbers[i] = person[labels[i]] ? 1 + numbers[i] : 0]++
   const order = [...areas.keys()].filter((number) => number && areas[number]).sort((a, b) => areas[b] - areas[a])

@@ -158,6 +158,14 @@ class LabelSet:
         return self.membership.any(axis=1) & ~self.membership[:, 0]
 
     @property
+    def head(self) -> NDArray[np.bool_]:
+        """Whether each mask value is a class of the region ``head``, shape (256,); none is if there is no such
+        region."""
+        table = np.zeros(256, dtype=np.bool_)
+        table[[i for region in self.regions if region.name == "head" for i in region.class_ids]] = True
+        return table
+
+    @property
     def flip_table(self) -> NDArray[np.uint8]:
         """Each mask value in a mirrored photo, shape (256,).
 

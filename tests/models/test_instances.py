@@ -115,7 +115,7 @@ def test_perfect_heads_group_the_people_they_were_made_from():
     numbers = people()
     maps = torch.cat([targets().heat[:, None].clamp(0.001, 0.999).logit(), targets().offsets], dim=1).numpy()
     known = np.isin(numbers[0], [1, 2])
-    found = grouped(maps[0], known.astype(np.uint8), LIP.person)
+    found = grouped(maps[0], known.astype(np.uint8), LIP)
     assert (found[known] == numbers[0][known]).mean() > 0.95
 
 

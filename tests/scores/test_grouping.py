@@ -33,7 +33,7 @@ def side_by_side():
 
 def test_people_who_touch_are_told_apart_and_numbered_by_size():
     people = side_by_side()
-    found = grouped(heads_of(people, (11, 17)), CLOTHES * (people > 0).astype(np.uint8), LIP.person)
+    found = grouped(heads_of(people, (11, 17)), CLOTHES * (people > 0).astype(np.uint8), LIP)
     assert ((found > 0) == (people > 0)).all()
     assert (found[people == 2] == 1).mean() > 0.9
     assert (found[people == 1] == 2).mean() > 0.9
@@ -42,7 +42,7 @@ def test_people_who_touch_are_told_apart_and_numbered_by_size():
 def test_a_border_between_people_lies_between_cells():
     people = np.zeros((33, 65), dtype=np.uint8)
     people[:, 8:31], people[:, 31:57] = 1, 2
-    found = grouped(heads_of(people, (5, 9)), CLOTHES * (people > 0).astype(np.uint8), LIP.person)
+    found = grouped(heads_of(people, (5, 9)), CLOTHES * (people > 0).astype(np.uint8), LIP)
     border = (found == 2).sum(axis=1)
     assert abs(np.median(border) - 23) <= 3  # a cell is 8 pixels wide
 
@@ -51,18 +51,18 @@ def test_somebody_without_a_centre_is_one_person():
     people = side_by_side()
     maps = heads_of(people, (11, 17))
     maps[0] = -5
-    np.testing.assert_array_equal(grouped(maps, people, LIP.person), people > 0)
+    np.testing.assert_array_equal(grouped(maps, people, LIP), people > 0)
 
 
 def test_nobody_is_nobody_whatever_the_centres():
-    assert not grouped(heads_of(side_by_side(), (11, 17)), np.zeros((40, 64), dtype=np.uint8), LIP.person).any()
+    assert not grouped(heads_of(side_by_side(), (11, 17)), np.zeros((40, 64), dtype=np.uint8), LIP).any()
 
 
 def test_a_centre_of_almost_nobody_is_left_out():
     people = side_by_side()
     maps = heads_of(people, (11, 17))
     maps[0, 0, 0] = 6  # in the background, and nothing points there
-    found = grouped(maps, people, LIP.person)
+    found = grouped(maps, people, LIP)
     assert set(np.unique(found)) == {0, 1, 2}
     assert (found[people == 2] == 1).mean() > 0.9
 
@@ -71,28 +71,45 @@ def test_ignored_pixels_belong_to_nobody():
     people = side_by_side()
     labels = people.copy()
     labels[20, 20] = LIP.ignore_index
-    assert grouped(heads_of(people, (11, 17)), labels, LIP.person)[20, 20] == 0
+    assert grouped(heads_of(people, (11, 17)), labels, LIP)[20, 20] == 0
 
 
 def test_centres_are_peaks_most_probable_first_and_not_too_many():
     maps = np.zeros((3, 60, 60), dtype=np.float32)
+    nowhere = np.zeros((60, 60), dtype=bool)
     maps[0] = -4
     maps[0, 5, 5], maps[0, 5, 6], maps[0, 20, 30] = 2, 1, 3  # the second is beside a higher one
-    assert centers_of(maps).tolist() == [[20, 30], [5, 5]]
+    assert centers_of(maps, nowhere).tolist() == [[20, 30], [5, 5]]
     maps[0, ::5, ::5] = 1 + np.arange(144).reshape(12, 12) / 144
-    assert len(centers_of(maps)) == MOST
+    assert len(centers_of(maps, nowhere)) == MOST
 
 
-def test_a_peak_that_points_to_another_is_no_centre():
+def test_a_head_has_one_centre_unless_its_peaks_point_apart():
     maps = np.zeros((3, 30, 30), dtype=np.float32)
     maps[0] = -4
-    maps[0, 10, 10], maps[0, 10, 18] = 3, 2
-    maps[2, 10, 18] = -3  # nearer to itself than to the other
-    assert centers_of(maps).tolist() == [[10, 10], [10, 18]]
-    maps[2, 10, 18] = -5
-    assert centers_of(maps).tolist() == [[10, 10]]
-    maps[2, 10, 10], maps[2, 10, 18] = 8, 0  # the most probable one stays, wherever it points
-    assert centers_of(maps).tolist() == [[10, 10], [10, 18]]
+    maps[0, 10, 8], maps[0, 10, 16] = 2, 3
+    one = np.zeros((30, 30), dtype=bool)
+    one[3:18, 4:19] = True  # 15 × 15 cells, so 7.5 is near
+    assert centers_of(maps, one).tolist() == [[10, 16], [10, 8]]
+    maps[2, 10, 8], maps[2, 10, 16] = 1, -1
+    assert centers_of(maps, one).tolist() == [[10, 16]]
+    two = one.copy()
+    maps[2, 10, 8] = maps[2, 10, 16] = 0
+    two[:, 12] = False
+    assert len(centers_of(maps, two)) == 2
+    assert len(centers_of(maps, np.zeros_like(one))) == 2
+
+
+def test_a_head_whose_centre_was_missed_has_one_unless_it_points_to_another():
+    maps = np.zeros((3, 30, 30), dtype=np.float32)
+    maps[0] = -4
+    maps[0, 5, 5] = 3
+    heads = np.zeros((30, 30), dtype=bool)
+    heads[3:8, 3:8] = heads[20:23, 18:23] = True
+    heads[28, 28:] = True  # 2 of 25 cells
+    assert centers_of(maps, heads).tolist() == [[5, 5], [21, 20]]
+    maps[1:, 21, 20] = -9  # to (12, 11), nearer to the other
+    assert centers_of(maps, heads).tolist() == [[5, 5]]
 
 
 def test_numbers_have_no_gaps_and_the_largest_is_one():

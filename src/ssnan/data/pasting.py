@@ -100,8 +100,6 @@ class PastedScenes:
         self.folders = folders
         self.label_set = label_set.united(folder.label_set for folder in folders)
         self.relabels = [folder.label_set.values_in(self.label_set) for folder in folders]
-        self.head = np.zeros(256, dtype=np.bool_)
-        self.head[[i for region in label_set.regions if region.name == "head" for i in region.class_ids]] = True
         self.most = most
         self.groups = groups
 
@@ -137,7 +135,7 @@ class PastedScenes:
         placed: list[tuple[float, Person, Place]] = []
         for _ in range(int(random.integers(2, max(self.most, 2) + 1))):
             person = self._person(random)
-            rows, columns = np.nonzero(self.head[person.labels])
+            rows, columns = np.nonzero(self.label_set.head[person.labels])
             if len(rows) < LEAST_HEAD or x > 1.1 * width:
                 continue
             extent = 1 + max(np.subtract(*np.percentile(side, [98, 2])) for side in (rows, columns))

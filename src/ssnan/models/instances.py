@@ -41,22 +41,29 @@ class InstanceHead(nn.Module):
     finest scale.
 
     1 × 1 convolutions bring the deep map of the coarsest scale and the features of the coarsest and finest scale to
-    ``width`` channels. Their sum passes residual 3 × 3 convolutions with growing dilation and a 1 × 1 convolution.
+    ``width`` channels. The deep map passes residual 3 × 3 convolutions, so that every position sees a large head or
+    body as a whole. The sum of all three passes more of them and a 1 × 1 convolution.
 
     Args:
         deep: channels of the deep map.
         features: channels of the features.
         width: channels inside.
-        dilations: dilations of the 3 × 3 convolutions.
+        far: dilations of the 3 × 3 convolutions of the deep map.
+        near: those of the sum.
     """
 
-    def __init__(self, deep: int, features: int, width: int = 64, dilations: Sequence[int] = (1, 2, 4)) -> None:
+    def __init__(
+        self, deep: int, features: int, width: int = 64, far: Sequence[int] = (1, 2), near: Sequence[int] = (1, 2, 4)
+    ) -> None:
         super().__init__()
         self.deep = nn.Conv2d(deep, width, 1)
         self.coarse, self.fine = nn.Conv2d(features, width, 1), nn.Conv2d(features, width, 1)
-        self.around = nn.ModuleList(nn.Conv2d(width, width, 3, padding=rate, dilation=rate) for rate in dilations)
+        self.far, self.near = (
+            nn.ModuleList(nn.Conv2d(width, width, 3, padding=rate, dilation=rate) for rate in rates)
+            for rates in (far, near)
+        )
         self.out = nn.Conv2d(width, 3, 1)
-        for layer in (self.deep, self.coarse, self.fine, *self.around):
+        for layer in (self.deep, self.coarse, self.fine, *self.far, *self.near):
             assert isinstance(layer, nn.Conv2d)
             start_for_relu(layer)
         nn.init.normal_(self.out.weight, std=0.01)
@@ -66,9 +73,11 @@ class InstanceHead(nn.Module):
 
     def forward(self, seen: Seen) -> Float[Tensor, "b 3 h w"]:
         coarse, fine = seen.features[0], seen.features[-1]
-        found = self.fine(fine) + enlarged(self.coarse(coarse), fine) + enlarged(self.deep(seen.deep), fine)
-        found = found.relu()
-        for layer in self.around:
+        deep = self.deep(seen.deep).relu()
+        for layer in self.far:
+            deep = deep + layer(deep).relu()
+        found = (self.fine(fine) + enlarged(self.coarse(coarse), fine) + enlarged(deep, fine)).relu()
+        for layer in self.near:
             found = found + layer(found).relu()
         return self.out(found)
 
@@ -152,9 +161,7 @@ class Targets(NamedTuple):
 
 def heads_in(labels: Int[Tensor, "b H W"], label_set: LabelSet) -> Bool[Tensor, "b H W"]:
     """Where mask values are a class of the region ``head``; nowhere if the label set has none."""
-    table = torch.zeros(256, dtype=torch.bool, device=labels.device)
-    table[[i for region in label_set.regions if region.name == "head" for i in region.class_ids]] = True
-    return table[labels]
+    return torch.from_numpy(label_set.head).to(labels.device)[labels]
 
 
 def targets_of(instances: Int[Tensor, "b H W"], heads: Bool[Tensor, "b H W"], height: int, width: int) -> Targets:

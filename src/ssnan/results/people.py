@@ -54,7 +54,7 @@ def find(
     if instances is not None:
         return largest_first(instances * label_set.person[labels])
     if instance_maps is not None:
-        return grouped(instance_maps, labels, label_set.person)
+        return grouped(instance_maps, labels, label_set)
     return numbered(labels, label_set)
 
 

@@ -72,8 +72,7 @@ def _heads(labels: NDArray[np.uint8], pieces: NDArray[np.int32], label_set: Labe
     """The region of every large head and its centre (y, x), largest first."""
     from scipy import ndimage
 
-    class_ids = [i for region in label_set.regions if region.name == "head" for i in region.class_ids]
-    heads, count = ndimage.label(np.isin(labels, class_ids), structure=np.ones((3, 3)))
+    heads, count = ndimage.label(label_set.head[labels], structure=np.ones((3, 3)))
     if not count:
         return []
     sizes = np.bincount(heads.ravel())[1:]

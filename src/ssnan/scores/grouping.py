@@ -10,56 +10,87 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ssnan.labels import LabelSet
 from ssnan.scores.upsampling import labels_at
 
 MOST = 99
 """The most people in a photo."""
 
-SURE = 0.45
-"""The least probability of a centre. Chosen on half of the photos in experiments/people."""
+SURE = 0.5
+"""The least probability of a centre. Chosen on half of the photos in experiments/people, as the values below."""
 
 APART = 2
 """A centre is the highest cell within this many cells in each direction."""
+
+ONE_HEAD = 0.5
+"""Centres in one head of the label map are one person if they point to places that are nearer to each other than this,
+relative to the square root of the head's cells."""
+
+LEAST_HEAD = 0.3
+"""The least share of the largest head's cells that a head has whose centre the network missed."""
 
 LEAST = 0.05
 """The least share of the largest person's cells that a person has; a smaller group joins the others."""
 
 
-def grouped(maps: NDArray[np.float32], labels: NDArray[np.uint8], person: NDArray[np.bool_]) -> NDArray[np.uint8]:
+def grouped(maps: NDArray[np.float32], labels: NDArray[np.uint8], label_set: LabelSet) -> NDArray[np.uint8]:
     """The number of the person at every pixel, uint8 (H, W): 1 to n, largest first, and 0 for nobody. Somebody without
     a centre is one person.
 
     Args:
         maps: centre scores and offsets, (3, h, w).
         labels: class ids, (H, W).
-        person: whether each mask value is a part of a person, (256,).
+        label_set: their label set.
     """
-    height, width = labels.shape
-    shown = person[labels]
-    centers = centers_of(maps)
+    cells = _at_cells(labels, *maps.shape[1:])
+    shown = label_set.person[labels]
+    centers = centers_of(maps, label_set.head[cells])
     if len(centers) < 2:
         return shown.astype(np.uint8)
     closeness = -_distances(maps[1:], centers)
-    votes = np.bincount(closeness.argmax(axis=0)[_cells(shown, *maps.shape[1:])], minlength=len(centers))
+    votes = np.bincount(closeness.argmax(axis=0)[label_set.person[cells]], minlength=len(centers))
     closeness = closeness[votes >= LEAST * votes.max()]
-    return largest_first((labels_at(closeness, height, width) + np.uint8(1)) * shown)
+    return largest_first((labels_at(closeness, *labels.shape) + np.uint8(1)) * shown)
 
 
-def centers_of(maps: NDArray[np.float32]) -> NDArray[np.intp]:
-    """The cells (y, x) of the centres in the maps (3, h, w) of an instance head, most probable first, (n, 2), at most
-    :data:`MOST`. A large head can have several peaks; one that points to a more probable one rather than to itself is
-    left out."""
-    from scipy.ndimage import maximum_filter
+def centers_of(maps: NDArray[np.float32], heads: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """The cells (y, x) of the centres, most probable first, (n, 2), at most :data:`MOST`.
+
+    A large head of the label map may have several peaks of the scores, but has one centre. A head without a peak has a
+    centre too, unless it points to another one.
+
+    Args:
+        maps: centre scores and offsets, (3, h, w).
+        heads: where a head is, (h, w).
+    """
+    from scipy import ndimage
 
     scores = maps[0]
-    peaks = (scores == maximum_filter(scores, 2 * APART + 1)) & (scores > np.log(SURE / (1 - SURE)))
-    found = np.argwhere(peaks)[np.argsort(-scores[peaks], kind="stable")][:MOST]
+    peaks = (scores == ndimage.maximum_filter(scores, 2 * APART + 1)) & (scores > np.log(SURE / (1 - SURE)))
+    numbers, _ = ndimage.label(heads, structure=np.ones((3, 3)))
+    sizes = np.bincount(numbers.ravel())
     kept: list[NDArray[np.intp]] = []
-    for peak in found:
-        offset = maps[1:, peak[0], peak[1]]
-        if all(np.hypot(*(peak + offset - other)) >= np.hypot(*offset) for other in kept):
+    places: dict[int, list[NDArray[np.float32]]] = {}
+    for peak in np.argwhere(peaks)[np.argsort(-scores[peaks], kind="stable")]:
+        head, place = int(numbers[tuple(peak)]), _pointed(maps, peak)
+        others = places.setdefault(head, [])
+        if head == 0 or all(np.hypot(*(place - other)) >= ONE_HEAD * sizes[head] ** 0.5 for other in others):
             kept.append(peak)
-    return np.array(kept, dtype=np.intp).reshape(-1, 2)
+            others.append(place)
+    found = list(kept)
+    for head in np.flatnonzero(sizes >= max(2, LEAST_HEAD * sizes[1:].max(initial=0))):
+        if head == 0 or head in places:
+            continue
+        middle = np.argwhere(numbers == head).mean(axis=0).round().astype(np.intp)
+        place = _pointed(maps, middle)
+        if all(np.hypot(*(place - other)) >= np.hypot(*(place - middle)) for other in found):
+            kept.append(middle)
+    return np.array(kept[:MOST], dtype=np.intp).reshape(-1, 2)
+
+
+def _pointed(maps: NDArray[np.float32], cell: NDArray[np.intp]) -> NDArray[np.float32]:
+    """The place (y, x) that a cell points to."""
+    return (cell + maps[(slice(1, None), *cell)]).astype(np.float32)
 
 
 def largest_first(numbers: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -77,10 +108,10 @@ def _distances(offsets: NDArray[np.float32], centers: NDArray[np.intp]) -> NDArr
     return np.hypot(*(places[:, None] - centers.T[:, :, None, None].astype(np.float32)))
 
 
-def _cells(mask: NDArray[np.bool_], height: int, width: int) -> NDArray[np.bool_]:
-    """The nearest pixel of a mask (H, W) for each cell of a map of aligned corners, (height, width)."""
+def _at_cells(labels: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+    """The nearest pixel of a map (H, W) for each cell of a map of aligned corners, (height, width)."""
     rows, columns = (
         np.linspace(0, pixels - 1, cells).round().astype(int)
-        for pixels, cells in zip(mask.shape, (height, width), strict=True)
+        for pixels, cells in zip(labels.shape, (height, width), strict=True)
     )
-    return mask[np.ix_(rows, columns)]
+    return labels[np.ix_(rows, columns)]
