@@ -61,7 +61,7 @@ def quantize_for_onnxruntime(
             nodes_to_exclude=[*keep, *_returned(weights)],
             extra_options={"CalibMovingAverage": True},
         )
-        onnx.save_model(_without_copies(onnx.load(str(quantized))), str(output))
+        onnx.save_model(_smaller(onnx.load(str(quantized))), str(output))
 
 
 def quantize_for_openvino(
@@ -154,8 +154,9 @@ def convolutions(weights: Path) -> list[str]:
     return [node.name for node in onnx.load(str(weights)).graph.node if node.op_type == "Conv"]
 
 
-def _without_copies(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Remove duplicates: the quantiser writes the weights once for every scale that uses them."""
+def _smaller(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Remove what the quantiser writes and no engine needs: the weights once more for every scale that uses them, shapes
+    of all tensors, and names of all roundings."""
     first: dict[tuple[int, tuple[int, ...], bytes], str] = {}
     names: dict[str, str] = {}
     kept = []
@@ -166,8 +167,11 @@ def _without_copies(model: onnx.ModelProto) -> onnx.ModelProto:
             kept.append(tensor)
     del model.graph.initializer[:]
     model.graph.initializer.extend(kept)
+    del model.graph.value_info[:]
     for node in model.graph.node:
         node.input[:] = [names.get(name, name) for name in node.input]
+        if node.op_type in {"QuantizeLinear", "DequantizeLinear"}:
+            node.name = ""
     return model
 
 

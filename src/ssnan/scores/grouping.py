@@ -16,7 +16,7 @@ from ssnan.scores.upsampling import labels_at
 MOST = 99
 """The most people in a photo."""
 
-SURE = 0.5
+SURE = 0.4
 """The least probability of a centre. Chosen on half of the photos in experiments/people, as the values below."""
 
 APART = 2
