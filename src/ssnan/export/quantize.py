@@ -155,8 +155,8 @@ def convolutions(weights: Path) -> list[str]:
 
 
 def _smaller(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Remove what the quantiser writes and no engine needs: the weights once more for every scale that uses them, shapes
-    of all tensors, and names of all roundings."""
+    """Remove what the quantiser writes and no engine needs: the weights once more for every scale that uses them,
+    shapes of all tensors, and names of all roundings."""
     first: dict[tuple[int, tuple[int, ...], bytes], str] = {}
     names: dict[str, str] = {}
     kept = []

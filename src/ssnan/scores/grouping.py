@@ -78,7 +78,7 @@ def centers_of(maps: NDArray[np.float32], heads: NDArray[np.bool_]) -> NDArray[n
             kept.append(peak)
             others.append(place)
     found = list(kept)
-    for head in np.flatnonzero(sizes >= max(2, LEAST_HEAD * sizes[1:].max(initial=0))):
+    for head in np.flatnonzero(sizes >= max(2, LEAST_HEAD * sizes[1:].max(initial=0))).tolist():
         if head == 0 or head in places:
             continue
         middle = np.argwhere(numbers == head).mean(axis=0).round().astype(np.intp)
