@@ -4,8 +4,8 @@
     python -m experiments.people.heads learn OUTPUT.ckpt FOLDER… [--epochs 3] [--rate 0.002] [OPTION…]
 
 ``store`` runs the network over batches of the recipe bundled/people, on one core: one process a core, each with a seed
-and a folder of its own. ``learn`` trains the head on them, with Adam and a cosine schedule. OPTIONs are those of
-``ssnan train``.
+and a folder of its own. ``learn`` trains a new head on them, with Adam and a cosine schedule. OPTIONs are those of
+``ssnan train``, such as ``--model.start_from``.
 """
 
 from __future__ import annotations
@@ -95,10 +95,11 @@ def learn(network: SSNANWithPeople, files: Sequence[Path], epochs: int, rate: fl
 
 
 def started(cli: TrainingCLI) -> SSNANWithPeople:
-    """The network with the weights that the recipe starts from."""
+    """The network with the weights that the recipe starts from, and an untrained head."""
     network = cli.model.network
     assert isinstance(network, SSNANWithPeople)
-    take_over(network, read_network(cli.config["model"]["start_from"]))
+    state = read_network(cli.config["model"]["start_from"])
+    take_over(network, {name: value for name, value in state.items() if not name.startswith("people.")})
     return network
 
 
