@@ -56,6 +56,18 @@ def test_the_network_s_own_answer_comes_first():
     assert result.person(1).box == (2, 2, 6, 18)
 
 
+def test_other_labels_show_the_people_that_an_instance_head_told_apart():
+    """Two peaks in one head, which labels without heads would take for two people."""
+    labels = np.full((40, 40), LIP.classes.index("hair"), dtype=np.uint8)
+    maps = np.zeros((3, 11, 11), dtype=np.float32)
+    maps[0] = -9
+    maps[0, 5, [4, 7]] = 9
+    result = ParsingResult(labels, LIP, instance_maps=maps)
+    assert result.people_map.max() == 1
+    assert result.remap("merged").people_map.max() == 1
+    assert result.remap("atr").in_distinct_colors().people_map.max() == 1
+
+
 def test_a_person_whose_pixels_are_gone_is_gone():
     numbers = np.zeros((20, 30), dtype=np.uint8)
     numbers[:, :10], numbers[:, 10:] = 1, 2

@@ -248,7 +248,10 @@ class ParsingResult:
     def remapped(self, how: Remapping) -> ParsingResult:
         """As :meth:`remap`, for a given remapping."""
         scores = None if self.scores is None else how.scores(self.scores)
-        return replace(self, labels=how.labels(self.labels), label_set=how.target, scores=scores)
+        # An instance head goes by heads, which other labels may not know.
+        people = self.instances if self.instance_maps is None else self.people_map
+        labels = how.labels(self.labels)
+        return replace(self, labels=labels, label_set=how.target, scores=scores, instances=people, instance_maps=None)
 
     def in_distinct_colors(self) -> ParsingResult:
         """The same result in colours that are distinct on dark clothes and for colour-blind readers."""
