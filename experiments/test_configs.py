@@ -73,6 +73,7 @@ def test_table_3_has_the_same_budget(capsys):
     assert parts["data"]["label_set"] == "pascal_person_part"
     changed = {name for name in lip["data"] if lip["data"][name] != parts["data"][name]}
     assert changed == {"label_set", "sources", "validation"}
+    assert all(source["share"] for source in parts["data"]["sources"])  # as samples_per_epoch needs them
     assert {name: parts[name] for name in ("model", "trainer")} == {name: lip[name] for name in ("model", "trainer")}
 
 
