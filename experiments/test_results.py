@@ -22,6 +22,13 @@ def test_report_prints_the_runs(experiment, cell, tmp_path, capsys):
     assert cell in capsys.readouterr().out
 
 
+def test_report_prints_table_3(tmp_path, capsys):
+    assert main(["report", str(ROOT / "rivals" / "results_person_part.csv"), "-o", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    assert "| deeplab_v2 | 70.45 | 78.09 |" in printed
+    assert "The paper's Table 3" in printed
+
+
 def test_no_row_of_the_rivals_measures_its_recipe():
     """A second step gains at least a point over its first one with the same seed."""
     runs = {(name, run["seed"]): run["present"]["mean_iou"] for name, run in read_runs(ROOT / "rivals" / "results.csv")}
