@@ -126,8 +126,8 @@ class PastedScenes:
             yield person, anywhere(person, float(size), scene, random)
 
     def _group(self, scene: tuple[int, ...], random: np.random.Generator) -> list[tuple[Person, Place]]:
-        """People side by side in a scene (height, width): those further down cover the others, with exceptions. People
-        without a head stay away."""
+        """People side by side in a scene (height, width). Those further down mostly cover the others. People without a
+        head are left out."""
         height, width = scene
         head = math.exp(random.uniform(*np.log(HEADS))) * height
         apart = math.exp(random.uniform(*np.log(APART))) * head

@@ -96,8 +96,8 @@ def quantize_for_openvino(
 
 
 def _returned(weights: Path) -> list[str]:
-    """Names of the convolutions whose result the file returns, and of these results, by which OpenVINO calls them. 8
-    bits would round the offsets of an instance head to a fraction of a cell, and cost a fifth of its AP."""
+    """Names of the convolutions whose result the file returns, and of these results, by which OpenVINO calls them. With
+    8 bits, the offsets of an instance head would be wrong by a part of a cell."""
     model = onnx.load(weights)
     outputs = {output.name for output in model.graph.output}
     found = [node for node in model.graph.node if node.op_type == "Conv" and outputs & {*node.output}]
