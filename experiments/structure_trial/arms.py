@@ -177,3 +177,6 @@ ARMS = {
     "rows and columns": Arm(term=rows_and_columns),
     "keypoints": Arm(term=sides_from_keypoints),
 }
+
+DECIDING = (NONE, SAME_STEP, "weighted", OTHER, "product (Eq. 4)", "product, another photo", "keypoints")
+"""The arms that the verdict on claim 2 needs."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import copy
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -22,7 +22,7 @@ from safetensors.torch import save_file
 
 from experiments.loop import DivergedError, device_at_hand, finish, opened, training
 from experiments.measuring import Measured, Photos
-from experiments.structure_trial.arms import ARMS, NONE, SHARES
+from experiments.structure_trial.arms import ARMS, DECIDING, NONE, SHARES
 from experiments.structure_trial.comparison import COLUMNS, table
 from experiments.tables import show, write
 from ssnan.data.datamodule import ParsingData
@@ -36,11 +36,11 @@ IMAGENET = "data/weights/resnet50-v1-imagenet.safetensors"
 MARKED, UNMARKED = Path("runs/taught/lip-marks"), Path("runs/taught/lip-photos")
 """Test photos are the val splits of both; IoU is measured on the first, sides on both."""
 
-CROPS = 3200
+CROPS = 1600
 """Of each arm."""
 STEP_ONE, STEP_ONE_RATE = 12800, 0.008
 """Crops and rate between ImageNet and the base ``early``."""
-RATES = {"early": 0.004, "converged": 0.002}
+RATES = {"converged": 0.002, "early": 0.004}
 """Of the arms, by the base that they start from."""
 
 
@@ -57,13 +57,17 @@ class Run(NamedTuple):
         return Path(self.base) / f"{self.arm.replace(' ', '_')}{share}" / f"seed{self.seed}.npz"
 
 
-def order(seeds: Sequence[int]) -> Iterator[Run]:
-    """All runs, most important first: the share that decides before the others, then seed by seed."""
-    for share in SHARES:
-        arms = [arm for arm in ARMS if share == SHARES[0] or ARMS[arm].shared]
-        for seed in seeds:
-            for base in RATES:
-                yield from (Run(base, arm, share, seed) for arm in arms)
+def order(seeds: Sequence[int]) -> list[Run]:
+    """All runs, most important first: the share that decides, in it the arms that decide, base by base."""
+    runs = [
+        Run(base, arm, share, seed)
+        for share in SHARES
+        for base in RATES
+        for seed in seeds
+        for arm in ARMS
+        if share == SHARES[0] or ARMS[arm].shared
+    ]
+    return sorted(runs, key=lambda planned: (SHARES.index(planned.share), planned.arm not in DECIDING))
 
 
 class Trial:

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from experiments.full_size.run import piece
 from experiments.structure_trial import first_trial, run
-from experiments.structure_trial.arms import ARMS, SHARES
+from experiments.structure_trial.arms import ARMS, DECIDING, SHARES
 from fakes.keypoints import people
 from fakes.lip import person
 from fakes.sets import SETS
@@ -144,11 +144,13 @@ def test_early_is_the_end_of_a_step_without_structure(trial):
 
 
 def test_the_order_has_every_run_once_and_what_decides_first():
-    runs = list(run.order(range(5)))
+    runs = run.order(range(5))
     assert len({planned.path for planned in runs}) == len(runs) == 5 * 2 * (10 + 2 * 7)
-    deciding = [planned.share == SHARES[0] for planned in runs]
-    assert deciding == sorted(deciding, reverse=True)
-    assert [planned.seed for planned in runs[:100]] == [seed for seed in range(5) for _ in range(20)]
+    assert {planned.share for planned in runs[:100]} == {SHARES[0]}
+    assert {planned.arm for planned in runs[:70]} == set(DECIDING)
+    assert [(planned.base, planned.seed) for planned in runs[:70:7]] == [
+        (base, seed) for base in ("converged", "early") for seed in range(5)
+    ]
 
 
 def test_a_test_photo_may_not_be_a_training_photo(tests):
@@ -167,7 +169,9 @@ def test_the_recipe_keeps_the_base_and_leaves_out_what_asks_for_sides(also, caps
         assert ended.value.code == 0
         printed.append(yaml.safe_load(capsys.readouterr().out))
     base, own = printed
-    for name in ("sources", "pasting", "rotation", "photometric", "bars", "scale", "crop_around_person"):
+    left_out = {"runs/taught/athletes", "runs/taught/ccp-marks"}
+    assert own["data"]["sources"] == [source for source in base["data"]["sources"] if source["root"] not in left_out]
+    for name in ("pasting", "rotation", "photometric", "bars", "scale", "crop_around_person"):
         assert own["data"][name] == base["data"][name], name
     assert own["data"]["resident_side"] == (377 if also else None)
     assert own["model"]["loss"] == base["model"]["loss"] | {"side_weight": 0}
