@@ -77,6 +77,23 @@ def test_weights_that_scales_share_are_stored_once(models):
     assert models[1].stat().st_size < 0.7 * models[0].stat().st_size
 
 
+def test_a_result_is_rounded_once_for_the_next_convolution(models):
+    """Rounding before a ReLU and after it costs time and accuracy."""
+    graph = onnx.load(str(models[1])).graph
+    rounded = {node.output[0] for node in graph.node if node.op_type == "DequantizeLinear"}
+    relus = [node for node in graph.node if node.op_type == "Relu"]
+    assert all(node.input[0] not in rounded for node in relus)
+    assert len(relus) < sum(node.op_type == "Relu" for node in onnx.load(str(models[0])).graph.node)
+
+
+def test_sizes_are_read_from_the_rounded_maps(models):
+    graph = onnx.load(str(models[1])).graph
+    rounded = {node.output[0] for node in graph.node if node.op_type == "DequantizeLinear"}
+    sizes = [node.input[0] for node in graph.node if node.op_type == "Shape"]
+    assert sizes
+    assert not rounded & {*sizes}
+
+
 def test_kept_convolutions_stay_in_floating_point(models, tmp_path):
     names = convolutions(models[0])
     photos = [person(96, 64)[0]]
@@ -120,6 +137,18 @@ def agreeing(tmp_path):
     network = SSNANWithContext(5, backbone, context_width=8, agreement=MeanField([[1, 2]]))
     export_network(network, tmp_path / "agreeing.onnx")
     return tmp_path / "agreeing.onnx"
+
+
+def test_onnx_runtime_rounds_nothing_after_the_softmax(agreeing):
+    path = agreeing.with_name("int8.onnx")
+    quantize_for_onnxruntime(agreeing, path, PREPROCESSING, [person(96, 64)[0]])
+    after, kinds = set(), set()
+    for node in onnx.load(path).graph.node:
+        if node.op_type == "Softmax" or after & {*node.input}:
+            after |= {*node.output}
+            kinds.add(node.op_type)
+    assert {"Softmax", "MatMul", "Resize", "Add"} <= kinds
+    assert "QuantizeLinear" not in kinds
 
 
 def test_openvino_rounds_nothing_after_the_softmax(agreeing):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from torch.nn.functional import interpolate
+from torch.nn.functional import avg_pool2d, interpolate
 
 from ssnan.models.mean_field import FLOOR, LEAST, MeanField
 
@@ -49,8 +49,8 @@ def heard(scores, colors, classes, distance, steps):
 def test_it_equals_its_twin():
     random = np.random.default_rng(0)
     scores = random.normal(size=(4, 9, 5)).astype(np.float32)
-    colors = random.normal(size=(3, 5, 3)).astype(np.float32)
-    images = torch.from_numpy(colors.repeat(8, axis=1).repeat(8, axis=2))[None]
+    images = torch.from_numpy(random.normal(size=(1, 3, 33, 17)).astype(np.float32))
+    colors = interpolate(avg_pool2d(images[..., ::2, ::2], 4), (5, 3), mode="bilinear", align_corners=True)[0].numpy()
     own = softmax(halved(scores))[[1, 3]]
     factors = heard(scores, colors / 0.5, [1, 3], 16, 2)
     factors *= own.sum(axis=0) / (own * factors).sum(axis=0)

@@ -9,7 +9,7 @@ import re
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import onnx
@@ -20,9 +20,6 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from ssnan.parsing.engines import disable_telemetry
 from ssnan.parsing.preprocessing import Preprocessing
-
-if TYPE_CHECKING:
-    import openvino
 
 Photos = Iterable[NDArray[np.uint8]]
 """RGB photos (H, W, 3), whose activations set the ranges."""
@@ -52,13 +49,14 @@ def quantize_for_onnxruntime(
             str(quantized),
             _Photos(preprocessing, photos),
             quant_format=QuantFormat.QDQ,
-            op_types_to_quantize=["Conv", "MaxPool"],
+            # An 8-bit kernel does the ReLU after its convolution if only what follows the ReLU is rounded.
+            op_types_to_quantize=["Conv", "MaxPool", "Relu", "Resize"],
             per_channel=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             # 7 bits, because kernels without VNNI add two products in 16 bits, and products of 8 bits overflow.
             reduce_range=True,
-            nodes_to_exclude=[*keep, *_returned(weights)],
+            nodes_to_exclude=[*keep, *_returned(weights), *_after_softmax(weights)],
             extra_options={"CalibMovingAverage": True},
         )
         onnx.save_model(_smaller(onnx.load(str(quantized))), str(output))
@@ -87,7 +85,7 @@ def quantize_for_openvino(
             subset_size=len(pixels),
             # OpenVINO adds the bias in a separate operation and names the convolution NAME/WithoutBiases.
             ignored_scope=nncf.IgnoredScope(
-                names=_after_softmax(model),
+                names=_after_softmax(weights),
                 patterns=[PRODUCTS, *(f"^{re.escape(name)}(/.*)?$" for name in (*keep, *_returned(weights)))],
                 validate=False,
             ),
@@ -104,16 +102,16 @@ def _returned(weights: Path) -> list[str]:
     return [name for node in found for name in (node.name, *node.output)]
 
 
-def _after_softmax(model: openvino.Model) -> list[str]:
-    """Names of the operations but convolutions that depend on a softmax: weighing the scales and what follows. They
-    cost little, and 8 bits of scores would decide between classes."""
-    names: dict[str, str] = {}
-    for operation in model.get_ordered_ops():
-        name = operation.get_friendly_name()
-        before = {value.get_node().get_friendly_name() for value in operation.input_values()}
-        if operation.get_type_name() == "Softmax" or before & names.keys():
-            names[name] = operation.get_type_name()
-    return [name for name, kind in names.items() if kind != "Convolution"]
+def _after_softmax(weights: Path) -> list[str]:
+    """Names of the operations but convolutions that depend on a softmax, and of their results: weighing the scales and
+    what follows. They cost little, and 8 bits of scores would decide between classes."""
+    after: set[str] = set()
+    names = []
+    for node in onnx.load(weights).graph.node:
+        if node.op_type == "Softmax" or after & {*node.input}:
+            after |= {*node.output}
+            names += [] if node.op_type == "Conv" else [node.name, *node.output]
+    return names
 
 
 def by_error(quantized: Path, preprocessing: Preprocessing, photos: Photos) -> list[str]:
@@ -156,7 +154,7 @@ def convolutions(weights: Path) -> list[str]:
 
 def _smaller(model: onnx.ModelProto) -> onnx.ModelProto:
     """Remove what the quantiser writes and no engine needs: the weights once more for every scale that uses them,
-    shapes of all tensors, and names of all roundings."""
+    shapes of all tensors, names of all roundings, and floating-point copies of maps whose size alone is asked for."""
     first: dict[tuple[int, tuple[int, ...], bytes], str] = {}
     names: dict[str, str] = {}
     kept = []
@@ -168,8 +166,11 @@ def _smaller(model: onnx.ModelProto) -> onnx.ModelProto:
     del model.graph.initializer[:]
     model.graph.initializer.extend(kept)
     del model.graph.value_info[:]
+    rounded = {node.output[0]: node.input[0] for node in model.graph.node if node.op_type == "DequantizeLinear"}
     for node in model.graph.node:
         node.input[:] = [names.get(name, name) for name in node.input]
+        if node.op_type == "Shape":
+            node.input[0] = rounded.get(node.input[0], node.input[0])
         if node.op_type in {"QuantizeLinear", "DequantizeLinear"}:
             node.name = ""
     return model

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 
 from ssnan.models.backbone import enlarged
+from ssnan.models.pyramid import resized
 
 FLOOR = 0.01
 """Added to the share of a class among a pixel's neighbours, so that a sure pixel can be alone."""
@@ -96,8 +97,8 @@ class MeanField(nn.Module):
     def kernel(self, scores: Tensor, images: Tensor) -> Float[Tensor, "b heard hearing"]:
         """Weights exp(−½ d²) of averages of ``scores`` for each of its positions."""
         height, width = scores.shape[-2:]
-        # Every second pixel is enough for a mean.
-        colors = enlarged(avg_pool2d(images[..., ::2, ::2], self.stride), scores) / self.color
+        # Half the size is enough for a mean, and a network with a scale of ½ has the photo in this size.
+        colors = enlarged(avg_pool2d(resized(images, 0.5), self.stride), scores) / self.color
         step = 2 * self.stride / self.distance
         rows, columns = (torch.arange(side, device=scores.device) * step for side in (height, width))
         place = torch.stack([rows[:, None].expand(height, width), columns.expand(height, width)])
