@@ -1,4 +1,4 @@
-"""How much longer does the network of one model take than that of another?
+"""How much longer does one model take than another, in its network and from a photo's file to the label map?
 
     python benchmarks/two_models.py photo.jpg old/small.onnx src/ssnan/weights/small.onnx
 
@@ -11,6 +11,8 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import time
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -30,15 +32,23 @@ def main() -> None:
     for engine in ("onnxruntime", *(["openvino"] if importlib.util.find_spec("openvino") else [])):
         parsers = [ssnan.load(str(model), engine=engine) for model in options.models]
         decoded = [parser.decode(options.photo) for parser in parsers]
-        times: list[list[float]] = [[], []]
-        for _ in range(options.runs):
-            for parser, photo, taken in zip(parsers, decoded, times, strict=True):
-                time.sleep(PAUSE)
-                start = time.perf_counter()
-                parser.score(photo)
-                taken.append(1000 * (time.perf_counter() - start))
-        first, second = (median(taken) for taken in times)
-        print(f"{engine}: {first:.1f} ms, {second:.1f} ms, {second / first:.2f} times as long")
+        network = [partial(parser.score, photo) for parser, photo in zip(parsers, decoded, strict=True)]
+        from_file = [partial(parser, options.photo) for parser in parsers]
+        for name, pair in (("network", network), ("file to map", from_file)):
+            first, second = medians(pair, options.runs)
+            print(f"{engine}, {name}: {first:.1f} ms, {second:.1f} ms, {second / first:.2f} times as long")
+
+
+def medians(pair: Sequence[Callable[[], object]], runs: int) -> list[float]:
+    """The median milliseconds of each, run in turn."""
+    times: list[list[float]] = [[] for _ in pair]
+    for _ in range(runs):
+        for work, taken in zip(pair, times, strict=True):
+            time.sleep(PAUSE)
+            start = time.perf_counter()
+            work()
+            taken.append(1000 * (time.perf_counter() - start))
+    return [median(taken) for taken in times]
 
 
 if __name__ == "__main__":
