@@ -11,26 +11,26 @@ function atCells(labels, width, height, h, w) {
   return Uint8Array.from({length: h * w}, (_, i) => labels[nearest(Math.floor(i / w), h, height) * width + nearest(i % w, w, width)])
 }
 
-/** The number of the connected head at every cell, 0 for none, and the cells of each. */
-function headsOf(cells, h, w) {
-  const numbers = new Uint16Array(h * w), heads = [[]]
+/** The number of the connected piece at every cell, 0 for none, and the cells of each; pieces have the given classes. */
+function connected(classes, cells, h, w) {
+  const numbers = new Uint16Array(h * w), pieces = [[]]
   for (let start = 0; start < h * w; start++) {
-    if (!head[cells[start]] || numbers[start]) continue
-    const number = heads.push([]) - 1
+    if (!classes[cells[start]] || numbers[start]) continue
+    const number = pieces.push([]) - 1
     numbers[start] = number
     for (const stack = [start]; stack.length;) {
       const place = stack.pop(), x = place % w, y = (place - x) / w
-      heads[number].push({y, x})
+      pieces[number].push({y, x})
       for (let v = Math.max(0, y - 1); v <= Math.min(h - 1, y + 1); v++) {
         for (let u = Math.max(0, x - 1); u <= Math.min(w - 1, x + 1); u++) {
-          if (numbers[v * w + u] || !head[cells[v * w + u]]) continue
+          if (numbers[v * w + u] || !classes[cells[v * w + u]]) continue
           numbers[v * w + u] = number
           stack.push(v * w + u)
         }
       }
     }
   }
-  return {numbers, heads}
+  return {numbers, pieces}
 }
 
 /** The peaks {y, x} of the centre scores, most probable first. */
@@ -51,24 +51,43 @@ function peaksOf({data, dims: [, , h, w]}) {
 
 const between = (a, b) => Math.hypot(a.y - b.y, a.x - b.x)
 
-/** The centres {y, x}: a large head may have several peaks, but has one centre, and one without a peak has one too unless
- * it points to another. */
+/** The place that a cell points to. */
+const pointed = ({data, dims: [, , h, w]}, {y, x}) => ({y: y + data[(h + y) * w + x], x: x + data[(2 * h + y) * w + x]})
+
+/** The mean of places. */
+function middleOf(places) {
+  const mean = (axis) => places.reduce((sum, place) => sum + place[axis], 0) / places.length
+  return {y: mean("y"), x: mean("x")}
+}
+
+/** Centres of large pieces of some classes without a centre: where a piece points to, unless that is nearer to a centre
+ * than to its middle. */
+function missed(maps, classes, cells, share, centers) {
+  const [, , h, w] = maps.dims, {numbers, pieces} = connected(classes, cells, h, w), found = []
+  const withCenter = new Set(centers.map(({y, x}) => numbers[y * w + x]))
+  const largest = Math.max(...pieces.map((piece) => piece.length))
+  pieces.forEach((piece, number) => {
+    if (piece.length < Math.max(2, share * largest) || withCenter.has(number)) return
+    const middle = middleOf(piece), place = middleOf(piece.map((cell) => pointed(maps, cell)))
+    if (centers.some((center) => between(place, center) < between(place, middle))) return
+    const inside = (value, cells) => Math.min(Math.max(rounded(value), 0), cells - 1)
+    found.push({y: inside(place.y, h), x: inside(place.x, w)})
+  })
+  return found
+}
+
+/** The centres {y, x}: a large head may have several peaks, but has one centre; heads, and pieces that touch nobody with
+ * a centre, have one too unless they point to another. */
 function centersOf(maps, cells) {
-  const {data, dims: [, , h, w]} = maps, {numbers, heads} = headsOf(cells, h, w), places = new Map(), kept = []
-  const pointed = ({y, x}) => ({y: y + data[(h + y) * w + x], x: x + data[(2 * h + y) * w + x]})
+  const [, , h, w] = maps.dims, {numbers, pieces} = connected(head, cells, h, w), places = new Map(), kept = []
   for (const {y, x} of peaksOf(maps)) {
-    const number = numbers[y * w + x], place = pointed({y, x}), others = places.get(number) ?? []
-    if (number && others.some((other) => between(place, other) < oneHead * Math.sqrt(heads[number].length))) continue
+    const number = numbers[y * w + x], place = pointed(maps, {y, x}), others = places.get(number) ?? []
+    if (number && others.some((other) => between(place, other) < oneHead * Math.sqrt(pieces[number].length))) continue
     kept.push({y, x})
     places.set(number, [...others, place])
   }
-  const found = [...kept], largest = Math.max(...heads.map((one) => one.length))
-  heads.forEach((one, number) => {
-    if (one.length < Math.max(2, leastHead * largest) || places.has(number)) return
-    const [y, x] = ["y", "x"].map((axis) => rounded(one.reduce((sum, cell) => sum + cell[axis], 0) / one.length))
-    const place = pointed({y, x})
-    if (found.every((other) => between(place, other) >= between(place, {y, x}))) kept.push({y, x})
-  })
+  kept.push(...missed(maps, head, cells, leastHead, kept))
+  if (kept.length) kept.push(...missed(maps, person, cells, least, kept))
   return kept.slice(0, most)
 }
 

@@ -79,9 +79,9 @@ def test_centres_are_peaks_most_probable_first_and_not_too_many():
     nowhere = np.zeros((60, 60), dtype=bool)
     maps[0] = -4
     maps[0, 5, 5], maps[0, 5, 6], maps[0, 20, 30] = 2, 1, 3  # the second is beside a higher one
-    assert centers_of(maps, nowhere).tolist() == [[20, 30], [5, 5]]
+    assert centers_of(maps, nowhere, nowhere).tolist() == [[20, 30], [5, 5]]
     maps[0, ::5, ::5] = 1 + np.arange(144).reshape(12, 12) / 144
-    assert len(centers_of(maps, nowhere)) == MOST
+    assert len(centers_of(maps, nowhere, nowhere)) == MOST
 
 
 def test_a_head_has_one_centre_unless_its_peaks_point_apart():
@@ -90,14 +90,14 @@ def test_a_head_has_one_centre_unless_its_peaks_point_apart():
     maps[0, 10, 8], maps[0, 10, 16] = 2, 3
     one = np.zeros((30, 30), dtype=bool)
     one[3:18, 4:19] = True  # 15 × 15 cells, so 7.5 is near
-    assert centers_of(maps, one).tolist() == [[10, 16], [10, 8]]
+    assert centers_of(maps, one, one).tolist() == [[10, 16], [10, 8]]
     maps[2, 10, 8], maps[2, 10, 16] = 1, -1
-    assert centers_of(maps, one).tolist() == [[10, 16]]
+    assert centers_of(maps, one, one).tolist() == [[10, 16]]
     two = one.copy()
     maps[2, 10, 8] = maps[2, 10, 16] = 0
     two[:, 12] = False
-    assert len(centers_of(maps, two)) == 2
-    assert len(centers_of(maps, np.zeros_like(one))) == 2
+    assert len(centers_of(maps, two, two)) == 2
+    assert len(centers_of(maps, np.zeros_like(one), np.zeros_like(one))) == 2
 
 
 def test_a_head_whose_centre_was_missed_has_one_unless_it_points_to_another():
@@ -107,9 +107,28 @@ def test_a_head_whose_centre_was_missed_has_one_unless_it_points_to_another():
     heads = np.zeros((30, 30), dtype=bool)
     heads[3:8, 3:8] = heads[20:23, 18:23] = True
     heads[28, 28:] = True  # 2 of 25 cells
-    assert centers_of(maps, heads).tolist() == [[5, 5], [21, 20]]
-    maps[1:, 21, 20] = -9  # to (12, 11), nearer to the other
-    assert centers_of(maps, heads).tolist() == [[5, 5]]
+    people = np.ones_like(heads)
+    assert centers_of(maps, heads, people).tolist() == [[5, 5], [21, 20]]
+    maps[1:, 20:23, 18:23] = -9  # to (12, 11), nearer to the other
+    assert centers_of(maps, heads, people).tolist() == [[5, 5]]
+
+
+def test_a_piece_that_touches_nobody_is_somebody_unless_it_points_to_a_centre():
+    """Somebody whose head is covered, beside somebody whose legs are cut off by a table."""
+    people = np.zeros((40, 40), dtype=bool)
+    heads = people.copy()
+    heads[3:8, 3:8] = True
+    people[3:20, 3:10] = people[23:38, 3:10] = people[20:38, 30:37] = True
+    maps = np.zeros((3, 40, 40), dtype=np.float32)
+    maps[0] = -4
+    assert centers_of(maps, np.zeros_like(heads), people).tolist() == []  # nobody has a centre: all are one person
+    maps[0, 5, 5] = 3
+    rows, columns = np.indices((40, 40))
+    for middle, columns_of in ((5, slice(3, 10)), (33, slice(30, 37))):
+        maps[1:, :, columns_of] = np.stack([5 - rows, middle - columns])[:, :, columns_of]
+    assert centers_of(maps, heads, people).tolist() == [[5, 5], [5, 33]]
+    maps[1:, :, 30:37] = np.stack([5 - rows, 5 - columns])[:, :, 30:37]
+    assert centers_of(maps, heads, people).tolist() == [[5, 5]]
 
 
 def test_numbers_have_no_gaps_and_the_largest_is_one():

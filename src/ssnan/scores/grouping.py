@@ -7,6 +7,8 @@ of a person whose head is not (:mod:`ssnan.models.instances`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,7 +32,8 @@ LEAST_HEAD = 0.3
 """The least share of the largest head's cells that a head has whose centre the network missed."""
 
 LEAST = 0.05
-"""The least share of the largest person's cells that a person has; a smaller group joins the others."""
+"""The least share of the largest person's cells that a person has; a smaller group joins the others. Also the least
+share of the largest piece that a piece has whose centre the network missed."""
 
 
 def grouped(maps: NDArray[np.float32], labels: NDArray[np.uint8], label_set: LabelSet) -> NDArray[np.uint8]:
@@ -44,7 +47,7 @@ def grouped(maps: NDArray[np.float32], labels: NDArray[np.uint8], label_set: Lab
     """
     cells = _at_cells(labels, *maps.shape[1:])
     shown = label_set.person[labels]
-    centers = centers_of(maps, label_set.head[cells])
+    centers = centers_of(maps, label_set.head[cells], label_set.person[cells])
     if len(centers) < 2:
         return shown.astype(np.uint8)
     closeness = -_distances(maps[1:], centers)
@@ -53,44 +56,61 @@ def grouped(maps: NDArray[np.float32], labels: NDArray[np.uint8], label_set: Lab
     return largest_first((labels_at(closeness, *labels.shape) + np.uint8(1)) * shown)
 
 
-def centers_of(maps: NDArray[np.float32], heads: NDArray[np.bool_]) -> NDArray[np.intp]:
+def centers_of(maps: NDArray[np.float32], heads: NDArray[np.bool_], people: NDArray[np.bool_]) -> NDArray[np.intp]:
     """The cells (y, x) of the centres, most probable first, (n, 2), at most :data:`MOST`.
 
     A large head of the label map may have several peaks of the scores, but has one centre. A head without a peak has a
-    centre too, unless it points to another one.
+    centre too, unless it points to another one, and so has a piece of the label map that touches nobody with a centre,
+    such as somebody whose head is covered.
 
     Args:
         maps: centre scores and offsets, (3, h, w).
-        heads: where a head is, (h, w).
+        heads, people: where a head is, and where anybody is, (h, w).
     """
     from scipy import ndimage
 
     scores = maps[0]
     peaks = (scores == ndimage.maximum_filter(scores, 2 * APART + 1)) & (scores > np.log(SURE / (1 - SURE)))
-    numbers, _ = ndimage.label(heads, structure=np.ones((3, 3)))
-    sizes = np.bincount(numbers.ravel())
+    numbers, sizes = _connected(heads)
     kept: list[NDArray[np.intp]] = []
     places: dict[int, list[NDArray[np.float32]]] = {}
     for peak in np.argwhere(peaks)[np.argsort(-scores[peaks], kind="stable")]:
-        head, place = int(numbers[tuple(peak)]), _pointed(maps, peak)
+        head, place = int(numbers[tuple(peak)]), (peak + maps[(slice(1, None), *peak)]).astype(np.float32)
         others = places.setdefault(head, [])
         if head == 0 or all(np.hypot(*(place - other)) >= ONE_HEAD * sizes[head] ** 0.5 for other in others):
             kept.append(peak)
             others.append(place)
-    found = list(kept)
-    for head in np.flatnonzero(sizes >= max(2, LEAST_HEAD * sizes[1:].max(initial=0))).tolist():
-        if head == 0 or head in places:
-            continue
-        middle = np.argwhere(numbers == head).mean(axis=0).round().astype(np.intp)
-        place = _pointed(maps, middle)
-        if all(np.hypot(*(place - other)) >= np.hypot(*(place - middle)) for other in found):
-            kept.append(middle)
+    kept += _missed(maps[1:], heads, LEAST_HEAD, kept)
+    if kept:
+        kept += _missed(maps[1:], people, LEAST, kept)
     return np.array(kept[:MOST], dtype=np.intp).reshape(-1, 2)
 
 
-def _pointed(maps: NDArray[np.float32], cell: NDArray[np.intp]) -> NDArray[np.float32]:
-    """The place (y, x) that a cell points to."""
-    return (cell + maps[(slice(1, None), *cell)]).astype(np.float32)
+def _missed(
+    offsets: NDArray[np.float32], where: NDArray[np.bool_], least: float, centers: Sequence[NDArray[np.intp]]
+) -> list[NDArray[np.intp]]:
+    """Centres of connected pieces of at least ``least`` of the largest, without one of ``centers``: the mean place that
+    a piece points to, if this is nearer to the middle of the piece than to any centre."""
+    numbers, sizes = _connected(where)
+    with_center = {int(numbers[tuple(center)]) for center in centers}
+    found = []
+    for number in np.flatnonzero(sizes >= max(2, least * sizes.max(initial=0))).tolist():
+        if number in with_center:
+            continue
+        cells = np.argwhere(numbers == number)
+        middle = cells.mean(axis=0)
+        place = middle + offsets[:, *cells.T].mean(axis=1)
+        if all(np.hypot(*(place - center)) >= np.hypot(*(place - middle)) for center in centers):
+            found.append(place.round().clip(0, np.array(where.shape) - 1).astype(np.intp))
+    return found
+
+
+def _connected(where: NDArray[np.bool_]) -> tuple[NDArray[np.int32], NDArray[np.intp]]:
+    """The number of the connected piece at every cell, 0 for none, and the cells of each piece, 0 for none."""
+    from scipy import ndimage
+
+    numbers, count = ndimage.label(where, structure=np.ones((3, 3)))
+    return numbers, np.bincount(numbers[where], minlength=count + 1)
 
 
 def largest_first(numbers: NDArray[np.uint8]) -> NDArray[np.uint8]:
