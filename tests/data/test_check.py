@@ -24,6 +24,14 @@ def test_a_sound_dataset(tmp_path, capsys):
     assert "upper-clothes" in printed
 
 
+def test_a_mask_without_a_photo_is_noted(tmp_path, capsys):
+    root = write_custom(tmp_path)
+    mask = next((root / "masks").glob("*.png"))
+    shutil.copy(mask, mask.with_name("misspelled.png"))
+    assert main(["data", "check", str(root)]) == 0
+    assert "masks without a photo in train or val: 1, for example" in capsys.readouterr().out
+
+
 def test_everything_wrong_is_listed(lip_root, capsys):
     images, masks = lip_root / "TrainVal_images", lip_root / "TrainVal_parsing_annotations" / "train_segmentations"
     Image.fromarray(np.full((96, 64), 77, np.uint8)).save(masks / "train_0.png")

@@ -40,6 +40,7 @@ class SplitCheck:
         files: checksum of every photo, with the id of the first photo that has it.
         looks: id and difference hash of every photo, 256 signs.
         within: one line per duplicate file in the split.
+        masks: the files of the masks.
     """
 
     label_set: LabelSet
@@ -52,6 +53,7 @@ class SplitCheck:
     files: dict[str, str] = field(default_factory=dict)
     looks: list[tuple[str, NDArray[np.float32]]] = field(default_factory=list)
     within: list[str] = field(default_factory=list)
+    masks: set[Path] = field(default_factory=set)
 
 
 def check_split(root: Path, split: str) -> Iterator[SplitCheck]:
@@ -65,6 +67,7 @@ def check_split(root: Path, split: str) -> Iterator[SplitCheck]:
     zeros = np.zeros(len(folder.label_set) + len(folder.label_set.sets), dtype=np.int64)
     found = SplitCheck(folder.label_set, len(folder.pairs) + len(folder.missing), zeros, zeros.copy())
     found.problems += folder.missing
+    found.masks = {pair.mask for pair in folder.pairs if isinstance(pair.mask, Path) and pair.mask != pair.image}
     yield found
     for pair in folder.pairs:
         try:
@@ -89,7 +92,7 @@ def between(first: SplitCheck, second: SplitCheck) -> list[str]:
 
 
 def notes(checks: dict[str, SplitCheck]) -> list[str]:
-    """Warnings about splits that are valid but too small to measure or learn from."""
+    """Warnings about splits that are valid but too small to measure or learn from, and about masks that none uses."""
     val, train = checks["val"], checks["train"]
     lines = []
     if len(val.sizes) < FEW:
@@ -100,6 +103,9 @@ def notes(checks: dict[str, SplitCheck]) -> list[str]:
         absent = [name for name, a, b in zip(names, others.photos, lacking.photos, strict=True) if a and not b]
         if absent:
             lines.append(f"{'val' if lacking is val else 'train'} has no {', no '.join(absent)}: cannot {what}")
+    used = {mask for found in checks.values() for mask in found.masks}
+    if spare := sorted({path for folder in {mask.parent for mask in used} for path in folder.glob("*.png")} - used):
+        lines.append(f"masks without a photo in {' or '.join(checks)}: {len(spare)}, for example {spare[0]}")
     return lines
 
 
