@@ -17,7 +17,7 @@ catalog: python
 	.venv/bin/ssnan catalog build/thousand.tar --workers 2 --into webdataset --output catalog
 	@echo "Open catalog/results/ with any Parquet reader; the maps are in catalog/maps/."
 
-# Install everything, then lint, spelling, types, the contract between the floors, the site, tests.
+# Install everything, then lint, spelling, types, the contract between the layers, the site, tests.
 test: python
 	$(PYTHON) -m venv .venv-test
 	.venv-test/bin/pip install --quiet --constraint constraints.txt --editable '.[dev]'

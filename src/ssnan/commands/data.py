@@ -1,6 +1,6 @@
-"""Check or pack a dataset. 'check' reads every photo and mask, and prints counts, sizes, ids out of range, missing
-pairs, class shares, and photos in both splits. It exits with status 1 if anything is wrong. 'pack' writes the dataset
-into a few large files, WebDataset tars or Parquet, that work in place of the folder."""
+"""Check or pack a dataset. 'check' reads every photo and mask, and prints counts, sizes, ids out of range, missing and
+unused masks, class shares, and photos in both splits. It exits with status 1 if anything is wrong. 'pack' writes the
+dataset into a few large files, WebDataset tars or Parquet, that work in place of the folder."""
 
 from __future__ import annotations
 

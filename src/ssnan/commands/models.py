@@ -1,4 +1,4 @@
-"""List the recipes of the systems and the bundled models."""
+"""List the recipes of the systems and the bundled model."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from rich.table import Table
 from ssnan.parsing.card import bundled_cards
 from ssnan.recipes import CONFIGS, shipped, summary
 
-HELP = "list the systems' recipes and the bundled models"
+HELP = "list the systems' recipes and the bundled model"
 
 
 def tables() -> list[Table]:
-    """Tables of the recipes, and of the bundled models with their results."""
+    """Tables of the recipes, and of the bundled model with its results."""
     recipes = shipped()
     datasets = [folder for folder in recipes if folder != "bundled"]
     systems = Table(title=f"systems: ssnan train --config DATASET/NAME; datasets: {', '.join(datasets)}")
-    bundled = Table(title="how the bundled models were trained: ssnan train --config bundled/NAME")
+    bundled = Table(title="steps of the bundled model: ssnan train --config bundled/NAME")
     for table, folder in ((systems, datasets[0]), (bundled, "bundled")):
         for column in ("name", "recipe"):
             table.add_column(column, overflow="fold")
         for name in recipes[folder]:
             table.add_row(name, summary(f"{folder}/{name}"))
-    weights = Table(title="bundled models: parse with --model NAME")
+    weights = Table(title="bundled model: parse with --model NAME")
     for column in ("name", "labels", "size", "measured (mean IoU)", "licence"):
         weights.add_column(column, overflow="fold")
     for card in bundled_cards():

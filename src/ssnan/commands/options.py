@@ -149,7 +149,11 @@ def add_engine_options(parser: argparse._ActionsContainer) -> None:
 def add_model_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that :func:`load_parser` reads."""
     group = parser.add_argument_group("model")
-    group.add_argument("--model", default="small", help="bundled model, .onnx file with its card, or checkpoint")
+    group.add_argument(
+        "--model",
+        default="small",
+        help="bundled model, .onnx file with its card, published folder, owner/name on the hub, or checkpoint (small)",
+    )
     add_engine_options(group)
     group.add_argument(
         "--scales",

@@ -31,14 +31,16 @@ if TYPE_CHECKING:
     from ssnan.parsing.batch import Saving
     from ssnan.parsing.parser import Parser
 
-HELP = "parse photos into label maps"
+HELP = "parse photos and videos into label maps"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "inputs", nargs="+", metavar="INPUT", help="photos, videos, folders, patterns like '*.jpg', or -"
     )
-    parser.add_argument("-o", "--output", type=_folder, default=Path("parsed"), help="output folder, or - (parsed)")
+    parser.add_argument(
+        "-o", "--output", type=_folder, default=Path("parsed"), help="output folder, or - for standard output (parsed)"
+    )
     add_result_options(parser)
     parser.add_argument("--largest", action="store_true", help="keep only the largest person")
     parser.add_argument(

@@ -127,7 +127,7 @@ function list() {
   const {number} = seen, whose = number ? `person ${number}` : ""
   $("parts").replaceChildren(...seen.parts.map(item))
   $("which").textContent = !seen.parts.length ? "Nobody found in this photo"
-    : number ? `Parts of ${whose}: choose some to see and save only them` : "Choose parts to see and save only them"
+    : number ? `Parts of ${whose}: choose some to show and save` : "Choose parts to show and save"
   $("save").textContent = `Save ${whose}`
   $("here").dataset.hint = `Point at a part for its name and size; click ${several() && !number ? "a person to see them alone" : "it to see only that"}`
   Object.assign($("view"), {width: shown.canvas.width, height: shown.canvas.height})
