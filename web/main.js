@@ -127,7 +127,7 @@ const SAVED = {
     const ids = chosen.size ? [...chosen].map((name) => classes.indexOf(name)) : [...classes.keys()].slice(1)
     const [{alpha}, canvas] = await Promise.all([ask("alpha", {scores, ids, width, height, owners, number}), atFullSize(photo)])
     const context = canvas.getContext("2d"), pixels = context.getImageData(0, 0, width, height)
-    for (let i = 0; i < alpha.length; i++) pixels.data[4 * i + 3] = alpha[i]
+    for (let i = 0; i < alpha.length; i++) pixels.data[4 * i + 3] = Math.round(pixels.data[4 * i + 3] * alpha[i] / 255)
     context.putImageData(pixels, 0, 0)
     return png(canvas)
   },

@@ -7,7 +7,9 @@ const {person} = card.unsure
 
 /** The label id (h, w) at the nearest pixel of every cell. */
 function atCells(labels, width, height, h, w) {
-  const nearest = (cell, cells, pixels) => cells < 2 ? 0 : rounded(cell * (pixels - 1) / (cells - 1))
+  // In the order of numpy's linspace, which rounds the step.
+  const nearest = (cell, cells, pixels) =>
+    cells < 2 ? 0 : cell === cells - 1 ? pixels - 1 : rounded(cell * ((pixels - 1) / (cells - 1)))
   return Uint8Array.from({length: h * w}, (_, i) => labels[nearest(Math.floor(i / w), h, height) * width + nearest(i % w, w, width)])
 }
 

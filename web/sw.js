@@ -18,12 +18,12 @@ self.onactivate = (event) => event.waitUntil((async () => {
 })())
 
 self.onfetch = (event) => {
-  if (event.request.method === "GET" && event.request.url.startsWith(self.registration.scope)) event.respondWith(answer(event.request))
+  if (event.request.method === "GET" && event.request.url.startsWith(self.registration.scope)) event.respondWith(answer(event))
 }
 
 /** Files whose names change with their content come from the cache, others from the host while there is one. */
-async function answer(request) {
-  const cache = await caches.open("ssnan"), address = request.url.split(/[?#]/)[0]
+async function answer(event) {
+  const {request} = event, cache = await caches.open("ssnan"), address = request.url.split(/[?#]/)[0]
   const kept = await cache.match(address)
   if (kept && address.includes("/assets/")) return kept
   try {
@@ -32,7 +32,7 @@ async function answer(request) {
     const headers = new Headers(fresh.headers)
     for (const [name, value] of Object.entries(HEADERS)) headers.set(name, value)
     const isolated = new Response(fresh.body, {status: fresh.status, headers})
-    await cache.put(address, isolated.clone())
+    event.waitUntil(cache.put(address, isolated.clone()).catch(() => {}))  // the browser may have no room to keep it
     return isolated
   } catch (error) {
     if (kept) return kept

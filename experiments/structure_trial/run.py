@@ -2,10 +2,11 @@
 
     python -m experiments.structure_trial.run [--minutes 480] [--seeds 0,1,2,3,4] [--also FILE] [-o FOLDER]
     python -m experiments.structure_trial.run --tables
+    python -m experiments.structure_trial.run --results experiments/structure_trial/results.csv
 
 One process trains run after run, most important first, and decodes the photos once. Finished runs are kept, no run
 begins after --minutes, and the same command goes on. --also experiments/structure_trial/gpu.yaml is for a GPU.
---tables trains nothing and prints what the finished runs show.
+--tables trains nothing and prints what the finished runs show; --results prints the table kept here and needs no data.
 """
 
 from __future__ import annotations
@@ -193,7 +194,11 @@ def main() -> None:
     parser.add_argument("--also", type=Path, action="append", default=[])
     parser.add_argument("-o", "--output", type=Path, default=Path("runs/structure_trial"))
     parser.add_argument("--tables", action="store_true")
+    parser.add_argument("--results", type=Path, metavar="FILE")
     options = parser.parse_args()
+    if options.results is not None:
+        show(options.results)
+        return
     tests = (MARKED, UNMARKED)
     if not options.tables:
         began = time.monotonic()

@@ -93,10 +93,10 @@ class LabelSet:
         ]
         if wrong := [i for i in ids if not isinstance(i, int) or isinstance(i, bool)]:
             raise ValueError(f"label set {self.name!r}: expected integers as ids and values, got {wrong[0]!r}")
-        if 0 <= self.ignore_index < count:
+        if not count <= self.ignore_index <= 255:
             raise ValueError(
-                f"label set {self.name!r}: ignore_index {self.ignore_index} is also a class; "
-                "choose a value that is not a class id"
+                f"label set {self.name!r}: expected an ignored value from {count} to 255, which is no class id, "
+                f"got {self.ignore_index}"
             )
         paired = [class_id for pair in self.flip_pairs for class_id in pair]
         if len(set(paired)) != len(paired):

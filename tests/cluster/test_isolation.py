@@ -2,12 +2,14 @@ import hashlib
 import json
 import os
 import signal
+import threading
+import time
 
 import numpy as np
 import pytest
 
 from fakes.parsers import WordRecipe
-from ssnan.cluster.isolation import Isolation, Recipe
+from ssnan.cluster.isolation import ClosedError, Isolation, Recipe
 from ssnan.cluster.items import Item
 from ssnan.parsing.card import ModelError
 from ssnan.results.result import ParsingResult
@@ -102,3 +104,26 @@ def test_recipes_ask_for_what_parse_asks_for(tmp_path):
         isolation.close()
     assert set(parsed.files) == {".png", ".json"}
     assert json.loads(parsed.files[".json"])["label_set"] != "lip"
+
+
+def test_closing_ends_a_thread_that_waits(tmp_path):
+    """Neither a new child nor a row of a photo that seems to have killed the old one."""
+    isolation = Isolation(WordRecipe(), patience=60.0)
+    parsed, ended = [], []
+
+    def parse():
+        try:
+            parsed.extend(isolation.parse(items(tmp_path, "fine", "hangs")))
+        except ClosedError as error:
+            ended.append(error)
+
+    thread = threading.Thread(target=parse)
+    thread.start()
+    while isolation._process is None or not isolation._process.is_alive():
+        time.sleep(0.01)
+    isolation.close()
+    thread.join(30)
+    assert not thread.is_alive()
+    assert len(ended) == 1
+    assert parsed == []
+    assert not isolation._process.is_alive()

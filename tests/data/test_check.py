@@ -59,3 +59,12 @@ def test_wrong_usage(arguments, capsys):
     with pytest.raises(SystemExit) as ended:
         main(["data", *arguments])
     assert ended.value.code == 2
+
+
+def test_a_missing_map_of_people_is_listed(tmp_path, capsys):
+    root = write_custom(tmp_path)
+    (root / "people").mkdir()
+    with (root / "dataset.yaml").open("a") as file:
+        file.write("instances: people\n")
+    assert main(["data", "check", str(root)]) == 1
+    assert "people" in capsys.readouterr().out

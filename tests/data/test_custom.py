@@ -63,7 +63,9 @@ def test_splits_by_lists(tmp_path):
         ({"pairs": [["left-arm"]]}, r"pairs: expected \[\[left, right\]"),
         ({"joints": {"head": "hair"}}, "joints: head: expected a list of classes, got 'hair'"),
         ({"classes": {"background": "#000000", "hair": [1, 2]}, "pairs": [], "joints": {}}, "hair: expected a colour"),
-        ({"ignore": 3}, "ignore_index 3 is also a class"),
+        ({"ignore": 3}, "expected an ignored value from 9 to 255, which is no class id, got 3"),
+        ({"ignore": 256}, "from 9 to 255, which is no class id, got 256"),
+        ({"ignore": -1}, "from 9 to 255, which is no class id, got -1"),
     ],
 )
 def test_a_wrong_description_is_one_clear_line(tmp_path, change, complaint):
@@ -73,6 +75,15 @@ def test_a_wrong_description_is_one_clear_line(tmp_path, change, complaint):
     with pytest.raises(DatasetError, match=complaint) as raised:
         open_split(root, "train")
     assert str(root / "dataset.yaml") in str(raised.value)
+
+
+def test_a_class_that_occurs_twice_is_refused(tmp_path):
+    """YAML keeps the last of them, and the ids behind it would move."""
+    root = write_custom(tmp_path)
+    lines = (root / "dataset.yaml").read_text()
+    (root / "dataset.yaml").write_text(lines.replace("classes:\n", "classes:\n  hair: '#123456'\n", 1))
+    with pytest.raises(DatasetError, match="'hair' occurs twice"):
+        open_split(root, "train")
 
 
 def test_a_colour_that_is_no_class_s_is_named_with_its_place(tmp_path):

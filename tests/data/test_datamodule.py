@@ -59,11 +59,14 @@ def test_all_or_no_shares(lip_root):
         ({"rotation": 30.0}, "data.rotation: expected a share from 0 to 1, got 30.0"),
         ({"crop": (0, 64)}, r"data.crop: expected a height and a width of 1 or more, got \[0, 64\]"),
         ({"scale": (1.4, 0.6)}, "data.scale: expected two factors above 0, the smaller first"),
+        ({"resident_side": 65, "damaged": "skip"}, "data.damaged: skip is not supported with data.resident_side"),
     ],
 )
 def test_numbers_out_of_range_are_one_clear_line(lip_root, options, complaint):
     with pytest.raises(ValueError, match=complaint):
         ParsingData([Source(lip_root)], lip_root, **options)
+    with pytest.raises(ValueError, match=r"data\.sources: expected at least one dataset"):
+        ParsingData([], lip_root)
     with pytest.raises(ValueError, match=r"data\.sources: expected shares of 0 or more, not all 0"):
         ParsingData([Source(lip_root, 0.0)], lip_root)
 

@@ -50,3 +50,10 @@ def test_no_such_model_or_photo(capsys):
     assert main(["bench", "none.jpg"]) == 1
     assert "none.jpg: no such file" in capsys.readouterr().err
     assert main(["bench", str(EXAMPLES / "camera.png"), "--model", "nonesuch"]) == 1
+
+
+def test_a_damaged_model_is_said_to_be_damaged(quick_model, capsys):
+    with Path(quick_model).open("ab") as file:
+        file.write(b"x")
+    assert main(["bench", str(EXAMPLES / "camera.png"), "--model", quick_model]) == 1
+    assert "damaged" in capsys.readouterr().err

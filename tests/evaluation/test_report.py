@@ -141,9 +141,15 @@ def test_what_cannot_be_compared_is_refused(runs, tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     with pytest.raises(ReportError, match=r"no results\.json"):
         read_systems([tmp_path / "empty"])
-    (runs / "average" / "results.json").write_text("{}")
-    with pytest.raises(ReportError, match="not the results"):
-        read_systems([runs])
+    (tmp_path / "empty.csv").write_text("")
+    with pytest.raises(ReportError, match=r"empty\.csv: has no runs"):
+        read_systems([tmp_path / "empty.csv"])
+    results = runs / "average" / "results.json"
+    run = json.loads(results.read_text())
+    for damaged in ({}, {**run, "label_set": {"name": "lip"}}, {k: v for k, v in run.items() if k != "parameters"}):
+        results.write_text(json.dumps(damaged))
+        with pytest.raises(ReportError, match="not the results"):
+            read_systems([runs])
 
 
 def test_the_paper_s_rows_average_to_its_printed_means():

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -90,3 +92,13 @@ def test_polygons_of_a_few_pixels_are_left_out(folder, arguments, shoe):
     text = "".join(path.read_text() for path in (folder / "out").rglob("*.xml"))
     assert "upper-clothes" in text
     assert ('label="left-shoe"' in text) == shoe
+
+
+def test_people_of_another_photo_are_refused(folder):
+    result = ParsingResult.load(folder / "maps" / "one.png")
+    for ending, content in files(result, "one.jpg", ["people"], []).items():
+        (folder / "maps" / f"one{ending}").write_bytes(content())
+    list(read_folder(folder / "maps"))
+    replace(result, labels=np.zeros_like(result.labels)).save(folder / "maps" / "one.png")
+    with pytest.raises(FormatError, match="shows other people than its map"):
+        list(read_folder(folder / "maps"))

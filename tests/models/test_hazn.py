@@ -105,3 +105,10 @@ def test_every_person_has_a_box_of_their_own():
             found = network.auxiliary_losses(output._replace(extra=extra), {"labels": labels}, LIP)
             losses.append(found["zoom/people"])
     assert losses[0] < losses[1] - 0.1
+
+
+def test_without_another_box_the_rest_has_no_confidence():
+    boxes = torch.tensor([0.1, 0.1, 0.9, 0.9]).view(1, 4, 1, 1).expand(1, 4, 1, 2)
+    chosen, sure = choose(Estimate(torch.zeros(1, 2, 1, 2), boxes, torch.tensor([[[3.0, 2.0]]])), 2)
+    assert chosen.shape == (1, 2, 4)
+    torch.testing.assert_close(sure[0], torch.tensor([3.0, -torch.inf]).sigmoid())

@@ -153,3 +153,14 @@ def test_the_umask_is_kept_and_never_touched(tmp_path, monkeypatch):
         assert (tmp_path / "a.png").stat().st_mode & 0o777 == 0o640
     finally:
         os.umask(before)
+
+
+def test_parts_and_people_of_an_earlier_run_do_not_stay(color_parser, tmp_path):
+    photo = write_photo(tmp_path / "p.jpg")
+    saving = Saving(tmp_path / "out", ("masks", "people"))
+    list(parse_files(color_parser, find_inputs([str(photo)], False), saving))
+    assert (tmp_path / "out" / "p.person1.png").is_file()
+    assert (tmp_path / "out" / "p.mask.hair.png").is_file()
+    write_photo(photo, "black")  # nobody
+    list(parse_files(color_parser, find_inputs([str(photo)], False), saving))
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"p.png", "p.people.png"}

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 import ssnan
-from ssnan.labels import LIP
+from ssnan.labels import ATR, LIP
 from ssnan.parsing.engines import OnnxRuntimeEngine, OpenVINOEngine
 from ssnan.parsing.parser import Parser
 from ssnan.parsing.preprocessing import Preprocessing
@@ -117,3 +117,10 @@ def test_a_long_photo_is_parsed_in_windows_without_it():
     result = Parser(TwoHalves(), LIP, Preprocessing())(np.zeros((50, 400, 3), dtype=np.uint8))
     assert result.instance_maps is None
     assert len(result.people) == 1
+
+
+def test_omitted_options_stay(color_parser):
+    other = color_parser.with_options(colors="distinct").with_options("atr").with_options(max_pixels=2400)
+    assert other.result_labels == distinct(ATR)
+    assert other.with_options(colors="labels").result_labels == ATR
+    assert other.label_set == LIP

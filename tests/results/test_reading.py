@@ -39,3 +39,8 @@ def test_version_2_is_read_as_it_is():
 def test_what_is_no_document_is_said_in_a_line(content):
     with pytest.raises(UserError, match=r"not JSON|expected the JSON of a photo, version 1 or 2, got version"):
         read_document(content)
+
+
+def test_other_json_with_a_version_is_no_document():
+    with pytest.raises(UserError, match="expected the JSON of a photo, but 'label_set' is None"):
+        read_document('{"version": 2, "my": "notes"}')

@@ -75,6 +75,10 @@ def without_result(status: str, reason: str, content: bytes | None = None) -> Pa
     return Parsed({"sha256": digest, "status": status, "reason": printable(reason), **nothing}, {})
 
 
+class ClosedError(Exception):
+    """The child was ended by :meth:`Isolation.close`."""
+
+
 class Isolation:
     """Parse shards in a child process, which is restarted after it dies.
 
@@ -88,6 +92,7 @@ class Isolation:
         self.patience = patience
         self._process: BaseProcess | None = None
         self._connection: Connection | None = None
+        self._closed = False
 
     def parse(self, items: Sequence[Item]) -> Iterator[tuple[Item, Parsed]]:
         """Yield the outcome of every photo, in order.
@@ -97,6 +102,7 @@ class Isolation:
 
         Raises:
             ModelError: the child cannot load the model.
+            ClosedError: another thread called :meth:`close`.
         """
         waiting = list(items)
         while waiting:
@@ -112,11 +118,19 @@ class Isolation:
                 yield item, without_result("quarantined", answer) if isinstance(answer, str) else answer
 
     def close(self) -> None:
-        """End the child."""
-        if self._process is not None and self._connection is not None:
-            self._process.kill()
-            self._process.join()
-            self._connection.close()
+        """End the child for good. Another thread may call this while one waits for a result."""
+        self._closed = True
+        if (process := self._process) is not None:
+            process.kill()
+            process.join()
+
+    def _end(self) -> None:
+        """End the child; the next shard begins another."""
+        assert self._process is not None
+        assert self._connection is not None
+        self._process.kill()
+        self._process.join()
+        self._connection.close()
         self._process = self._connection = None
 
     def _answers(self, items: Sequence[Item]) -> Iterator[Parsed | str]:
@@ -129,15 +143,17 @@ class Isolation:
             self._connection.send(list(items))
             for _ in items:
                 if not self._connection.poll(self.patience):
-                    self.close()
+                    self._end()
                     yield f"no result within {self.patience:g} seconds in two attempts"
                     return
                 yield self._connection.recv()
         except (EOFError, OSError):
+            if self._closed:
+                raise ClosedError from None
             self._process.join()
             code = self._process.exitcode or 0
             how = f"by signal {-code} ({signal.Signals(-code).name})" if code < 0 else f"with status {code}"
-            self.close()
+            self._end()
             yield f"the process that parsed it ended {how} in two attempts"
 
     def _begin(self) -> None:
@@ -147,13 +163,18 @@ class Isolation:
         self._process = context.Process(target=_child, args=(child_end, self.recipe), daemon=True)
         self._process.start()
         child_end.close()
+        if self._closed:  # since it began
+            self._process.kill()
+            raise ClosedError
         try:
             problem = self._connection.recv()
         except EOFError:
             self._process.join()
             problem = f"ended with status {self._process.exitcode} while it loaded"
+        if self._closed:
+            raise ClosedError
         if problem is not None:
-            self.close()
+            self._end()
             raise ModelError(f"model {self.recipe.model}: its process {problem}")
 
 

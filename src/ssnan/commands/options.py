@@ -34,7 +34,8 @@ class Stopped(BaseException):
 @contextmanager
 def stoppable() -> Iterator[None]:
     """Raise :class:`Stopped` on SIGINT, SIGTERM and SIGHUP within the block, so that files are closed and unfinished
-    ones removed. Does nothing outside the main thread, which alone receives signals."""
+    ones removed. Ignored signals stay ignored, as SIGHUP under nohup. Does nothing outside the main thread, which alone
+    receives signals."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -46,6 +47,7 @@ def stoppable() -> Iterator[None]:
         raise Stopped(number) if os.getpid() == process else KeyboardInterrupt
 
     names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    names = [name for name in names if signal.getsignal(getattr(signal, name)) is not signal.SIG_IGN]
     before = {name: signal.signal(getattr(signal, name), stop) for name in names}
     try:
         yield

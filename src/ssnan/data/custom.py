@@ -17,6 +17,7 @@ from ssnan.data.keypoints import read_keypoints
 from ssnan.errors import cause
 from ssnan.io.images import ImageError, read_rgb
 from ssnan.io.lists import text_of
+from ssnan.io.mappings import read_yaml
 from ssnan.io.masks import read_colors, read_labels
 from ssnan.labels import ClassSet, LabelSet, Region
 from ssnan.results.colors import rgb_of
@@ -201,7 +202,7 @@ def all_background(photo: Path) -> NDArray[np.uint8]:
 
 def _read(description: Path) -> dict[str, Any]:
     try:
-        values = yaml.safe_load(text_of(description.read_bytes()))
+        values = read_yaml(text_of(description.read_bytes()))
     except UnicodeDecodeError:
         raise DatasetError(f"{description}: expected text in UTF-8 or UTF-16") from None
     except (OSError, yaml.YAMLError, RecursionError) as error:

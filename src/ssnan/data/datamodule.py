@@ -133,6 +133,8 @@ class ParsingData(LightningDataModule):
             raise ValueError(f"data.crop: expected a height and a width of 1 or more, got {list(crop)}")
         if not 0 < scale[0] <= scale[1]:
             raise ValueError(f"data.scale: expected two factors above 0, the smaller first, got {list(scale)}")
+        if not sources:
+            raise ValueError("data.sources: expected at least one dataset, got none")
         shares = [source.share for source in sources]
         if (given := [share for share in shares if share is not None]) and (min(given) < 0 or not sum(given)):
             raise ValueError(f"data.sources: expected shares of 0 or more, not all 0, got {given}")
@@ -146,6 +148,8 @@ class ParsingData(LightningDataModule):
             raise ValueError("data.sources: rare: needs shares; without them, every photo is seen once per epoch")
         if resident_side is not None and instances:
             raise ValueError("data.instances: not supported with data.resident_side; leave it out")
+        if resident_side is not None and damaged == "skip":
+            raise ValueError("data.damaged: skip is not supported with data.resident_side; leave one of them out")
 
     def setup(self, stage: str) -> None:
         self.val_folder = self._open(self.validation, "val")

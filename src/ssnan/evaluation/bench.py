@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import statistics
 import sys
@@ -44,10 +45,9 @@ def measure(model: str, photo: Path, runs: int, threads: int | None) -> dict[str
     width, height = Image.fromarray(read_rgb(photo)).size
     engines: dict[str, Any] = {}
     for name in ENGINES:
-        try:
-            parser = Parser.of_card(card, name, threads)
-        except ModelError:
-            continue  # not installed
+        if importlib.util.find_spec(name) is None:
+            continue
+        parser = Parser.of_card(card, name, threads)
         rows, columns = parser.preprocessing.size(height, width)
         entry: dict[str, Any] = {"stages": time_stages(parser, photo, runs), "network_input": [rows, columns]}
         if flops is not None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ssnan.errors import UserError, did_you_mean
+from ssnan.errors import UserError, cause, did_you_mean
 from ssnan.evaluation import bootstrap, paper
 from ssnan.evaluation.evaluate import limb_iou, of_frequent
 from ssnan.evaluation.metrics import FREQUENT, frequent_classes, iou_of
@@ -57,6 +57,10 @@ class System:
         return f"{mean(values):.2f}" + (f" ± {stdev(values):.2f}" if len(values) > 1 else "")
 
 
+NEEDED = ("parameters", "flops_321", "images_seen", "minutes", "pictures")
+"""Keys of a run's results that every table has."""
+
+
 def read_systems(places: Sequence[Path]) -> list[System]:
     """The systems of all finished runs in ``places``, in this order and then by name.
 
@@ -73,6 +77,8 @@ def read_systems(places: Sequence[Path]) -> list[System]:
             system.runs.append(run)
             system.folders.append(folder)
     runs = [run for system in systems.values() for run in system.runs]
+    if not runs:
+        raise ReportError(f"{places[0]}: has no runs")
     for key in ("label_set", "validation"):
         kinds = {json.dumps(run[key]) for run in runs}
         if len(kinds) > 1:
@@ -116,12 +122,15 @@ def _folders(folder: Path) -> Iterator[tuple[Path, Path, Run]]:
     for path in found:
         try:
             run = json.loads(path.read_bytes())
-            run["present"]["mean_iou"], run["label_set"]["name"], run["validation"]
-        except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
-            raise ReportError(f"{path}: not the results of 'ssnan train' ({error})") from None
-        # For runs from before this was written:
-        run["label_set"] = (labels := LabelSet.from_dict(run["label_set"])).to_dict()
-        run.setdefault("limb_iou", limb_iou(run["present"]["iou"], labels))
+            run["present"]["mean_iou"], run["validation"]
+            for key in NEEDED:
+                run[key]
+            labels = LabelSet.from_dict(run["label_set"])
+            # For runs from before this was written:
+            run["label_set"] = labels.to_dict()
+            run.setdefault("limb_iou", limb_iou(run["present"]["iou"], labels))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ReportError(f"{path}: not the results of 'ssnan train' ({cause(error)})") from None
         yield path.parent.parent if re.match(r"seed", path.parent.name) else path.parent, path.parent, run
 
 

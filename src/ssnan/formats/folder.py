@@ -80,7 +80,8 @@ def read_folder(folder: Path, photos: Path | None = None, min_area: int = 0) -> 
     first: LabelSet | None = None
     for path in maps:
         result = ParsingResult.load(path)
-        result = replace(result, labels=without_specks(result.labels, min_area), instances=_people_of(path, result))
+        people = _people_of(path, result)
+        result = replace(result, labels=without_specks(result.labels, min_area), instances=people)
         first = first or result.label_set
         if result.label_set.classes != first.classes:
             raise FormatError(
@@ -106,4 +107,6 @@ def _people_of(path: Path, result: ParsingResult) -> NDArray[np.uint8] | None:
     numbers = read_labels(place)
     if numbers.shape != result.labels.shape:
         raise FormatError(f"{quoted(place)}: is {numbers.shape} (rows, columns), but its map is {result.labels.shape}")
+    if ((numbers > 0) != result.label_set.person[result.labels]).any():
+        raise FormatError(f"{quoted(place)}: shows other people than its map; run 'ssnan parse --people' again")
     return numbers

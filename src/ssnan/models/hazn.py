@@ -134,7 +134,7 @@ class HAZN(ParsingNetwork):
         """Losses on the boxes and confidences of both zoom stages. Their targets are the boxes of connected regions for
         people, and those of the joints' regions for parts."""
         labels, people = batch["labels"], output.extra["people"]
-        person = (labels > 0) & (labels != label_set.ignore_index)
+        person = torch.from_numpy(label_set.person).to(labels.device)[labels]
         losses = {"zoom/people": region_loss(output.extra["whole"], connected(person))}
         masks = torch.stack([torch.isin(labels, labels.new_tensor(r.class_ids)) for r in label_set.regions], dim=1)
         looked_at = zoomed(masks.float(), people, self.zoom, "nearest") > 0.5
@@ -154,11 +154,16 @@ class HAZN(ParsingNetwork):
         return zoomed(images, boxes, self.zoom, "bilinear")
 
 
+NONE = -1e4
+"""The confidence, before the sigmoid, of a position that overlaps a chosen one."""
+
+
 def choose(estimate: Estimate, count: int) -> tuple[Boxes, Float[Tensor, "b n"]]:
     """The ``count`` most confident different boxes, and their confidence 0..1.
 
     After each choice, positions whose boxes overlap the chosen one by more than half are excluded. Confidences have a
-    gradient, boxes have none. A box has at least a tenth of the photo's sides.
+    gradient, boxes have none. A box has at least a tenth of the photo's sides. If no different box is left, the rest
+    has confidence 0.
     """
     boxes = estimate.boxes.detach().flatten(2).transpose(1, 2)
     center, half = (boxes[..., :2] + boxes[..., 2:]) / 2, (boxes[..., 2:] - boxes[..., :2]).clamp(0.1, 1.0) / 2
@@ -168,10 +173,11 @@ def choose(estimate: Estimate, count: int) -> tuple[Boxes, Float[Tensor, "b n"]]
     chosen, sure = [], []
     for _ in range(count):
         best = remaining.argmax(dim=1, keepdim=True)
+        left = remaining.gather(1, best) > NONE
         box = boxes.gather(1, best[..., None].expand(-1, -1, 4))
         chosen.append(box)
-        sure.append(logits.gather(1, best).sigmoid())
-        remaining = remaining.where(overlap(boxes, box) <= 0.5, -1e4)
+        sure.append(logits.gather(1, best).sigmoid() * left)
+        remaining = remaining.where(overlap(boxes, box) <= 0.5, NONE)
     return torch.cat(chosen, dim=1), torch.cat(sure, dim=1)
 
 

@@ -14,11 +14,12 @@ from typing import Any, NamedTuple
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
-from torch.nn.functional import interpolate, logsigmoid
+from torch.nn.functional import logsigmoid
 
 from ssnan.labels import UNKNOWN_PERSON, LabelSet
 from ssnan.models.backbone import EdgeBackbone, enlarged, start_for_relu
 from ssnan.models.output import ParsingOutput
+from ssnan.models.pyramid import at_features
 from ssnan.models.ss_nan_context import Seen, SSNANWithContext
 
 SPREAD, SPREAD_WITHOUT_HEAD = 0.25, 0.1
@@ -167,8 +168,7 @@ def heads_in(labels: Int[Tensor, "b H W"], label_set: LabelSet) -> Bool[Tensor, 
 def targets_of(instances: Int[Tensor, "b H W"], heads: Bool[Tensor, "b H W"], height: int, width: int) -> Targets:
     """The targets of maps of people, in (``height``, ``width``) cells: 0 for nobody, and
     :data:`ssnan.labels.UNKNOWN_PERSON`. ``heads`` says where a head is."""
-    both = torch.stack([instances.float(), heads.float()], dim=1)
-    cells, of_head = interpolate(both, size=(height, width), mode="nearest-exact").long().unbind(dim=1)
+    cells, of_head = (at_features(maps.long(), height, width) for maps in (instances, heads))
     rows = torch.arange(height, device=cells.device, dtype=torch.float32)[:, None].expand(height, width)
     columns = torch.arange(width, device=cells.device, dtype=torch.float32)[None].expand(height, width)
     places = torch.stack([rows, columns])

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
-from jaxtyping import Float
+import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import interpolate
 
@@ -33,6 +34,15 @@ def resized(images: Float[Tensor, "b c H W"], scale: float) -> Tensor:
     n, d = Fraction(scale).limit_denominator(100).as_integer_ratio()
     height, width = (((side - 1) * n + d // 2) // d + 1 for side in images.shape[-2:])
     return interpolate(images, size=(height, width), mode="bilinear", align_corners=True)
+
+
+def at_features(labels: Int[Tensor, "b H W"], height: int, width: int) -> Int[Tensor, "b h w"]:
+    """The values of a map at the nearest pixel of each position of a feature map with aligned corners."""
+    rows, columns = (
+        torch.linspace(0, pixels - 1, cells, device=labels.device, dtype=torch.float64).round().long()
+        for pixels, cells in zip(labels.shape[1:], (height, width), strict=True)
+    )
+    return labels[:, rows[:, None], columns]
 
 
 def resize_to_finest(maps: Sequence[Tensor]) -> list[Tensor]:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, interpolate
+from torch.nn.functional import cross_entropy
 
 from ssnan.labels import LabelSet
 from ssnan.models.aggregation import Aggregation, NeuralAggregation
@@ -22,7 +22,7 @@ from ssnan.models.backbone import EdgeBackbone, start_for_relu
 from ssnan.models.heads import classifier
 from ssnan.models.mean_field import MeanField
 from ssnan.models.output import ParsingNetwork, ParsingOutput
-from ssnan.models.pyramid import resize_to_finest, resized, sorted_scales
+from ssnan.models.pyramid import at_features, resize_to_finest, resized, sorted_scales
 
 
 class Context(nn.Module):
@@ -141,8 +141,7 @@ class SSNANWithContext(ParsingNetwork):
         losses = []
         for scores in output.extra["limbs"]:
             # The head has a stride of 8 or more, so compare it with labels at its own positions.
-            own = interpolate(batch["limbs"][:, None].float(), size=scores.shape[-2:], mode="nearest-exact")
-            target = rows[own[:, 0].long()]
+            target = rows[at_features(batch["limbs"].long(), *scores.shape[-2:])]
             per_pixel = cross_entropy(scores.float(), target, ignore_index=-1, reduction="none")
             losses.append(per_pixel.sum() / (target >= 0).sum().clamp_min(1))
         return {"limbs": self.limb_weight * torch.stack(losses).mean()}

@@ -160,6 +160,13 @@ def _file(target: Path, ending: str) -> Path:
 
 def _write(parser: Parser, job: Job, saving: Saving, scored: Scored) -> None:
     result = parser.finish(scored, job.source)
+    contents = {
+        _file(job.target, ending): content
+        for ending, content in files(result, job.path.name, saving.kinds, saving.parts).items()
+    }
     with appearing_together() as written_at:
-        for ending, content in files(result, job.path.name, saving.kinds, saving.parts).items():
-            written_at(_file(job.target, ending)).write_bytes(content())
+        for place, content in contents.items():
+            written_at(place).write_bytes(content())
+    for place in _possible(job.target, saving, parser.result_labels.classes):
+        if place not in contents:  # a part or a person of an earlier run that this photo does not show
+            place.unlink(missing_ok=True)

@@ -7,7 +7,6 @@ import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 from copy import copy
-from dataclasses import replace
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -67,6 +66,7 @@ class Parser:
         max_pixels: larger photos are refused before they are decoded.
         remapping: converts every result to another label set if not None; see
             :func:`ssnan.results.remapping.remapping`.
+        colors: of the results, see :meth:`with_options`.
         largest: keep only the largest person, see :func:`ssnan.results.result.main_figure`.
     """
 
@@ -85,6 +85,7 @@ class Parser:
         self.min_person_confidence = min_person_confidence
         self.max_pixels = MAX_PIXELS
         self.remapping: Remapping | None = None
+        self.colors: Literal["labels", "distinct"] = "labels"
         self.largest = False
 
     @classmethod
@@ -107,7 +108,7 @@ class Parser:
     def with_options(
         self,
         labels: str | os.PathLike[str] | None = None,
-        colors: Literal["labels", "distinct"] = "labels",
+        colors: Literal["labels", "distinct"] | None = None,
         max_pixels: int | None = None,
         largest: bool | None = None,
     ) -> Parser:
@@ -125,18 +126,16 @@ class Parser:
         other = copy(self)
         other.max_pixels = self.max_pixels if max_pixels is None else max_pixels
         other.largest = self.largest if largest is None else largest
+        other.colors = self.colors if colors is None else colors
         if labels is not None:
             other.remapping = remapping(self.label_set, labels)
-        if colors == "distinct":
-            other.label_set = distinct(self.label_set)
-            if other.remapping is not None:
-                other.remapping = replace(other.remapping, target=distinct(other.remapping.target))
         return other
 
     @property
     def result_labels(self) -> LabelSet:
         """The label set of the results."""
-        return self.label_set if self.remapping is None else self.remapping.target
+        labels = self.label_set if self.remapping is None else self.remapping.target
+        return distinct(labels) if self.colors == "distinct" else labels
 
     def __call__(self, image: ImageLike) -> ParsingResult:
         """Parse a path, bytes, file object, PIL image or array; :func:`ssnan.io.images.read_rgb` describes the
@@ -198,7 +197,9 @@ class Parser:
         result = ParsingResult(labels, self.label_set, scores, source, instance_maps=people)
         if self.largest:
             result = main_figure(result)
-        return result if self.remapping is None else result.remapped(self.remapping)
+        if self.remapping is not None:
+            result = result.remapped(self.remapping)
+        return result.in_distinct_colors() if self.colors == "distinct" else result
 
     def scale_weights(self, decoded: Decoded) -> NDArray[np.float32] | None:
         """The weights of the network's scales at every position (Eq. 3): 0..1, (S, h, w), the coarsest scale first,

@@ -25,4 +25,7 @@ def read_document(content: str | bytes) -> Document:
         values |= {"version": VERSION, "count": values.get("people"), "people": []}
     elif version != VERSION:
         raise UserError(f"expected the JSON of a photo, version 1 or {VERSION}, got version {str(version)[:20]}")
+    for key, kind in (("label_set", str), ("width", int), ("height", int), ("parts", dict)):
+        if not isinstance(values.get(key), kind):
+            raise UserError(f"expected the JSON of a photo, but {key!r} is {str(values.get(key))[:20]}")
     return cast(Document, values)

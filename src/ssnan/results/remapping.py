@@ -12,6 +12,7 @@ import yaml
 from numpy.typing import NDArray
 
 from ssnan.errors import UserError, cause, of_file, quoted
+from ssnan.io.mappings import read_yaml
 from ssnan.labels import ATR, LIP, LIP_MERGED, PASCAL_PERSON_PART, LabelSet
 from ssnan.results.colors import rgb_of
 from ssnan.scores.softmax import logarithms, softmax
@@ -155,7 +156,7 @@ def _read(path: Path) -> tuple[LabelSet, Homes]:
     if not path.is_file():
         raise RemapError(f"{quoted(path)}: no such file")
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = read_yaml(path.read_text(encoding="utf-8"))
         classes, homes = values["classes"], values["from"]
         palette = tuple(rgb_of(color) for color in classes.values())
         label_set = LabelSet(str(values["name"]), tuple(map(str, classes)), palette)

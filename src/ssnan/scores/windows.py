@@ -17,6 +17,9 @@ LONG = 3.0
 WINDOW = 2.0
 """The ratio of a window. Neighbours overlap by half or more."""
 
+SHORTEST = 1 / 8
+"""The least share of the photo's length that a window has, so that a thread of pixels needs no thousand windows."""
+
 
 def is_long(height: int, width: int) -> bool:
     """Whether a photo of this size is parsed in windows."""
@@ -34,7 +37,8 @@ def in_windows(
     if not is_long(height, width):
         return scores_of(rgb)
     along = 0 if height > width else 1
-    length, window = rgb.shape[along], round(WINDOW * min(height, width))
+    length = rgb.shape[along]
+    window = max(round(WINDOW * min(height, width)), math.ceil(SHORTEST * length))
     count = math.ceil(2 * (length - window) / window) + 1
     starts = np.linspace(0, length - window, count).round().astype(int)
     parts = np.moveaxis(rgb, along, 0)

@@ -26,6 +26,8 @@ class Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         gone = getattr(signal, "SIGHUP", None)  # Windows has none
+        if gone is not None and signal.getsignal(gone) is signal.SIG_IGN:  # under nohup
+            gone = None
         with super().capture_signals():
             before = None if gone is None else signal.signal(gone, self.handle_exit)
             try:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ssnan.errors import cause, quoted
 from ssnan.evaluation.figures import Shown
-from ssnan.models import ParsingNetwork
+from ssnan.models import ParsingNetwork, ParsingOutput
 from ssnan.models.building import build_network
 from ssnan.parsing.card import ModelError
 from ssnan.parsing.parser import ONE_VIEW, Parser
@@ -31,29 +31,36 @@ class TorchEngine:
         # Photos differ in size, and one compilation must serve all.
         self.network = network if self.device.type == "cpu" else torch.compile(network, dynamic=True)
 
-    @torch.inference_mode()
     def __call__(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-        images = torch.from_numpy(pixels).to(self.device, memory_format=torch.channels_last)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type != "cpu"):
-            scores: NDArray[np.float32] = self.network(images).scores.float().cpu().numpy()
-        return scores
+        return _numpy(self._output(pixels).scores)
 
     @property
     def tells_apart(self) -> bool:
         """Whether the network has an instance head."""
         return hasattr(self.network, "people")
 
-    @torch.inference_mode()
     def with_people(self, pixels: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """The scores, and the maps of the instance head, (B, 3, p, q), see :mod:`ssnan.scores.grouping`."""
-        output = self.network(torch.from_numpy(pixels).to(self.device))
-        return output.scores.float().cpu().numpy(), output.people.float().cpu().numpy()
+        output = self._output(pixels)
+        assert output.people is not None
+        return _numpy(output.scores), _numpy(output.people)
 
-    @torch.inference_mode()
     def scale_weights(self, pixels: NDArray[np.float32]) -> NDArray[np.float32] | None:
         """The weights (B, S, h, w) of Eq. 3 for normalised pixels (B, 3, H, W); None for a network without them."""
-        weights = self.network(torch.from_numpy(pixels).to(self.device)).scale_weights
-        return None if weights is None else weights.float().cpu().numpy()
+        weights = self._output(pixels).scale_weights
+        return None if weights is None else _numpy(weights)
+
+    @torch.inference_mode()
+    def _output(self, pixels: NDArray[np.float32]) -> ParsingOutput:
+        images = torch.from_numpy(pixels).to(self.device, memory_format=torch.channels_last)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type != "cpu"):
+            output: ParsingOutput = self.network(images)
+        return output
+
+
+def _numpy(maps: torch.Tensor) -> NDArray[np.float32]:
+    values: NDArray[np.float32] = maps.float().cpu().numpy()
+    return values
 
 
 def read_content(path: Path) -> dict[str, Any]:

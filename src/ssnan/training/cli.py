@@ -177,13 +177,14 @@ def train(arguments: Sequence[str]) -> Path:
     resumed = where_it_stopped(checkpoints) if cli.config["resume"] else None
     if resumed is not None:
         cli.lasting.refuse_others(resumed)
+    best = checkpoints / "best.ckpt"
+    earlier = best.stat().st_mtime_ns if resumed is None and best.is_file() else None
     try:
         cli.trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=resumed, weights_only=True)
     except MisconfigurationException as error:
         raise TrainingError(str(error)) from None
-    best = checkpoints / "best.ckpt"
     if not cli.trainer.interrupted and not cli.stop_after.stopped:
-        if not best.is_file():  # the run was too short for a validation
+        if not best.is_file() or best.stat().st_mtime_ns == earlier:  # the run was too short for a validation
             cli.trainer.save_checkpoint(best)
         write_results(cli.trainer, cli.model, cli.datamodule, best, cli.config["seed_everything"])
     return best
