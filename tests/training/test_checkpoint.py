@@ -233,6 +233,19 @@ def test_last_is_written_every_epoch_though_the_first_was_the_best(config, tmp_p
     assert epochs == {"best": 0, "previous": 1, "last": 2}
 
 
+def test_a_new_run_without_a_validation_does_not_report_the_best_of_an_earlier_one(
+    config, plain_run, tmp_path, monkeypatch
+):
+    best = tmp_path / "checkpoints" / "best.ckpt"
+    best.parent.mkdir()
+    shutil.copy(plain_run / "checkpoints" / "best.ckpt", best)
+    before = best.read_bytes()
+    monkeypatch.setattr("ssnan.training.cli.write_results", lambda *_: None)
+    new = ["--output", str(tmp_path), "--resume", "false", "--trainer.max_epochs", "1"]
+    train(["--config", config, *new, "--trainer.check_val_every_n_epoch", "5"])
+    assert best.read_bytes() != before
+
+
 def test_pickles_that_are_no_checkpoint(tmp_path):
     (tmp_path / "x.ckpt").write_bytes(pickle.dumps({"state_dict": 1}))
     with pytest.raises(ModelError):
