@@ -43,6 +43,7 @@ def test_no_row_of_the_rivals_measures_its_recipe():
     [
         ("ingredients", "37.1 ± 0.3"),
         ("designs", "| skip_half_321 |"),
+        ("structure_trial", "+0.14 ± 0.91"),
     ],
 )
 def test_an_experiment_prints_its_table(experiment, cell):
