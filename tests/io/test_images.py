@@ -304,6 +304,14 @@ def closed():
     return image
 
 
+def test_a_transparent_grey_of_16_bits_lies_over_white(tmp_path):
+    levels = np.array([[0, 40000, 65535]], dtype=np.uint16)
+    Image.fromarray(levels).save(tmp_path / "deep.png", transparency=40000)
+    with Image.open(tmp_path / "deep.png") as image:
+        assert image.info["transparency"] == 40000
+    assert read_rgb(tmp_path / "deep.png").tolist() == [[[0] * 3, [255] * 3, [255] * 3]]
+
+
 def odd_transparency():
     image = Image.fromarray(GREY).convert("P")
     image.info["transparency"] = 999

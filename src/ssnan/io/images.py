@@ -352,7 +352,10 @@ def _converted(image: Image.Image, profile: bytes | None, unit: int | None = Non
 def _straight(image: Image.Image, profile: bytes | None, unit: int | None = None) -> Image.Image:
     """An image of any mode in sRGB: RGB, or RGBA if it is transparent."""
     if image.mode.startswith(("I", "F")):
-        image = Image.fromarray(_eight_bits(np.asarray(image), unit or _unit(image)))
+        levels, key = np.asarray(image), image.info.get("transparency")  # the grey level that is transparent
+        image = Image.fromarray(_eight_bits(levels, unit or _unit(image)))
+        if isinstance(key, int):
+            image = Image.merge("LA", (image, Image.fromarray(np.where(levels == key, 0, 255).astype(np.uint8))))
     if image.mode in ("La", "RGBa"):  # premultiplied alpha
         image = image.convert(image.mode.upper())
     alpha = None
