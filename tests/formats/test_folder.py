@@ -99,6 +99,6 @@ def test_people_of_another_photo_are_refused(folder):
     for ending, content in files(result, "one.jpg", ["people"], []).items():
         (folder / "maps" / f"one{ending}").write_bytes(content())
     list(read_folder(folder / "maps"))
-    replace(result, labels=np.zeros_like(result.labels)).save(folder / "maps" / "one.png")
-    with pytest.raises(FormatError, match="shows other people than its map"):
+    replace(result, labels=np.ones_like(result.labels)).save(folder / "maps" / "one.png")
+    with pytest.raises(FormatError, match="its map shows more people"):
         list(read_folder(folder / "maps"))

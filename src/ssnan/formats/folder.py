@@ -107,6 +107,6 @@ def _people_of(path: Path, result: ParsingResult) -> NDArray[np.uint8] | None:
     numbers = read_labels(place)
     if numbers.shape != result.labels.shape:
         raise FormatError(f"{quoted(place)}: is {numbers.shape} (rows, columns), but its map is {result.labels.shape}")
-    if ((numbers > 0) != result.label_set.person[result.labels]).any():
-        raise FormatError(f"{quoted(place)}: shows other people than its map; run 'ssnan parse --people' again")
+    if (result.label_set.person[result.labels] & (numbers == 0)).any():  # from another photo of the same name
+        raise FormatError(f"{quoted(place)}: its map shows more people; run 'ssnan parse --people' again")
     return numbers
