@@ -125,7 +125,7 @@ class Isolation:
             process.join()
 
     def _end(self) -> None:
-        """End the child; the next shard begins another."""
+        """End the child. The next photos begin another one."""
         assert self._process is not None
         assert self._connection is not None
         self._process.kill()

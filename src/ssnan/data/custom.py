@@ -17,8 +17,8 @@ from ssnan.data.keypoints import read_keypoints
 from ssnan.errors import cause
 from ssnan.io.images import ImageError, read_rgb
 from ssnan.io.lists import text_of
-from ssnan.io.mappings import read_yaml
 from ssnan.io.masks import read_colors, read_labels
+from ssnan.io.strict_yaml import read_yaml
 from ssnan.labels import ClassSet, LabelSet, Region
 from ssnan.results.colors import rgb_of
 

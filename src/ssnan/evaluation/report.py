@@ -23,6 +23,9 @@ from ssnan.labels import LIP, PASCAL_PERSON_PART, LabelSet
 
 RESULTS, PICTURES = "results.json", "pictures.json"
 
+NEEDED = ("parameters", "flops_321", "images_seen", "minutes", "pictures")
+"""Keys of a run's results that every table has."""
+
 Row = list[str]
 
 
@@ -55,10 +58,6 @@ class System:
         if not values:
             return "–"
         return f"{mean(values):.2f}" + (f" ± {stdev(values):.2f}" if len(values) > 1 else "")
-
-
-NEEDED = ("parameters", "flops_321", "images_seen", "minutes", "pictures")
-"""Keys of a run's results that every table has."""
 
 
 def read_systems(places: Sequence[Path]) -> list[System]:

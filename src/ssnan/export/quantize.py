@@ -49,7 +49,7 @@ def quantize_for_onnxruntime(
             str(quantized),
             _Photos(preprocessing, photos),
             quant_format=QuantFormat.QDQ,
-            # An 8-bit kernel does the ReLU after its convolution if only what follows the ReLU is rounded.
+            # One 8-bit kernel computes a convolution and its ReLU, if the result is rounded only after the ReLU.
             op_types_to_quantize=["Conv", "MaxPool", "Relu", "Resize"],
             per_channel=True,
             activation_type=QuantType.QUInt8,

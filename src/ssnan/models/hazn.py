@@ -154,7 +154,7 @@ class HAZN(ParsingNetwork):
         return zoomed(images, boxes, self.zoom, "bilinear")
 
 
-NONE = -1e4
+EXCLUDED = -1e4
 """The confidence, before the sigmoid, of a position that overlaps a chosen one."""
 
 
@@ -173,11 +173,11 @@ def choose(estimate: Estimate, count: int) -> tuple[Boxes, Float[Tensor, "b n"]]
     chosen, sure = [], []
     for _ in range(count):
         best = remaining.argmax(dim=1, keepdim=True)
-        left = remaining.gather(1, best) > NONE
+        left = remaining.gather(1, best) > EXCLUDED
         box = boxes.gather(1, best[..., None].expand(-1, -1, 4))
         chosen.append(box)
         sure.append(logits.gather(1, best).sigmoid() * left)
-        remaining = remaining.where(overlap(boxes, box) <= 0.5, NONE)
+        remaining = remaining.where(overlap(boxes, box) <= 0.5, EXCLUDED)
     return torch.cat(chosen, dim=1), torch.cat(sure, dim=1)
 
 

@@ -12,7 +12,7 @@ import yaml
 from numpy.typing import NDArray
 
 from ssnan.errors import UserError, cause, of_file, quoted
-from ssnan.io.mappings import read_yaml
+from ssnan.io.strict_yaml import read_yaml
 from ssnan.labels import ATR, LIP, LIP_MERGED, PASCAL_PERSON_PART, LabelSet
 from ssnan.results.colors import rgb_of
 from ssnan.scores.softmax import logarithms, softmax

@@ -18,7 +18,7 @@ WINDOW = 2.0
 """The ratio of a window. Neighbours overlap by half or more."""
 
 SHORTEST = 1 / 8
-"""The least share of the photo's length that a window has, so that a thread of pixels needs no thousand windows."""
+"""The least share of the photo's length that a window has, which limits the number of windows of a thin photo."""
 
 
 def is_long(height: int, width: int) -> bool:
