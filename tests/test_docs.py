@@ -116,7 +116,7 @@ def test_the_ninth_system(tmp_path, monkeypatch, capsys):
 
 
 DOCUMENTS = sorted(
-    [*ROOT.glob("docs/*.md"), *ROOT.glob("*.md"), *ROOT.glob("*/README.md"), *ROOT.glob("*/*/README.md")]
+    [*ROOT.glob("docs/*.md"), *ROOT.glob("*.md"), *ROOT.glob("[!.]*/README.md"), *ROOT.glob("[!.]*/*/README.md")]
 )
 
 

@@ -47,7 +47,7 @@ def test_the_release_is_named_once():
 
 def test_every_extra_that_is_named_exists():
     """In errors and help, in the documents and in the Makefile."""
-    files = [*ROOT.glob("src/**/*.py"), *ROOT.glob("docs/*.md"), *ROOT.glob("*.md"), *ROOT.glob("*/*/README.md")]
+    files = [*ROOT.glob("src/**/*.py"), *ROOT.glob("docs/*.md"), *ROOT.glob("*.md"), *ROOT.glob("[!.]*/*/README.md")]
     named = re.compile(r"""(?:ssnan|'\.)\[([a-z,]+)\]|lacks\(.*, "(\w+)"\)""")
     found = {name for path in files for match in named.findall(path.read_text()) for name in "".join(match).split(",")}
     assert {"heif", "train", "video", "cluster"} <= found <= project()["optional-dependencies"].keys()

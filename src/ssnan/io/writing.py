@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import socket
+import sys
 import tempfile
 import time
 import uuid
@@ -15,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 ABANDONED_AFTER = 24 * 3600
-"""Seconds after which unfinished files of another machine count as abandoned."""
+"""Seconds after which unfinished files count as abandoned whose process cannot be looked for."""
 
 
 def _place() -> str:
@@ -116,7 +117,7 @@ def sweep(folder: Path) -> None:
 
 
 def _abandoned(path: Path, place: str, process: int) -> bool:
-    if place != _place():
+    if place != _place() or sys.platform == "win32":  # os.kill sends a Ctrl-C there
         return time.time() - path.lstat().st_mtime > ABANDONED_AFTER
     try:
         os.kill(process, 0)
