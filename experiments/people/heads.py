@@ -1,11 +1,11 @@
 """Train the instance head on stored features of the frozen network, which takes half an hour on two cores.
 
     python -m experiments.people.heads store FOLDER --seed 1 [--minutes 20] [OPTION…]
-    python -m experiments.people.heads learn OUTPUT.ckpt FOLDER… [--epochs 3] [--rate 0.002] [OPTION…]
+    python -m experiments.people.heads learn OUTPUT.ckpt FOLDER… [--epochs 3] [--head small] [OPTION…]
 
 ``store`` runs the network over batches of the recipe bundled/people, on one core: one process a core, each with a seed
-and a folder of its own. ``learn`` trains a new head on them, with Adam and a cosine schedule. OPTIONs are those of
-``ssnan train``, such as ``--model.start_from``.
+and a folder of its own. ``learn`` trains a head on them, with Adam and a cosine schedule: a new one, or that of the
+weights ``--head``. OPTIONs are those of ``ssnan train``, such as ``--model.start_from``.
 """
 
 from __future__ import annotations
@@ -27,6 +27,9 @@ from ssnan.models.instances import SSNANWithPeople, center_loss, heads_in, offse
 from ssnan.models.pyramid import resized
 from ssnan.models.ss_nan_context import Seen
 from ssnan.training.cli import TrainingCLI, command_line
+
+HEAD = "people."
+"""The names of the head's weights begin with this."""
 
 EVERY = 100
 """Batches from one line of the log to the next."""
@@ -94,12 +97,19 @@ def learn(network: SSNANWithPeople, files: Sequence[Path], epochs: int, rate: fl
             total.zero_()
 
 
-def started(cli: TrainingCLI) -> SSNANWithPeople:
-    """The network with the weights that the recipe starts from, and an untrained head."""
+def start(network: SSNANWithPeople, trunk: str, head: str | None = None) -> None:
+    """Load the weights ``trunk`` without their head, and the head of the weights ``head``, if given."""
+    state = {name: value for name, value in read_network(trunk).items() if not name.startswith(HEAD)}
+    if head is not None:
+        state |= {name: value for name, value in read_network(head).items() if name.startswith(HEAD)}
+    take_over(network, state)
+
+
+def started(cli: TrainingCLI, head: str | None = None) -> SSNANWithPeople:
+    """The network with the weights that the recipe starts from, and with the head of ``head`` or an untrained one."""
     network = cli.model.network
     assert isinstance(network, SSNANWithPeople)
-    state = read_network(cli.config["model"]["start_from"])
-    take_over(network, {name: value for name, value in state.items() if not name.startswith("people.")})
+    start(network, cli.config["model"]["start_from"], head)
     return network
 
 
@@ -127,6 +137,7 @@ def main() -> None:
     learning.add_argument("folders", type=Path, nargs="+")
     learning.add_argument("--epochs", type=int, default=3)
     learning.add_argument("--rate", type=float, default=2e-3)
+    learning.add_argument("--head", metavar="WEIGHTS", help="go on with the head of these weights")
     options, others = parser.parse_known_args()
     torch.set_num_threads(1)
     if options.task == "store":
@@ -137,7 +148,7 @@ def main() -> None:
     random.seed(0)
     cli = command_line(["-c", "bundled/people", *others])
     files = sorted(file for folder in options.folders for file in folder.glob("*.pt"))
-    learn(started(cli), files, options.epochs, options.rate)
+    learn(started(cli, options.head), files, options.epochs, options.rate)
     save(cli, options.output)
 
 

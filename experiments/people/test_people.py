@@ -4,10 +4,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 import ssnan
 from experiments.people import coco128
-from experiments.people.heads import Stored, learn, seen_by
+from experiments.people.heads import Stored, learn, seen_by, start
 from experiments.people.photos import write as write_photos
 from experiments.people.scenes import write
 from fakes.lip import write_lip
@@ -46,6 +47,24 @@ def test_the_head_reads_the_same_stored_or_not_and_learns(tmp_path: Path):
     changed = {name for name, value in network.state_dict().items() if not torch.equal(value, before[name])}
     assert changed
     assert all(name.startswith("people.") for name in changed)
+
+
+def test_the_trunk_and_the_head_may_come_from_two_files(tmp_path: Path):
+    def network() -> SSNANWithPeople:
+        backbone = EdgeBackbone("resnet26", [4, 8, 16], width=16, edge_width=8)
+        return SSNANWithPeople(len(LIP), backbone, context_width=8)
+
+    trunk, head, untrained = network(), network(), network()
+    new = {name: value.clone() for name, value in untrained.state_dict().items()}
+    for name, of in (("trunk", trunk), ("head", head)):
+        state = {f"network.{key}": value for key, value in of.state_dict().items()}
+        save_file(state, tmp_path / f"{name}.safetensors")
+    start(untrained, str(tmp_path / "trunk.safetensors"))
+    for name, value in untrained.state_dict().items():
+        assert torch.equal(value, (new if name.startswith("people.") else trunk.state_dict())[name]), name
+    start(untrained, str(tmp_path / "trunk.safetensors"), str(tmp_path / "head.safetensors"))
+    for name, value in untrained.state_dict().items():
+        assert torch.equal(value, (head if name.startswith("people.") else trunk).state_dict()[name]), name
 
 
 def test_photos_of_one_person_and_of_several_are_two_datasets(tmp_path: Path):
