@@ -70,6 +70,16 @@ def test_region_loss_is_least_at_the_truth():
     assert region_loss(Estimate(torch.zeros(1, 2, 17, 17), truth, -sure), masks) > right + 1
 
 
+def test_regions_lie_on_the_positions_of_the_features():
+    """Of features with a stride of 16, the first is that of the first pixel."""
+    masks = torch.zeros(1, 1, 33, 33, dtype=torch.bool)
+    masks[0, 0, :3, :3] = True
+    box = torch.tensor([0, 0, 2 / 32, 2 / 32]).view(1, 4, 1, 1).expand(1, 4, 3, 3)
+    sure = torch.full((1, 3, 3), -9.0)
+    sure[0, 0, 0] = 9.0
+    assert region_loss(Estimate(torch.zeros(1, 2, 3, 3), box, sure), masks) < 1e-3
+
+
 def two_people(size):
     labels = torch.zeros(1, size, size, dtype=torch.long)
     labels[0, 2 : size // 2, 1 : size // 4] = 5

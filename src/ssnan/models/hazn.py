@@ -18,12 +18,13 @@ import torch
 from jaxtyping import Bool, Float
 from scipy.ndimage import label
 from torch import Tensor, nn
-from torch.nn.functional import affine_grid, binary_cross_entropy_with_logits, grid_sample, interpolate, smooth_l1_loss
+from torch.nn.functional import affine_grid, binary_cross_entropy_with_logits, grid_sample, smooth_l1_loss
 
 from ssnan.labels import LabelSet
 from ssnan.models.backbone import Backbone
 from ssnan.models.heads import LargeFOV, classifier, load_fc67, untrained_parameters
 from ssnan.models.output import ParsingNetwork, ParsingOutput
+from ssnan.models.pyramid import at_features
 
 Boxes = Float[Tensor, "b n 4"]
 """Top, left, bottom, right, from 0 at the first row and column of the photo to 1 at the last."""
@@ -269,7 +270,7 @@ def region_loss(estimate: Estimate, masks: Bool[Tensor, "b r H W"]) -> Float[Ten
         ],
         dim=2,
     )
-    member = interpolate(masks.float(), size=size, mode="nearest-exact")
+    member = at_features(masks.flatten(0, 1), *size).unflatten(0, masks.shape[:2]).float()
     inside_any = member.sum(dim=1)
     confidence = binary_cross_entropy_with_logits(estimate.confidence.float(), (inside_any > 0).float())
     # Regions do not overlap, so a position has at most one box.

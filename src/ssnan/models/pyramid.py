@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Shaped
 from torch import Tensor
 from torch.nn.functional import interpolate
 
@@ -36,13 +36,13 @@ def resized(images: Float[Tensor, "b c H W"], scale: float) -> Tensor:
     return interpolate(images, size=(height, width), mode="bilinear", align_corners=True)
 
 
-def at_features(labels: Int[Tensor, "b H W"], height: int, width: int) -> Int[Tensor, "b h w"]:
-    """The values of a map at the nearest pixel of each position of a feature map with aligned corners."""
+def at_features(maps: Shaped[Tensor, "b H W"], height: int, width: int) -> Shaped[Tensor, "b h w"]:
+    """The values of maps at the nearest pixel of each position of a feature map with aligned corners."""
     rows, columns = (
-        torch.linspace(0, pixels - 1, cells, device=labels.device, dtype=torch.float64).round().long()
-        for pixels, cells in zip(labels.shape[1:], (height, width), strict=True)
+        torch.linspace(0, pixels - 1, cells, device=maps.device, dtype=torch.float64).round().long()
+        for pixels, cells in zip(maps.shape[1:], (height, width), strict=True)
     )
-    return labels[:, rows[:, None], columns]
+    return maps[:, rows[:, None], columns]
 
 
 def resize_to_finest(maps: Sequence[Tensor]) -> list[Tensor]:
