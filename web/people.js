@@ -35,17 +35,20 @@ function connected(classes, cells, h, w) {
   return {numbers, pieces}
 }
 
-/** The peaks {y, x} of the centre scores, most probable first. */
-function peaksOf({data, dims: [, , h, w]}) {
+/** The peaks {y, x} of the centre scores near people, most probable first. */
+function peaksOf({data, dims: [, , h, w]}, cells) {
   const found = [], bar = Math.log(sure / (1 - sure))
   for (let y = 0; y < h; y++) {
     for (let x = 0; x < w; x++) {
       const score = data[y * w + x]
-      let highest = score > bar
+      let highest = score > bar, near = false
       for (let v = Math.max(0, y - apart); highest && v <= Math.min(h - 1, y + apart); v++) {
-        for (let u = Math.max(0, x - apart); u <= Math.min(w - 1, x + apart); u++) highest &&= data[v * w + u] <= score
+        for (let u = Math.max(0, x - apart); u <= Math.min(w - 1, x + apart); u++) {
+          highest &&= data[v * w + u] <= score
+          near ||= person[cells[v * w + u]]
+        }
       }
-      if (highest) found.push({y, x, score})
+      if (highest && near) found.push({y, x, score})
     }
   }
   return found.sort((a, b) => b.score - a.score)
@@ -82,7 +85,7 @@ function missed(maps, classes, cells, share, centers) {
  * a centre, have one too unless they point to another. */
 function centersOf(maps, cells) {
   const [, , h, w] = maps.dims, {numbers, pieces} = connected(head, cells, h, w), places = new Map(), kept = []
-  for (const {y, x} of peaksOf(maps)) {
+  for (const {y, x} of peaksOf(maps, cells)) {
     const number = numbers[y * w + x], place = pointed(maps, {y, x}), others = places.get(number) ?? []
     if (number && others.some((other) => between(place, other) < oneHead * Math.sqrt(pieces[number].length))) continue
     kept.push({y, x})

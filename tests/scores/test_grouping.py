@@ -76,12 +76,26 @@ def test_ignored_pixels_belong_to_nobody():
 
 def test_centres_are_peaks_most_probable_first_and_not_too_many():
     maps = np.zeros((3, 60, 60), dtype=np.float32)
-    nowhere = np.zeros((60, 60), dtype=bool)
+    nowhere, everywhere = np.zeros((60, 60), dtype=bool), np.ones((60, 60), dtype=bool)
     maps[0] = -4
     maps[0, 5, 5], maps[0, 5, 6], maps[0, 20, 30] = 2, 1, 3  # the second is beside a higher one
-    assert centers_of(maps, nowhere, nowhere).tolist() == [[20, 30], [5, 5]]
+    assert centers_of(maps, nowhere, everywhere).tolist() == [[20, 30], [5, 5]]
     maps[0, ::5, ::5] = 1 + np.arange(144).reshape(12, 12) / 144
-    assert len(centers_of(maps, nowhere, nowhere)) == MOST
+    assert len(centers_of(maps, nowhere, everywhere)) == MOST
+
+
+def test_a_bystander_whom_the_label_map_lacks_has_no_centre():
+    """Otherwise the feet of somebody else would be the bystander's."""
+    maps = np.zeros((3, 30, 30), dtype=np.float32)
+    maps[0] = -4
+    maps[0, 6, 8], maps[0, 14, 24] = 3, 2
+    people = np.zeros((30, 30), dtype=bool)
+    people[4:28, 5:12] = True
+    nowhere = np.zeros_like(people)
+    assert centers_of(maps, nowhere, people).tolist() == [[6, 8]]
+    people[16, 22] = True  # two cells away in each direction
+    assert centers_of(maps, nowhere, people)[:2].tolist() == [[6, 8], [14, 24]]
+    assert len(centers_of(maps, nowhere, nowhere)) == 0
 
 
 def test_a_head_has_one_centre_unless_its_peaks_point_apart():
@@ -97,7 +111,7 @@ def test_a_head_has_one_centre_unless_its_peaks_point_apart():
     maps[2, 10, 8] = maps[2, 10, 16] = 0
     two[:, 12] = False
     assert len(centers_of(maps, two, two)) == 2
-    assert len(centers_of(maps, np.zeros_like(one), np.zeros_like(one))) == 2
+    assert len(centers_of(maps, np.zeros_like(one), one)) == 2
 
 
 def test_a_head_whose_centre_was_missed_has_one_unless_it_points_to_another():

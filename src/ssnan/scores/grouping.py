@@ -22,7 +22,7 @@ SURE = 0.4
 """The least probability of a centre. Chosen on half of the photos in experiments/people, as the values below."""
 
 APART = 2
-"""A centre is the highest cell within this many cells in each direction."""
+"""A centre is the highest cell within this many cells in each direction, and as near to somebody in the label map."""
 
 ONE_HEAD = 0.5
 """Centres in one head of the label map are one person if they point to places that are nearer to each other than this,
@@ -59,9 +59,10 @@ def grouped(maps: NDArray[np.float32], labels: NDArray[np.uint8], label_set: Lab
 def centers_of(maps: NDArray[np.float32], heads: NDArray[np.bool_], people: NDArray[np.bool_]) -> NDArray[np.intp]:
     """The cells (y, x) of the centres, most probable first, (n, 2), at most :data:`MOST`.
 
-    A large head of the label map may have several peaks of the scores, but has one centre. A head without a peak has a
-    centre too, unless it points to another one, and so has a piece of the label map that touches nobody with a centre,
-    such as somebody whose head is covered.
+    Centres are peaks of the scores at people. Bystanders whom the label map calls background have none; otherwise feet
+    of somebody else would point to them. A large head of the label map may have several peaks, but has one centre. A
+    head without a peak has a centre too, unless it points to another one, and so has a piece of the label map that
+    touches nobody with a centre, such as somebody whose head is covered.
 
     Args:
         maps: centre scores and offsets, (3, h, w).
@@ -71,6 +72,7 @@ def centers_of(maps: NDArray[np.float32], heads: NDArray[np.bool_], people: NDAr
 
     scores = maps[0]
     peaks = (scores == ndimage.maximum_filter(scores, 2 * APART + 1)) & (scores > np.log(SURE / (1 - SURE)))
+    peaks &= ndimage.maximum_filter(people, 2 * APART + 1, mode="constant")
     numbers, sizes = _connected(heads)
     kept: list[NDArray[np.intp]] = []
     places: dict[int, list[NDArray[np.float32]]] = {}
