@@ -143,6 +143,7 @@ def main() -> None:
     if options.task == "store":
         seed = str(options.seed)
         more = ["--seed_everything", seed, "--data.seed", seed, "--data.num_workers", "0"]
+        more += ["--data.samples_per_epoch", "1000000"]  # time ends it
         store(command_line(["-c", "bundled/people", *more, *others]), options.folder, options.minutes)
         return
     random.seed(0)
