@@ -5,6 +5,7 @@ from safetensors.torch import save_file
 from torch.nn.functional import interpolate
 
 from ssnan.models import Backbone, EdgeBackbone, SkipBackbone
+from ssnan.models.frozen_norms import FrozenNorm
 
 
 @pytest.mark.parametrize("variant", ["v1.5", "v1"])
@@ -28,7 +29,7 @@ def test_cut_after_a_stage():
 def test_frozen_modules_get_no_gradient_and_norms_keep_their_statistics():
     backbone = Backbone("resnet10t", output_stride=8, frozen=["conv1", "bn1", "layer1"], frozen_batch_norm=True)
     before = {name: buffer.clone() for name, buffer in backbone.named_buffers()}
-    norms = [module for module in backbone.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    norms = [module for module in backbone.modules() if isinstance(module, (torch.nn.BatchNorm2d, FrozenNorm))]
     of_norms = {id(parameter) for norm in norms for parameter in norm.parameters()}
     backbone.train()(torch.randn(2, 3, 64, 64)).mean().backward()
     for name, parameter in backbone.features.named_parameters():

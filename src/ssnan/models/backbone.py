@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from ssnan.models.frozen_norms import freeze_norms, other_norms
 from ssnan.models.initial_weights import State, grow_resnet, in_feature_names, initial_weights, load_all
 from ssnan.models.vgg import VGG
 
@@ -29,19 +30,14 @@ class _TimmFeatures(nn.Module):
             features.get_submodule(module).requires_grad_(False)
         self.features = features
         if frozen_batch_norm:
-            for norm in self._norms():
-                norm.requires_grad_(False)
+            freeze_norms(features)
         self.channels_last = "NHWC" in str(getattr(features, "output_fmt", ""))
 
-    def _norms(self) -> list[nn.Module]:
-        return [module for module in self.features.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
-
     def train(self: Own, mode: bool = True) -> Own:
-        """Set the mode of all modules except frozen norms, which stay in inference mode. They remain torch's own norms,
-        because timm's frozen ones compute in float32 and make training slower."""
+        """Set the mode of all modules; frozen norms that no convolution applies stay in inference mode."""
         super().train(mode)
         if self.frozen_batch_norm:
-            for norm in self._norms():
+            for norm in other_norms(self.features):
                 norm.eval()
         return self
 
