@@ -42,9 +42,9 @@ ARMS = {
     "SS-NAN": RIVALS / "ss_nan.yaml",
 }
 RATES = (0.004, 0.012, 0.036)
-TUNING = 4800
+TUNING = 1600
 """Crops for each rate, when it is chosen."""
-CURVE = (3200, 6400, 12800, 24000)
+CURVE = (1600, 3200, 6400, 9600)
 """Crops after which an arm is measured; the last is its whole training."""
 SIZES = {"half": 0.5, "own": 1.0, "double": 2.0}
 """The input relative to the usual one; the result is compared at the photo's own size."""

@@ -163,6 +163,6 @@ def test_the_residual_has_the_parameters_of_the_module():
 
 
 def test_the_curve_ends_with_the_training_in_whole_steps():
-    batch = yaml.safe_load((Path(run.CONFIGS) / "budget.yaml").read_text())["data"]["batch_size"]
-    assert run.CURVE[-1] == 24_000
+    batch = yaml.safe_load((run.RIVALS / "data.yaml").read_text())["batch_size"]
+    assert run.CURVE[-1] == 9_600
     assert not any(crops % batch for crops in (*run.CURVE, run.TUNING))
