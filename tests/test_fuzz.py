@@ -19,8 +19,9 @@ from fakes.custom import description, write_custom
 from fakes.lip import person
 from ssnan.data.folder import DatasetError
 from ssnan.data.layouts import open_split
-from ssnan.io.images import ImageError, read_reduced
+from ssnan.io.images import read_reduced
 from ssnan.io.masks import palette_image, read_labels
+from ssnan.io.opening import ImageError
 from ssnan.labels import LIP, LabelSet
 from ssnan.parsing.card import ModelCard, ModelError
 from ssnan.parsing.engines import OnnxRuntimeEngine

@@ -7,7 +7,7 @@
 
 from ssnan.data.folder import DatasetError
 from ssnan.errors import UserError
-from ssnan.io.images import ImageError
+from ssnan.io.opening import ImageError
 from ssnan.labels import ATR, LIP, PASCAL_PERSON_PART, LabelSet, Region
 from ssnan.loading import load
 from ssnan.parsing.card import ModelCard, ModelError

@@ -9,7 +9,7 @@ from typing import Literal
 
 from ssnan.errors import lacks
 from ssnan.hub.download import card_of
-from ssnan.io.images import MAX_PIXELS
+from ssnan.io.opening import MAX_PIXELS
 from ssnan.parsing.card import DEFAULT_MODEL, ModelError
 from ssnan.parsing.engines import ENGINES, available_cores, choose
 from ssnan.parsing.parser import ONE_VIEW, Parser

@@ -8,7 +8,7 @@ from fakes.lip import person
 from ssnan.data.custom import read_label_set
 from ssnan.data.folder import DatasetError
 from ssnan.data.layouts import open_split
-from ssnan.io.images import ImageError
+from ssnan.io.opening import ImageError
 from ssnan.labels import LIP, Region
 
 

@@ -5,7 +5,7 @@ from PIL import Image
 from fakes.lip import person, write_lip
 from ssnan.data.folder import DatasetError
 from ssnan.data.layouts import open_split
-from ssnan.io.images import ImageError
+from ssnan.io.opening import ImageError
 
 
 @pytest.mark.parametrize("nested", [False, True])

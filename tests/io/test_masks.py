@@ -3,8 +3,9 @@ import pytest
 from PIL import Image
 
 from fakes.png import png
-from ssnan.io.images import ImageError, read_rgb
+from ssnan.io.images import read_rgb
 from ssnan.io.masks import palette_image, read_colors, read_labels
+from ssnan.io.opening import ImageError
 from ssnan.labels import LIP
 
 

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from ssnan.data.folder import photos_by_stem
-from ssnan.io.images import ImageError, read_rgb
+from ssnan.io.images import read_rgb
+from ssnan.io.opening import ImageError
 from ssnan.parsing.inputs import find_inputs
 
 HEIC = struct.pack(">I", 24) + b"ftypheic" + bytes(4) + b"mif1heic"

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ssnan.io.images import ImageError
+from ssnan.io.opening import ImageError
 from ssnan.labels import LIP
 from ssnan.results.result import ParsingResult
 

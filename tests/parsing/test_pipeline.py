@@ -4,7 +4,7 @@ import time
 import numpy as np
 import pytest
 
-from ssnan.io.images import ImageError
+from ssnan.io.opening import ImageError
 from ssnan.parsing.pipeline import in_stages, map_ahead
 from ssnan.results.result import ParsingResult
 

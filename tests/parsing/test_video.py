@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from ssnan.commands import main, parse
-from ssnan.io.images import ImageError
+from ssnan.io.opening import ImageError
 from ssnan.parsing.frames import frames as read_frames
 from ssnan.parsing.frames import opened
 from ssnan.parsing.inputs import find_inputs

@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 
 from ssnan.cluster.items import Item, contents
 from ssnan.errors import cause, hide_decoder_warnings, printable
-from ssnan.io.images import ImageError
+from ssnan.io.opening import ImageError
 from ssnan.loading import load
 from ssnan.parsing.card import ModelError
 from ssnan.parsing.parser import ONE_VIEW, Parser, Scored

@@ -19,8 +19,8 @@ import pyarrow.parquet as pq
 from fsspec.core import url_to_fs
 
 from ssnan.errors import UserError, cause, did_you_mean, quoted
-from ssnan.io.images import refuse_unless_regular
 from ssnan.io.lists import text_of, without_case
+from ssnan.io.opening import refuse_unless_regular
 from ssnan.io.signatures import HEAD, is_photo
 from ssnan.parsing.inputs import result_it_could_be_of, result_names
 

@@ -98,7 +98,7 @@ def threads(text: str) -> int:
 
 def megapixels(text: str) -> int:
     """Millions of pixels."""
-    from ssnan.io.images import MAX_PIXELS
+    from ssnan.io.opening import MAX_PIXELS
 
     most = MAX_PIXELS // 1_000_000
     if not text.isdecimal() or len(text) > 9 or not 1 <= int(text) <= most:

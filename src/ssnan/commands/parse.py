@@ -185,7 +185,7 @@ def _parse_video(parser: Parser, path: Path, output: Path, kinds: Sequence[str],
     """Parse a video with a progress bar in frames per second; yields problems."""
     from rich.progress import BarColumn, Progress, TextColumn
 
-    from ssnan.io.images import ImageError
+    from ssnan.io.opening import ImageError
     from ssnan.parsing.video import parse_video
     from ssnan.results.outputs import OF_VIDEOS
 
@@ -208,7 +208,7 @@ def _parse_video(parser: Parser, path: Path, output: Path, kinds: Sequence[str],
 
 
 def _write_to_standard_output(parser: Parser, path: Path, contents: dict[Path, bytes], saving: Saving) -> int:
-    from ssnan.io.images import ImageError
+    from ssnan.io.opening import ImageError
     from ssnan.results.outputs import files
 
     if sys.stdout is None:

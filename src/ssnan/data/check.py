@@ -14,7 +14,7 @@ from rich.table import Table
 
 from ssnan.data.folder import DatasetError, Pair, ParsingFolder, foreign_ids, read_photo
 from ssnan.data.layouts import find_split
-from ssnan.io.images import ImageError
+from ssnan.io.opening import ImageError
 from ssnan.labels import LabelSet
 
 SPLITS = ("train", "val")

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from ssnan.data.folder import DatasetError, Pair, ParsingFolder, paired, photos_by_stem, without_masks
 from ssnan.data.keypoints import read_keypoints
 from ssnan.errors import cause
-from ssnan.io.images import ImageError, read_rgb
+from ssnan.io.images import read_rgb
 from ssnan.io.lists import text_of
 from ssnan.io.masks import read_colors, read_labels
+from ssnan.io.opening import ImageError
 from ssnan.io.strict_yaml import read_yaml
 from ssnan.labels import ClassSet, LabelSet, Region
 from ssnan.results.colors import rgb_of

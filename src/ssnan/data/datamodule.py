@@ -26,7 +26,7 @@ from ssnan.data.pasting import PastedScenes, Pasting
 from ssnan.data.resident import CHANCES, Augmentation, ResidentPhotos
 from ssnan.data.sampling import classes_held, repeat_factors
 from ssnan.data.transforms import geometric, normalize, photometric
-from ssnan.io.images import ImageError
+from ssnan.io.opening import ImageError
 from ssnan.labels import LabelSet
 from ssnan.parsing.preprocessing import Preprocessing
 

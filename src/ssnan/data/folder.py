@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssnan.errors import UserError
-from ssnan.io.images import ImageError, read_rgb
+from ssnan.io.images import read_rgb
 from ssnan.io.masks import read_labels
+from ssnan.io.opening import ImageError
 from ssnan.io.signatures import head_of, is_photo, without_ending
 from ssnan.labels import LabelSet
 

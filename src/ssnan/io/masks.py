@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ssnan.errors import quoted
-from ssnan.io.images import ImageError, explained, opened_image, refuse_if_huge, refuse_unless_regular, upright
+from ssnan.io.opening import ImageError, explained, opened_image, refuse_if_huge, refuse_unless_regular
+from ssnan.io.pixels import upright
 from ssnan.labels import LabelSet
 
 STRETCHED = {"'L;2'": 85, "'L;4'": 17}

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from PIL.PngImagePlugin import PngInfo
 
 from ssnan.errors import quoted
-from ssnan.io.images import MAX_PIXELS, ImageError, opened_image
 from ssnan.io.masks import palette_image, read_labels
+from ssnan.io.opening import MAX_PIXELS, ImageError, opened_image
 from ssnan.io.writing import appearing_together
 from ssnan.labels import LabelSet
 

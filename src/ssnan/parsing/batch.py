@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ssnan.errors import UserError, of_file, printable, quoted
-from ssnan.io.images import ImageError, ImageLike
+from ssnan.io.images import ImageLike
 from ssnan.io.lists import CASE_MATTERS, without_case
+from ssnan.io.opening import ImageError
 from ssnan.io.storing import is_map
 from ssnan.io.writing import appearing_together, sweep
 from ssnan.parsing.parser import Parser, Scored

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssnan.errors import quoted
-from ssnan.io.images import ImageError, explained, refuse_unless_regular
+from ssnan.io.opening import ImageError, explained, refuse_unless_regular
 
 TOLERANCE = 0.1
 """Seconds by which a video may be shorter than its header says."""

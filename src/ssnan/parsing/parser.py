@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssnan.errors import quoted
-from ssnan.io.images import MAX_PIXELS, ImageError, ImageLike, read_reduced, repeatable
+from ssnan.io.images import ImageLike, read_reduced, repeatable
+from ssnan.io.opening import MAX_PIXELS, ImageError
 from ssnan.labels import LabelSet
 from ssnan.parsing.card import ModelCard, ModelError
 from ssnan.parsing.engines import ENGINES, Engine

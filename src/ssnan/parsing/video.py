@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssnan.errors import quoted
-from ssnan.io.images import ImageError
+from ssnan.io.opening import ImageError
 from ssnan.io.writing import unfinished_folder
 from ssnan.parsing.frames import frames, opened
 from ssnan.parsing.parser import Parser

@@ -13,7 +13,7 @@ from typing import TypeVar
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from ssnan.errors import unknown
-from ssnan.io.images import ImageError, TooLargeError, UnknownFormatError
+from ssnan.io.opening import ImageError, TooLargeError, UnknownFormatError
 from ssnan.parsing.card import ModelError
 from ssnan.parsing.parser import Parser
 from ssnan.results.remapping import Remapping
