@@ -168,7 +168,7 @@ def heads_in(labels: Int[Tensor, "b H W"], label_set: LabelSet) -> Bool[Tensor, 
 def targets_of(instances: Int[Tensor, "b H W"], heads: Bool[Tensor, "b H W"], height: int, width: int) -> Targets:
     """The targets of maps of people, in (``height``, ``width``) cells: 0 for nobody, and
     :data:`ssnan.labels.UNKNOWN_PERSON`. ``heads`` says where a head is."""
-    cells, of_head = (at_features(maps.long(), height, width) for maps in (instances, heads))
+    cells, of_head = (at_features(maps, height, width).long() for maps in (instances, heads))
     rows = torch.arange(height, device=cells.device, dtype=torch.float32)[:, None].expand(height, width)
     columns = torch.arange(width, device=cells.device, dtype=torch.float32)[None].expand(height, width)
     places = torch.stack([rows, columns])

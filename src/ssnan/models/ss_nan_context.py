@@ -141,7 +141,7 @@ class SSNANWithContext(ParsingNetwork):
         losses = []
         for scores in output.extra["limbs"]:
             # The head has a stride of 8 or more, so compare it with labels at its own positions.
-            target = rows[at_features(batch["limbs"].long(), *scores.shape[-2:])]
+            target = rows[at_features(batch["limbs"], *scores.shape[-2:]).long()]
             per_pixel = cross_entropy(scores.float(), target, ignore_index=-1, reduction="none")
             losses.append(per_pixel.sum() / (target >= 0).sum().clamp_min(1))
         return {"limbs": self.limb_weight * torch.stack(losses).mean()}
