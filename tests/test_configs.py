@@ -46,7 +46,7 @@ def test_the_label_set_names_the_run_and_the_one_before(tmp_path, monkeypatch):
         ["-c", "pascal_person_part/ss_nan_step2", "--model.network.init_args.backbone.name", "resnet10t"]
     ).config
     assert str(config["output"]) == "runs/pascal_person_part/ss_nan_step2"
-    assert config["model"]["start_from"] == "runs/pascal_person_part/ss_nan/checkpoints/best.ckpt"
+    assert config["model"]["start_from"] == "runs/pascal_person_part/ss_nan/checkpoints/last.ckpt"
 
 
 @pytest.mark.filterwarnings("ignore")  # of libraries, as train() ignores them
@@ -88,14 +88,14 @@ def test_the_letter_of_the_paper(dataset, capsys):
     joints = [values["model"]["loss"]["joint"] for values in (first, second)]
     assert [joint["form"] for joint in joints] == ["none", "product"]
     assert (joints[1]["unit"], joints[1]["count"], joints[1]["centers"]) == ("cells", "defined", "decided")
-    assert second["model"]["start_from"] == f"{first['output']}/checkpoints/best.ckpt"
+    assert second["model"]["start_from"] == f"{first['output']}/checkpoints/last.ckpt"
     assert (first["trainer"]["max_epochs"], second["trainer"]["max_epochs"]) == (40, 30)
     assert second["model"]["backbone_weights"] is None
 
 
 @pytest.mark.parametrize("dataset", ["lip", "pascal_person_part"])
-def test_the_rivals_have_their_sources_solvers(dataset, capsys):
-    """Rate, batch, and the biases' rate of the Caffe models."""
+def test_the_rivals_have_their_sources_rates(dataset, capsys):
+    """Rate and batch, and the biases' rate of the Caffe models; the power is the source's for DeepLabV2 and FCN-8s."""
     solvers = {
         "deeplab_v2": (0.001, 10, 0.9),
         "deeplab_v2_resnet101": (0.00025, 10, 0.9),
@@ -109,8 +109,23 @@ def test_the_rivals_have_their_sources_solvers(dataset, capsys):
         assert (sgd["learning_rate"], batch, sgd["power"]) == solver, name
         assert sgd["bias_factor"] == 2, name
     ssl = printed(f"{dataset}/attention_ssl", capsys)["model"]
-    assert ssl["start_from"] == "runs/{label_set}/attention/checkpoints/best.ckpt"
+    assert ssl["start_from"] == "runs/{label_set}/attention/checkpoints/last.ckpt"
     assert [ssl["sgd"][name] for name in ("power", "warmup", "faster")] == [0, 0, ["classifier"]]
     assert ssl["loss"]["joint"]["centers"] == "decided"
     scales = printed(f"{dataset}/fcn_8s", capsys)["model"]["network"]["init_args"]["skip_scales"]
     assert scales == pytest.approx([57 * 1e-4, 57 * 1e-2])
+
+
+def test_the_joint_loss_has_a_share_of_the_step(capsys):
+    """In its own unit, it adds 2 % to the loss of a trained network."""
+    joint = printed("lip/ss_nan_step2", capsys)["model"]["loss"]["joint"]
+    assert [joint[name] for name in ("form", "unit", "weight")] == ["weighted", "gradient", 0.3]
+
+
+def test_deeplab_is_large_fov_on_person_part(capsys):
+    """Its row of the paper's Table 3 is that of DeepLab-LargeFOV in other papers."""
+    heads = [
+        printed(f"{dataset}/deeplab_v2", capsys)["model"]["network"]["init_args"]["head"]
+        for dataset in ("lip", "pascal_person_part")
+    ]
+    assert heads == ["aspp", "large_fov"]

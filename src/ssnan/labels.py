@@ -277,7 +277,9 @@ LIP = LabelSet(
     ),
     table_order=(*range(1, 20), 0),
 )  # fmt: skip
-"""Look into Person: 20 classes, nine joints (Section 3.3). Table 2 lists the background last."""
+"""Look into Person: 20 classes, nine joints (Section 3.3, which lists the classes of the head; the others are those of
+the Caffe code of Attention+SSL). Dress, jumpsuits, socks and gloves belong to no joint. Table 2 lists the background
+last."""
 
 PASCAL_PERSON_PART = LabelSet(
     name="pascal_person_part",

@@ -57,6 +57,7 @@ def test_the_structure_of_a_dataset_tells_shares():
     structure += Structure(LIP)
     found = structure.numbers()
     assert found["joints_on_person"] == 3 / 4
+    assert found["joints_on_limb"] == 3 / 4
     assert found["sides_right"] == 2 / 3
     assert (found["empty_pictures"], found["empty_with_people"]) == (0, None)
 

@@ -193,7 +193,7 @@ def _classes(measured: dict[str, Any], label_set: LabelSet) -> list[Table]:
 
 def _structure(measured: dict[str, Any]) -> Table:
     found = measured["structure"]
-    table = Table(title="structure: limbs, joints of the decided map, calibration")
+    table = Table(title="structure: limbs, joints of the label map, calibration")
     for name in ("Limb IoU", "Limb pairs", "swapped", "Joint offset, %", "Joints missed, %", "Calibration error, %"):
         table.add_column(name, justify="right")
     table.add_row(
@@ -212,7 +212,8 @@ def _people(measured: dict[str, Any]) -> Table:
     table.add_column("%", justify="right")
     for name, question in (
         ("joints_on_person", "visible limb keypoints on a person"),
-        ("sides_right", "of those on a limb, with the correct side"),
+        ("joints_on_limb", "visible limb keypoints on an arm, a leg or a shoe"),
+        ("sides_right", "of those, with the correct side"),
         ("empty_with_people", f"photos without people ({found['empty_pictures']}) with more than 2 % person"),
     ):
         if found[name] is not None:

@@ -157,10 +157,10 @@ def summary(systems: Sequence[System]) -> list[Row]:
     head += [
         "Limb IoU",
         "Limb pairs, swapped",
-        "Offset of decided joints, %",
+        "Joint offset of the label map, %",
         "Calibration error, %",
         "Joint distance × 1000",
-        "Joint offset, %",
+        "Joint offset of the probabilities, %",
         "Joints missed, %",
         "Parameters (M)",
         "GFLOPs at 321 × 321",

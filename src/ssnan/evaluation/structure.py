@@ -1,4 +1,4 @@
-"""Metrics beyond mean IoU: swapped limbs, joints of the decided map, calibration, sides at marked keypoints, and people
+"""Metrics beyond mean IoU: swapped limbs, joints of the label map, calibration, sides at marked keypoints, and people
 in photos without people."""
 
 from __future__ import annotations
@@ -127,8 +127,9 @@ class Structure:
         ``limb_pairs`` and ``limb_pairs_exchanged`` are counts. ``hard_joint_offset`` is the mean over found joints, and
         ``hard_joints_missed`` the share of missed ones. ``calibration_error`` is the mean gap between confidence and
         accuracy, weighted by pixels. ``joints_on_person`` is the share of visible limb keypoints that are not on
-        background, and ``sides_right`` the share of those on a limb that have the correct side. ``empty_pictures`` is
-        the number of photos without people, and ``empty_with_people`` the share of them with a false detection.
+        background, ``joints_on_limb`` the share on a class of their limb, of either side, and ``sides_right`` the share
+        of those that have the correct side. ``empty_pictures`` is the number of photos without people, and
+        ``empty_with_people`` the share of them with a false detection.
         """
         pixels, confidence, right = self.bins.T
         joints = len(self.offsets) + self.missed
@@ -138,6 +139,7 @@ class Structure:
             "hard_joint_offset": float(np.mean(self.offsets)) if self.offsets else None,
             "hard_joints_missed": self.missed / joints if joints else None,
             "joints_on_person": self.sides.on_person / self.sides.seen if self.sides.seen else None,
+            "joints_on_limb": self.sides.sided / self.sides.seen if self.sides.seen else None,
             "sides_right": self.sides.right / self.sides.sided if self.sides.sided else None,
             "empty_pictures": self.empty,
             "empty_with_people": self.false_people / self.empty if self.empty else None,

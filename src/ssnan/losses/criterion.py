@@ -32,8 +32,10 @@ JointForm = Literal["none", "weighted", "product", "product_detached"]
 - ``none``: L_parsing, the first training step.
 - ``weighted``: L_parsing · (1 + λ L_joint), the default of the second step. The cross-entropy keeps its gradient if the
   joints are perfect or absent.
-- ``product``: L_parsing · L_joint, exactly Eq. 4.
-- ``product_detached``: Eq. 4 without a gradient through the joints, as in the released code.
+- ``product``: L_parsing · L_joint, the form of Eq. 4. With unit ``cells``, count ``defined`` and ``decided`` centers,
+  it is as close to Eq. 4 as we can read it.
+- ``product_detached``: the same without a gradient through the joints, as in a public Keras version of SS-NAN. The
+  Caffe code of Attention+SSL leaves the joints out of the gradient altogether.
 """
 
 JointMeasure = Literal["distance", "heatmap"]
@@ -99,8 +101,8 @@ class LossOptions:
         side_weight: weight of :func:`ssnan.losses.sides.side_loss` of the fused map, a loss on the sides of whole
             limbs; 0 in the paper.
         class_balancing: power of the median-frequency weights of classes: 0 for equal weights, 1 as in SegNet.
-        stride: compare every ``stride``-th pixel of the labels; the released code uses the network's stride. Larger is
-            faster, 1 is exact.
+        stride: compare every ``stride``-th pixel of the labels; the Caffe code of Attention+SSL has the network's, 8.
+            Larger is faster, 1 is exact.
     """
 
     joint: JointLoss = JointLoss()

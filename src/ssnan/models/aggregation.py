@@ -57,9 +57,9 @@ class Aggregation(nn.Module, ABC):
 
 
 class NeuralAggregation(Aggregation):
-    """The paper's module. Two convolutions, ``hidden`` × 3 × 3 with a ReLU and N_S × 3 × 3, read all maps together. A
-    softmax over scales (Eq. 3) turns their output into weights that all channels share, and Eq. 2 is the weighted sum.
-    The result is in the convex hull of the maps.
+    """The paper's module. Two convolutions, ``hidden`` × 3 × 3 and N_S × 3 × 3, read all maps together, with a ReLU
+    between them that the paper does not mention. A softmax over scales (Eq. 3) turns their output into weights that all
+    channels share, and Eq. 2 is the weighted sum. The result is in the convex hull of the maps.
 
     The number and order of the maps are fixed; :class:`SharedNeuralAggregation` takes any.
 
@@ -85,8 +85,9 @@ class SharedNeuralAggregation(Aggregation):
     """One head scores each scale separately, so any number and order of scales is possible.
 
     The paper asks for a module "able to process different number of scales and invariant to the scale order" (Section
-    3.2), but a module that concatenates the maps has neither property. Here a^s = f(x^s) with the same two
-    convolutions, ``hidden`` × 3 × 3 and 1 × 3 × 3, for every scale. Eqs. 2 and 3 are unchanged.
+    3.2), but the N_S filters of its second convolution fix the number, and concatenated maps have an order. Here a^s =
+    f(x^s) with the same two convolutions, ``hidden`` × 3 × 3 and 1 × 3 × 3, for every scale. Eqs. 2 and 3 are
+    unchanged.
 
     Args:
         channels: channels C of each map.

@@ -21,8 +21,8 @@ class FCN8s(ParsingNetwork):
     Transposed convolutions, initially bilinear, double the coarser scores. The last enlargement, by 8, is the bilinear
     one of every system.
 
-    This differs from the original, which pads the photo by 100 and crops. Here maps are padded in place, and the
-    doubling filters are 3 × 3, so that feature i stays on pixel ``stride · i``.
+    This differs from the original, which pads the photo by 100 and crops. Here maps are padded in place, the doubling
+    filters are 3 × 3, and a VGG's pools are 3 × 3 instead of 2 × 2, so that feature i stays on pixel ``stride · i``.
 
     Args:
         num_classes: classes C, including the background.

@@ -56,7 +56,8 @@ class ParsingNetwork(nn.Module, ABC):
 
     @abstractmethod
     def classifier_parameters(self) -> list[nn.Parameter]:
-        """Untrained parameters, which learn ten times faster (Section 4.1)."""
+        """Untrained parameters, which learn ten times faster by default; in the paper the classifier does (Section
+        4.1)."""
 
     @abstractmethod
     def load_backbone(self, weights: str) -> None:

@@ -21,13 +21,14 @@ class SSNAN(ParsingNetwork):
 
     Args:
         num_classes: classes C, including the background.
-        backbone: the Skip-Net; ResNet-101 at output stride 8 in the paper. :class:`SkipBackbone` is faster on a CPU.
+        backbone: the Skip-Net; ResNet-101 in the paper, with PSPNet's weights, which have output stride 8.
+            :class:`SkipBackbone` is faster on a CPU.
         scales: sizes relative to the input. The attribute ``scales`` may change after training if the aggregation takes
             any number of maps.
         aggregation: fuses the scales; the paper's :class:`NeuralAggregation` by default.
         aggregated: what to fuse. The paper says "probability maps" and then applies a softmax to their sum. ``scores``
             is our reading: one softmax after the fusion. ``probabilities`` fuses after the softmax of each scale and
-            returns logarithms, so that a softmax restores the fused probabilities. ``letter`` is exactly the paper:
+            returns logarithms, so that a softmax restores the fused probabilities. ``letter`` is the text of the paper:
             probabilities are resized to the finest scale, and their fusion is returned as scores, softmax(Σ w·p).
             ``features`` fuses the output of the backbone and classifies once, as a public Keras version does.
 
