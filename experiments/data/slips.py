@@ -63,7 +63,7 @@ def read_slips(path: Path) -> dict[str, list[Slip]]:
     return slips
 
 
-def mended(labels: NDArray[np.uint8], slips: list[Slip]) -> NDArray[np.uint8]:
+def corrected(labels: NDArray[np.uint8], slips: list[Slip]) -> NDArray[np.uint8]:
     """``labels`` (h, w) with all ``slips`` changed at once, so that two classes can change places.
 
     Raises:
@@ -95,11 +95,11 @@ def main() -> None:
         with Image.open(path) as mask:
             palette, labels = mask.getpalette(), np.asarray(mask)
         try:
-            corrected = Image.fromarray(mended(labels, slips))
+            fixed = Image.fromarray(corrected(labels, slips))
         except ValueError as error:
             raise SystemExit(f"{name}: {error}") from None
-        corrected.putpalette(palette or [])
-        corrected.save(path)
+        fixed.putpalette(palette or [])
+        fixed.save(path)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from experiments.data import slips
-from experiments.data.slips import Slip, mended, read_slips
+from experiments.data.slips import Slip, corrected, read_slips
 from ssnan.labels import LIP
 
 COAT, DRESS, SKIRT, UPPER = (LIP.classes.index(name) for name in ("coat", "dress", "skirt", "upper-clothes"))
@@ -29,22 +29,22 @@ def test_a_wrong_line_is_named(tmp_path, line):
 
 def test_two_classes_change_places():
     labels = np.array([[COAT, UPPER], [0, UPPER]], dtype=np.uint8)
-    result = mended(labels, [Slip(COAT, UPPER), Slip(UPPER, COAT)])
+    result = corrected(labels, [Slip(COAT, UPPER), Slip(UPPER, COAT)])
     assert result.tolist() == [[UPPER, COAT], [0, COAT]]
 
 
 def test_a_point_means_one_region():
     labels = np.array([[DRESS, 0, DRESS]], dtype=np.uint8)
-    assert mended(labels, [Slip(DRESS, SKIRT, (90, 50))]).tolist() == [[DRESS, 0, SKIRT]]
+    assert corrected(labels, [Slip(DRESS, SKIRT, (90, 50))]).tolist() == [[DRESS, 0, SKIRT]]
 
 
 @pytest.mark.parametrize("slip", [Slip(COAT, DRESS), Slip(DRESS, SKIRT, (50, 50))])
 def test_a_slip_that_is_not_there_is_refused(slip):
     with pytest.raises(ValueError, match="the mask has no"):
-        mended(np.array([[DRESS, 0, DRESS]], dtype=np.uint8), [slip])
+        corrected(np.array([[DRESS, 0, DRESS]], dtype=np.uint8), [slip])
 
 
-def test_the_copy_has_mended_masks_in_their_palette(tmp_path, monkeypatch):
+def test_the_copy_has_corrected_masks_in_their_palette(tmp_path, monkeypatch):
     masks = tmp_path / "data" / "TrainVal_parsing_annotations" / "val_segmentations"
     masks.mkdir(parents=True)
     for name in ("one", "two"):
