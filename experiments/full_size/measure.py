@@ -1,10 +1,10 @@
-"""Speed of a recipe's network: forward, in training, and of the data beside it."""
+"""Speed of a recipe's network: forward, in training, and of the data beside it; and where a step spends its time."""
 
 from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +21,9 @@ Batch = dict[str, Tensor]
 
 WARM, STEPS = 3, 12
 """Steps before those that count, which compile and fill queues, and steps that count."""
+
+ROWS = 25
+"""Operations that a profile lists."""
 
 HEAD = (
     "run", "crop", "batch", "forward/s", "training/s", "GFLOPs a crop", "share of peak", "memory, GB",
@@ -48,21 +51,49 @@ def measure(recipes: Mapping[str, list[str]], batches: Sequence[int], output: Pa
     print(f"{chip}: {peak / 1e12:.2f} TFLOP/s in a bf16 matrix product", flush=True)
     print(f"| {' | '.join(HEAD)} |\n|{'---|' * len(HEAD)}", flush=True)
     for name, arguments in recipes.items():
-        cli = command_line([*arguments, "--output", str(output)])
-        data = cli.datamodule
-        data.setup("fit")
-        task = cli.model.to(device, memory_format=torch.channels_last)
-        task.criterion = ParsingLoss(replace(task.label_set, sets=data.label_set.sets), task.loss)
+        task, data = opened(arguments, output, device)
         for size in batches or [data.batch_size]:
             data.batch_size, data.samples_per_epoch = size, size * (WARM + STEPS)
             row = (name, f"{data.crop[0]} × {data.crop[1]}", str(size), *numbers(task, data, device, peak))
             print(f"| {' | '.join(row)} |", flush=True)
 
 
-def numbers(task: ParsingTask, data: ParsingData, device: torch.device, peak: float) -> list[str]:
-    """The measured columns of :data:`HEAD`; ``peak`` is in operations a second."""
+def profile(recipes: Mapping[str, list[str]], batches: Sequence[int], output: Path) -> None:
+    """Print which operations take the time of one training step, for every recipe and batch size.
+
+    Args:
+        recipes, batches, output: as for :func:`measure`.
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    torch.backends.cudnn.benchmark = True
+    for name, arguments in recipes.items():
+        task, data = opened(arguments, output, device)
+        for size in batches or [data.batch_size]:
+            data.batch_size, data.samples_per_epoch = size, size * (WARM + 1)
+            step = training_step(task, device)
+            *warm, last = batches_on(data, device)
+            for batch in warm:
+                step(batch)
+            with torch.profiler.profile() as seen:  # of the CPU, and of an accelerator if there is one
+                step(last)
+            by = f"self_{device.type}_time_total"
+            print(f"{name}, batches of {size}\n{seen.key_averages().table(by, row_limit=ROWS)}", flush=True)
+
+
+def opened(arguments: list[str], output: Path, device: torch.device) -> tuple[ParsingTask, ParsingData]:
+    """The task of a recipe on the device, ready to train, and its data."""
+    cli = command_line([*arguments, "--output", str(output)])
+    data = cli.datamodule
+    data.setup("fit")
+    task = cli.model.to(device, memory_format=torch.channels_last)
+    task.criterion = ParsingLoss(replace(task.label_set, sets=data.label_set.sets), task.loss)
+    return task, data
+
+
+def training_step(task: ParsingTask, device: torch.device) -> Callable[[Batch], None]:
+    """A function that trains on one batch, in bf16."""
     optimizer = torch.optim.SGD([p for p in task.parameters() if p.requires_grad], lr=1e-6, momentum=0.9)
-    cuda = device.type == "cuda"
+    task.network.train()
 
     def step(batch: Batch) -> None:
         with torch.autocast(device.type, torch.bfloat16):
@@ -71,13 +102,20 @@ def numbers(task: ParsingTask, data: ParsingData, device: torch.device, peak: fl
         loss.backward()
         optimizer.step()
 
+    return step
+
+
+def numbers(task: ParsingTask, data: ParsingData, device: torch.device, peak: float) -> list[str]:
+    """The measured columns of :data:`HEAD`; ``peak`` is in operations a second."""
+    cuda = device.type == "cuda"
+    step = training_step(task, device)
+
     def forward(images: Tensor) -> Tensor:
         with torch.no_grad(), torch.autocast(device.type, torch.bfloat16):
             return task.forward_in_training(images).scores
 
     if cuda:
         torch.cuda.reset_peak_memory_stats()
-    task.network.train()
     resident, work, batch = waiting(data, step, device)
     training = data.batch_size / work
     memory = torch.cuda.max_memory_allocated() / 1e9 if cuda else float("nan")
@@ -102,19 +140,24 @@ def numbers(task: ParsingTask, data: ParsingData, device: torch.device, peak: fl
 def waiting(data: ParsingData, step: Callable[[Batch], None], device: torch.device) -> tuple[float, float, Batch]:
     """Train on an epoch of ``data``: the share of the time that went into getting batches, the median seconds of a step
     without it, and the last batch."""
-    loader = iter(data.train_dataloader(device))
+    loader = batches_on(data, device)
     times = []
     for _ in range(WARM + STEPS):
         began = _now(device)
         batch = next(loader)
-        if isinstance(batch, dict):
-            batch = {key: value.to(device, non_blocking=True) for key, value in batch.items()}
-        batch = data.on_after_batch_transfer(batch, 0)
         got = _now(device)
         step(batch)
         times.append((got - began, _now(device) - got))
     waits, works = zip(*times[WARM:], strict=True)
     return sum(waits) / (sum(waits) + sum(works)), statistics.median(works), batch
+
+
+def batches_on(data: ParsingData, device: torch.device) -> Iterator[Batch]:
+    """The batches of an epoch, on the device."""
+    for batch in data.train_dataloader(device):
+        if isinstance(batch, dict):
+            batch = {key: value.to(device, non_blocking=True) for key, value in batch.items()}
+        yield data.on_after_batch_transfer(batch, 0)
 
 
 def training_flops(task: ParsingTask, batch: Batch) -> float:

@@ -1,6 +1,7 @@
 """What is worth an accelerator, in pieces of minutes: the bundled models and the paper's systems at full size.
 
     python -m experiments.full_size.run measure [RUN...]                        speed, memory, share of the chip's peak
+    python -m experiments.full_size.run profile [RUN...]                        which operations take a step's time
     python -m experiments.full_size.run train --minutes 9 [RUN...]              the next piece of these runs, in order
     python -m experiments.full_size.run train --minutes 9.5 --budget 8 small      one run, to the end in eight minutes
     python -m experiments.full_size.run try [RUN...]                            each run for two steps, on a processor
@@ -129,16 +130,17 @@ def _finished(name: str, seed: int) -> bool:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
-    for name in ("train", "measure", "try"):
+    for name in ("train", "measure", "profile", "try"):
         commands.add_parser(name).add_argument("runs", nargs="*", metavar="RUN")
-    training, measuring = commands.choices["train"], commands.choices["measure"]
-    for command in (training, measuring):
+    training, *measuring = (commands.choices[name] for name in ("train", "measure", "profile"))
+    for command in (training, *measuring):
         command.add_argument(
             "--also", action="append", default=[], metavar="FILE", help="a recipe on top of all others"
         )
     training.add_argument("--minutes", type=float, required=True, help="of this call")
     training.add_argument("--budget", type=float, metavar="MINUTES", help="of training that a run has in all its calls")
-    measuring.add_argument("--batches", type=int, nargs="+", default=[], help="instead of the recipe's batch size")
+    for command in measuring:
+        command.add_argument("--batches", type=int, nargs="+", default=[], help="instead of the recipe's batch size")
     told = parser.parse_args()
     if unknown := set(told.runs) - {name for name, _ in ORDER}:
         parser.error(f"no run {', '.join(sorted(unknown))}; there are {', '.join([*STEP1, *STEP2])}")
@@ -147,9 +149,9 @@ def main() -> None:
     elif told.command == "try":
         try_out(told.runs)
     else:
-        from experiments.full_size.measure import measure
+        from experiments.full_size.measure import measure, profile
 
-        measure(
+        (measure if told.command == "measure" else profile)(
             {name: arguments_of(name, 0, [piece("few"), *told.also]) for name in told.runs or ("small", "ss_nan")},
             told.batches,
             RUNS / "measure",

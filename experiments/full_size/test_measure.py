@@ -85,3 +85,11 @@ def test_the_network_waits_until_the_batch_is_there(monkeypatch):
     share, work, batch = measure.waiting(data, lambda batch: takes(6), torch.device("cpu"))
     assert (share, work) == (3 / 9, 6)
     assert batch == {"images": [measure.WARM + measure.STEPS - 1]}
+
+
+def test_a_profile_lists_the_operations_of_a_step(recipe, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(measure, "WARM", 0)
+    measure.profile({"tiny": recipe}, [2], tmp_path / "out")
+    printed = capsys.readouterr().out
+    assert printed.startswith("tiny, batches of 2")
+    assert "convolution" in printed
