@@ -28,6 +28,7 @@ def test_every_recipe_is_accepted_by_its_name_alone(name, capsys):
     assert (values["model"]["loss"]["joint"]["form"] == "none") == (stem not in WITH_JOINTS)
     assert values["output"] in (f"runs/{name}", f"runs/{{label_set}}/{stem}")
     assert "base" not in values or values["base"] is None
+    assert not any((side - 1) % 32 for side in values["data"]["crop"])  # labels lie on the features of every scale
 
 
 def test_recipes_are_short():

@@ -81,3 +81,10 @@ def test_fewer_val_photos_than_processes_are_refused(lip_root, monkeypatch):
     monkeypatch.setattr(ParsingData, "_processes", property(lambda self: (3, 0)))
     with pytest.raises(DatasetError, match="2 photos are too few for 3 processes"):
         data.setup("fit")
+
+
+@pytest.mark.parametrize(("crop", "warned"), [((64, 49), "65 × 65"), ((65, 33), None), ((1, 1), "33 × 33")])
+def test_a_crop_that_does_not_fit_the_features_is_named(lip_root, caplog, crop, warned):
+    ParsingData([Source(lip_root)], lip_root, crop=crop, num_workers=0).setup("fit")
+    messages = [record.getMessage() for record in caplog.records if "data.crop" in record.getMessage()]
+    assert [message.endswith(f"for example, {warned}") for message in messages] == ([True] if warned else [])

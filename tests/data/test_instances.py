@@ -1,14 +1,20 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torchvision.transforms import v2
 
 from fakes.keypoints import people
-from ssnan.data.datamodule import ParsingData, Source
+from fakes.lip import write_lip
+from ssnan.data.datamodule import Augmented, ParsingData, Source
 from ssnan.data.instances import from_keypoints
 from ssnan.data.layouts import open_split
 from ssnan.data.pasting import PastedScenes, Pasting
+from ssnan.data.transforms import geometric
 from ssnan.labels import LIP, UNKNOWN_PERSON
+from ssnan.parsing.preprocessing import Preprocessing
 
 CLOTHES, PANTS = LIP.classes.index("upper-clothes"), LIP.classes.index("pants")
 
@@ -121,3 +127,16 @@ def test_mirroring_moves_people_and_keeps_them_whole(lip_root):
 def test_resident_photos_cannot_tell_people_apart(lip_root):
     with pytest.raises(ValueError, match=r"data\.instances: not supported with data.resident_side"):
         ParsingData([Source(lip_root)], lip_root, instances=True, resident_side=64)
+
+
+def test_padding_is_nobody_known_whatever_value_is_ignored(tmp_path):
+    labels = replace(LIP, ignore_index=200)
+    root = write_lip(tmp_path / "lip")
+    folder = replace(open_split(root, "train"), label_set=labels, read_people=lambda pair: np.ones((96, 64), np.uint8))
+    larger = geometric(labels, (129, 129), (1.0, 1.0), None, 0.0, (0.5, 0.5, 0.5))
+    data = Augmented([folder], [(0, 0)], labels, larger, v2.Identity(), Preprocessing(), 0, "stop", True)
+    sample = data[0]
+    padding = sample["labels"] == 200
+    assert padding.sum() == 129 * 129 - 96 * 64
+    assert (sample["instances"][padding] == UNKNOWN_PERSON).all()
+    assert (sample["instances"][~padding] == 1).all()

@@ -6,6 +6,7 @@ from fakes.lip import write_lip
 from ssnan.data.datamodule import ParsingData, Source
 from ssnan.data.layouts import open_split
 from ssnan.data.sampling import classes_held, repeat_factors
+from ssnan.io.opening import ImageError
 from ssnan.labels import LIP
 
 
@@ -47,3 +48,17 @@ def test_photos_with_rare_classes_are_drawn_more_often(one_with_gloves):
 def test_rare_classes_need_shares(one_with_gloves):
     with pytest.raises(ValueError, match="needs shares"):
         ParsingData([Source(one_with_gloves, rare=0.5)], one_with_gloves)
+
+
+def test_damaged_masks_hold_nothing_if_they_may_be_skipped(one_with_gloves):
+    folder = open_split(one_with_gloves, "train")
+    mask = folder.pairs[3].mask
+    mask.write_bytes(mask.read_bytes()[:50])
+    with pytest.raises(ImageError):
+        classes_held(folder)
+    options = {"samples_per_epoch": 4, "num_workers": 0, "damaged": "skip"}
+    data = ParsingData([Source(one_with_gloves, 1.0, rare=1.0)], one_with_gloves, **options)
+    data.setup("fit")
+    pixels = data.class_pixels()
+    assert pixels.shape == (9, 20)
+    assert np.flatnonzero(pixels.sum(axis=1) == 0).tolist() == [3]

@@ -306,3 +306,19 @@ def test_a_set_of_all_classes_is_no_supervision():
     loss.backward()
     assert loss.item() == pytest.approx(0, abs=1e-6)
     torch.testing.assert_close(scores.grad, torch.zeros_like(scores), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int32])
+def test_labels_of_any_integer_type(dtype):
+    scores = torch.randn(1, 2, 4, 5, generator=torch.Generator().manual_seed(0))
+    labels = torch.tensor([[[0, 1, 0, 1, 255]] * 4])
+    criterion = with_joints(TWO, "weighted")
+    expected = criterion(output(scores), labels)["loss"]
+    torch.testing.assert_close(criterion(output(scores), labels.to(dtype))["loss"], expected)
+
+
+def test_a_joint_loss_needs_joints():
+    without = LabelSet("own", TWO.classes, TWO.palette)
+    ParsingLoss(without)
+    with pytest.raises(ValueError, match=r"'own' has no joints; expected at least one in dataset.yaml"):
+        with_joints(without, "weighted")

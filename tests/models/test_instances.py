@@ -127,7 +127,8 @@ def test_the_head_learns_alone_if_asked():
     torch.testing.assert_close(larger.eval()(images).scores, trained.eval()(images).scores)
     larger.train()
     losses = larger.auxiliary_losses(larger(images), {"labels": numbers, "instances": numbers}, LIP)
-    assert set(losses) == {"centers", "offsets"}
+    assert set(losses) == {"limbs", "centers", "offsets"}
+    assert losses["limbs"] == 0
     sum(losses.values()).backward()
     learning = {name for name, parameter in larger.named_parameters() if parameter.grad is not None}
     assert learning == {name for name, _ in larger.named_parameters() if name.startswith("people.")}
@@ -152,7 +153,21 @@ def test_an_example_is_learned():
 
 def test_data_that_do_not_tell_people_apart_ask_nothing():
     larger = network().train()
-    assert larger.auxiliary_losses(larger(torch.randn(1, 3, 65, 65)), {}, LIP) == {}
+    losses = larger.auxiliary_losses(larger(torch.randn(1, 3, 65, 65)), {}, LIP)
+    assert losses == {"limbs": 0, "centers": 0}
+    sum(losses.values()).backward()  # training on several processes expects a gradient of every parameter
+    assert all(parameter.grad is not None for parameter in larger.people.parameters())
+
+
+def test_the_head_alone_learns_while_the_other_norms_keep_their_statistics():
+    backbone = EdgeBackbone("resnet26", [4, 8, 16], width=16, edge_width=8)
+    larger = SSNANWithPeople(20, backbone, heads_only=True).train()
+    before = {name: values.clone() for name, values in larger.state_dict().items()}
+    larger(torch.randn(2, 3, 65, 65))
+    assert larger.training
+    assert larger.people.training
+    for name, values in larger.state_dict().items():
+        torch.testing.assert_close(values, before[name])
 
 
 def test_the_file_returns_the_heads(tmp_path):

@@ -1,8 +1,10 @@
+import math
+
 import pytest
 import torch
 
 from models.contract import CLASSES, SystemContract
-from ssnan.labels import LIP
+from ssnan.labels import LIP, LabelSet
 from ssnan.models import SSNAN, EdgeBackbone, NeuralAggregation, SSNANWithContext
 from ssnan.models.initial_weights import take_over
 from ssnan.models.mean_field import MeanField
@@ -70,7 +72,20 @@ def test_its_loss_by_hand():
 @pytest.mark.parametrize("batch", [{}, {"labels": torch.zeros(1, 65, 65, dtype=torch.long)}])
 def test_data_without_keypoints_ask_nothing(batch):
     larger = network().train()
-    assert larger.auxiliary_losses(larger(torch.randn(1, 3, 65, 65)), batch, LIP) == {}
+    losses = larger.auxiliary_losses(larger(torch.randn(1, 3, 65, 65)), batch, LIP)
+    assert losses == {"limbs": 0}
+    losses["limbs"].backward()  # training on several processes expects a gradient of every parameter
+    assert all(parameter.grad is not None and not parameter.grad.any() for parameter in larger.limbs.parameters())
+
+
+def test_labels_of_ones_own_have_the_limbs_that_they_name():
+    larger = network().train()
+    limbs = torch.full((1, 64, 64), 2)
+    output = larger(torch.randn(1, 3, 65, 65))._replace(extra={"limbs": [torch.zeros(1, 5, 8, 8)]})
+    for classes, loss in ((("background", "helmet", "left-arm"), 0.5 * math.log(5)), (("background", "a", "b"), 0)):
+        labels = LabelSet("own", classes, ((0, 0, 0), (1, 1, 1), (2, 2, 2)), (), ())
+        found = larger.auxiliary_losses(output, {"limbs": limbs}, labels)
+        assert found["limbs"].item() == pytest.approx(loss)
 
 
 class TestSSNANWithContext(SystemContract):

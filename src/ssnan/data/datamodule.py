@@ -24,10 +24,10 @@ from ssnan.data.keypoints import limb_map
 from ssnan.data.layouts import label_set_of, open_split
 from ssnan.data.pasting import PastedScenes, Pasting
 from ssnan.data.resident import CHANCES, Augmentation, ResidentPhotos
-from ssnan.data.sampling import classes_held, repeat_factors
+from ssnan.data.sampling import classes_held, pixels_held, repeat_factors
 from ssnan.data.transforms import geometric, normalize, photometric
 from ssnan.io.opening import ImageError
-from ssnan.labels import LabelSet
+from ssnan.labels import UNKNOWN_PERSON, LabelSet
 from ssnan.parsing.preprocessing import Preprocessing
 
 log = logging.getLogger("ssnan")
@@ -60,7 +60,8 @@ class ParsingData(LightningDataModule):
         label_set: name of a label set, or the ``dataset.yaml`` of your own data. All datasets must have this label set,
             but each may have its own sets of classes.
         preprocessing: size and normalisation of the network's input, before the random resize.
-        crop: height and width of a training crop.
+        crop: height and width of a training crop; multiples of ``preprocessing.multiple`` plus 1, or the labels do not
+            lie on the features.
         scale: range of factors of the random resize.
         crop_around_person: share of the training photos that are first cropped to the person.
         rotation: share of the training photos that are rotated, by up to 30° or by a quarter turn.
@@ -160,24 +161,37 @@ class ParsingData(LightningDataModule):
                 "one for each; train with fewer processes"
             )
         if stage == "fit":
+            self._warn_of_crop()
             self.train_folders = [self._open(source.root, "train") for source in self.sources]
             self.chances = [
-                repeat_factors(classes_held(folder), source.rare) if source.rare else None
+                repeat_factors(classes_held(folder, self.damaged), source.rare) if source.rare else None
                 for source, folder in zip(self.sources, self.train_folders, strict=True)
             ]
             self.pasted = self._pasted()
             label_sets = (source.label_set for source in self._drawn_from())
             self.label_set = self.label_set.united(label_sets)
 
+    def _warn_of_crop(self) -> None:
+        """Features lie on every ``multiple``-th pixel or more densely, from the first to the last of a crop."""
+        multiple = self.preprocessing.multiple
+        fitting = [max(1, round((side - 1) / multiple)) * multiple + 1 for side in self.crop]
+        if list(self.crop) != fitting:
+            log.warning(
+                "data.crop: %d × %d are not multiples of %d plus 1, so labels lie beside their features; expected, for "
+                "example, %d × %d",
+                *self.crop,
+                multiple,
+                *fitting,
+            )
+
     def class_pixels(self, limit: int = 1000) -> NDArray[np.int64]:
         """The number of pixels of every class in each training mask, (n, C), for at most ``limit`` masks of a source,
         evenly spread over its list."""
         counts = []
         for folder in self.train_folders:
-            for index in np.unique(np.linspace(0, len(folder) - 1, min(limit, len(folder))).round().astype(int)):
-                labels = folder.read_mask(folder.pairs[index].mask)
-                counts.append(np.bincount(labels.ravel(), minlength=256)[: len(self.label_set)])
-        return np.stack(counts)
+            chosen = np.unique(np.linspace(0, len(folder) - 1, min(limit, len(folder))).round().astype(int))
+            counts.append(pixels_held(folder, [folder.pairs[index] for index in chosen], self.damaged))
+        return np.concatenate(counts)
 
     def _open(self, root: Path, split: str) -> ParsingFolder:
         folder = open_split(root, split)
@@ -252,7 +266,7 @@ class ParsingData(LightningDataModule):
         if self.batch_size % processes:
             raise DatasetError(
                 f"data.batch_size: {self.batch_size} photos cannot be divided evenly by {processes} processes; it is "
-                "the batch size of all together"
+                f"the batch size of all together; expected a multiple of {processes}"
             )
         step = self.batch_size if len(order) > self.batch_size else processes
         if len(order) < step:
@@ -370,6 +384,10 @@ class Augmented(Dataset[dict[str, Tensor]]):
             image = self.photometric(image)
         pixels = normalize(image, self.preprocessing.mean, self.preprocessing.std)
         targets = {name: mask.as_subclass(Tensor).long() for name, mask in zip(maps, masks, strict=True)}
+        if self.instances and (ignored := self.label_set.ignore_index) != UNKNOWN_PERSON:
+            # Padding has the ignored value in every map, and must not become the person of that number.
+            padding = (targets["labels"] == ignored) & (targets["instances"] == ignored)
+            targets["instances"][padding] = UNKNOWN_PERSON
         return {"images": pixels.as_subclass(Tensor)} | targets
 
     def _sample(self, source: ParsingFolder | PastedScenes, index: int) -> Sample:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Integer
 from torch import Tensor
 from torch.nn.functional import cross_entropy, interpolate
 
@@ -123,6 +123,9 @@ class ParsingLoss:
 
     Attributes:
         running: state of the joint loss's unit ``gradient`` for each map, by name; save it with the weights.
+
+    Raises:
+        ValueError: there is a joint loss, and the label set has no joints.
     """
 
     def __init__(
@@ -131,6 +134,11 @@ class ParsingLoss:
         options: LossOptions = LossOptions(),
         class_weights: Float[Tensor, " c"] | None = None,
     ) -> None:
+        if options.joint.form != "none" and not label_set.regions:
+            raise ValueError(
+                f"loss.joint: label set {label_set.name!r} has no joints; expected at least one in dataset.yaml, "
+                "such as joints: {head: [hair, face]}"
+            )
         self.label_set = label_set
         self.options = options
         self.joint = options.joint
@@ -138,7 +146,7 @@ class ParsingLoss:
         self.running: dict[str, Tensor] = {}
 
     def __call__(
-        self, output: ParsingOutput, labels: Int[Tensor, "b H W"], gradients: bool = False
+        self, output: ParsingOutput, labels: Integer[Tensor, "b H W"], gradients: bool = False
     ) -> dict[str, Float[Tensor, ""]]:
         """Named losses: ``loss`` is the total to minimise, the others are its terms.
 
@@ -148,7 +156,7 @@ class ParsingLoss:
             gradients: whether to add the gradient norm of each term with respect to its scores, under names that end in
                 ``gradient``. This costs one backward pass through the losses, not the network.
         """
-        labels = labels[:, :: self.options.stride, :: self.options.stride]
+        labels = labels[:, :: self.options.stride, :: self.options.stride].long()
         maps = {"fused": output.scores}
         if self.options.deep_supervision:
             maps |= {f"scale{index}": scores for index, scores in enumerate(output.scale_scores)}

@@ -133,7 +133,16 @@ class HAZN(ParsingNetwork):
         self, output: ParsingOutput, batch: Mapping[str, Tensor], label_set: LabelSet
     ) -> dict[str, Float[Tensor, ""]]:
         """Losses on the boxes and confidences of both zoom stages. Their targets are the boxes of connected regions for
-        people, and those of the joints' regions for parts."""
+        people, and those of the joints' regions for parts.
+
+        Raises:
+            ValueError: the label set has no joints.
+        """
+        if not label_set.regions:
+            raise ValueError(
+                f"HAZN zooms to the regions of joints, and label set {label_set.name!r} has none; expected at least "
+                "one in dataset.yaml, such as joints: {head: [hair, face]}"
+            )
         labels, people = batch["labels"], output.extra["people"]
         person = torch.from_numpy(label_set.person).to(labels.device)[labels]
         losses = {"zoom/people": region_loss(output.extra["whole"], connected(person))}

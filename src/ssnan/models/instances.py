@@ -18,7 +18,7 @@ from torch.nn.functional import logsigmoid
 
 from ssnan.labels import UNKNOWN_PERSON, LabelSet
 from ssnan.models.backbone import EdgeBackbone, enlarged, start_for_relu
-from ssnan.models.output import ParsingOutput
+from ssnan.models.output import ParsingOutput, no_loss
 from ssnan.models.pyramid import at_features
 from ssnan.models.ss_nan_context import Seen, SSNANWithContext
 
@@ -114,6 +114,14 @@ class SSNANWithPeople(SSNANWithContext):
             self.requires_grad_(False)
         self.people = InstanceHead(backbone.deep.in_channels, backbone.deep.out_channels, people_width)
 
+    def train(self, mode: bool = True) -> SSNANWithPeople:
+        """Set the mode of all modules; those that keep their weights keep their batch norms' statistics too."""
+        super().train(mode)
+        if self.heads_only:
+            for part in self.children():
+                part.train(mode and part is self.people)
+        return self
+
     def forward(self, images: Float[Tensor, "b 3 H W"]) -> ParsingOutput:
         """Parse normalised photos; ``people`` has centre scores and offsets, (B, 3, h, w)."""
         if self.training and self.heads_only:
@@ -129,9 +137,9 @@ class SSNANWithPeople(SSNANWithContext):
         """If the data tell people apart, the losses of centres and offsets, beside those of
         :class:`SSNANWithContext`."""
         losses = super().auxiliary_losses(output, batch, label_set)
-        if "instances" not in batch:
-            return losses
         assert output.people is not None
+        if "instances" not in batch:
+            return losses | {"centers": no_loss([output.people])}
         maps = output.people.float()
         heads = heads_in(batch["labels"], label_set)
         targets = targets_of(batch["instances"], heads, maps.shape[-2], maps.shape[-1])

@@ -21,7 +21,7 @@ from ssnan.models.aggregation import Aggregation, NeuralAggregation
 from ssnan.models.backbone import EdgeBackbone, start_for_relu
 from ssnan.models.heads import classifier
 from ssnan.models.mean_field import MeanField
-from ssnan.models.output import ParsingNetwork, ParsingOutput
+from ssnan.models.output import ParsingNetwork, ParsingOutput, no_loss
 from ssnan.models.pyramid import at_features, resize_to_finest, resized, sorted_scales
 
 
@@ -131,13 +131,15 @@ class SSNANWithContext(ParsingNetwork):
     def auxiliary_losses(
         self, output: ParsingOutput, batch: Mapping[str, Tensor], label_set: LabelSet
     ) -> dict[str, Float[Tensor, ""]]:
-        """If the data have keypoints, ``limb_weight`` times the cross-entropy of the limb head, averaged over
-        scales."""
-        if not self.limb_weight or "limbs" not in batch:
-            return {}
-        ids = [0, *(label_set.classes.index(name) for name in self.LIMBS)]
+        """If the data have keypoints and the label set has limbs of these names, ``limb_weight`` times the
+        cross-entropy of the limb head, averaged over scales."""
+        known = [name for name in self.LIMBS if name in label_set.classes]
+        if not self.limb_weight or not known or "limbs" not in batch:
+            return {"limbs": no_loss(output.extra["limbs"])}
         rows = torch.full((256,), -1, device=batch["limbs"].device)
-        rows[ids] = torch.arange(len(ids), device=rows.device)
+        rows[0] = 0
+        for name in known:
+            rows[label_set.classes.index(name)] = 1 + self.LIMBS.index(name)
         losses = []
         for scores in output.extra["limbs"]:
             # The head has a stride of 8 or more, so compare it with labels at its own positions.
