@@ -10,7 +10,6 @@ from ssnan.export.onnx import export_network
 from ssnan.export.quantize import (
     PRODUCTS,
     by_error,
-    convolutions,
     quantize_for_onnxruntime,
     quantize_for_openvino,
 )
@@ -27,6 +26,11 @@ from ssnan.parsing.engines import OnnxRuntimeEngine, OpenVINOEngine
 from ssnan.parsing.preprocessing import Preprocessing
 
 PREPROCESSING = Preprocessing(longest_side=97)
+
+
+def convolutions(path):
+    """Names of the convolutions of an ONNX file in execution order."""
+    return [node.name for node in onnx.load(str(path)).graph.node if node.op_type == "Conv"]
 
 
 @pytest.fixture(scope="module")

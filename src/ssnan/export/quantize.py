@@ -147,11 +147,6 @@ def _folded(weights: Path, folder: Path) -> Path:
     return folded
 
 
-def convolutions(weights: Path) -> list[str]:
-    """Names of the convolutions of an ONNX file in execution order."""
-    return [node.name for node in onnx.load(str(weights)).graph.node if node.op_type == "Conv"]
-
-
 def _smaller(model: onnx.ModelProto) -> onnx.ModelProto:
     """Remove what the quantiser writes and no engine needs: the weights once more for every scale that uses them,
     shapes of all tensors, names of all roundings, and floating-point copies of maps whose size alone is asked for."""
