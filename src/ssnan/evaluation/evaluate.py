@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from statistics import mean
 from typing import Any, NamedTuple
 
@@ -45,7 +46,8 @@ def evaluate(parser: Parser, samples: Iterable[Sample], label_set: LabelSet) -> 
     """Parse every sample and compare it with its mask.
 
     Args:
-        label_set: label set of the samples, with the classes of the parser; its sets may differ.
+        label_set: label set of the samples, with the classes of the parser; its sets may differ. Its regions only count
+            if the parser has none.
 
     Raises:
         ValueError: the classes differ from the parser's, or a mask has an invalid value; the message names the sample.
@@ -55,6 +57,8 @@ def evaluate(parser: Parser, samples: Iterable[Sample], label_set: LabelSet) -> 
             f"the dataset has label set {label_set.name!r}, the model {parser.label_set.name!r}: "
             f"{label_set.difference(parser.label_set)}"
         )
+    # The joints are those of the model, as in training, so that a dataset needs no joints of its own.
+    label_set = replace(label_set, regions=parser.label_set.regions or label_set.regions)
     total: Confusion = np.zeros((len(label_set) + len(label_set.sets), len(label_set)), dtype=np.int64)
     structure = Structure(label_set)
     photos, instances = {}, Instances(label_set)
