@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from ssnan.evaluation import bootstrap
-from ssnan.evaluation.bootstrap import half_width
+from ssnan.evaluation.bootstrap import half_width, photos_of
 
 
 def interval(base, other, measure):
@@ -46,6 +46,12 @@ def test_versions_of_a_photo_are_drawn_together():
     once = interval(counts([base]), counts([other]), share)
     thrice = bootstrap.interval(counts([base * 3]), counts([other * 3]), share, names)
     assert thrice == pytest.approx(once, abs=0.006)
+
+
+def test_only_a_photo_with_all_its_versions_is_one():
+    names = ["plain_0", "part_0", "plain_1", "turned_1", "part_1", "1", "other_1"]
+    one = dict.fromkeys(("plain_1", "turned_1", "part_1"), "plain_1")
+    assert photos_of(names) == {name: name for name in names} | one
 
 
 def test_student_s_t_by_hand():

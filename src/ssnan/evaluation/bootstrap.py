@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from statistics import stdev
 
 import numpy as np
@@ -25,9 +24,16 @@ def half_width(differences: Sequence[float]) -> float:
     return T_95[min(count - 1, len(T_95)) - 1] * stdev(differences) / count**0.5
 
 
-def photo_of(name: str) -> str:
-    """The photo of a version: plain, rotated and cropped versions of a photo are not independent."""
-    return re.sub(r"^(plain|turned|part)_", "", name)
+def photos_of(names: Iterable[str]) -> dict[str, str]:
+    """The photo of each name. ``plain_a``, ``turned_a`` and ``part_a`` are versions of one photo, ``plain_a``, and not
+    independent. Without all three, they are names like any other."""
+    photos = {name: name for name in names}
+    for name in [*photos]:
+        if name.startswith("plain_"):
+            versions = [name.replace("plain", version, 1) for version in ("plain", "turned", "part")]
+            if photos.keys() >= {*versions}:
+                photos |= dict.fromkeys(versions, name)
+    return photos
 
 
 def interval(
@@ -39,12 +45,13 @@ def interval(
     Args:
         base, other: counts (S, N, 3, C) of the same N photos, for S paired runs.
         measure: from counts summed over photos, (D, S, 3, C), to numbers (D, S).
-        names: names of the N photos; all versions of a photo are drawn together, see :func:`photo_of`.
+        names: names of the N photos; all versions of a photo are drawn together, see :func:`photos_of`.
 
     Returns:
         Percentiles 2.5 and 97.5 of the difference, averaged over the pairs.
     """
-    _, photo = np.unique([photo_of(name) for name in names], return_inverse=True)
+    photo_of = photos_of(names)
+    _, photo = np.unique([photo_of[name] for name in names], return_inverse=True)
     photos = int(photo.max()) + 1
     times = np.random.default_rng(0).multinomial(photos, np.full(photos, 1 / photos), size=DRAWS)[:, photo]
     of_base, of_other = (measure(np.einsum("dp,spkc->dskc", times, counts)) for counts in (base, other))

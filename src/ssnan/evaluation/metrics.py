@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ssnan.evaluation.bootstrap import photo_of
+from ssnan.evaluation.bootstrap import photos_of
 from ssnan.labels import LIP, ClassSet, LabelSet
 from ssnan.results.remapping import TARGETS
 
@@ -73,9 +73,10 @@ def frequent_classes(photos: Mapping[str, Any], label_set: LabelSet) -> list[str
 
     Args:
         photos: :func:`class_counts` of each photo by name, as in ``pictures.json``. Versions of a photo count once,
-            see :func:`ssnan.evaluation.bootstrap.photo_of`.
+            see :func:`ssnan.evaluation.bootstrap.photos_of`.
     """
-    seen = [{photo_of(name) for name, (_, true, _) in photos.items() if true[i]} for i in range(len(label_set))]
+    photo_of = photos_of(photos)
+    seen = [{photo_of[name] for name, (_, true, _) in photos.items() if true[i]} for i in range(len(label_set))]
     return [name for name, photos in zip(label_set.classes, seen, strict=True) if len(photos) >= FREQUENT]
 
 
