@@ -31,7 +31,8 @@ def write_run(folder, hits, label_set=LIP, **changes):
     values = {
         "label_set": label_set.to_dict(), "validation": "ccp-lip val", "pictures": 3, "parameters": 9_000_000,
         "flops_321": 26_100_000_000, "seconds_321": 0.25, "joint_distance": 0.002, "images_seen": 640, "minutes": 2.5,
-        **numbers(confusion(hits), LIP, photos(2)), "structure": {"limb_pairs": 253, "limb_pairs_exchanged": 10 + hits},
+        **numbers(confusion(hits), label_set, photos(2)),
+        "structure": {"limb_pairs": 253, "limb_pairs_exchanged": 10 + hits},
     }  # fmt: skip
     (folder / "results.json").write_text(json.dumps(values | changes))
     return folder
@@ -106,7 +107,13 @@ def test_command_writes_tables_beside_the_paper_s(runs, tmp_path, capsys):
         assert next(csv.reader(file))[0] == "System"
 
 
-@pytest.mark.parametrize("label_set", [LIP, replace(LIP, name="ours", flip_pairs=())])
+def ours(hair):
+    """LIP with another name of its hair, and without pairs."""
+    classes = [hair if name == "hair" else name for name in LIP.classes]
+    return replace(LIP, name="ours", classes=tuple(classes), flip_pairs=())
+
+
+@pytest.mark.parametrize("label_set", [LIP, ours("hair"), ours("short hair"), ours("[hair")])
 def test_a_table_of_runs_stands_in_for_them(label_set, tmp_path):
     runs = tmp_path / "runs"
     write_run(runs / "neural" / "seed0", 4, label_set)
@@ -121,6 +128,11 @@ def test_what_is_no_table_of_runs_is_refused(runs, tmp_path, capsys):
     assert main(["report", str(runs), "-o", str(tmp_path / "out")]) == 0
     assert main(["report", str(tmp_path / "out" / "summary.csv")]) == 1
     assert "summary.csv: not a table that 'ssnan report' wrote" in capsys.readouterr().err
+    table = tmp_path / "out" / "runs.csv"
+    *rows, last = table.read_text().splitlines()
+    table.write_text("\n".join([*rows, last + " cut"]))  # as older versions wrote "hair cut"
+    assert main(["report", str(table)]) == 1
+    assert "'cut' is not a class of the label set" in capsys.readouterr().err
 
 
 def test_systems_are_picked_and_ordered_by_name(runs, tmp_path, capsys):

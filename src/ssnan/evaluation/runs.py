@@ -38,7 +38,7 @@ NUMBERS = (
 """Columns after the system, the label set and the data; dots separate the keys of nested values in ``results.json``."""
 
 FREQUENT_CLASSES = "frequent_classes"
-"""The column of frequent classes, separated by spaces."""
+"""The column of frequent classes, separated by spaces, or as JSON if a name has a space."""
 
 Run = dict[str, Any]
 """The contents of ``results.json``."""
@@ -62,7 +62,7 @@ def write_runs(runs: Iterable[tuple[str, Run]], path: Path) -> None:
         for column in (*NUMBERS, *ious):
             value = number(run, column.split(".", 2))
             row[column] = "" if value is None else f"{value:.7g}" if value % 1 else f"{value:.0f}"
-        row[FREQUENT_CLASSES] = " ".join(run.get("frequent_classes", {}).get("classes", ()))
+        row[FREQUENT_CLASSES] = _joined(run.get("frequent_classes", {}).get("classes", ()))
         rows.append(row)
     used = [column for column in dict.fromkeys(key for row in rows for key in row) if any(row[column] for row in rows)]
     with path.open("w", newline="", encoding="utf-8") as file:
@@ -87,7 +87,7 @@ def read_runs(path: Path) -> list[tuple[str, Run]]:
             }
             system = row.pop("system")
             if frequent := row.pop(FREQUENT_CLASSES, ""):
-                run["frequent_classes"] = {"classes": frequent.split(" ")}
+                run["frequent_classes"] = {"classes": _split(frequent, run["label_set"]["classes"])}
             for column, text in row.items():
                 if text:
                     *outer, last = column.split(".", 2)
@@ -97,6 +97,25 @@ def read_runs(path: Path) -> list[tuple[str, Run]]:
                     values[last] = int(text) if text.isdecimal() and outer[:1] != ["present"] else float(text)
             runs.append((system, run))
     return runs
+
+
+def _joined(names: Sequence[str]) -> str:
+    """Names of classes in one cell."""
+    plain = not any(" " in name or name.startswith("[") for name in names)
+    return " ".join(names) if plain else json.dumps(list(names))
+
+
+def _split(text: str, known: Sequence[str]) -> list[str]:
+    """The inverse of :func:`_joined`.
+
+    Raises:
+        ValueError: a name is not one of the ``known`` classes.
+    """
+    names: list[str] = json.loads(text) if text.startswith("[") else text.split(" ")
+    for name in names:
+        if name not in known:
+            raise ValueError(f"{FREQUENT_CLASSES}: {name!r} is not a class of the label set")
+    return names
 
 
 def _written(labels: LabelSet) -> str:
