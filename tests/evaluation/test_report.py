@@ -1,6 +1,7 @@
 import csv
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -96,6 +97,40 @@ def test_per_class_is_in_the_order_of_the_paper_and_absent_classes_are_dashes(ru
 
 def test_folders_keep_their_order(runs):
     assert [system.name for system in read_systems([runs / "neural", runs / "average"])] == ["neural", "average"]
+
+
+def test_a_run_that_several_places_have_counts_once(runs, tmp_path, monkeypatch):
+    (tmp_path / "link").symlink_to(runs / "neural")
+    monkeypatch.chdir(runs / "neural")
+    places = [runs, runs / "neural", runs / "average" / ".." / "neural", tmp_path / "link", Path(), Path("seed0")]
+    assert [(system.name, len(system.runs)) for system in read_systems(places)] == [("average", 1), ("neural", 2)]
+    assert [(system.name, len(system.runs)) for system in read_systems(places[:2:-1])] == [("neural", 2)]
+    assert [(system.name, len(system.runs)) for system in read_systems(places[3:])] == [("link", 2)]
+    main(["report", str(runs), "-o", str(tmp_path / "out")])
+    table = tmp_path / "out" / "runs.csv"
+    assert [len(system.runs) for system in read_systems([table, table])] == [1, 2]
+
+
+def test_systems_of_one_name_are_told_apart(runs, tmp_path, capsys):
+    """By their folders, in a table of them too, and beside this table."""
+    for size, hits in (("small", 4), ("large", 8)):
+        write_run(tmp_path / size / "neural" / "seed0", hits)
+    places = [tmp_path / "small", tmp_path / "large"]
+    names = ["small/neural", "large/neural"]
+    assert [system.name for system in read_systems(places)] == names
+    assert [system.name for system in read_systems([*places, runs])] == [*names, "average", "runs/neural"]
+    command = ["report", *map(str, places), "-o", str(tmp_path / "out")]
+    assert main(command) == 0
+    table = tmp_path / "out" / "runs.csv"
+    again = read_systems([table])
+    assert [(system.name, len(system.runs)) for system in again] == [(name, 1) for name in names]
+    beside = [f"{parent}/{name}" for parent in (tmp_path.name, "runs.csv") for name in names]
+    assert [system.name for system in read_systems([*places, table])] == beside
+    assert main([*command, "--systems", "large/neural"]) == 0
+    [system] = read_systems([table])
+    assert (system.name, system.percent("present", "iou", "hair")) == ("large/neural", "80.00")
+    assert main([*command, "--systems", "neural"]) == 1
+    assert "no system 'neural' among small/neural, large/neural" in capsys.readouterr().err
 
 
 def test_command_writes_tables_beside_the_paper_s(runs, tmp_path, capsys):

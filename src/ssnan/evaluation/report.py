@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
@@ -28,6 +29,9 @@ NEEDED = ("parameters", "flops_321", "images_seen", "minutes", "pictures")
 
 Row = list[str]
 
+Home = tuple[str, ...]
+"""The parts of a system's absolute path; for one from a table, those of the table and the name in it."""
+
 
 class ReportError(UserError):
     """There are no runs, or they cannot be compared; the message says why."""
@@ -38,7 +42,8 @@ class System:
     """Runs that differ only in their seed.
 
     Attributes:
-        name: name of the folder; folders named ``seed…`` belong to their parent.
+        name: name of the folder, after folders above it if another system has the same name; folders named ``seed…``
+            belong to their parent.
         runs: contents of each run's ``results.json``.
         folders: folders of the runs; for runs from a table, the folder of the table.
     """
@@ -61,7 +66,8 @@ class System:
 
 
 def read_systems(places: Sequence[Path]) -> list[System]:
-    """The systems of all finished runs in ``places``, in this order and then by name.
+    """The systems of all finished runs in ``places``, in this order and then by name. A place inside another one adds
+    nothing.
 
     Args:
         places: folders with finished runs in them or in subfolders, and tables from :func:`write`.
@@ -69,23 +75,28 @@ def read_systems(places: Sequence[Path]) -> list[System]:
     Raises:
         ReportError: a folder has no finished run, or results cannot be read or compared.
     """
-    systems: dict[Path, System] = {}
-    for place in places:
-        for home, folder, run in _table(place) if place.is_file() else _folders(place):
-            system = systems.setdefault(home, System(home.name, [], []))
-            system.runs.append(run)
-            system.folders.append(folder)
-    runs = [run for system in systems.values() for run in system.runs]
-    if not runs:
+    files: dict[Path, Path] = {}
+    for file in (file for place in places for file in _files(place)):
+        files.setdefault(file.resolve(), file)
+    found: dict[Home, list[tuple[Run, Path]]] = {}
+    for file in files.values():
+        for home, run in [_finished(file)] if file.name == RESULTS else _table(file):
+            found.setdefault(home, []).append((run, file.parent))
+    if not found:
         raise ReportError(f"{places[0]}: has no runs")
+    systems = [
+        System(name, [run for run, _ in of_home], [folder for _, folder in of_home])
+        for name, of_home in zip(_names(found), found.values(), strict=True)
+    ]
+    runs = [run for system in systems for run in system.runs]
     for key in ("label_set", "validation"):
         kinds = {json.dumps(run[key]) for run in runs}
         if len(kinds) > 1:
             raise ReportError(f"runs differ in their {key}; report them separately")
-    frequent = _frequent(list(systems.values()))
+    frequent = _frequent(systems)
     for run in runs:
         run["frequent_classes"] = of_frequent(run["present"]["iou"], frequent)
-    return list(systems.values())
+    return systems
 
 
 def select(systems: Sequence[System], names: Sequence[str]) -> list[System]:
@@ -101,36 +112,55 @@ def select(systems: Sequence[System], names: Sequence[str]) -> list[System]:
     return [known[name] for name in names]
 
 
-def _table(path: Path) -> Iterator[tuple[Path, Path, Run]]:
-    """Yield the path of the system, the folder and the results of each run in a table."""
+def _names(homes: Collection[Home]) -> list[str]:
+    """The shortest end of each path that no other path has."""
+    paths = ["/" + "/".join(home) for home in homes]
+    ends = [["/".join(home[-count:]) for count in range(1, len(home) + 1)] for home in homes]
+    return [next(end for end in of_home if sum(path.endswith(f"/{end}") for path in paths) == 1) for of_home in ends]
+
+
+def _files(place: Path) -> list[Path]:
+    """A table, or the results of every run in a folder or its subfolders."""
+    if place.is_file():
+        return [place]
+    if not place.is_dir():
+        raise ReportError(f"{place}: no such folder or table")
+    found = sorted(place.rglob(RESULTS))
+    if not found:
+        raise ReportError(f"{place}: no {RESULTS} in it or its subfolders; 'ssnan train' writes one when it ends")
+    return found
+
+
+def _table(path: Path) -> Iterator[tuple[Home, Run]]:
+    """Yield the system and the results of each run in a table."""
     try:
         runs = read_runs(path)
     except (OSError, ValueError, KeyError) as error:
         raise ReportError(f"{path}: not a table that 'ssnan report' wrote ({error})") from None
     for name, run in runs:
-        yield path / name, path.parent, run
+        yield (*_absolute(path).parts, name), run
 
 
-def _folders(folder: Path) -> Iterator[tuple[Path, Path, Run]]:
-    """As :func:`_table`, for each run in a folder or its subfolders."""
-    if not folder.is_dir():
-        raise ReportError(f"{folder}: no such folder or table")
-    found = sorted(folder.rglob(RESULTS))
-    if not found:
-        raise ReportError(f"{folder}: no {RESULTS} in it or its subfolders; 'ssnan train' writes one when it ends")
-    for path in found:
-        try:
-            run = json.loads(path.read_bytes())
-            run["present"]["mean_iou"], run["validation"]
-            for key in NEEDED:
-                run[key]
-            labels = LabelSet.from_dict(run["label_set"])
-            # For runs from before this was written:
-            run["label_set"] = labels.to_dict()
-            run.setdefault("limb_iou", limb_iou(run["present"]["iou"], labels))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ReportError(f"{path}: not the results of 'ssnan train' ({cause(error)})") from None
-        yield path.parent.parent if re.match(r"seed", path.parent.name) else path.parent, path.parent, run
+def _finished(path: Path) -> tuple[Home, Run]:
+    """The system and the results of the run that wrote them to ``path``."""
+    try:
+        run = json.loads(path.read_bytes())
+        run["present"]["mean_iou"], run["validation"]
+        for key in NEEDED:
+            run[key]
+        labels = LabelSet.from_dict(run["label_set"])
+        # For runs from before this was written:
+        run["label_set"] = labels.to_dict()
+        run.setdefault("limb_iou", limb_iou(run["present"]["iou"], labels))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ReportError(f"{path}: not the results of 'ssnan train' ({cause(error)})") from None
+    folder = _absolute(path).parent
+    return (folder.parent if re.match(r"seed", folder.name) else folder).parts, run
+
+
+def _absolute(path: Path) -> Path:
+    """An absolute path without ``..``. A link keeps its name, because people name systems by links too."""
+    return Path(os.path.abspath(path))  # noqa: PTH100
 
 
 def _frequent(systems: Sequence[System]) -> list[str]:
