@@ -64,6 +64,30 @@ def test_mean_and_spread_over_seeds_by_hand(runs):
     assert first[head.index("Calibration error, %")] == "–"
 
 
+def test_only_a_seed_and_its_number_name_a_run_of_the_folder_above(tmp_path):
+    for name in ("seed0", "seed_1", "seed-22", "seedling", "seed_net", "seed0_long"):
+        write_run(tmp_path / "ours" / name, 5)
+    found = {system.name: len(system.runs) for system in read_systems([tmp_path])}
+    assert found == {"ours": 3, "seedling": 1, "seed_net": 1, "seed0_long": 1}
+
+
+@pytest.mark.parametrize("key", ["parameters", "flops_321"])
+def test_runs_of_different_networks_are_no_system(key, tmp_path, capsys):
+    for seed, size in enumerate((200, 200, 300)):
+        write_run(tmp_path / "ours" / f"seed{seed}", 5, **{key: size})
+    assert main(["report", str(tmp_path)]) == 1
+    error = capsys.readouterr().err
+    assert f"ours: expected runs that differ only in their seed, got 200 and 300 as their {key}; give every" in error
+
+
+def test_the_fewest_and_the_most_images_seen(tmp_path):
+    for seed, seen in enumerate((640, 660, 650)):
+        write_run(tmp_path / "limited" / f"seed{seed}", 5, images_seen=seen)
+        write_run(tmp_path / "fixed" / f"seed{seed}", 5)
+    head, *rows = summary(read_systems([tmp_path]))
+    assert {row[0]: row[head.index("Images seen")] for row in rows} == {"fixed": "640", "limited": "640 … 660"}
+
+
 def test_the_last_epoch_stands_beside_the_best_where_it_is_known(runs):
     assert "Mean IoU, last epoch" not in summary(read_systems([runs]))[0]
     write_run(runs / "newer", 5, mean_iou_last=0.4321)

@@ -42,8 +42,8 @@ class System:
     """Runs that differ only in their seed.
 
     Attributes:
-        name: name of the folder, after folders above it if another system has the same name; folders named ``seed…``
-            belong to their parent.
+        name: name of the folder, after folders above it if another system has the same name; folders named ``seed0``,
+            ``seed_0`` or ``seed-0`` belong to their parent.
         runs: contents of each run's ``results.json``.
         folders: folders of the runs; for runs from a table, the folder of the table.
     """
@@ -89,6 +89,13 @@ def read_systems(places: Sequence[Path]) -> list[System]:
         for name, of_home in zip(_names(found), found.values(), strict=True)
     ]
     runs = [run for system in systems for run in system.runs]
+    for system in systems:
+        for key in ("parameters", "flops_321"):
+            if len(kinds := {run[key] for run in system.runs}) > 1:
+                raise ReportError(
+                    f"{system.name}: expected runs that differ only in their seed, got {min(kinds)} and {max(kinds)} "
+                    f"as their {key}; give every network a folder of its own"
+                )
     for key in ("label_set", "validation"):
         kinds = {json.dumps(run[key]) for run in runs}
         if len(kinds) > 1:
@@ -155,7 +162,7 @@ def _finished(path: Path) -> tuple[Home, Run]:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ReportError(f"{path}: not the results of 'ssnan train' ({cause(error)})") from None
     folder = _absolute(path).parent
-    return (folder.parent if re.match(r"seed", folder.name) else folder).parts, run
+    return (folder.parent if re.fullmatch(r"seed[-_]?\d+", folder.name) else folder).parts, run
 
 
 def _absolute(path: Path) -> Path:
@@ -213,7 +220,9 @@ def summary(systems: Sequence[System]) -> list[Row]:
         row.append(f"{system.runs[0]['parameters'] / 1e6:.1f}")
         row.append(f"{system.runs[0]['flops_321'] / 1e9:.1f}")
         row.append(system.number("seconds_321"))
-        row.append(str(system.runs[0]["images_seen"]))
+        # A run with a time limit sees as many photos as it can.
+        seen = [run["images_seen"] for run in system.runs]
+        row.append(str(seen[0]) if min(seen) == max(seen) else f"{min(seen)} … {max(seen)}")
         row.append(f"{min(run['minutes'] for run in system.runs):.1f}")
         rows.append(row)
     return rows
