@@ -96,14 +96,31 @@ def read_systems(places: Sequence[Path]) -> list[System]:
                     f"{system.name}: expected runs that differ only in their seed, got {min(kinds)} and {max(kinds)} "
                     f"as their {key}; give every network a folder of its own"
                 )
-    for key in ("label_set", "validation"):
+    for key, what in (("label_set", "label_set"), ("validation", "validation"), ("pictures", "number of photos")):
         kinds = {json.dumps(run[key]) for run in runs}
         if len(kinds) > 1:
-            raise ReportError(f"runs differ in their {key}; report them separately")
+            raise ReportError(f"runs differ in their {what}; report them separately")
+    _refuse_other_photos(systems)
     frequent = _frequent(systems)
     for run in runs:
         run["frequent_classes"] = of_frequent(run["present"]["iou"], frequent)
     return systems
+
+
+def _refuse_other_photos(systems: Sequence[System]) -> None:
+    """Refuse runs that name their photos and were measured on different ones.
+
+    Raises:
+        ReportError: the names differ; the message has one that only some of the runs have.
+    """
+    folders = [folder for system in systems for folder in system.folders]
+    named = [(folder, set(counts)) for folder in folders if (counts := _counts_by_photo(folder)) is not None]
+    for folder, names in named[1:]:
+        if differing := names ^ named[0][1]:
+            raise ReportError(
+                f"{folder}: expected the photos of {named[0][0]}, got a {PICTURES} that differs in "
+                f"{min(differing)!r}; report them separately"
+            )
 
 
 def select(systems: Sequence[System], names: Sequence[str]) -> list[System]:
@@ -291,7 +308,7 @@ def _interval(base: System, other: System, pairs: Sequence[tuple[int, int]]) -> 
     counts = [[_counts_by_photo(folder) for folder in (base.folders[i], other.folders[j])] for i, j in pairs]
     if any(of_run is None for pair in counts for of_run in pair):
         return "–"
-    names = sorted(set.intersection(*(set(of_run) for pair in counts for of_run in pair)))  # type: ignore[arg-type]
+    names = sorted(counts[0][0])  # type: ignore[arg-type]
     both = np.array([[[of_run[name] for name in names] for of_run in pair] for pair in counts])  # type: ignore[index]
     measure = lambda some: 100 * np.nanmean(iou_of(some), axis=-1)  # noqa: E731
     low, high = bootstrap.interval(both[:, 0], both[:, 1], measure, names)
@@ -300,7 +317,10 @@ def _interval(base: System, other: System, pairs: Sequence[tuple[int, int]]) -> 
 
 def _counts_by_photo(folder: Path) -> dict[str, Any] | None:
     path = folder / PICTURES
-    return json.loads(path.read_bytes()) if path.is_file() else None
+    try:
+        return dict(json.loads(path.read_bytes())) if path.is_file() else None
+    except (OSError, ValueError, TypeError) as error:
+        raise ReportError(f"{path}: not the counts of 'ssnan train' ({cause(error)})") from None
 
 
 def published(label_set: LabelSet) -> dict[str, list[Row]]:
