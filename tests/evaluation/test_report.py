@@ -272,6 +272,17 @@ def test_paired_differences_by_hand(tmp_path):
     assert row[head.index("Limb pairs swapped")] == "+2.00 ± 2.48"
 
 
+def test_runs_are_not_paired_by_a_seed_that_several_have(tmp_path):
+    for run in range(3):
+        write_run(tmp_path / "base" / f"seed{run}", 4 + run, seed=0)
+        write_run(tmp_path / "other" / f"seed{run}", 5 + run, seed=run)
+        write_run(tmp_path / "older" / f"seed{run}", 5 + run)  # from before the seed was recorded
+    base, other, older = read_systems([tmp_path / name for name in ("base", "other", "older")])
+    assert paired([base, other])[1:] == [["other", "3 runs of base have seed 0", *["–"] * 5]]
+    assert paired([other, base])[1:] == [["base", "3 runs of base have seed 0", *["–"] * 5]]
+    assert paired([base, older]) == paired([older, older]) == []
+
+
 def test_the_bootstrap_over_photos(tmp_path):
     """The base finds 5 of 10 pixels in every photo; another one more in each, or two in every second."""
 

@@ -258,7 +258,8 @@ def per_class(systems: Sequence[System]) -> list[Row]:
 
 def paired(systems: Sequence[System]) -> list[Row]:
     """A heading and one row per system, compared with the first by seed: the mean difference, half its 95 % interval
-    over the seeds (Student's t), and the 95 % bootstrap interval over the photos. Empty without common seeds."""
+    over the seeds (Student's t), and the 95 % bootstrap interval over the photos. A row has dashes if a common seed has
+    several runs of a system, because nothing says which of them to compare. Empty without common seeds."""
     base = systems[0]
     rows = [
         [
@@ -272,9 +273,20 @@ def paired(systems: Sequence[System]) -> list[Row]:
         ]
     ]
     for system in systems[1:]:
-        pairs = _pairs(base, system)
-        if not pairs:
+        first, second = _by_seed(base), _by_seed(system)
+        common = [seed for seed in second if seed in first]
+        if not common:
             continue
+        repeated = [
+            f"{len(runs[seed])} runs of {one.name} have seed {seed}"
+            for seed in common
+            for one, runs in ((base, first), (system, second))
+            if len(runs[seed]) > 1
+        ]
+        if repeated:
+            rows.append([system.name, repeated[0], *["–"] * (len(rows[0]) - 2)])
+            continue
+        pairs = [(first[seed][0], second[seed][0]) for seed in common]
         cells = [
             _difference(base, system, pairs, keys, factor)
             for keys, factor in (
@@ -288,10 +300,13 @@ def paired(systems: Sequence[System]) -> list[Row]:
     return rows if len(rows) > 1 else []
 
 
-def _pairs(base: System, other: System) -> list[tuple[int, int]]:
-    """Positions, in both systems, of runs with the same seed."""
-    by_seed = {run.get("seed"): index for index, run in enumerate(base.runs)}
-    return [(by_seed[run.get("seed")], i) for i, run in enumerate(other.runs) if run.get("seed") in by_seed]
+def _by_seed(system: System) -> dict[int, list[int]]:
+    """Positions of the runs with each seed. Runs from before it was recorded have none."""
+    found: dict[int, list[int]] = {}
+    for index, run in enumerate(system.runs):
+        if (seed := run.get("seed")) is not None:
+            found.setdefault(seed, []).append(index)
+    return found
 
 
 def _difference(
