@@ -189,3 +189,10 @@ def test_data_check_notes_what_will_disappoint(tmp_path, capsys):
     assert "val has a single photo" in printed
     assert "val has no hair: cannot be measured" in printed
     assert "train has no hat: cannot be learned" in printed
+
+
+def test_names_after_two_dashes_are_no_flags(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Image.new("RGB", (40, 60), "white").save("-x.png")
+    assert main(["parse", "-o", "maps", "--", "-x.png"]) == 0
+    assert Path("maps/-x.png").is_file()

@@ -25,3 +25,32 @@ def test_a_signal_stops_the_block_unless_it_is_ignored_as_under_nohup(before, pr
     command = [sys.executable, "-c", PROGRAM.format(before)]
     done = subprocess.run(command, capture_output=True, encoding="utf-8", check=True)
     assert done.stdout.strip() == printed
+
+
+TWICE = """
+import os, signal, time
+from ssnan.commands.options import Stopped, stoppable
+
+try:
+    with stoppable():
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+        finally:
+            for _ in range({}):
+                os.kill(os.getpid(), signal.SIGINT)
+            print("cleaned up", flush=True)
+except Stopped as stopped:
+    os.kill(os.getpid(), signal.SIGINT) if {} == 0 else None
+    print(stopped.status)
+"""
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_a_second_signal_does_not_disturb_the_end(more):
+    done = subprocess.run([sys.executable, "-c", TWICE.format(more, more)], capture_output=True, encoding="utf-8")
+    assert (done.returncode, done.stdout.split("\n")[:2], done.stderr) == (0, ["cleaned up", "130"], "")
+
+
+def test_a_third_signal_ends_the_process():
+    done = subprocess.run([sys.executable, "-c", TWICE.format(2, 2)], capture_output=True, encoding="utf-8")
+    assert (done.returncode, done.stdout) == (130, "")

@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 import ssnan
+from ssnan.io.opening import ImageError
 from ssnan.labels import ATR, LIP
 from ssnan.parsing.engines import OnnxRuntimeEngine, OpenVINOEngine
 from ssnan.parsing.parser import Parser
@@ -124,3 +125,39 @@ def test_omitted_options_stay(color_parser):
     assert other.result_labels == distinct(ATR)
     assert other.with_options(colors="labels").result_labels == ATR
     assert other.label_set == LIP
+
+
+def test_a_camera_may_write_every_photo_into_one_array(color_parser):
+    buffer = np.zeros((33, 33, 3), dtype=np.uint8)
+
+    def photo(column):
+        rgb = np.zeros_like(buffer)
+        rgb[:, column : column + 8] = 255, 0, 0  # hair
+        return rgb
+
+    def camera():
+        for column in range(5):
+            buffer[:] = photo(column)
+            yield buffer
+
+    for column, result in enumerate(color_parser.map(camera())):
+        np.testing.assert_array_equal(result.labels, color_parser(photo(column)).labels)
+        np.testing.assert_array_equal(result.photo, photo(column))
+
+
+@pytest.mark.parametrize("one", ["photo.jpg", np.zeros((9, 9, 3), dtype=np.uint8)])
+def test_one_photo_is_not_many(color_parser, one):
+    with pytest.raises(ImageError, match=r"expected several photos, got one; call parser\(photo\)"):
+        color_parser.map(one)
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"max_pixels": 0}, "max_pixels: expected a whole number"),
+        ({"max_pixels": 10**9}, "max_pixels: expected a whole number"),
+    ],
+)
+def test_options_are_checked_where_they_are_given(color_parser, options, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        color_parser.with_options(**options)

@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 
@@ -67,8 +69,7 @@ def test_sizes_follow_the_scales_and_the_result_is_at_the_largest():
     assert scores.shape == (20, 19, 25)
 
 
-def test_scales_must_be_positive():
-    with pytest.raises(ValueError, match="positive"):
-        Views((1.0, 0.0))
-    with pytest.raises(ValueError, match="positive"):
-        Views(())
+@pytest.mark.parametrize("scales", [(), (1.0, 0.0), (4.1,), (math.nan,), (math.inf,)])
+def test_scales_must_be_factors(scales):
+    with pytest.raises(ValueError, match="expected factors above 0 and at most 4"):
+        Views(scales)

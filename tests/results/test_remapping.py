@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ssnan.labels import ATR, LIP, PASCAL_PERSON_PART
+from ssnan.labels import ATR, LIP, PASCAL_PERSON_PART, LabelSet
 from ssnan.results.remapping import TARGETS, RemapError, Remapping, remapping
 from ssnan.results.result import ParsingResult
 
@@ -109,3 +109,10 @@ def test_unknown_labels_list_the_known():
         remapping(LIP, "cihp.yaml")
     with pytest.raises(RemapError, match="needs LIP's labels"):
         remapping(PASCAL_PERSON_PART, "atr")
+
+
+def test_the_background_becomes_the_first_class():
+    target = LabelSet("own", ("rest", "none"), ((0, 0, 0), (1, 1, 1)))
+    homes = dict.fromkeys(LIP.classes, ("rest",))
+    with pytest.raises(RemapError, match=r"'background' goes to none; expected 'rest'"):
+        Remapping(LIP, target, homes | {"background": ("none",)})

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ssnan.io.opening import ImageError
 from ssnan.labels import LIP
 from ssnan.results.result import ParsingResult
 
@@ -169,3 +170,36 @@ def test_joints_as_key_points(result):
     assert len(points) == 27
     assert points[:3] == [6.5, 2.5, 2]
     assert points[3:6] == [0, 0, 0]
+
+
+def test_a_photo_that_has_changed_is_named(tmp_path):
+    path = tmp_path / "photo.png"
+    Image.new("RGB", (30, 20)).save(path)
+    labels = np.full((20, 30), 5, dtype=np.uint8)
+    scores = np.zeros((20, 2, 2), dtype=np.float32)
+    result = ParsingResult(labels, LIP, scores, path)
+    assert result.crop().size == (30, 20)
+    Image.new("RGB", (31, 20)).save(path)
+    for use in (lambda: result.photo, result.crop, result.cutout, result.overlay):
+        with pytest.raises(ImageError, match="has changed since it was parsed, from 30 × 20 to 31 × 20 pixels"):
+            use()
+
+
+def test_numbers_out_of_range_are_refused():
+    result = ParsingResult(np.full((4, 4), 5, dtype=np.uint8), LIP, source=np.zeros((4, 4, 3), dtype=np.uint8))
+    for opacity in (-0.1, 2.0, float("nan")):
+        with pytest.raises(ValueError, match="opacity: expected a number from 0 to 1"):
+            result.overlay(opacity)
+    for margin in (-1.0, float("inf"), float("nan")):
+        with pytest.raises(ValueError, match="margin: expected a number from 0"):
+            result.crop(margin=margin)
+
+
+def test_one_person_has_the_colour_of_the_whole_overlay():
+    labels = np.zeros((10, 20), dtype=np.uint8)
+    labels[1:9, 1:9], labels[3:7, 12:16] = 5, 5
+    result = ParsingResult(labels, LIP, source=np.zeros((10, 20, 3), dtype=np.uint8))
+    whole = np.asarray(result.overlay(people=True))
+    second = np.asarray(result.person(1).overlay(people=True))
+    assert second[5, 14].tolist() == whole[5, 14].tolist() != whole[5, 5].tolist()
+    assert not second[5, 5].any()

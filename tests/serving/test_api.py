@@ -11,6 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fakes.photos import encoded
+from ssnan.labels import LIP
+from ssnan.parsing.parser import Parser
+from ssnan.parsing.preprocessing import Preprocessing
 from ssnan.results.colors import DISTINCT
 from ssnan.results.document import __file__ as document_file
 from ssnan.serving.answers import chosen
@@ -212,7 +216,7 @@ def test_a_zip_of_what_parse_saves(ask, photo):
         document = json.loads(archive.read("photo.json"))
         alpha = np.array(Image.open(archive.open("photo.cutout.png")))[..., 3]
         assert set(np.unique(np.array(Image.open(archive.open("photo.png"))))) == {0, 13}
-    assert document["parts"].keys() == {"background", "face"}
+    assert document["parts"].keys() == {"face"}  # as in the answer in JSON
     assert tuple(document["parts"]["face"]["color"]) == DISTINCT[12]
     assert (alpha[35, 20], alpha[15, 20], alpha[2, 2]) == (255, 0, 0)
     assert "Accept: application/zip" in ask("POST", query, content=photo).json()["error"]
@@ -271,3 +275,18 @@ def test_a_flood_is_answered_or_sent_away_and_nothing_in_between(serving, photo)
     with httpx.Client(base_url=address) as client:
         assert "ssnan_waiting 0" in client.get("/metrics").text
         assert client.post("/api/parse", content=photo, timeout=30).status_code == 200
+
+
+def test_options_without_an_effect_are_refused(ask, photo):
+    for query, complaint in (("part=hair", "part"), ("parts=hair&parts=face", "parts: expected once, got 2")):
+        answer = ask("POST", f"/api/parse?{query}", content=photo)
+        assert answer.status_code == 422
+        assert complaint in answer.json()["error"]
+
+
+def test_why_a_model_fails_is_logged(caplog):
+    parser = Parser(lambda pixels: np.full((len(pixels), 20, 2, 2), np.nan, np.float32), LIP, Preprocessing())
+    queue = RequestQueue({"broken": parser}, Limits())
+    with pytest.raises(RefusedError, match="see the log of the service"):
+        asyncio.run(queue.parse(encoded(Image.new("RGB", (9, 9))), parser, lambda result: b"", None))
+    assert "scores that are not finite" in caplog.text

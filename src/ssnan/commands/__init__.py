@@ -79,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given[0] == "train":  # Lightning parses its flags
         options = argparse.Namespace(arguments=given[1:])
     else:  # intermixed: photos may come before and after the flags
-        options = commands.choices[given[0]].parse_intermixed_args(given[1:])
+        options = commands.choices[given[0]].parse_intermixed_args(_after_dashes(given[1:]))
     try:
         with stoppable():
             status: int = COMMANDS[given[0]].run(options)
@@ -104,6 +104,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         return complain("cannot start a thread: too little memory, or too many processes", FAILED)
     return status
+
+
+def _after_dashes(words: list[str]) -> list[str]:
+    """Words of which those after ``--`` are no flags. argparse of Python 3.11 loses the first of them."""
+    if "--" not in words:
+        return words
+    place = words.index("--")
+    names = (f"./{word}" if word.startswith("-") and word != "-" else word for word in words[place + 1 :])
+    return [*words[:place], *names]
 
 
 def _keep_closed_streams_closed() -> None:

@@ -34,17 +34,24 @@ class Stopped(BaseException):
 @contextmanager
 def stoppable() -> Iterator[None]:
     """Raise :class:`Stopped` on SIGINT, SIGTERM and SIGHUP within the block, so that files are closed and unfinished
-    ones removed. Ignored signals stay ignored, as SIGHUP under nohup. Does nothing outside the main thread, which alone
-    receives signals."""
+    ones removed. The second signal is ignored, because people press Ctrl-C twice; the third ends the process at once.
+    Ignored signals stay ignored, as SIGHUP under nohup. Does nothing outside the main thread, which alone receives
+    signals."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
-    process = os.getpid()
+    process, seen = os.getpid(), 0
 
     def stop(number: int, frame: object) -> None:
-        # Data loading processes expect KeyboardInterrupt.
-        raise Stopped(number) if os.getpid() == process else KeyboardInterrupt
+        nonlocal seen
+        if os.getpid() != process:
+            raise KeyboardInterrupt  # which data loading processes expect
+        seen += 1
+        if seen == 1:
+            raise Stopped(number)
+        if seen > 2:
+            os._exit(128 + number)
 
     names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
     names = [name for name in names if signal.getsignal(getattr(signal, name)) is not signal.SIG_IGN]
@@ -52,8 +59,9 @@ def stoppable() -> Iterator[None]:
     try:
         yield
     finally:
-        for name, handler in before.items():
-            signal.signal(getattr(signal, name), handler)
+        if not seen:  # otherwise the process ends, and a further signal must not disturb the end
+            for name, handler in before.items():
+                signal.signal(getattr(signal, name), handler)
 
 
 def show(console: Console, problem: str) -> None:

@@ -87,8 +87,8 @@ class _OfFile(ABC):
     _weighs: bool
 
     def __init__(self, weights: Path, threads: int | None = None) -> None:
-        if threads is not None and not 1 <= threads <= MOST_THREADS:
-            raise ModelError(f"threads: expected a number from 1 to {MOST_THREADS}, got {threads}")
+        if threads is not None and (type(threads) is not int or not 1 <= threads <= MOST_THREADS):
+            raise ModelError(f"threads: expected a whole number from 1 to {MOST_THREADS}, got {threads!r}")
         self.weights = weights
         self.threads = threads
         self._forked = False

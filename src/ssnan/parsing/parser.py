@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from ssnan.errors import quoted
 from ssnan.io.images import ImageLike, read_reduced, repeatable
@@ -123,7 +124,12 @@ class Parser:
 
         Raises:
             RemapError: as :meth:`ParsingResult.remap`.
+            ValueError: there are no such colours, or ``max_pixels`` is not in 1..:data:`ssnan.io.opening.MAX_PIXELS`.
         """
+        if colors not in (None, "labels", "distinct"):
+            raise ValueError(f"colors: expected labels or distinct, got {colors!r}")
+        if max_pixels is not None and (type(max_pixels) is not int or not 1 <= max_pixels <= MAX_PIXELS):
+            raise ValueError(f"max_pixels: expected a whole number from 1 to {MAX_PIXELS}, got {max_pixels!r}")
         other = copy(self)
         other.max_pixels = self.max_pixels if max_pixels is None else max_pixels
         other.largest = self.largest if largest is None else largest
@@ -150,7 +156,17 @@ class Parser:
 
     def map(self, images: Iterable[ImageLike]) -> Iterator[ParsingResult | ImageError]:
         """Parse many photos and yield results in order. Decodes the next photo and finishes the last while the network
-        runs. Holds only a few photos at a time. A photo that cannot be used yields its error."""
+        runs. Holds only a few photos at a time. A photo that cannot be used yields its error. Arrays are copied,
+        because a camera may write the next photo into the same one.
+
+        Raises:
+            ImageError: one photo was given instead of many.
+        """
+        if isinstance(images, str | os.PathLike | bytes | Image.Image) or getattr(images, "ndim", 4) < 4:
+            raise ImageError("map: expected several photos, got one; call parser(photo)")
+        return self._map(image.copy() if isinstance(image, np.ndarray) else image for image in images)
+
+    def _map(self, images: Iterable[ImageLike]) -> Iterator[ParsingResult | ImageError]:
         return in_stages(self._decode_or_error, self._score_unless_error, self._finish_or_error, images)
 
     def video(self, path: str | os.PathLike[str]) -> Iterator[ParsingResult]:
@@ -163,7 +179,7 @@ class Parser:
         """
         tracker = Tracker()
         with opened(Path(path)) as source:
-            for result in self.map(frames(source, Path(path), deque(maxlen=0), deque(maxlen=0))):
+            for result in self._map(frames(source, Path(path), deque(maxlen=0), deque(maxlen=0))):
                 if isinstance(result, ImageError):
                     raise result
                 yield tracker.follow(result)

@@ -19,6 +19,10 @@ from ssnan.scores.windows import in_windows
 Scores = NDArray[np.float32]
 
 
+LARGEST = 4
+"""The largest scale of a view."""
+
+
 @dataclass(frozen=True)
 class Views:
     """The versions of a photo whose probabilities are averaged; by default, only the photo itself.
@@ -29,15 +33,15 @@ class Views:
             flip pairs are swapped back.
 
     Raises:
-        ValueError: there is no scale, or a scale is not positive.
+        ValueError: there is no scale, or a scale is not in 0..:data:`LARGEST`.
     """
 
     scales: tuple[float, ...] = (1.0,)
     mirror: bool = False
 
     def __post_init__(self) -> None:
-        if not self.scales or min(self.scales) <= 0:
-            raise ValueError(f"scales: expected positive numbers, got {list(self.scales)}")
+        if not self.scales or not all(0 < scale <= LARGEST for scale in self.scales):
+            raise ValueError(f"scales: expected factors above 0 and at most {LARGEST}, got {list(self.scales)}")
 
     def scores(
         self, rgb: NDArray[np.uint8], engine: Engine, label_set: LabelSet, preprocessing: Preprocessing

@@ -68,7 +68,8 @@ class Document(TypedDict):
 
     Attributes:
         version: version of this format.
-        image: file name of the photo.
+        image: file name of the photo or video.
+        time: of a frame in its video, in seconds; None if it is not known.
         label_set: name of the label set.
         classes: names of its classes, in the order of the ids.
         width, height: size of the photo in pixels.
@@ -80,6 +81,7 @@ class Document(TypedDict):
 
     version: int
     image: NotRequired[str]
+    time: NotRequired[float | None]
     label_set: str
     classes: list[str]
     width: int

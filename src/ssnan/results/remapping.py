@@ -35,7 +35,8 @@ class Remapping:
             the photo, as a glove gets the arm that wears it.
 
     Raises:
-        RemapError: a class of ``source`` is missing, or a class in ``homes`` is not in ``target``.
+        RemapError: a class of ``source`` is missing, a class in ``homes`` is not in ``target``, or the background does
+            not become the first class.
     """
 
     source: LabelSet
@@ -52,6 +53,12 @@ class Remapping:
                         f"{self.source.name} to {self.target.name}: {name!r} goes to {home!r}, which is not a class; "
                         f"expected one of {', '.join(self.target.classes)}"
                     )
+        background, first = self.source.classes[0], self.target.classes[0]
+        if tuple(self.homes[background]) != (first,):
+            raise RemapError(
+                f"{self.source.name} to {self.target.name}: {background!r} goes to "
+                f"{', '.join(self.homes[background])}; expected {first!r}, because the first class is the background"
+            )
         for name in self.homes:
             if name not in self.source.classes:
                 raise RemapError(f"{self.source.name} to {self.target.name}: the source has no class {name!r}")

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ssnan.errors import unknown
+from ssnan.errors import quoted, unknown
 from ssnan.io.images import ImageLike, read_reduced, read_unflattened
 from ssnan.io.masks import palette_image, read_labels
+from ssnan.io.opening import ImageError
 from ssnan.io.storing import Stored, load, save
 from ssnan.labels import LabelSet
 from ssnan.results.colors import distinct
@@ -106,7 +108,7 @@ class ParsingResult:
 
         Raises:
             ValueError: the result is from a file, which has no photo.
-            ImageError: the photo no longer exists.
+            ImageError: the photo no longer exists, or has another size now.
         """
         return self.reduced_photo(None)
 
@@ -116,7 +118,9 @@ class ParsingResult:
         Raises:
             ValueError, ImageError: as :attr:`photo`.
         """
-        return read_reduced(self._source(), longest_side)[0]
+        rgb, height, width = read_reduced(self._source(), longest_side)
+        self._refuse_another(height, width)
+        return rgb
 
     @cached_property
     def confidence(self) -> NDArray[np.float32]:
@@ -163,9 +167,11 @@ class ParsingResult:
         ``margin`` times its longer side. RGBA if the photo has transparent pixels, otherwise RGB.
 
         Raises:
-            ValueError: a part is not a class of the label set, none of the parts is in the photo, or the result is
-                from a file.
+            ValueError: a part is not a class of the label set, none of the parts is in the photo, the margin is
+                negative or not finite, or the result is from a file.
         """
+        if not 0 <= margin < math.inf:
+            raise ValueError(f"margin: expected a number from 0, got {margin}")
         extent = extent_of(self.mask(*parts))
         if extent is None:
             raise ValueError(f"nothing to crop: {' or '.join(parts) or 'nobody'} is not in this photo")
@@ -269,10 +275,12 @@ class ParsingResult:
             people: one colour for each person instead of each part; it stays the same through a video.
 
         Raises:
-            ValueError: the result is from a file, which has no photo.
+            ValueError: the opacity is not in 0..1, or the result is from a file, which has no photo.
         """
+        if not 0 <= opacity <= 1:
+            raise ValueError(f"opacity: expected a number from 0 to 1, got {opacity}")
         if people:
-            image = people_over(self.photo, self.people_map if self.tracks is None else self.track_map, opacity)
+            image = people_over(self.photo, self._drawn_numbers(), opacity)
         else:
             image = map_over(self.photo, self.labels, self.label_set, opacity)
         if contours:
@@ -332,7 +340,20 @@ class ParsingResult:
         return self.source
 
     def _unflattened(self) -> NDArray[np.uint8]:
-        return read_unflattened(self._source())
+        photo = read_unflattened(self._source())
+        self._refuse_another(*photo.shape[:2])
+        return photo
+
+    def _refuse_another(self, height: int, width: int) -> None:
+        """Refuse a file that has been replaced since it was parsed, if its size tells."""
+        if (height, width) != self.labels.shape:
+            name = quoted(self.source) if isinstance(self.source, str | os.PathLike) else "the photo"
+            was = f"{self.labels.shape[1]} × {self.labels.shape[0]}"
+            raise ImageError(f"{name}: has changed since it was parsed, from {was} to {width} × {height} pixels")
+
+    def _drawn_numbers(self) -> NDArray[np.integer[Any]]:
+        """The number of the colour of the person at every pixel: that of the track in a video."""
+        return self.people_map if self.tracks is None else self.track_map
 
     def _scores(self) -> NDArray[np.float32]:
         if self.scores is None:
@@ -375,6 +396,9 @@ class Person(ParsingResult):
     def parts(self) -> dict[str, int]:
         """The number of pixels of every part."""
         return {name: area for name, area in self.areas.items() if name != self.label_set.classes[0]}
+
+    def _drawn_numbers(self) -> NDArray[np.integer[Any]]:
+        return np.where(self.people_map > 0, self.number, 0) if self.tracks is None else self.track_map
 
     def probability(self, *parts: str) -> NDArray[np.float32]:
         """As :meth:`ParsingResult.probability`, and 0 on other people."""

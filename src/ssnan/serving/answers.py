@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from ssnan.results.document import Document
 from ssnan.results.outputs import Content, files
 from ssnan.results.render import SCREEN_SIDE, for_a_screen, map_over
 from ssnan.results.result import ParsingResult
@@ -41,11 +42,7 @@ def keep_person(result: ParsingResult, number: int) -> ParsingResult:
 
 def as_json(result: ParsingResult, parts: Sequence[str]) -> bytes:
     """The JSON of ``ssnan parse --save json``, with ``parts`` only unless empty."""
-    document = result.to_dict()
-    if parts:
-        for entry in (document, *document["people"]):
-            entry["parts"] = {name: part for name, part in entry["parts"].items() if name in parts}
-    return (json.dumps(document) + "\n").encode()
+    return (json.dumps(_document(result, parts)) + "\n").encode()
 
 
 def as_map(result: ParsingResult, parts: Sequence[str]) -> bytes:
@@ -68,9 +65,23 @@ def as_masks(result: ParsingResult, parts: Sequence[str]) -> bytes:
 
 
 def as_files(result: ParsingResult, parts: Sequence[str], kinds: Sequence[str]) -> bytes:
-    """A zip with the files of ``ssnan parse photo --save kinds``, of ``parts`` only unless empty."""
+    """A zip with the files of ``ssnan parse photo --save kinds``, of ``parts`` only unless empty. People are those of
+    the whole result, because their parts alone would number them anew."""
     made = files(keep_parts(result, parts), "photo", kinds, parts)
+    people = ("overlay", "people") if "people" in kinds else ()
+    of_people = files(result, "photo", [kind for kind in kinds if kind in people], parts)
+    made |= {ending: content for ending, content in of_people.items() if ending != ".png"}
+    if "json" in kinds:
+        made[".json"] = lambda: (json.dumps({"image": "photo"} | _document(result, parts), indent=2) + "\n").encode()
     return _zip({f"photo{ending}": made[ending] for ending in made})
+
+
+def _document(result: ParsingResult, parts: Sequence[str]) -> Document:
+    document = result.to_dict()
+    if parts:
+        for entry in (document, *document["people"]):
+            entry["parts"] = {name: part for name, part in entry["parts"].items() if name in parts}
+    return document
 
 
 def _zip(contents: Mapping[str, Content]) -> bytes:

@@ -102,6 +102,7 @@ def application(queue: RequestQueue, cards: Mapping[str, ModelCard | None], host
     ) -> Response:
         """Parse the photo in the body or in the multipart field `image`. `Accept` chooses the response: JSON, the label
         map (PNG), the overlay (JPEG), or a zip with one mask per part or with the files that `save` names."""
+        _refuse_unknown(request)
         kind = chosen(request.headers.get("accept", ""))
         parser = queue.parser(model)
         how = _remapping(parser.result_labels, labels)
@@ -193,6 +194,22 @@ _SAID = {
     404: "no such address; /docs lists all addresses",
     405: "this address does not take this method; Allow lists its methods",
 }
+
+
+_OPTIONS = frozenset({"parts", "person", "model", "labels", "colors", "save"})
+
+
+def _refuse_unknown(request: Request) -> None:
+    """Refuse options that would have no effect.
+
+    Raises:
+        RefusedError: 422, an option is unknown or given twice.
+    """
+    names = [name for name, _ in request.query_params.multi_items()]
+    if problem := unknown("option", names, sorted(_OPTIONS)):
+        raise RefusedError(422, problem)
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise RefusedError(422, f"{twice[0]}: expected once, got {names.count(twice[0])}; separate names by commas")
 
 
 def _named(text: str, known: Sequence[str], what: str) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -19,6 +20,8 @@ from ssnan.parsing.parser import Parser
 from ssnan.results.remapping import Remapping
 from ssnan.results.result import ParsingResult
 from ssnan.serving.limits import Limits, RefusedError
+
+log = logging.getLogger("ssnan")
 
 Answer = TypeVar("Answer")
 
@@ -119,7 +122,8 @@ class RequestQueue:
             raise RefusedError(STATUS.get(type(error), 422), str(error).replace("image bytes", "the file")) from None
         except MemoryError:
             raise RefusedError(503, "not enough memory for this photo; try a smaller one") from None
-        except ModelError:
+        except ModelError as error:
+            log.error("%s", error)
             raise RefusedError(503, "the model fails; see the log of the service") from None
         finally:
             given_up.set()
