@@ -130,3 +130,13 @@ def test_deeplab_is_large_fov_on_person_part(capsys):
         for dataset in ("lip", "pascal_person_part")
     ]
     assert heads == ["aspp", "large_fov"]
+
+
+@pytest.mark.parametrize("name", ["deeplab_v2", "deeplab_v2_resnet101"])
+@pytest.mark.parametrize(("dataset", "photos"), [("lip", 30_462), ("pascal_person_part", 1_716)])
+def test_deeplab_has_its_source_s_iterations_and_a_validation_every_2000_to_3100(name, dataset, photos, capsys):
+    """Validations are at the ends of epochs, where a run can be interrupted."""
+    values = printed(f"{dataset}/{name}", capsys)
+    trainer = values["trainer"]
+    assert (trainer["max_steps"], trainer["max_epochs"], trainer["val_check_interval"]) == (20_000, -1, None)
+    assert 2000 <= photos // values["data"]["batch_size"] * trainer["check_val_every_n_epoch"] <= 3100

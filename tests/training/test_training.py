@@ -32,13 +32,28 @@ def weights(run):
     return torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
 
 
+def steps(run):
+    return torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["global_step"]
+
+
 RUNNING_NORMS = ["--model.loss.joint.form", "weighted", "--model.loss.joint.unit", "gradient"]
+
+
+IN_STEPS = ["--trainer.max_epochs", "-1", "--trainer.max_steps", "3"]  # an epoch has two
+WITHIN_AN_EPOCH = ["--trainer.check_val_every_n_epoch", "null", "--trainer.val_check_interval", "3"]
 
 
 @pytest.mark.parametrize(
     "where",
-    [[], ["--data.resident_side", "96"], RUNNING_NORMS, ["--trainer.check_val_every_n_epoch", "2"]],
-    ids=["disk", "memory", "running norms", "epoch without validation"],
+    [
+        [],
+        ["--data.resident_side", "96"],
+        RUNNING_NORMS,
+        ["--trainer.check_val_every_n_epoch", "2"],
+        IN_STEPS,
+        IN_STEPS + WITHIN_AN_EPOCH,
+    ],
+    ids=["disk", "memory", "running norms", "epoch without validation", "steps", "steps, validated within an epoch"],
 )
 def test_a_run_in_pieces_ends_where_a_run_in_one_does(config, tmp_path, where):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
@@ -48,6 +63,7 @@ def test_a_run_in_pieces_ends_where_a_run_in_one_does(config, tmp_path, where):
     halfway = weights(parts)
     train(["--config", config, "--output", str(parts), *where])
     assert (parts / "results.json").exists()
+    assert steps(whole) == steps(parts) == (3 if "--trainer.max_steps" in where else 4)
     moved = 0.0
     for name, value in weights(whole).items():
         torch.testing.assert_close(

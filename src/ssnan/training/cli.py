@@ -98,8 +98,7 @@ class TrainingCLI(LightningCLI):
                 output / "checkpoints",
                 filename="last",
                 enable_version_counter=False,
-                # Also in epochs without a validation. Lightning resumes runs counted in steps from validations only.
-                save_on_train_epoch_end=True if self.config["trainer"]["max_steps"] == -1 else None,
+                save_on_train_epoch_end=True,  # also in epochs without a validation, and never within an epoch
             ),
             LearningRateMonitor("step"),
             *([] if self.config["trainer"]["enable_progress_bar"] is False else [RichProgressBar()]),
@@ -109,11 +108,14 @@ class TrainingCLI(LightningCLI):
             self.stop_after,
             self.lasting,
         ]
-        return super().instantiate_trainer(
+        trainer = super().instantiate_trainer(
             logger=TensorBoardLogger(output, name="", version="logs"),
             reload_dataloaders_every_n_epochs=1,
             **kwargs,
         )
+        # Lightning takes any checkpoint of a run with max_steps for one from within an epoch; last.ckpt never is.
+        trainer.fit_loop._iteration_based_training = lambda: False  # type: ignore[method-assign]
+        return trainer
 
 
 NOISE = (

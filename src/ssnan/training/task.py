@@ -191,7 +191,9 @@ class ParsingTask(LightningModule):
         return losses | own | {"loss": sum(own.values(), start=losses["loss"])}
 
     def on_train_batch_end(self, *_: Any) -> None:
-        if self.trainer.should_stop:  # time is up; validate, even if this epoch has no validation
+        if self.trainer.global_step == self.trainer.max_steps:
+            self.trainer.should_stop = True
+        if self.trainer.should_stop:  # time or steps are up; validate, even if this epoch has no validation
             self.trainer.check_val_every_n_epoch = 1
 
     def _is_logged(self, step: int) -> bool:
