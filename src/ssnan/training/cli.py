@@ -17,7 +17,6 @@ from lightning.fabric.utilities.warnings import PossibleUserWarning
 from lightning.pytorch.callbacks import (
     EMAWeightAveraging,
     LearningRateMonitor,
-    ModelCheckpoint,
     RichProgressBar,
     Timer,
 )
@@ -30,7 +29,7 @@ from ssnan.errors import UserError
 from ssnan.recipes import expand
 from ssnan.training.callbacks import StopAfter, ValidationPhotos
 from ssnan.training.results import write_results
-from ssnan.training.resume import LastCheckpoint, LastingOptions, where_it_stopped
+from ssnan.training.resume import BestCheckpoint, LastCheckpoint, LastingOptions, where_it_stopped
 from ssnan.training.task import ParsingTask, TrainingError
 
 
@@ -87,19 +86,8 @@ class TrainingCLI(LightningCLI):
         asked["data"]["label_set"] = ", ".join(self.datamodule.label_set.classes)  # not the name of a file
         self.lasting = LastingOptions(asked)
         self.trainer_defaults["callbacks"] = [
-            ModelCheckpoint(
-                output / "checkpoints",
-                filename="best",
-                monitor="val/mean_iou",
-                mode="max",
-                enable_version_counter=False,
-            ),
-            LastCheckpoint(
-                output / "checkpoints",
-                filename="last",
-                enable_version_counter=False,
-                save_on_train_epoch_end=True,  # also in epochs without a validation, and never within an epoch
-            ),
+            BestCheckpoint(output / "checkpoints"),
+            LastCheckpoint(output / "checkpoints"),
             LearningRateMonitor("step"),
             *([] if self.config["trainer"]["enable_progress_bar"] is False else [RichProgressBar()]),
             ValidationPhotos(),

@@ -19,9 +19,51 @@ from ssnan.training.task import SGDOptions, TrainingError
 log = logging.getLogger("ssnan")
 
 
-class LastCheckpoint(ModelCheckpoint):
+class MovableCheckpoint(ModelCheckpoint):
+    """A :class:`ModelCheckpoint` that continues in another folder, because a run may have been moved or copied."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        def here(path: str) -> str:
+            return str(Path(str(self.dirpath), Path(path).name)) if path else path
+
+        paths = ("best_model_path", "kth_best_model_path", "last_model_path")
+        moved = {name: here(state_dict[name]) for name in paths}
+        best = {here(path): score for path, score in state_dict["best_k_models"].items()}
+        # Lightning forgets the best score in another folder.
+        super().load_state_dict(state_dict | moved | {"dirpath": self.dirpath, "best_k_models": best})
+
+
+class BestCheckpoint(MovableCheckpoint):
+    """Save ``best.ckpt`` after every validation with the highest mean IoU so far.
+
+    Args:
+        folder: folder of the run's checkpoints.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, filename="best", monitor="val/mean_iou", mode="max", enable_version_counter=False)
+
+    @property
+    def state_key(self) -> str:
+        """That of Lightning's class, under which older runs have their best score."""
+        return super().state_key.replace(type(self).__qualname__, ModelCheckpoint.__qualname__)
+
+
+class LastCheckpoint(MovableCheckpoint):
     """Save ``last.ckpt`` after every epoch and keep that of the epoch before as ``previous.ckpt``, so that a failed
-    write damages only one."""
+    write damages only one.
+
+    Args:
+        folder: folder of the run's checkpoints.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(
+            folder,
+            filename="last",
+            enable_version_counter=False,
+            save_on_train_epoch_end=True,  # also in epochs without a validation, and never within an epoch
+        )
 
     def _save_checkpoint(self, trainer: Trainer, filepath: str) -> None:
         path = Path(filepath)
