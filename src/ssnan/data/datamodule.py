@@ -78,7 +78,7 @@ class ParsingData(LightningDataModule):
             take the next one of its source.
         resident_side: if given, photos are decoded once, at this longer side, and are stored and augmented in the
             GPU's memory, see :mod:`ssnan.data.resident`. Four photos are composed for each scene of ``pasting``.
-        seed: seed of sampling and augmentation.
+        seed: seed of sampling and augmentation; if None, ``seed_everything`` in ``ssnan train``, and 0 elsewhere.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class ParsingData(LightningDataModule):
         instances: bool = False,
         damaged: Literal["stop", "skip"] = "stop",
         resident_side: int | None = None,
-        seed: int = 0,
+        seed: int | None = None,
     ) -> None:
         super().__init__()
         self.sources = sources
@@ -122,7 +122,7 @@ class ParsingData(LightningDataModule):
         self.damaged: Literal["stop", "skip"] = damaged
         self.resident_side = resident_side
         self.resident: ResidentPhotos | None = None
-        self.seed = seed
+        self.seed = 0 if seed is None else seed
         self.preprocessing = preprocessing
         for name in ("batch_size", "samples_per_epoch", "validation_limit", "resident_side"):
             if (value := getattr(self, name)) is not None and value < 1:

@@ -79,6 +79,11 @@ class TrainingCLI(LightningCLI):
         if start := self.config["model"]["start_from"]:
             self.config["model"]["start_from"] = str(start).replace("{label_set}", name)
 
+    def before_instantiate_classes(self) -> None:
+        """Let the data follow the seed of the run, unless they have one of their own."""
+        if self.config["data"]["seed"] is None:
+            self.config["data"]["seed"] = int(self.config["seed_everything"])
+
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         output = self.config["output"]
         self.stop_after = StopAfter(self.config["stop_after"])

@@ -40,6 +40,7 @@ def write_results(trainer: Trainer, task: ParsingTask, data: ParsingData, best: 
         "pictures": len(task.validated_photos),
         "sources": [source.root.name for source in data.sources],
         "seed": seed,
+        **({} if data.seed == seed else {"data_seed": data.seed}),
         "epochs": epochs,
         "images_seen": steps * photos_per_step(trainer, data.batch_size),
         "minutes": round(minutes, 2),
