@@ -1,4 +1,5 @@
 import json
+import logging
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,6 +15,7 @@ from fakes.custom import write_custom
 from fakes.lip import person
 from fakes.pascal_person_part import write_pascal_person_part
 from ssnan.commands import main
+from ssnan.commands.options import Stopped
 from ssnan.evaluation.metrics import Score, confusion_matrix
 from ssnan.export.onnx import compress
 from ssnan.labels import LIP
@@ -119,6 +121,30 @@ def test_trains_on_your_own_data_and_the_checkpoint_needs_its_description_no_mor
     parser = load(best)
     assert parser.label_set.name == "workwear"
     assert parser(person()[0]).labels.max() < 9
+
+
+def test_a_user_reads_what_starts_untrained_and_that_the_run_has_not_ended(
+    config, plain_run, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])  # pytest's, which a user does not have
+    run = on(config, write_pascal_person_part(tmp_path / "ppp"), "pascal_person_part", tmp_path)
+    run += ["--model.start_from", str(plain_run / "checkpoints" / "best.ckpt"), "--trainer.max_epochs", "2"]
+    assert main(["train", *run, "--trainer.check_val_every_n_epoch", "5", "--stop_after", "0"]) == 0
+    printed = capsys.readouterr()
+    assert "untrained parts: classifier, aggregation" in printed.err
+    assert "stopped after epoch 1; run the same command to continue" in printed.err
+    assert "best checkpoint" not in printed.out
+
+
+@pytest.mark.parametrize("option", [["--resume", "false"], ["--resume=false"], []])
+def test_a_run_that_started_again_continues_without_that_option(option, monkeypatch, capsys):
+    def train(arguments):
+        raise Stopped(15)
+
+    monkeypatch.setattr("ssnan.training.cli.train", train)
+    assert main(["train", "--config", "lip/ss_nan", *option]) == 128 + 15
+    again = "run the same command without --resume to continue" if option else "run the same command to continue"
+    assert capsys.readouterr().err == f"ssnan: stopped; {again} after the last saved epoch\n"
 
 
 @pytest.mark.parametrize("workers", ["0", "1"])

@@ -4,6 +4,7 @@ lists them. 'base: NAME' in a file names the recipe that it extends."""
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 
 from ssnan.commands.options import FAILED, MISUSED, Stopped, complain
 from ssnan.errors import cause, lacks, quoted
@@ -13,6 +14,12 @@ HELP = "train a system: ssnan train --config lip/ss_nan"
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """None here: Lightning has the options of training, and importing it takes seconds."""
+
+
+def _continuing(arguments: Sequence[str]) -> str:
+    """What a user does after an interruption; with ``--resume false``, the same command starts again."""
+    resume = any(word.partition("=")[0] == "--resume" for word in arguments)
+    return f"run the same command {'without --resume ' if resume else ''}to continue after the last saved epoch"
 
 
 def run(options: argparse.Namespace) -> int:
@@ -25,9 +32,10 @@ def run(options: argparse.Namespace) -> int:
             return 0
         return complain(message, FAILED)
     try:
-        print(f"best checkpoint: {train(options.arguments)}")
+        if (best := train(options.arguments)) is not None:
+            print(f"best checkpoint: {best}")
     except Stopped:
-        complain("stopped; run the same command to continue after the last saved epoch", FAILED)
+        complain(f"stopped; {_continuing(options.arguments)}", FAILED)
         raise
     except OptionError as error:
         return complain(str(error), MISUSED)
@@ -41,5 +49,5 @@ def run(options: argparse.Namespace) -> int:
         return complain("not enough memory on the GPU; lower data.batch_size, data.crop or data.resident_side", FAILED)
     except OSError as error:  # usually a full disk
         where = quoted(error.filename) if error.filename else "the run's folder"
-        return complain(f"{where}: {cause(error)}; run the same command to continue after the last saved epoch", FAILED)
+        return complain(f"{where}: {cause(error)}; {_continuing(options.arguments)}", FAILED)
     return 0

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import time
 
 import numpy as np
 import torch
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
 
 from ssnan.training.task import ParsingTask
+
+log = logging.getLogger("ssnan")
 
 
 class ValidationPhotos(Callback):
@@ -59,3 +63,6 @@ class StopAfter(Callback):
         # All processes must do the same.
         if trainer.strategy.broadcast(next_end - self.started > 60 * self.minutes):
             self.stopped = trainer.should_stop = True
+            rank_zero_only(log.warning)(
+                "stopped after epoch %d; run the same command to continue", trainer.current_epoch + 1
+            )

@@ -161,11 +161,12 @@ def command_line(arguments: Sequence[str]) -> TrainingCLI:
 
 
 @without_noise()
-def train(arguments: Sequence[str]) -> Path:
+def train(arguments: Sequence[str]) -> Path | None:
     """Train with ``arguments``. Resumes an interrupted run in the same folder.
 
     Returns:
-        The best checkpoint. After the last epoch, ``results.json`` in the run's folder has its results.
+        The best checkpoint, and ``results.json`` in the run's folder has the results; None if ``--stop_after`` ended
+        the call before the last epoch.
     """
     cli = command_line(arguments)
     checkpoints = cli.config["output"] / "checkpoints"
@@ -178,8 +179,9 @@ def train(arguments: Sequence[str]) -> Path:
         cli.trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=resumed, weights_only=True)
     except MisconfigurationException as error:
         raise TrainingError(str(error)) from None
-    if not cli.trainer.interrupted and not cli.stop_after.stopped:
-        if not best.is_file() or best.stat().st_mtime_ns == earlier:  # the run was too short for a validation
-            cli.trainer.save_checkpoint(best)
-        write_results(cli.trainer, cli.model, cli.datamodule, best, cli.config["seed_everything"])
+    if cli.trainer.interrupted or cli.stop_after.stopped:
+        return None
+    if not best.is_file() or best.stat().st_mtime_ns == earlier:  # the run was too short for a validation
+        cli.trainer.save_checkpoint(best)
+    write_results(cli.trainer, cli.model, cli.datamodule, best, cli.config["seed_everything"])
     return best

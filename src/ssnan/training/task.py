@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Timer
+from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.nn.functional import interpolate
@@ -151,7 +152,7 @@ class ParsingTask(LightningModule):
         if self.start_from is not None:
             anew = take_over(self.network, read_network(self.start_from))
             if anew:
-                log.info("started from %s; untrained parts: %s", self.start_from, ", ".join(anew))
+                rank_zero_only(log.warning)("started from %s; untrained parts: %s", self.start_from, ", ".join(anew))
         elif self.backbone_weights is not None:
             self.network.load_backbone(self.backbone_weights)
         self.network.to(memory_format=torch.channels_last)
