@@ -2,8 +2,10 @@
 
 import shutil
 
+import pytest
 import torch
 
+from ssnan.data.folder import DatasetError
 from ssnan.training.cli import train
 from ssnan.training.resume import BestCheckpoint
 from ssnan.training.task import ParsingTask
@@ -31,3 +33,20 @@ def test_a_run_that_was_copied_keeps_its_best(config, plain_run, tmp_path, monke
 def test_the_best_score_has_the_name_of_lightning_s_class(tmp_path):
     """Runs from before the subclass have it there."""
     assert BestCheckpoint(tmp_path).state_key.startswith("ModelCheckpoint{'monitor': 'val/mean_iou', 'mode': 'max'")
+
+
+def files(run):
+    return {path.name for path in (*(run / "checkpoints").iterdir(), *run.glob("*.json"))}
+
+
+def test_a_run_that_starts_again_removes_the_one_before_once_its_data_are_open(config, plain_run, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(plain_run, run)
+    assert files(run) == {"best.ckpt", "last.ckpt", "results.json", "pictures.json"}
+    again = ["--config", config, "--output", str(run), "--resume", "false"]
+    again += ["--model.start_from", str(run / "checkpoints" / "best.ckpt")]
+    with pytest.raises(DatasetError):
+        train([*again, "--data.validation", str(tmp_path / "none")])
+    assert files(run) == {"best.ckpt", "last.ckpt", "results.json", "pictures.json"}
+    train([*again, "--trainer.check_val_every_n_epoch", "5", "--stop_after", "0"])
+    assert files(run) == {"last.ckpt"}

@@ -29,7 +29,7 @@ from ssnan.errors import UserError
 from ssnan.recipes import expand
 from ssnan.training.callbacks import StopAfter, ValidationPhotos
 from ssnan.training.results import write_results
-from ssnan.training.resume import BestCheckpoint, LastCheckpoint, LastingOptions, where_it_stopped
+from ssnan.training.resume import BestCheckpoint, LastCheckpoint, LastingOptions, StartAgain, where_it_stopped
 from ssnan.training.task import ParsingTask, TrainingError
 
 
@@ -173,15 +173,16 @@ def train(arguments: Sequence[str]) -> Path | None:
     resumed = where_it_stopped(checkpoints) if cli.config["resume"] else None
     if resumed is not None:
         cli.lasting.refuse_others(resumed)
+    else:
+        cli.trainer.callbacks.append(StartAgain(cli.config["output"]))  # type: ignore[attr-defined]
     best = checkpoints / "best.ckpt"
-    earlier = best.stat().st_mtime_ns if resumed is None and best.is_file() else None
     try:
         cli.trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=resumed, weights_only=True)
     except MisconfigurationException as error:
         raise TrainingError(str(error)) from None
     if cli.trainer.interrupted or cli.stop_after.stopped:
         return None
-    if not best.is_file() or best.stat().st_mtime_ns == earlier:  # the run was too short for a validation
+    if not best.is_file():  # the run was too short for a validation
         cli.trainer.save_checkpoint(best)
     write_results(cli.trainer, cli.model, cli.datamodule, best, cli.config["seed_everything"])
     return best

@@ -8,10 +8,11 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from lightning import Callback, Trainer
+from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from ssnan.errors import quoted
+from ssnan.evaluation.report import PICTURES, RESULTS
 from ssnan.parsing.card import ModelError
 from ssnan.training.checkpoint import read_content
 from ssnan.training.task import SGDOptions, TrainingError
@@ -70,6 +71,20 @@ class LastCheckpoint(MovableCheckpoint):
         if trainer.is_global_zero and path.is_file():
             path.replace(path.with_name("previous.ckpt"))
         super()._save_checkpoint(trainer, filepath)
+
+
+class StartAgain(Callback):
+    """Remove the checkpoints and results of an earlier run in ``folder``, once the new one has opened its data and has
+    its initial weights, which may be of the earlier one."""
+
+    def __init__(self, folder: Path) -> None:
+        checkpoints = [folder / "checkpoints" / f"{name}.ckpt" for name in ("best", "last", "previous")]
+        self.earlier = [*checkpoints, folder / RESULTS, folder / PICTURES]
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.is_global_zero:
+            for path in self.earlier:
+                path.unlink(missing_ok=True)
 
 
 def where_it_stopped(folder: Path) -> Path | None:
