@@ -28,7 +28,7 @@ from ssnan.data.layouts import label_set_of
 from ssnan.errors import UserError
 from ssnan.recipes import expand
 from ssnan.training.callbacks import StopAfter, ValidationPhotos
-from ssnan.training.results import write_results
+from ssnan.training.results import has_results, write_results
 from ssnan.training.resume import BestCheckpoint, LastCheckpoint, LastingOptions, StartAgain, where_it_stopped
 from ssnan.training.task import ParsingTask, TrainingError
 
@@ -170,19 +170,21 @@ def train(arguments: Sequence[str]) -> Path | None:
     """
     cli = command_line(arguments)
     checkpoints = cli.config["output"] / "checkpoints"
+    best = checkpoints / "best.ckpt"
     resumed = where_it_stopped(checkpoints) if cli.config["resume"] else None
     if resumed is not None:
         cli.lasting.refuse_others(resumed)
     else:
         cli.trainer.callbacks.append(StartAgain(cli.config["output"]))  # type: ignore[attr-defined]
-    best = checkpoints / "best.ckpt"
     try:
         cli.trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=resumed, weights_only=True)
     except MisconfigurationException as error:
         raise TrainingError(str(error)) from None
     if cli.trainer.interrupted or cli.stop_after.stopped:
         return None
-    if not best.is_file():  # the run was too short for a validation
-        cli.trainer.save_checkpoint(best)
-    write_results(cli.trainer, cli.model, cli.datamodule, best, cli.config["seed_everything"])
+    for path in (best, checkpoints / "last.ckpt"):
+        if not path.is_file():  # the run was too short for a validation, or for a step
+            cli.trainer.save_checkpoint(path)
+    if not has_results(cli.config["output"], cli.model):
+        write_results(cli.trainer, cli.model, cli.datamodule, checkpoints, cli.config["seed_everything"])
     return best

@@ -4,6 +4,7 @@ photo."""
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from math import isnan
 from pathlib import Path
 from typing import Any
@@ -21,18 +22,30 @@ from ssnan.evaluation.metrics import Score
 from ssnan.evaluation.report import PICTURES, RESULTS
 from ssnan.io.writing import write_text
 from ssnan.models import ParsingNetwork
-from ssnan.training.task import ParsingTask, photos_per_step
+from ssnan.training.task import ParsingTask
 
 TIMED = 2.0
 """Seconds to time a network for."""
 
 
-def write_results(trainer: Trainer, task: ParsingTask, data: ParsingData, best: Path, seed: int) -> Path:
-    """Validate the best checkpoint and write the results to the run's folder, for ``ssnan report``."""
-    epochs, minutes = trainer.current_epoch, _minutes(trainer)
-    steps = trainer.global_step
-    last = getattr(task, "validated", None)  # the best is selected on the reported photos; the last is not
-    [logged] = trainer.validate(task, datamodule=data, ckpt_path=str(best), verbose=False, weights_only=True)
+def has_results(folder: Path, task: ParsingTask) -> bool:
+    """Whether the results of the task as it is now are in ``folder``, as when a finished run is given again."""
+    try:
+        return bool(json.loads((folder / RESULTS).read_bytes())["images_seen"] == task.crops_seen)
+    except (OSError, ValueError, KeyError):
+        return False
+
+
+def write_results(trainer: Trainer, task: ParsingTask, data: ParsingData, checkpoints: Path, seed: int) -> Path:
+    """Validate ``best.ckpt`` and, unless they were just validated, the weights of ``last.ckpt``, and write the results
+    to the run's folder, for ``ssnan report``."""
+    progress: Any = trainer.fit_loop.epoch_progress.current  # current_epoch is one too low without a training step
+    epochs, minutes = progress.processed, _minutes(trainer)
+    trainer.logger = None  # the curves of the run end where its training ends
+    if task.validated_step != trainer.global_step:
+        _validate(trainer, task, data, checkpoints / "last.ckpt")
+    last = task.validated  # the best is selected on the reported photos; the last is not
+    logged = _validate(trainer, task, data, checkpoints / "best.ckpt")
     results: dict[str, Any] = {
         "system": type(task.network).__name__,
         "label_set": task.label_set.to_dict(),
@@ -42,7 +55,7 @@ def write_results(trainer: Trainer, task: ParsingTask, data: ParsingData, best: 
         "seed": seed,
         **({} if data.seed == seed else {"data_seed": data.seed}),
         "epochs": epochs,
-        "images_seen": steps * photos_per_step(trainer, data.batch_size),
+        "images_seen": task.crops_seen,
         "minutes": round(minutes, 2),
         "parameters": sum(parameter.numel() for parameter in task.network.parameters()),
         "flops_321": flops(task.network, 321),
@@ -51,9 +64,9 @@ def write_results(trainer: Trainer, task: ParsingTask, data: ParsingData, best: 
         **{name: _known(logged.get(f"val/{name}")) for name in ("joint_distance", "joint_offset", "joints_missed")},
         **numbers(task.validated, task.validation_labels, task.validated_photos),
         "structure": task.validated_structure,
-        "mean_iou_last": None if last is None else Score.of_present(last, task.validation_labels.sets).mean_iou,
+        "mean_iou_last": Score.of_present(last, task.validation_labels.sets).mean_iou,
     }
-    path = best.parent.parent / RESULTS
+    path = checkpoints.parent / RESULTS
     if trainer.is_global_zero:
         write_text(path.with_name(PICTURES), json.dumps(task.validated_photos) + "\n")
         write_text(path, json.dumps(results, indent=2) + "\n")
@@ -83,6 +96,11 @@ def seconds(network: ParsingNetwork, side: int) -> float:
     measured = stopwatch.blocked_autorange(min_run_time=TIMED)  # timeit would run it twice more before each lap
     network.train(training)
     return float(measured.median)
+
+
+def _validate(trainer: Trainer, task: ParsingTask, data: ParsingData, checkpoint: Path) -> Mapping[str, float]:
+    [logged] = trainer.validate(task, datamodule=data, ckpt_path=str(checkpoint), verbose=False, weights_only=True)
+    return logged
 
 
 def _known(value: float | None) -> float | None:

@@ -98,6 +98,8 @@ class ParsingTask(LightningModule):
 
     Attributes:
         criterion: the training criterion; :meth:`setup` builds it, because the classes come from the data.
+        crops_seen: crops that the run has trained on, in all processes and all parts of an interrupted run.
+        validated_step: the step of the last validation; None before, and after Lightning's check on a few photos.
         validated: confusion matrix of the last validation.
         validated_structure: the :class:`ssnan.evaluation.structure.Structure` of the last validation.
         validated_photos: the :func:`ssnan.evaluation.metrics.class_counts` of each of its photos, by name.
@@ -139,6 +141,8 @@ class ParsingTask(LightningModule):
         self.confusion = self._empty_confusion()
         self.structure = Structure(self.validation_labels)
         self.photos: dict[str, list[list[int]]] = {}
+        self.crops_seen = 0
+        self.validated_step: int | None = None
 
     def setup(self, stage: str) -> None:
         """Take over the sets of classes of the data, load initial weights, which a resumed run overwrites later, and
@@ -191,7 +195,8 @@ class ParsingTask(LightningModule):
         own = self.network.auxiliary_losses(output, batch, self.label_set)
         return losses | own | {"loss": sum(own.values(), start=losses["loss"])}
 
-    def on_train_batch_end(self, *_: Any) -> None:
+    def on_train_batch_end(self, outputs: Any, batch: dict[str, Tensor], batch_idx: int) -> None:
+        self.crops_seen += len(batch["labels"]) * self.trainer.world_size
         if self.trainer.global_step == self.trainer.max_steps:
             self.trainer.should_stop = True
         if self.trainer.should_stop:  # time or steps are up; validate, even if this epoch has no validation
@@ -203,10 +208,15 @@ class ParsingTask(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["running_norms"] = {name: norms.cpu() for name, norms in self.criterion.running.items()}
+        checkpoint["crops_seen"] = self.crops_seen
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         if self.trainer.state.fn == "fit":
             self.criterion.running = dict(checkpoint.get("running_norms", {}))
+            data = self.trainer.datamodule  # type: ignore[attr-defined]
+            # Older checkpoints count only steps.
+            older = checkpoint["global_step"] * photos_per_step(self.trainer, data.batch_size)
+            self.crops_seen = checkpoint.get("crops_seen", older)
 
     def validation_step(self, sample: Sample, batch_idx: int) -> None:
         scores = self.scores_at_own_size(sample)
@@ -236,6 +246,7 @@ class ParsingTask(LightningModule):
         sets = self.validation_labels.sets
         confusion = self.confusion.compute().cpu().numpy()[:, : len(self.label_set)]
         self.validated = confusion
+        self.validated_step = None if self.trainer.sanity_checking else self.trainer.global_step
         self.confusion.reset()
         everywhere = self._of_all_processes((self.structure, self.photos))
         self.validated_structure = sum(
