@@ -102,3 +102,53 @@ def test_people_of_another_photo_are_refused(folder):
     replace(result, labels=np.ones_like(result.labels)).save(folder / "maps" / "one.png")
     with pytest.raises(FormatError, match="its map shows more people"):
         list(read_folder(folder / "maps"))
+
+
+def contents(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("target", "file"),
+    [
+        ("coco", "instances.json"),
+        ("panoptic", "panoptic.json"),
+        ("panoptic", "panoptic/one.png"),
+        ("cvat", "annotations.xml"),
+        ("labelme", "one.json"),
+        ("openraster", "one.ora"),
+    ],
+)
+def test_corrected_files_are_replaced_only_on_request(folder, capsys, target, file):
+    out = folder / "out"
+    command = ["convert", str(folder / "maps"), "--to", target, "-o", str(out)]
+    (out / file).parent.mkdir(parents=True)
+    (out / file).write_bytes(b"corrected")
+    assert main(command) == 1
+    [line] = capsys.readouterr().err.splitlines()
+    assert f"{out / file}: exists with other contents; choose another folder with -o, or --overwrite" in line
+    assert contents(out) == {out / file: b"corrected"}  # nor half of the others
+    assert main([*command, "--overwrite"]) == 0
+    assert (out / file).read_bytes() != b"corrected"
+
+
+def test_the_same_conversion_again_is_no_overwriting(folder):
+    command = ["convert", str(folder / "maps"), "--to", "labelme", "-o", str(folder / "out")]
+    assert main(command) == 0
+    before = contents(folder / "out")
+    assert main(command) == 0
+    assert contents(folder / "out") == before
+
+
+@pytest.mark.parametrize("options", [[], ["--overwrite"]])
+def test_results_of_parse_are_never_replaced(folder, capsys, options):
+    maps = folder / "maps"
+    (maps / "panoptic").mkdir()
+    ParsingResult(LABELS, LIP).save(maps / "panoptic" / "one.png")
+    result = ParsingResult.load(maps / "one.png")
+    (maps / "one.json").write_bytes(files(result, "one.jpg", ["json"], [])[".json"]())
+    before = contents(maps)
+    for target, file in (("labelme", "one.json"), ("panoptic", "panoptic/one.png")):
+        assert main(["convert", str(maps), "--to", target, "-o", str(maps), *options]) == 1
+        assert f"{file}: is a result of 'ssnan parse'; choose another folder with -o" in capsys.readouterr().err
+    assert contents(maps) == before

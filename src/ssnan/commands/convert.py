@@ -6,7 +6,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,9 @@ from ssnan.commands.options import FAILED, MISUSED, complain
 
 if TYPE_CHECKING:
     from ssnan.formats.folder import NamedResult
+
+Write = Callable[[Path, bytes], None]
+"""Writes a file of a conversion."""
 
 SPECK = 10
 """Smallest area, in pixels, of a polygon that people correct by hand."""
@@ -44,6 +48,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="merge smaller areas into the class around them; 0 keeps every pixel "
         f"({SPECK} for cvat and labelme, 0 for the others)",
     )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace files with other contents, such as corrected annotations"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -60,22 +67,23 @@ def run(options: argparse.Namespace) -> int:
     try:
         from ssnan.formats.folder import read_folder
 
-        count = FORMATS[options.to](read_folder(options.maps, options.photos, min_area), options)
+        with _writing(options.overwrite) as write:
+            count = FORMATS[options.to](read_folder(options.maps, options.photos, min_area), options, write)
     except ModuleNotFoundError as error:
         return complain(lacks(options.to, error, "formats"), FAILED)
     print(f"{count} converted into {quoted(options.output)}")
     return 0
 
 
-def _coco(results: Iterable[NamedResult], options: argparse.Namespace) -> int:
+def _coco(results: Iterable[NamedResult], options: argparse.Namespace, write: Write) -> int:
     from ssnan.formats.coco import instances
 
     document = instances(results)
-    _write(options.output / "instances.json", json.dumps(document).encode())
+    write(options.output / "instances.json", json.dumps(document).encode())
     return len(document["images"])
 
 
-def _panoptic(results: Iterable[NamedResult], options: argparse.Namespace) -> int:
+def _panoptic(results: Iterable[NamedResult], options: argparse.Namespace, write: Write) -> int:
     from ssnan.formats.coco import HEADER, panoptic, panoptic_categories
 
     document: dict[str, Any] = HEADER | {"images": [], "annotations": [], "categories": []}
@@ -86,24 +94,24 @@ def _panoptic(results: Iterable[NamedResult], options: argparse.Namespace) -> in
             yield named
 
     for segments, image, annotation in panoptic(noting_labels()):
-        _write(options.output / "panoptic" / annotation["file_name"], _png(segments))
+        write(options.output / "panoptic" / annotation["file_name"], _png(segments))
         document["images"].append(image)
         document["annotations"].append(annotation)
-    _write(options.output / "panoptic.json", json.dumps(document).encode())
+    write(options.output / "panoptic.json", json.dumps(document).encode())
     return len(document["images"])
 
 
-def _cvat(results: Iterable[NamedResult], options: argparse.Namespace) -> int:
+def _cvat(results: Iterable[NamedResult], options: argparse.Namespace, write: Write) -> int:
     from xml.etree import ElementTree as Xml
 
     from ssnan.formats.cvat import document
 
     root = document(results, options.tolerance).getroot()
-    _write(options.output / "annotations.xml", Xml.tostring(root, encoding="utf-8", xml_declaration=True))
+    write(options.output / "annotations.xml", Xml.tostring(root, encoding="utf-8", xml_declaration=True))
     return len(root.findall("image"))
 
 
-def _labelme(results: Iterable[NamedResult], options: argparse.Namespace) -> int:
+def _labelme(results: Iterable[NamedResult], options: argparse.Namespace, write: Write) -> int:
     from ssnan.formats.labelme import annotation
 
     count = 0
@@ -111,22 +119,22 @@ def _labelme(results: Iterable[NamedResult], options: argparse.Namespace) -> int
         place = options.output / f"{named.stem}.json"
         photo = (options.photos or options.maps) / named.file_name
         seen_from_there = Path(os.path.relpath(photo, place.parent)).as_posix()
-        _write(place, json.dumps(annotation(named, seen_from_there, options.tolerance), indent=1).encode())
+        write(place, json.dumps(annotation(named, seen_from_there, options.tolerance), indent=1).encode())
         count += 1
     return count
 
 
-def _openraster(results: Iterable[NamedResult], options: argparse.Namespace) -> int:
+def _openraster(results: Iterable[NamedResult], options: argparse.Namespace, write: Write) -> int:
     from ssnan.formats.openraster import openraster
 
     count = 0
     for named in results:
-        _write(options.output / f"{named.stem}.ora", openraster(named.result))
+        write(options.output / f"{named.stem}.ora", openraster(named.result))
         count += 1
     return count
 
 
-FORMATS: dict[str, Callable[[Iterable[NamedResult], argparse.Namespace], int]] = {
+FORMATS: dict[str, Callable[[Iterable[NamedResult], argparse.Namespace, Write], int]] = {
     "coco": _coco,
     "panoptic": _panoptic,
     "cvat": _cvat,
@@ -143,8 +151,28 @@ def _png(image: object) -> bytes:
     return buffer.getvalue()
 
 
-def _write(place: Path, content: bytes) -> None:
+@contextmanager
+def _writing(overwrite: bool) -> Iterator[Write]:
+    """Yield a function that writes a file. All files appear when the block ends; none does if it fails, so a refusal
+    leaves no half of a conversion.
+
+    Raises:
+        FormatError: by the function: another file is in that place, and ``overwrite`` is false or it is a result.
+    """
+    from ssnan.errors import quoted
+    from ssnan.formats.folder import FormatError, is_result
     from ssnan.io.writing import appearing_together
 
     with appearing_together() as written_at:
-        written_at(place).write_bytes(content)
+
+        def write(place: Path, content: bytes) -> None:
+            if place.exists() and place.read_bytes() != content:
+                if is_result(place):
+                    raise FormatError(f"{quoted(place)}: is a result of 'ssnan parse'; choose another folder with -o")
+                if not overwrite:
+                    raise FormatError(
+                        f"{quoted(place)}: exists with other contents; choose another folder with -o, or --overwrite"
+                    )
+            written_at(place).write_bytes(content)
+
+        yield write

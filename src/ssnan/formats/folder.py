@@ -15,6 +15,7 @@ from ssnan.io.masks import read_labels
 from ssnan.io.storing import is_map
 from ssnan.labels import LabelSet
 from ssnan.parsing.inputs import find_inputs, is_video
+from ssnan.results.reading import read_document
 from ssnan.results.result import ParsingResult
 
 
@@ -42,6 +43,17 @@ def find_maps(folder: Path) -> list[Path]:
     """The label maps of ``ssnan parse`` in a folder and its subfolders, without overlays, masks and maps of one
     person."""
     return [path for path in sorted(folder.rglob("*.png")) if path.is_file() and is_map(path)]
+
+
+def is_result(path: Path) -> bool:
+    """Whether a file is a label map or a JSON of ``ssnan parse``."""
+    if path.suffix != ".json":
+        return is_map(path)
+    try:
+        read_document(path.read_bytes())
+    except (OSError, UserError):
+        return False
+    return True
 
 
 def without_specks(labels: NDArray[np.uint8], min_area: int) -> NDArray[np.uint8]:
