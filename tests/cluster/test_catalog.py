@@ -122,6 +122,19 @@ def test_other_settings_are_refused(root):
         pass
 
 
+def test_a_setting_that_older_versions_did_not_store_can_be_added(root):
+    with Catalog(root, "files", SETTINGS).opened():
+        pass
+    later = Catalog(root, "files", SETTINGS | {"labels_checksum": "def"})
+    told = r'settings\.json has no labels_checksum; .* add "labels_checksum": "def" there'
+    with pytest.raises(CatalogError, match=told), later.opened():
+        pass
+    path = later._path("settings.json")
+    later._fs.pipe_file(path, later._fs.cat_file(path).replace(b"{", b'{"labels_checksum": "def",', 1))
+    with later.opened():
+        pass
+
+
 def test_a_second_driver_is_refused(tmp_path):
     catalog = Catalog(str(tmp_path / "out"), "files", SETTINGS)
     with catalog.opened(), pytest.raises(CatalogError, match="another run is writing to it"), catalog.opened():

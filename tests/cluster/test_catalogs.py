@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from ssnan.commands import main
+from ssnan.labels import LIP
 from ssnan.results.result import ParsingResult
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -77,6 +78,18 @@ def test_only_what_is_new_is_parsed(photos, tmp_path, capsys):
     assert count == 2
     labels = np.array(Image.open(io.BytesIO(found["astronaut"]["map"])))
     assert labels.shape == (found["astronaut"]["height"], found["astronaut"]["width"])
+
+
+def test_one_folder_holds_one_meaning_of_a_label_file(photos, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    homes = ", ".join(f"{name}: {'head' if name in ('hat', 'hair', 'face') else 'rest'}" for name in LIP.classes[1:])
+    text = f"name: mine\nclasses: {{none: black, head: red, rest: blue}}\nfrom: {{background: none, {homes}}}\n"
+    swapped = text.replace("head: red, rest: blue", "rest: blue, head: red")
+    moved = text.replace("hat: head", "hat: rest")
+    for content, status in ((text, 0), (swapped, 2), (moved, 2), (text, 0)):
+        Path("my.yaml").write_text(content)
+        assert main(["catalog", str(photos / "astronaut.jpg"), "-o", "out", "--labels", "my.yaml"]) == status
+        assert ("out: has results with labels_checksum" in capsys.readouterr().err) == (status == 2)
 
 
 @pytest.mark.parametrize("into", ["files", "webdataset"])

@@ -114,13 +114,7 @@ class Catalog:
             path = self._path("settings.json")
             mine = {**self.settings, "into": self.into}
             if self._fs.exists(path):
-                theirs = _settings(path, self._fs.cat_file(path))
-                for name in sorted(theirs.keys() | mine.keys()):
-                    if theirs.get(name) != mine.get(name):
-                        raise CatalogError(
-                            f"{quoted(self.root)}: has results with {name} {theirs.get(name)!r}, this run has "
-                            f"{mine.get(name)!r}; choose another folder"
-                        )
+                self._refuse_unless_equal(_settings(path, self._fs.cat_file(path)), mine)
             else:
                 self._put_together({"settings.json": (json.dumps(mine, indent=2) + "\n").encode()})
             self._discard()
@@ -186,6 +180,21 @@ class Catalog:
             else:
                 self._fs.copy(self._path(source), self._path(target))
                 self._fs.rm(self._path(source))
+
+    def _refuse_unless_equal(self, theirs: dict[str, Any], mine: dict[str, Any]) -> None:
+        """Raise CatalogError for the first setting of the results that is not that of this run."""
+        for name in sorted(theirs.keys() | mine.keys(), key=lambda name: (name not in theirs, name)):
+            if theirs.get(name) == mine.get(name):
+                continue
+            if name not in theirs:  # older versions stored fewer settings
+                raise CatalogError(
+                    f"{quoted(self.root)}: its settings.json has no {name}; choose another folder, or, if nothing has "
+                    f"changed since, add {json.dumps({name: mine[name]})[1:-1]} there"
+                )
+            raise CatalogError(
+                f"{quoted(self.root)}: has results with {name} {theirs[name]!r}, this run has {mine.get(name)!r}; "
+                "choose another folder"
+            )
 
     def _stamp(self) -> dict[str, str]:
         return {name: self.settings[name] for name in ("model", "checksum")}

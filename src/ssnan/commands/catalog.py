@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import json
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from ssnan.cluster.catalog import Catalog, Into, Shard
     from ssnan.cluster.isolation import Recipe
+    from ssnan.results.remapping import Remapping
 
 HELP = "parse a large collection of photos, on one machine or a cluster"
 
@@ -88,9 +90,10 @@ def run(options: argparse.Namespace) -> int:
     recipe = _recipe(options)
     try:
         # Report mistakes here rather than in every worker.
-        if problem := unknown("part", options.parts, recipe.parser().result_labels.classes):
+        parser = recipe.parser()
+        if problem := unknown("part", options.parts, parser.result_labels.classes):
             return complain(problem, MISUSED)
-        settings = _settings(options)
+        settings = _settings(options, parser.remapping)
         items = find_items(options.inputs, options.recursive, options.column)
         catalog = Catalog(options.output, into, settings)
         with catalog.opened():
@@ -159,9 +162,10 @@ def _recipe(options: argparse.Namespace) -> Recipe:
     )
 
 
-def _settings(options: argparse.Namespace) -> dict[str, object]:
+def _settings(options: argparse.Namespace, remapping: Remapping | None) -> dict[str, object]:
     """The settings that all results of a folder share."""
     from ssnan.hub.download import card_of
+    from ssnan.results.remapping import TARGETS
 
     card = card_of(options.model)
     if card is None:
@@ -169,4 +173,8 @@ def _settings(options: argparse.Namespace) -> dict[str, object]:
     else:
         content = "".join(map("".join, sorted(card.sha256.items()))).encode()
     names = ("model", "labels", "colors", "scales", "mirror", "save", "parts")
-    return {"checksum": hashlib.sha256(content).hexdigest(), **{name: getattr(options, name) for name in names}}
+    settings = {"checksum": hashlib.sha256(content).hexdigest(), **{name: getattr(options, name) for name in names}}
+    if remapping is not None and options.labels not in TARGETS:  # a YAML, which may change between two runs
+        classes = json.dumps([remapping.target.to_dict(), remapping.homes], sort_keys=True)
+        settings["labels_checksum"] = hashlib.sha256(classes.encode()).hexdigest()
+    return settings
