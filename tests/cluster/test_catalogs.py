@@ -80,6 +80,18 @@ def test_only_what_is_new_is_parsed(photos, tmp_path, capsys):
     assert labels.shape == (found["astronaut"]["height"], found["astronaut"]["width"])
 
 
+def test_a_name_that_is_not_unicode_is_parsed_like_the_others(photos, tmp_path, capsys):
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    for name in ("good.jpg", os.fsdecode(b"bad\xff.jpg")):
+        (folder / name).write_bytes((photos / "astronaut.jpg").read_bytes())
+    for told in ("2 parsed into", "2 already there"):
+        assert main(["catalog", str(folder), "-o", str(out)]) == 0
+        assert told in capsys.readouterr().out
+    assert set(rows(out)[0]) == {"good", r"bad\udcff"}
+    assert {path.name for path in (out / "maps").iterdir()} == {"good.png", r"bad\udcff.png"}
+
+
 def test_one_folder_holds_one_meaning_of_a_label_file(photos, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     homes = ", ".join(f"{name}: {'head' if name in ('hat', 'hair', 'face') else 'rest'}" for name in LIP.classes[1:])

@@ -1,4 +1,5 @@
 import io
+import os
 import re
 import tarfile
 
@@ -99,8 +100,6 @@ def test_what_cannot_be_read_costs_itself_alone(tmp_path, monkeypatch):
 
 
 def test_a_pipe_is_not_waited_for(tmp_path):
-    import os
-
     os.mkfifo(tmp_path / "pipe.jpg")
     [(_, content)] = contents([Item("pipe", str(tmp_path / "pipe.jpg"))])
     assert "regular file" in str(content)
@@ -183,3 +182,25 @@ def test_a_list_in_another_encoding_is_one_clear_line(tmp_path, name):
     (tmp_path / name).write_bytes("path\nä.jpg\n".encode("cp1252"))
     with pytest.raises(ItemsError, match="expected text in UTF-8 or UTF-16; Excel saves it as 'CSV UTF-8'"):
         find_items([str(tmp_path / name)])
+
+
+def test_names_that_are_not_unicode_are_escaped_and_read(tmp_path):
+    for name in (b"bad\xff.jpg", b"bad\xff.png", "\u00e4.jpg".encode(), b"deep/bad\xff.jpg"):
+        write(tmp_path / "in" / os.fsdecode(name), name)
+    items = named_apart(find_items([str(tmp_path / "in")], recursive=True))
+    assert names(items)[0] == "bad\\udcff.jpg"
+    assert items[0].key == str(tmp_path / "in" / "bad\\udcff.jpg")
+    assert len(set(names(items))) == len({item.key for item in items}) == 4
+    for text in (text for item in items for text in (item.name, item.key)):
+        text.encode()
+    assert [content for _, content in contents(items)] == [b"bad\xff.jpg", b"bad\xff.png",
+                                                           b"deep/bad\xff.jpg", "\u00e4.jpg".encode()]  # fmt: skip
+
+
+def test_photos_in_a_tar_have_names_in_unicode(tmp_path):
+    with tarfile.open(tmp_path / "shard.tar", "w") as tar:
+        member = tarfile.TarInfo(os.fsdecode(b"bad\xff.jpg"))
+        member.size = 4
+        tar.addfile(member, io.BytesIO(b"good"))
+    [item] = find_items([str(tmp_path / "shard.tar")])
+    assert item.name == "shard/bad\\udcff"

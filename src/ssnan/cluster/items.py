@@ -54,8 +54,8 @@ class Item(NamedTuple):
 
     @property
     def key(self) -> str:
-        """A unique key."""
-        return self.uri if self.place is None else f"{self.uri}#{self.place}"
+        """A unique key, in Unicode."""
+        return _in_unicode(self.uri if self.place is None else f"{self.uri}#{self.place}")
 
 
 def find_items(inputs: Sequence[str], recursive: bool = False, column: str | None = None) -> list[Item]:
@@ -89,7 +89,7 @@ def find_items(inputs: Sequence[str], recursive: bool = False, column: str | Non
         for item in items:
             found.setdefault(item.key, item)
     # Paths, because find_inputs names results after paths; here a key is only a key.
-    names = result_names({Path(key): Path(item.name) for key, item in found.items()})
+    names = result_names({Path(key): Path(_in_unicode(item.name)) for key, item in found.items()})
     return [item._replace(name=names[Path(key)].as_posix()) for key, item in found.items()]
 
 
@@ -116,6 +116,11 @@ def named_apart(items: Sequence[Item], done: Mapping[str, str] | None = None, do
         return item._replace(name=f"{item.name}-{hashlib.sha256(item.key.encode()).hexdigest()[:12]}")
 
     return [apart(item) for item in items]
+
+
+def _in_unicode(name: str) -> str:
+    """A name with all bytes escaped that are not UTF-8, because tables cannot hold them: ``\\udcff``."""
+    return name.encode(errors="backslashreplace").decode()
 
 
 def _without_dots(name: str) -> str:
