@@ -204,3 +204,14 @@ def test_photos_in_a_tar_have_names_in_unicode(tmp_path):
         tar.addfile(member, io.BytesIO(b"good"))
     [item] = find_items([str(tmp_path / "shard.tar")])
     assert item.name == "shard/bad\\udcff"
+
+
+@pytest.mark.parametrize("given", [".", "*.jpg", "a::b.jpg", "simplecache::list.txt", "x::y.tar", "x::y.parquet"])
+def test_two_colons_are_part_of_a_local_name(tmp_path, monkeypatch, given):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "a::b.jpg", b"good")
+    write(tmp_path / "simplecache::list.txt", b"a::b.jpg")
+    with tarfile.open(tmp_path / "x::y.tar", "w") as tar:
+        tar.add("a::b.jpg")
+    pq.write_table(pa.table({"image": [b"good"]}), tmp_path / "x::y.parquet")
+    assert [content for _, content in contents(find_items([given]))] == [b"good"]

@@ -129,14 +129,14 @@ def _without_dots(name: str) -> str:
 
 
 def _items_of(given: str, recursive: bool, column: str | None) -> Iterator[Item]:
-    fs, path = url_to_fs(given)
+    fs, path = _place(given)
     ending = posixpath.splitext(path)[1].lower()
     if ending == ".tar" and not fs.isdir(path):
         yield from _in_tar(given)
     elif ending == ".parquet" and not fs.isdir(path):
         yield from _in_parquet(given, column)
     elif ending in (".csv", ".txt") and not fs.isdir(path):
-        with fsspec.open(given, "rb") as file:
+        with _opened(given) as file:
             text = text_of(file.read())
         lines = [line.strip() for line in text.splitlines()] if ending == ".txt" else _in_csv(given, text, column)
         for line in filter(None, lines):
@@ -152,6 +152,20 @@ def _items_of(given: str, recursive: bool, column: str | None) -> Iterator[Item]
                 yield _file(_address(fs, child, given))
     else:
         yield _file(given)
+
+
+def _place(uri: str) -> tuple[Any, str]:
+    """The file system of a path or an address, and the path in it."""
+    if "://" in uri:
+        fs, path = url_to_fs(uri)
+        return fs, path
+    local = fsspec.filesystem("file")  # url_to_fs would take a::b as two addresses
+    return local, local._strip_protocol(uri)
+
+
+def _opened(uri: str) -> Any:
+    fs, path = _place(uri)
+    return fs.open(path, "rb")
 
 
 def _file(uri: str) -> Item:
@@ -178,7 +192,7 @@ def _head(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
 
 def _in_tar(given: str) -> Iterator[Item]:
     stem = posixpath.splitext(posixpath.basename(given))[0]
-    with fsspec.open(given, "rb") as file, tarfile.open(fileobj=file) as tar:
+    with _opened(given) as file, tarfile.open(fileobj=file) as tar:
         for member in tar:
             if member.isfile() and is_photo(member.name, lambda: _head(tar, member)):  # noqa: B023 - called at once
                 inside = posixpath.normpath(posixpath.join("/", member.name))[1:]
@@ -186,7 +200,7 @@ def _in_tar(given: str) -> Iterator[Item]:
 
 
 def _in_parquet(given: str, column: str | None) -> Iterator[Item]:
-    with fsspec.open(given, "rb") as file:
+    with _opened(given) as file:
         table = pq.ParquetFile(file)
         name = _column(given, table.schema_arrow.names, column)
         if pa.types.is_string(kind := table.schema_arrow.field(name).type) or pa.types.is_large_string(kind):
@@ -242,7 +256,7 @@ def _of_one_place(items: Sequence[Item]) -> Iterator[bytes | OSError]:
         return
     if "://" not in uri:
         refuse_unless_regular(uri)
-    with fsspec.open(uri, "rb") as file:
+    with _opened(uri) as file:
         yield from (_read(file, item) for item in items)
 
 
@@ -257,7 +271,7 @@ def _read(file: Any, item: Item) -> bytes | OSError:
 
 
 def _rows(uri: str, column: str, rows: Sequence[int]) -> Iterator[bytes | OSError]:
-    with fsspec.open(uri, "rb") as file:
+    with _opened(uri) as file:
         table, first = pq.ParquetFile(file), 0
         for group in range(table.num_row_groups):
             count = table.metadata.row_group(group).num_rows
