@@ -103,7 +103,9 @@ def test_recipes_ask_for_what_parse_asks_for(tmp_path):
     finally:
         isolation.close()
     assert set(parsed.files) == {".png", ".json"}
-    assert json.loads(parsed.files[".json"])["label_set"] != "lip"
+    document = json.loads(parsed.files[".json"])
+    assert document["label_set"] != "lip"
+    assert document["image"] == "a.png"
 
 
 def test_closing_ends_a_thread_that_waits(tmp_path):
