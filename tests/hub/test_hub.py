@@ -136,6 +136,19 @@ def test_one_folder_holds_one_model(published, tmp_path, capsys):
     assert "already contains other.onnx" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["README.md", "small.json", "small.bin"])
+def test_files_of_something_else_are_kept(tmp_path, capsys, name):
+    (tmp_path / name).write_text("{}")
+    assert main(["publish", "small", "-o", str(tmp_path)]) == 1
+    assert f"already contains {name} of something else; choose another folder" in capsys.readouterr().err
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(name, "{}")]
+
+
+def test_a_model_is_published_again_into_its_folder(tmp_path):
+    for _ in range(2):
+        assert main(["publish", "small", "-o", str(tmp_path)]) == 0
+
+
 def test_what_cannot_be_read_or_written_is_a_line(tmp_path, capsys):
     (tmp_path / "file").write_bytes(b"")
     assert main(["publish", "small", "-o", str(tmp_path / "file" / "x")]) == 1

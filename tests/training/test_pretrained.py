@@ -36,6 +36,16 @@ def test_a_checkpoint_s_name_on_the_hub(plain_run, tmp_path, monkeypatch):
         assert torch.equal(parameter, other)
 
 
+def test_a_checkpoint_replaces_no_files_of_something_else(plain_run, tmp_path, capsys):
+    command = ["publish", str(plain_run / "checkpoints" / "best.ckpt"), "-o", str(tmp_path)]
+    (tmp_path / "config.json").write_text("{}")
+    assert main(command) == 1
+    assert "already contains config.json of something else; choose another folder" in capsys.readouterr().err
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("config.json", "{}")]
+    (tmp_path / "config.json").unlink()
+    assert [main(command), main(command)] == [0, 0]
+
+
 def test_a_folder_of_something_else(tmp_path):
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(ModelError, match="not a folder of save_pretrained"):

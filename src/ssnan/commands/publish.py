@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 from typing import Any
 
@@ -52,10 +53,19 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _checkpoint(options: argparse.Namespace, about: dict[str, Any]) -> None:
+    from ssnan.hub.folder import README, refuse_if_present
     from ssnan.training.checkpoint import read_task
-    from ssnan.training.pretrained import PretrainedNetwork
+    from ssnan.training.pretrained import CONFIG, WEIGHTS, PretrainedNetwork
 
-    name = options.to or options.output.as_posix()
-    PretrainedNetwork(read_task(Path(options.model)), about).save_pretrained(
-        options.output, model_card_kwargs={"name": name}
-    )
+    network, name = PretrainedNetwork(read_task(Path(options.model)), about), options.to or options.output.as_posix()
+    if not _holds(options.output / CONFIG, network.task.hparams["network"]):
+        refuse_if_present(options.output, (README, CONFIG, WEIGHTS))
+    network.save_pretrained(options.output, model_card_kwargs={"name": name})
+
+
+def _holds(config: Path, network: object) -> bool:
+    """Whether a folder's configuration describes the same network."""
+    try:
+        return bool(json.loads(config.read_bytes())["network"] == json.loads(json.dumps(network)))
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        return False

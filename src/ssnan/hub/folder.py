@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 from ssnan.errors import cause, quoted
@@ -29,11 +30,14 @@ def save_pretrained(card: ModelCard, folder: Path, name: str | None = None) -> N
         name: the name to load it by, such as ``owner/name``; the folder if None.
 
     Raises:
-        ModelError: the folder contains another model, or cannot be written.
+        ModelError: the folder contains another model or other files of these names, or cannot be written.
     """
     others = [path.name for path in folder.glob("*.onnx") if path.name != card.weights().name]
     if others:
         raise ModelError(f"{quoted(folder)}: already contains {others[0]}; use one folder per model")
+    place = folder / card.weights().with_suffix(".json").name
+    if not _is_card_of(card.name, place):
+        refuse_if_present(folder, [README, place.name, *(file.name for file in card.all_files())])
     use = USE.format(name=name or folder.as_posix(), part=card.label_set.classes[-1])
     try:
         with appearing_together() as written_at:
@@ -42,9 +46,27 @@ def save_pretrained(card: ModelCard, folder: Path, name: str | None = None) -> N
             written_at(folder / README).write_text(
                 readme(name or card.name, card.label_set, card.about, use), encoding="utf-8"
             )
-        card.write(folder / card.weights().with_suffix(".json").name)
+        card.write(place)
     except OSError as error:
         raise ModelError(f"{quoted(folder)}: {cause(error)}") from None
+
+
+def refuse_if_present(folder: Path, names: Iterable[str]) -> None:
+    """Refuse to write a model over files of something else.
+
+    Raises:
+        ModelError: the folder has one of the files.
+    """
+    for name in names:
+        if (folder / name).exists():
+            raise ModelError(f"{quoted(folder)}: already contains {name} of something else; choose another folder")
+
+
+def _is_card_of(name: str, place: Path) -> bool:
+    try:
+        return ModelCard.read(place).name == name
+    except ModelError:
+        return False
 
 
 def push(folder: Path, name: str) -> str:
