@@ -7,6 +7,8 @@ from PIL import Image
 from formats.conftest import LABELS
 from ssnan.commands import main
 from ssnan.formats.folder import FormatError, find_maps, read_folder, without_specks
+from ssnan.io.images import read_rgb
+from ssnan.io.pixels import ORIENTATION
 from ssnan.labels import ATR, LIP
 from ssnan.results.outputs import files
 from ssnan.results.result import ParsingResult
@@ -50,6 +52,26 @@ def test_a_photo_that_is_not_there_is_named(folder, capsys):
     )
     assert "one.png" in capsys.readouterr().err
     assert not (folder / "out").exists()
+
+
+@pytest.mark.parametrize("target", ["coco", "openraster"])
+def test_a_photo_of_another_size_is_refused(folder, capsys, target):
+    Image.new("RGB", (15, 20)).save(folder / "photos" / "one.jpg")
+    command = ["convert", str(folder / "maps"), "--to", target, "--photos", str(folder / "photos")]
+    assert main([*command, "-o", str(folder / "out")]) == 1
+    [line] = capsys.readouterr().err.splitlines()
+    assert "one.jpg: is 15 × 20, but its map is 30 × 40; --photos takes the photos that were parsed" in line
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "webp"])
+@pytest.mark.parametrize("orientation", [1, 3, 5, 6, 7, 8, 9])
+def test_the_size_of_a_photo_is_that_of_its_orientation(folder, suffix, orientation):
+    exif, photo = Image.Exif(), folder / "photos" / f"one.{suffix}"
+    exif[ORIENTATION] = orientation
+    (folder / "photos" / "one.jpg").unlink()
+    Image.new("RGB", (40, 30) if 5 <= orientation <= 8 else (30, 40)).save(photo, exif=exif)
+    assert read_rgb(photo).shape[:2] == LABELS.shape
+    assert [named.file_name for named in read_folder(folder / "maps", folder / "photos")][1] == photo.name
 
 
 def test_photos_of_one_name_keep_files_of_their_own(folder):

@@ -12,11 +12,16 @@ from scipy import ndimage
 
 from ssnan.errors import UserError, quoted
 from ssnan.io.masks import read_labels
+from ssnan.io.opening import explained, opened_image
+from ssnan.io.pixels import ORIENTATION
 from ssnan.io.storing import is_map
 from ssnan.labels import LabelSet
 from ssnan.parsing.inputs import find_inputs, is_video
 from ssnan.results.reading import read_document
 from ssnan.results.result import ParsingResult
+
+TURNED = (5, 6, 7, 8)
+"""EXIF orientations that swap width and height."""
 
 
 class FormatError(UserError):
@@ -81,8 +86,8 @@ def read_folder(folder: Path, photos: Path | None = None, min_area: int = 0) -> 
         min_area: pixels, see :func:`without_specks`.
 
     Raises:
-        FormatError: there is no map, maps differ in their labels, or a map's photo is missing.
-        ImageError: a map cannot be read.
+        FormatError: there is no map, maps differ in their labels, or a map's photo is missing or has another size.
+        ImageError: a map or a photo cannot be read.
     """
     maps = find_maps(folder)
     if not maps:
@@ -108,7 +113,31 @@ def read_folder(folder: Path, photos: Path | None = None, min_area: int = 0) -> 
         photo = photo_of.get(stem)
         if photo is None:
             raise FormatError(f"{quoted(path)}: its photo is not in {quoted(photos)}")
+        (width, height), (rows, columns) = _upright_size(photo), result.labels.shape
+        if (width, height) != (columns, rows):
+            raise FormatError(
+                f"{quoted(photo)}: is {width} × {height}, but its map is {columns} × {rows}; --photos takes the photos "
+                "that were parsed"
+            )
         yield NamedResult(stem.as_posix(), photo.relative_to(photos).as_posix(), replace(result, source=photo))
+
+
+def _upright_size(photo: Path) -> tuple[int, int]:
+    """Width and height of a photo in its EXIF orientation. Reads only what stands before the pixels."""
+
+    def read() -> tuple[int, int]:
+        with opened_image(photo) as opened:
+            width, height = opened.size
+            try:
+                orientation = opened.getexif().get(ORIENTATION)
+            except Exception:  # damaged metadata do not affect the pixels
+                orientation = None
+            # Pillow rotates TIFF itself.
+            turned = opened.format != "TIFF" and isinstance(orientation, int) and orientation in TURNED
+            return (height, width) if turned else (width, height)
+
+    size: tuple[int, int] = explained(quoted(photo), read)
+    return size
 
 
 def _people_of(path: Path, result: ParsingResult) -> NDArray[np.uint8] | None:
