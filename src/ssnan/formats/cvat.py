@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from xml.etree import ElementTree as Xml
 
+from ssnan.errors import printable
 from ssnan.formats.folder import NamedResult
 from ssnan.formats.polygons import TOLERANCE, one_ring, polygons_of_people
+
+UNKNOWN_TO_XML = r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
+"""A character that XML 1.0 cannot hold. https://www.w3.org/TR/xml/#charsets"""
 
 
 def document(results: Iterable[NamedResult], tolerance: float = TOLERANCE) -> Xml.ElementTree[Xml.Element]:
@@ -29,7 +34,7 @@ def document(results: Iterable[NamedResult], tolerance: float = TOLERANCE) -> Xm
                 Xml.SubElement(label, "attributes")
         height, width = named.result.labels.shape
         image = Xml.SubElement(
-            root, "image", id=str(number), name=named.file_name, width=str(width), height=str(height)
+            root, "image", id=str(number), name=_in_xml(named.file_name), width=str(width), height=str(height)
         )
         for (person, name), pieces in polygons_of_people(named.result, tolerance).items():
             for piece in pieces:
@@ -41,3 +46,8 @@ def document(results: Iterable[NamedResult], tolerance: float = TOLERANCE) -> Xm
                     shape.set("group_id", str(person))
     Xml.indent(root)
     return Xml.ElementTree(root)
+
+
+def _in_xml(text: str) -> str:
+    """``text`` with the characters escaped that XML cannot hold, such as ``\\x01``; the others are as CVAT has them."""
+    return re.sub(UNKNOWN_TO_XML, lambda found: printable(found[0]), text)
