@@ -1,7 +1,11 @@
+import errno
 import os
 import sys
+from pathlib import Path
 
-from ssnan.io.writing import ABANDONED_AFTER, sweep, unfinished_prefix
+import pytest
+
+from ssnan.io.writing import ABANDONED_AFTER, appearing_together, sweep, unfinished_prefix
 
 
 def test_where_a_process_cannot_be_looked_for_age_decides(tmp_path, monkeypatch):
@@ -16,3 +20,27 @@ def test_where_a_process_cannot_be_looked_for_age_decides(tmp_path, monkeypatch)
     sweep(tmp_path)
     assert sent == []
     assert [path.name for path in tmp_path.iterdir()] == [young.name]
+
+
+def fail_in_the_second_file(folder, error):
+    with appearing_together() as written_at:
+        written_at(folder / "first").write_bytes(b"first")
+        written_at(folder / "second")
+        raise error
+
+
+@pytest.mark.parametrize(
+    ("error", "named"),
+    [
+        # The system names a file that cannot be opened, but none that cannot be written.
+        (OSError(errno.ENOSPC, "No space left on device"), "second"),
+        (OSError(errno.EIO, "Input/output error", "photo.jpg"), "photo.jpg"),
+        (OSError("damaged"), None),
+    ],
+)
+def test_a_full_disk_is_blamed_on_the_file_that_is_written(tmp_path, monkeypatch, error, named):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OSError, match=str(error.args[-1])):
+        fail_in_the_second_file(Path(), error)
+    assert error.filename == named
+    assert list(tmp_path.iterdir()) == []

@@ -39,7 +39,8 @@ def appearing_together() -> Iterator[Callable[[Path], Path]]:
     paths when the block ends; none is left if it fails.
 
     Raises:
-        OSError: from the block or the file system; its ``filename`` is the final path.
+        OSError: from the block or the file system; its ``filename`` is the final path, of the last file if the system
+            names none.
     """
     places: dict[Path, Path] = {}
 
@@ -61,6 +62,8 @@ def appearing_together() -> Iterator[Callable[[Path], Path]]:
     except OSError as error:
         if error.filename is not None and Path(error.filename) in places:
             error.filename, error.filename2 = str(places[Path(error.filename)]), None
+        elif error.filename is None and error.errno is not None and places:  # a write to a full disk names no file
+            error.filename = str(list(places.values())[-1])
         raise
     finally:
         for path in (*places, *done):
