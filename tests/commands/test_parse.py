@@ -167,6 +167,21 @@ def test_inputs_without_a_photo_are_not_passed_over(run, tmp_path):
     assert run(photo, tmp_path / "empty", "-o", "-")[0] == 2
 
 
+def test_a_link_to_a_missing_photo_is_not_passed_over(run, tmp_path):
+    out = tmp_path / "out"
+    write_photo(tmp_path / "in" / "good.jpg")
+    (tmp_path / "in" / "gone.jpg").symlink_to(tmp_path / "unmounted" / "gone.jpg")
+    status, said, err = run(tmp_path / "in", "-o", out)
+    assert (status, said) == (1, f"1 parsed into {out}\n".encode())
+    assert "gone.jpg: no such file" in err
+
+
+def test_a_photo_in_two_spellings_is_parsed_once(run, tmp_path, monkeypatch):
+    write_photo(tmp_path / "p.jpg")
+    monkeypatch.chdir(tmp_path)
+    assert run("p.jpg", tmp_path / "p.jpg", "-o", "out") == (0, b"1 parsed into out\n", "")
+
+
 def test_folders_of_folders_are_hinted_at(run, tmp_path):
     write_photo(tmp_path / "in" / "deep" / "a.jpg")
     status, _, err = run(tmp_path / "in", "-o", tmp_path / "out")

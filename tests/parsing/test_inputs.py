@@ -76,3 +76,30 @@ def test_a_folder_that_cannot_be_listed_stands_for_itself(tmp_path, monkeypatch)
     found = find_inputs([str(tmp_path / "in")], recursive=True)
     assert set(found) == {tmp_path / "in" / "one.jpg", locked}
     assert found[locked] == Path("locked")
+
+
+def test_two_spellings_of_a_photo_are_one_input_and_a_link_is_another(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_photo(Path("in/a.jpg"))
+    Path("in/link.jpg").symlink_to("a.jpg")
+    Path("elsewhere").mkdir()
+    write_photo(tmp_path / "b.jpg")
+    write_photo(tmp_path / "elsewhere" / "deep" / "b.jpg")
+    Path("linked").symlink_to("elsewhere/deep")
+    assert list(find_inputs(["in/a.jpg", str(tmp_path / "in" / "a.jpg"), "in/../in"], False).items()) == [
+        (Path("in/a.jpg"), Path("a")),
+        (Path("in/../in/link.jpg"), Path("link")),
+    ]
+    assert len(find_inputs(["b.jpg", "elsewhere/deep/b.jpg", "linked/b.jpg"], False)) == 2
+    write_photo(tmp_path / "elsewhere" / "b.jpg")
+    assert len(find_inputs(["b.jpg", "linked/../b.jpg"], False)) == 2  # the folder above the linked one
+
+
+def test_a_link_to_a_missing_photo_is_an_input(tmp_path):
+    write_photo(tmp_path / "a.jpg")
+    for name in ("gone.jpg", "gone.mp4", "notes.txt"):
+        (tmp_path / name).symlink_to(tmp_path / "unmounted" / name)
+    expected = {tmp_path / name for name in ("a.jpg", "gone.jpg", "gone.mp4")}
+    assert set(find_inputs([str(tmp_path)], recursive=False)) == expected
+    assert set(find_inputs([str(tmp_path)], recursive=True)) == expected
+    assert set(find_inputs([f"{tmp_path}/g*.jpg"], recursive=False)) == {tmp_path / "gone.jpg"}

@@ -27,17 +27,23 @@ def find_inputs(inputs: Sequence[str], recursive: bool) -> dict[Path, Path]:
     """Input files, each with the path of its result without the suffix, relative to the output folder.
 
     Files are used as they are, folders give the photos and videos in them, and patterns with ``*``, ``?`` or ``[`` are
-    expanded. ``recursive`` includes subfolders, which the results keep. A folder that cannot be listed is returned
-    itself, so that reading it reports the error.
+    expanded. ``recursive`` includes subfolders, which the results keep. A file that is given in several spellings
+    counts once. A folder that cannot be listed and a link to a missing photo are returned too, so that reading them
+    reports the error.
 
     A result has the name of its photo without the suffix. A photo whose name is also another's, as ``x.jpg`` and
     ``x.png``, keeps its suffix: ``x.jpg.png`` and ``x.png.png``.
     """
-    found: dict[Path, Path] = {}
+    found: dict[Path, tuple[Path, Path]] = {}
     for given in inputs:
         for path, name in _files_of(given, recursive):
-            found.setdefault(path, name)
-    return result_names(found)
+            found.setdefault(_spelled_out(path), (path, name))
+    return result_names(dict(found.values()))
+
+
+def _spelled_out(path: Path) -> Path:
+    """One path for all spellings of a file. A link to a file keeps its own name, and so its own result."""
+    return Path(os.path.realpath(path.parent), path.name)
 
 
 def without_files(inputs: Sequence[str], recursive: bool) -> list[str]:
@@ -55,7 +61,7 @@ def _files_of(given: str, recursive: bool) -> Iterator[tuple[Path, Path]]:
             yield child, child.relative_to(path) if child != path else Path(path.name)
     elif not os.path.lexists(path) and glob.has_magic(given):
         for match in sorted(glob.glob(given, recursive=recursive)):  # noqa: PTH207 - a pattern may be absolute
-            if os.path.isfile(match):  # noqa: PTH113
+            if _is_file_or_lost(match):
                 yield Path(match), Path(Path(match).name)
     else:
         yield path, Path(path.name)
@@ -90,7 +96,12 @@ def is_video(path: Path) -> bool:
 
 
 def _is_input(path: Path) -> bool:
-    return os.path.isfile(path) and (is_video(path) or is_photo(path, lambda: head_of(path)))  # noqa: PTH113
+    return _is_file_or_lost(path) and (is_video(path) or is_photo(path, lambda: head_of(path)))
+
+
+def _is_file_or_lost(path: str | Path) -> bool:
+    """Whether a path is a file, or a link to something that is missing, as on a disk that is not mounted."""
+    return os.path.isfile(path) or (os.path.islink(path) and not os.path.exists(path))  # noqa: PTH110, PTH113, PTH114
 
 
 def result_names(found: dict[Path, Path]) -> dict[Path, Path]:
