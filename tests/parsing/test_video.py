@@ -257,6 +257,37 @@ def test_frames_of_another_size_are_refused(color_parser, tmp_path):
     assert not list((tmp_path / "out").iterdir())
 
 
+@pytest.mark.parametrize(
+    ("size", "reason"), [((1, 64), "64 × 1, expected at least 2"), ((64, 17000), "cannot be encoded")]
+)
+def test_frames_that_cannot_be_encoded_are_a_line_and_the_rest_goes_on(
+    color_parser, tmp_path, capsys, monkeypatch, size, reason
+):
+    monkeypatch.setattr(parse, "load_parser", lambda *_: color_parser)
+    bad, good = write_video(tmp_path / "bad.mkv", size), write_video(tmp_path / "good.mkv")
+    assert main(["parse", str(bad), str(good), "-o", str(tmp_path / "out")]) == 1
+    said = capsys.readouterr()
+    assert reason in " ".join(said.err.split())
+    assert "1 parsed" in said.out
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"good.labels.mkv", "good.overlay.mp4"}
+
+
+def test_too_little_memory_for_a_video_is_a_line_and_the_rest_goes_on(color_parser, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(parse, "load_parser", lambda *_: color_parser)
+    videos = [write_video(tmp_path / name) for name in ("large.mkv", "small.mkv")]
+
+    def full(parser, path, *_):
+        if path.name == "large.mkv":
+            raise MemoryError
+        return parse_video(parser, path, *_)
+
+    monkeypatch.setattr("ssnan.parsing.video.parse_video", full)
+    assert main(["parse", *map(str, videos), "-o", str(tmp_path / "out")]) == 1
+    said = capsys.readouterr()
+    assert "large.mkv: not enough memory" in said.err
+    assert "1 parsed" in said.out
+
+
 def test_no_result_replaces_a_video(color_parser, tmp_path, capsys, monkeypatch):
     """The labels of one would have the name of the other."""
     monkeypatch.setattr(parse, "load_parser", lambda *_: color_parser)

@@ -203,6 +203,8 @@ def _parse_video(parser: Parser, path: Path, output: Path, kinds: Sequence[str],
         yield str(error)
     except OSError as error:
         yield of_file(error, path)
+    except MemoryError:
+        yield f"{quoted(path)}: not enough memory for frames of this size"
     except ModuleNotFoundError as error:
         yield f"{quoted(path)}: {lacks('a video', error, 'video')}"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -46,10 +46,12 @@ def parse_video(
     its ``time`` in seconds. Holds only a few frames in memory, and all files appear when they are complete.
 
     Raises:
-        ImageError: the video is unreadable or truncated, or its frames change size.
+        ImageError: the video is unreadable or truncated, or its frames change size or cannot be encoded.
+        OSError: the results cannot be written.
         ModuleNotFoundError: PyAV is not installed.
     """
     with ExitStack() as stack:
+        stack.enter_context(_encoding(path))
         folder = stack.enter_context(unfinished_folder(output.parent))
         source = stack.enter_context(opened(path))
         stream = source.streams.video[0]
@@ -75,6 +77,8 @@ def parse_video(
                 result = tracker.follow(result)
             if not writers:
                 size = height, width = rgb.shape[:2]
+                if min(size) < 2:
+                    raise ImageError(f"{quoted(path)}: its frames are {width} × {height}, expected at least 2 × 2")
                 rate = stream.average_rate or Fraction(25)
                 writers = {
                     ending: stack.enter_context(_Writer(targets[ending], *stream, width, height, rate))
@@ -103,6 +107,20 @@ def parse_video(
             lines.close()
         for ending, file in targets.items():
             file.replace(output.with_name(output.name + ending))
+
+
+@contextmanager
+def _encoding(path: Path) -> Iterator[None]:
+    """Within the block, an error of FFmpeg that is not of the file system becomes an ImageError that names the video:
+    H.264, for example, has frames of at most 16,384 pixels a side."""
+    import av
+
+    try:
+        yield
+    except OSError:
+        raise
+    except av.error.FFmpegError as error:
+        raise ImageError(f"{quoted(path)}: cannot be encoded ({error})") from None
 
 
 def _frame(ending: str, rgb: NDArray[np.uint8], result: ParsingResult, people: bool) -> Any:
