@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from ssnan.io.opening import ImageError
+from ssnan.io.storing import photo_of, png_info
 from ssnan.labels import LIP
 from ssnan.results.result import ParsingResult
 
@@ -80,3 +81,12 @@ def test_files_that_are_none(tmp_path):
     for name, message in (("r.npz", "not a file of"), ("no.npz", "no such file"), ("no.png", "no such file")):
         with pytest.raises(ImageError, match=message):
             ParsingResult.load(tmp_path / name)
+
+
+def test_a_png_tells_whose_result_it_is(result, tmp_path):
+    result.save(tmp_path / "map.png")
+    Image.new("L", (3, 2)).save(tmp_path / "named.png", pnginfo=png_info(photo="a\nb.jpg"))
+    Image.new("L", (3, 2)).save(tmp_path / "photo.png")
+    (tmp_path / "text.png").write_text("no PNG")
+    found = {path.stem: photo_of(path) for path in [*tmp_path.iterdir(), tmp_path / "none.png"]}
+    assert found == {"map": "", "named": "a\\nb.jpg", "photo": None, "text": None, "none": None}

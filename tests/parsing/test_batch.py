@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ssnan.errors import printable
+from ssnan.io.storing import photo_of
 from ssnan.io.writing import appearing_together
 from ssnan.parsing.batch import Outcome, Saving, parse_files
 from ssnan.parsing.inputs import find_inputs
@@ -111,6 +113,63 @@ def test_a_file_that_is_not_a_result_is_never_replaced(color_parser, tmp_path):
     assert f"would overwrite {tmp_path / 'p.json'}" in outcome.problem
     assert (tmp_path / "p.json").read_text() == '{"shapes": []}'
     assert list(parse_files(color_parser, inputs, Saving(tmp_path))) == [Outcome(photo)]
+
+
+@pytest.mark.parametrize("ending", ["crop", "mask.hat", "mask.skirt", "person1", "person5", "overlay"])
+def test_a_png_of_the_user_stays_whatever_its_name(color_parser, tmp_path, ending):
+    """Whether this photo would have such a result, or an earlier run could have left one."""
+    inputs = find_inputs([str(write_photo(tmp_path / "p.jpg"))], False)
+    own = write_photo(tmp_path / f"p.{ending}.png", "blue")
+    before = own.read_bytes()
+    saving = Saving(tmp_path, ("overlay", "masks", "crop", "people"), ("hat", "skirt"))
+    [outcome] = parse_files(color_parser, inputs, saving)
+    assert f"would overwrite {own}, which is not a result of ssnan" in outcome.problem
+    assert {path.name for path in tmp_path.iterdir()} == {"p.jpg", own.name}
+    assert own.read_bytes() == before
+    assert list(parse_files(color_parser, inputs, Saving(tmp_path))) == [Outcome(tmp_path / "p.jpg")]
+    assert own.read_bytes() == before
+
+
+@pytest.mark.parametrize("skip", [False, True])
+def test_a_photo_of_another_name_never_takes_the_place_of_a_result(color_parser, tmp_path, skip):
+    first, second = write_photo(tmp_path / "p.jpg"), write_photo(tmp_path / "p.png", "blue")
+    out = tmp_path / "out"
+    assert list(parse_files(color_parser, find_inputs([str(first)], False), Saving(out, ("json",)))) == [Outcome(first)]
+    before = {path: path.read_bytes() for path in out.iterdir()}
+    for gone in ("", "p.png"):
+        if gone:
+            before.pop(out / gone)
+            (out / gone).unlink()
+        [outcome] = parse_files(color_parser, find_inputs([str(second)], False), Saving(out, ("json",), (), skip))
+        assert "is a result of another photo, p.jpg; choose another folder" in outcome.problem
+        assert {path: path.read_bytes() for path in out.iterdir()} == before
+
+
+def test_maps_that_do_not_name_their_photo_are_results(color_parser, tmp_path):
+    photo = write_photo(tmp_path / "p.jpg")
+    inputs = find_inputs([str(photo)], False)
+    color_parser(photo).save(tmp_path / "out" / "p.png")
+    for skip in (True, False):
+        [outcome] = parse_files(color_parser, inputs, Saving(tmp_path / "out", skip_existing=skip))
+        assert (outcome.problem, outcome.skipped) == (None, skip)
+
+
+def test_a_photo_with_a_map_is_skipped_also_if_the_map_is_an_input(color_parser, tmp_path):
+    photo = write_photo(tmp_path / "p.jpg")
+    list(parse_files(color_parser, find_inputs([str(photo)], False), Saving(tmp_path)))
+    inputs = {photo: Path("p"), tmp_path / "p.png": Path("q")}
+    outcomes = list(parse_files(color_parser, inputs, Saving(tmp_path, skip_existing=True)))
+    assert outcomes == [Outcome(photo, skipped=True), Outcome(tmp_path / "p.png")]
+
+
+@pytest.mark.parametrize("name", ["p.jpg", "ä ö.jpg", "日本.jpg", "p\n.jpg", os.fsdecode(b"p\xff.jpg")])
+def test_every_png_names_its_photo(color_parser, tmp_path, name):
+    photo = tmp_path / name
+    Image.new("RGB", (30, 20), "red").save(photo, format="JPEG")
+    inputs = find_inputs([str(photo)], False)
+    for _ in range(2):  # the second run finds and replaces the results of the first
+        assert list(parse_files(color_parser, inputs, Saving(tmp_path / "out", tuple(KINDS)))) == [Outcome(photo)]
+    assert {photo_of(path) for path in (tmp_path / "out").glob("*.png")} == {printable(name)}
 
 
 def test_where_case_does_not_matter_names_that_differ_in_it_are_one(color_parser, tmp_path, monkeypatch):

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL.PngImagePlugin import PngInfo
 
-from ssnan.errors import quoted
+from ssnan.errors import printable, quoted
 from ssnan.io.masks import palette_image, read_labels
 from ssnan.io.opening import MAX_PIXELS, ImageError, opened_image
 from ssnan.io.writing import appearing_together
@@ -23,6 +23,9 @@ KEY = "ssnan"
 
 PERSON_KEY = "ssnan-person"
 """The PNG text key of a person's number, in the map of one person of a photo."""
+
+PHOTO_KEY = "ssnan-photo"
+"""The PNG text key of the photo's name, in every PNG that is written for a photo."""
 
 
 class Stored(NamedTuple):
@@ -41,12 +44,16 @@ class Stored(NamedTuple):
     people: NDArray[np.uint8] | None = None
 
 
-def png_info(label_set: LabelSet, person: int | None = None) -> PngInfo:
-    """PNG metadata with the label set, for :func:`load`, and with the number of the person that a map shows alone."""
+def png_info(label_set: LabelSet | None = None, person: int | None = None, photo: str | None = None) -> PngInfo:
+    """PNG metadata: of a map, the label set, for :func:`load`, and the number of the person that it shows alone; of
+    every result, the name of the photo, for :func:`photo_of`."""
     info = PngInfo()
-    info.add_text(KEY, json.dumps(label_set.to_dict()), zip=True)
+    if label_set is not None:
+        info.add_text(KEY, json.dumps(label_set.to_dict()), zip=True)
     if person is not None:
         info.add_text(PERSON_KEY, str(person))
+    if photo is not None:
+        info.add_text(PHOTO_KEY, printable(photo))
     return info
 
 
@@ -70,6 +77,16 @@ def is_map(path: Path) -> bool:
             return KEY in image.info and PERSON_KEY not in image.info
     except Exception:  # Pillow raises many kinds of errors
         return False
+
+
+def photo_of(path: Path) -> str | None:
+    """The name of the photo that a PNG is a result of, as :func:`ssnan.errors.printable` gives it; empty for a map that
+    does not name it. None if the file is no result of ssnan. Reads only what stands before the pixels."""
+    try:
+        with opened_image(path) as image:
+            return str(image.info.get(PHOTO_KEY, "")) if {KEY, PHOTO_KEY} & image.info.keys() else None
+    except Exception:  # Pillow raises many kinds of errors
+        return None
 
 
 def load(path: Path) -> Stored:

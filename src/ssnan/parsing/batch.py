@@ -13,7 +13,7 @@ from ssnan.errors import UserError, of_file, printable, quoted
 from ssnan.io.images import ImageLike
 from ssnan.io.lists import CASE_MATTERS, without_case
 from ssnan.io.opening import ImageError
-from ssnan.io.storing import is_map
+from ssnan.io.storing import photo_of
 from ssnan.io.writing import appearing_together, sweep
 from ssnan.parsing.parser import Parser, Scored
 from ssnan.parsing.pipeline import in_stages
@@ -30,7 +30,7 @@ class Saving:
         folder: folder of the results.
         kinds: files to save beside the map, from :data:`ssnan.results.outputs.KINDS`.
         parts: parts for masks, cutouts and crops; the whole person if empty.
-        skip_existing: skip photos that already have a map.
+        skip_existing: skip photos that already have a map of their own.
     """
 
     folder: Path
@@ -53,7 +53,8 @@ def parse_files(
     """Parse every input and yield its outcome, in the order of the inputs.
 
     The files of a photo appear together when all are written, the map last. They never replace an input, the result of
-    another input, or a PNG or JSON that is not a result. Unfinished files of a killed run are removed first.
+    another input, a result of a photo of another name, or a file that is not a result. Unfinished files of a killed run
+    are removed first.
 
     Args:
         parser: from :func:`ssnan.load`.
@@ -93,18 +94,19 @@ def _jobs(
                 path,
                 f"{quoted(path)}: its result would overwrite that of {quoted(clash)}; parse it into another folder",
             )
+        elif saving.skip_existing and _is_of(_file(target, ".png"), path):
+            outcome = Outcome(path, skipped=True)
         elif clash := next((place for real, place in places.items() if real in sources), None):
             outcome = Outcome(
                 path, f"{quoted(path)}: its result would overwrite the photo {quoted(clash)}; choose another folder"
             )
-        elif foreign := _foreign(target, saving.kinds):
+        elif foreign := next((place for place in places.values() if place.is_file() and not _is_of(place, path)), None):
+            of = _photo_of(foreign)
+            what = "is not a result of ssnan" if of is None else f"is a result of another photo, {quoted(of)}"
             outcome = Outcome(
                 path,
-                f"{quoted(path)}: its result would overwrite {quoted(foreign)}, which is not a result of ssnan; choose "
-                "another folder",
+                f"{quoted(path)}: its result would overwrite {quoted(foreign)}, which {what}; choose another folder",
             )
-        elif saving.skip_existing and _file(target, ".png").is_file():
-            outcome = Outcome(path, skipped=True)
         taken |= dict.fromkeys(places, path)
         source = contents.get(path, path)
         yield Job(path, source, target, source, outcome)
@@ -140,19 +142,20 @@ def _possible(target: Path, saving: Saving, classes: Iterable[str]) -> list[Path
     return [_file(target, ending) for ending in endings]
 
 
-def _foreign(target: Path, kinds: Iterable[str]) -> Path | None:
-    """A file in the place of the map or the JSON that is not a result. Only these two have plain names, so another
-    photo or other notes may be there: ``a.png`` beside ``a.jpg``."""
-    place = _file(target, ".png")
-    if place.is_file() and not is_map(place):
-        return place
-    place = _file(target, ".json")
-    if "json" in kinds and place.is_file():
-        try:
-            read_document(place.read_bytes())
-        except (OSError, UserError):
-            return place
-    return None
+def _is_of(place: Path, photo: Path) -> bool:
+    """Whether a file is a result of a photo of this name, or a map that does not name its photo."""
+    return _photo_of(place) in (printable(photo.name), "")
+
+
+def _photo_of(place: Path) -> str | None:
+    """The name of the photo that a file is a result of; empty if the file does not name it, None if it is no
+    result."""
+    if place.suffix != ".json":
+        return photo_of(place)
+    try:
+        return printable(str(read_document(place.read_bytes()).get("image", "")))
+    except (OSError, UserError):
+        return None
 
 
 def _file(target: Path, ending: str) -> Path:
@@ -169,5 +172,6 @@ def _write(parser: Parser, job: Job, saving: Saving, scored: Scored) -> None:
         for place, content in contents.items():
             written_at(place).write_bytes(content())
     for place in _possible(job.target, saving, parser.result_labels.classes):
-        if place not in contents:  # a part or a person of an earlier run that this photo does not show
+        # A part or a person of an earlier run that this photo does not show.
+        if place not in contents and _photo_of(place) == printable(job.path.name):
             place.unlink(missing_ok=True)

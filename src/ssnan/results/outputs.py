@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 from PIL import Image
@@ -39,42 +40,43 @@ def files(result: ParsingResult, image: str, kinds: Sequence[str], parts: Sequen
 
     Args:
         result: the result.
-        image: name of the photo, for the JSON.
+        image: name of the photo, for the JSON and the metadata of every PNG.
         kinds: some of :data:`KINDS`; the map itself always comes last.
         parts: parts for ``masks``, ``cutout`` and ``crop``. If empty, the whole person, and masks of every part in the
             photo. There is no crop if none of the parts is in the photo.
     """
     made: dict[str, Content] = {}
+    info = partial(png_info, photo=image)
     for kind in kinds:
         match kind:
             case "overlay":
-                made[".overlay.png"] = lambda: _png(result.overlay(people="people" in kinds))
+                made[".overlay.png"] = lambda: _png(result.overlay(people="people" in kinds), info())
             case "summary":
-                made[".summary.png"] = lambda: _png(summary(result.reduced_photo(SCREEN_SIDE), result))
+                made[".summary.png"] = lambda: _png(summary(result.reduced_photo(SCREEN_SIDE), result), info())
             case "json":
                 made[".json"] = lambda: (json.dumps({"image": image} | result.to_dict(), indent=2) + "\n").encode()
             case "confidence":
-                made[".confidence.png"] = lambda: _png(confidence_image(result))
+                made[".confidence.png"] = lambda: _png(confidence_image(result), info())
             case "masks":
                 for part in parts or [name for name in result.areas if name != result.label_set.classes[0]]:
                     made[f".mask.{part}.png"] = lambda part=part: _png(  # type: ignore[misc]
-                        Image.fromarray(result.mask(part).astype(np.uint8) * 255)
+                        Image.fromarray(result.mask(part).astype(np.uint8) * 255), info()
                     )
             case "cutout":
-                made[".cutout.png"] = lambda: _png(result.cutout(*parts))
+                made[".cutout.png"] = lambda: _png(result.cutout(*parts), info())
             case "crop":
                 if result.mask(*parts).any():
-                    made[".crop.png"] = lambda: _png(result.crop(*parts))
+                    made[".crop.png"] = lambda: _png(result.crop(*parts), info())
             case "people":
-                made[".people.png"] = lambda: _png(people_image(result.people_map))
+                made[".people.png"] = lambda: _png(people_image(result.people_map), info())
                 for person in result.people:
                     made[f".person{person.number}.png"] = lambda person=person: _png(  # type: ignore[misc]
-                        person.to_image(), png_info(result.label_set, person.number)
+                        person.to_image(), info(result.label_set, person.number)
                     )
-    return made | {".png": lambda: _png(result.to_image(), png_info(result.label_set))}
+    return made | {".png": lambda: _png(result.to_image(), info(result.label_set))}
 
 
-def _png(image: Image.Image, info: PngInfo | None = None) -> bytes:
+def _png(image: Image.Image, info: PngInfo) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, format="PNG", pnginfo=info)
     return buffer.getvalue()
