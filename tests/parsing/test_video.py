@@ -13,7 +13,7 @@ from ssnan.io.opening import ImageError
 from ssnan.parsing.frames import frames as read_frames
 from ssnan.parsing.frames import opened
 from ssnan.parsing.inputs import find_inputs
-from ssnan.parsing.video import parse_video
+from ssnan.parsing.video import RESULTS, parse_video, video_of
 
 TIMES = [0, 40, 80, 200, 240]  # milliseconds: a video that pauses
 
@@ -286,6 +286,31 @@ def test_too_little_memory_for_a_video_is_a_line_and_the_rest_goes_on(color_pars
     said = capsys.readouterr()
     assert "large.mkv: not enough memory" in said.err
     assert "1 parsed" in said.out
+
+
+@pytest.mark.parametrize("ending", RESULTS)
+def test_a_file_that_is_not_a_result_is_never_replaced(color_parser, tmp_path, ending):
+    video, own = write_video(tmp_path / "video.mkv"), tmp_path / f"video{ending}"
+    for content in (b"my notes", write_video(tmp_path / "other.mkv").read_bytes()):
+        own.write_bytes(content)
+        with pytest.raises(ImageError, match=rf"would overwrite .*video{ending}, which is not a result of ssnan"):
+            list(parse_video(color_parser, video, tmp_path / "video", ("json", "confidence", "people")))
+        assert own.read_bytes() == content
+        assert {path.name for path in tmp_path.iterdir()} == {"video.mkv", "other.mkv", own.name}
+
+
+def test_results_name_their_video_and_are_replaced_or_skipped_for_it_alone(color_parser, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(parse, "load_parser", lambda *_: color_parser)
+    video = write_video(tmp_path / "video.mkv")
+    other = noise_video(tmp_path / "video.avi", "ffv1", "bgr0", range(2))
+    command = ["parse", "-o", str(tmp_path / "out"), "--save", "json,confidence,people"]
+    for flags, said in (([], "1 parsed"), ([], "1 parsed"), (["--skip-existing"], "0 parsed")):
+        assert main([*command, str(video), *flags]) == 0
+        assert said in capsys.readouterr().out
+    assert {video_of(tmp_path / "out" / f"video{ending}") for ending in RESULTS} == {"video.mkv"}
+    for flags in ([], ["--skip-existing"]):
+        assert main([*command, str(other), *flags]) == 1
+        assert "is a result of another video, video.mkv" in " ".join(capsys.readouterr().err.split())
 
 
 def test_no_result_replaces_a_video(color_parser, tmp_path, capsys, monkeypatch):

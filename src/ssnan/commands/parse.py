@@ -122,7 +122,7 @@ def _parse_all(
     from rich.progress import Progress
 
     from ssnan.parsing.batch import parse_files
-    from ssnan.parsing.video import RESULTS
+    from ssnan.parsing.video import RESULTS, video_of
 
     console = Console(stderr=True)
     several = len(photos) + len(videos) > 1
@@ -156,7 +156,7 @@ def _parse_all(
             elif taken.setdefault(name, path) != path:
                 clash = quoted(taken[name])
                 note(f"{quoted(path)}: its result would overwrite that of {clash}; parse it into another folder")
-            elif saving.skip_existing and (saving.folder / f"{name}.labels.mkv").is_file():
+            elif saving.skip_existing and video_of(saving.folder / f"{name}.labels.mkv") == printable(path.name):
                 skipped += 1
             else:
                 found = list(_parse_video(parser, path, saving.folder / name, saving.kinds, console))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from fractions import Fraction
 from pathlib import Path
@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ssnan.errors import quoted
+from ssnan.errors import printable, quoted
 from ssnan.io.opening import ImageError
 from ssnan.io.writing import unfinished_folder
 from ssnan.parsing.frames import frames, opened
 from ssnan.parsing.parser import Parser
 from ssnan.results.images import confidence_image
 from ssnan.results.people_images import people_over
+from ssnan.results.reading import read_document
 from ssnan.results.render import map_over
 from ssnan.results.result import ParsingResult
 from ssnan.results.tracking import Tracker
@@ -32,6 +33,12 @@ SUFFIXES = frozenset({
 
 RESULTS = (".overlay.mp4", ".labels.mkv", ".confidence.mkv", ".people.mkv", ".jsonl")
 """Suffixes of the files that may be written for a video."""
+
+LONGEST_LINE = 1 << 24
+"""The most bytes of a frame's JSON that are read."""
+
+MARK = "result of ssnan for "
+"""The start of the comment in every video that is a result; the name of its video follows."""
 
 
 def parse_video(
@@ -46,7 +53,8 @@ def parse_video(
     its ``time`` in seconds. Holds only a few frames in memory, and all files appear when they are complete.
 
     Raises:
-        ImageError: the video is unreadable or truncated, or its frames change size or cannot be encoded.
+        ImageError: the video is unreadable or truncated, its frames change size or cannot be encoded, or a result would
+            replace a file that is no result of a video of this name.
         OSError: the results cannot be written.
         ModuleNotFoundError: PyAV is not installed.
     """
@@ -65,6 +73,7 @@ def parse_video(
         if "json" in kinds:
             targets[".jsonl"] = folder / "video.jsonl"
             lines = stack.enter_context(targets[".jsonl"].open("w", encoding="utf-8"))
+        _refuse_to_replace([output.with_name(output.name + ending) for ending in targets], path)
         writers: dict[str, _Writer] = {}
         times: deque[tuple[int | None, Fraction | None, NDArray[np.uint8]]] = deque()
         sound: deque[Any] = deque()
@@ -81,7 +90,7 @@ def parse_video(
                     raise ImageError(f"{quoted(path)}: its frames are {width} × {height}, expected at least 2 × 2")
                 rate = stream.average_rate or Fraction(25)
                 writers = {
-                    ending: stack.enter_context(_Writer(targets[ending], *stream, width, height, rate))
+                    ending: stack.enter_context(_Writer(targets[ending], path.name, *stream, width, height, rate))
                     for ending, stream in streams.items()
                 }
                 if source.streams.audio:
@@ -107,6 +116,30 @@ def parse_video(
             lines.close()
         for ending, file in targets.items():
             file.replace(output.with_name(output.name + ending))
+
+
+def video_of(place: Path) -> str | None:
+    """The name of the video that a file is a result of, as :func:`ssnan.errors.printable` gives it. None if it is no
+    result of a video, or PyAV is not installed."""
+    try:
+        if place.suffix == ".jsonl":
+            with place.open("rb") as file:
+                return printable(str(read_document(file.readline(LONGEST_LINE)).get("image", "")))
+        with opened(place) as source:
+            comments = [text for key, text in source.metadata.items() if key.lower() == "comment"]
+    except (OSError, ModuleNotFoundError, ValueError):  # also a comment that is not UTF-8
+        return None
+    return next((text.removeprefix(MARK) for text in comments if text.startswith(MARK)), None)
+
+
+def _refuse_to_replace(places: Iterable[Path], video: Path) -> None:
+    for place in places:
+        if not place.is_file() or (of := video_of(place)) == printable(video.name):
+            continue
+        what = "is not a result of ssnan" if of is None else f"is a result of another video, {quoted(of)}"
+        raise ImageError(
+            f"{quoted(video)}: its result would overwrite {quoted(place)}, which {what}; choose another folder"
+        )
 
 
 @contextmanager
@@ -142,10 +175,13 @@ def _frame(ending: str, rgb: NDArray[np.uint8], result: ParsingResult, people: b
 class _Writer:
     """Write one stream of frames with their times to a file."""
 
-    def __init__(self, file: Path, codec: str, pixels: str, width: int, height: int, rate: Fraction) -> None:
+    def __init__(
+        self, file: Path, video: str, codec: str, pixels: str, width: int, height: int, rate: Fraction
+    ) -> None:
         import av
 
         self.container = av.open(str(file), "w")
+        self.container.metadata["comment"] = MARK + printable(video)
         self.stream: Any = self.container.add_stream(codec, rate=rate)
         # H.264 in yuv420p needs even sides, so the last row or column is dropped.
         even = 2 if pixels == "yuv420p" else 1
