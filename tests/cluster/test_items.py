@@ -6,8 +6,10 @@ import tarfile
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from ssnan.cluster.items import Item, ItemsError, contents, find_items, named_apart
+from ssnan.io.storing import png_info
 
 
 def write(path, content=b"one"):
@@ -26,6 +28,19 @@ def test_folders_patterns_and_files(tmp_path):
     assert names(find_items([str(tmp_path / "in")])) == ["a", "b"]
     assert names(find_items([str(tmp_path / "in")], recursive=True)) == ["a", "b", "deep/c"]
     assert names(find_items([str(tmp_path / "in" / "*.jpg"), str(tmp_path / "in" / "a.png")])) == ["b", "a"]
+
+
+def test_results_are_no_items_unless_they_are_given(tmp_path):
+    write(tmp_path / "a.jpg")
+    result = tmp_path / "catalog" / "a.png"
+    result.parent.mkdir()
+    Image.new("L", (3, 2)).save(result, pnginfo=png_info(photo="a.jpg"))
+    Image.new("L", (3, 2)).save(tmp_path / "catalog" / "b.png")
+    found = ["a", "catalog/b"]
+    assert names(find_items([str(tmp_path)], recursive=True)) == found
+    assert names(find_items([f"file://{tmp_path}"], recursive=True)) == found
+    assert names(find_items([str(tmp_path / "catalog" / "*.png")])) == ["b"]
+    assert names(find_items([str(result)])) == ["a"]
 
 
 def test_an_input_without_a_photo_is_named(tmp_path):

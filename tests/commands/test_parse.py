@@ -147,6 +147,19 @@ def test_an_interrupted_folder_goes_on(run, tmp_path):
     assert (out / "a.png").stat().st_mtime_ns == written
 
 
+@pytest.mark.parametrize("out", ["parsed", "."])
+def test_results_inside_the_input_are_not_parsed_again(run, tmp_path, monkeypatch, out):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.jpg", "deep/b.jpg"):
+        write_photo(tmp_path / name)
+    command = (".", "--recursive", "-o", out, "--save", "overlay,crop")
+    assert run(*command)[:2] == (0, f"2 parsed into {out}\n".encode())
+    files = set(tmp_path.rglob("*"))
+    assert run(*command)[:2] == (0, f"2 parsed into {out}\n".encode())
+    assert run(*command, "--skip-existing")[:2] == (0, f"0 parsed into {out}, 2 skipped\n".encode())
+    assert set(tmp_path.rglob("*")) == files
+
+
 def test_errors_show_at_once_and_again_at_the_end(run, tmp_path):
     write_photo(tmp_path / "in" / "good.jpg")
     (tmp_path / "in" / "bad.jpg").write_bytes(b"")

@@ -3,6 +3,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from ssnan.io.storing import png_info
 from ssnan.parsing.inputs import STANDARD_INPUT, find_inputs, inputs_below
 
 
@@ -103,3 +104,12 @@ def test_a_link_to_a_missing_photo_is_an_input(tmp_path):
     assert set(find_inputs([str(tmp_path)], recursive=False)) == expected
     assert set(find_inputs([str(tmp_path)], recursive=True)) == expected
     assert set(find_inputs([f"{tmp_path}/g*.jpg"], recursive=False)) == {tmp_path / "gone.jpg"}
+
+
+def test_results_in_folders_and_patterns_are_no_inputs(tmp_path):
+    photo, other = write_photo(tmp_path / "a.jpg"), write_photo(tmp_path / "out" / "b.png")
+    result = tmp_path / "out" / "a.png"
+    Image.new("L", (3, 2)).save(result, pnginfo=png_info(photo="a.jpg"))
+    assert set(find_inputs([str(tmp_path)], recursive=True)) == {photo, other}
+    assert set(find_inputs([f"{tmp_path}/out/*.png"], recursive=False)) == {other}
+    assert set(find_inputs([str(result)], recursive=False)) == {result}

@@ -313,6 +313,12 @@ def test_results_name_their_video_and_are_replaced_or_skipped_for_it_alone(color
         assert "is a result of another video, video.mkv" in " ".join(capsys.readouterr().err.split())
 
 
+def test_results_in_a_folder_are_no_inputs(color_parser, tmp_path):
+    video, own = write_video(tmp_path / "video.mkv"), write_video(tmp_path / "own.labels.mkv")
+    list(parse_video(color_parser, video, tmp_path / "video", ("confidence", "people")))
+    assert set(find_inputs([str(tmp_path)], recursive=False)) == {video, own}
+
+
 def test_no_result_replaces_a_video(color_parser, tmp_path, capsys, monkeypatch):
     """The labels of one would have the name of the other."""
     monkeypatch.setattr(parse, "load_parser", lambda *_: color_parser)

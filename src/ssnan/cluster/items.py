@@ -17,12 +17,13 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec.core import url_to_fs
+from fsspec.implementations.local import LocalFileSystem
 
 from ssnan.errors import UserError, cause, did_you_mean, quoted
 from ssnan.io.lists import text_of, without_case
 from ssnan.io.opening import refuse_unless_regular
 from ssnan.io.signatures import HEAD, is_photo
-from ssnan.parsing.inputs import result_it_could_be_of, result_names
+from ssnan.parsing.inputs import is_result, result_it_could_be_of, result_names
 
 MOST_BYTES = 1 << 30
 """The most bytes of a photo; larger files are refused before they fill the memory."""
@@ -61,7 +62,8 @@ class Item(NamedTuple):
 def find_items(inputs: Sequence[str], recursive: bool = False, column: str | None = None) -> list[Item]:
     """Find the photos of folders, patterns, files, lists (``.txt``, one path or address per line), tables (``.csv`` and
     ``.parquet``, with a column of paths, addresses or bytes) and WebDataset tars, on any file system that fsspec knows.
-    Returns each photo once, in the order of the inputs. Paths in lists and tables are relative to the list.
+    Returns each photo once, in the order of the inputs. Paths in lists and tables are relative to the list. Results of
+    earlier runs in local folders and patterns are left out.
 
     Args:
         inputs: paths, patterns and addresses.
@@ -144,11 +146,12 @@ def _items_of(given: str, recursive: bool, column: str | None) -> Iterator[Item]
     elif fs.isdir(path):
         depth = None if recursive else 1
         for child in sorted(fs.find(path, maxdepth=depth)):
-            if is_photo(child, lambda: fs.cat_file(child, start=0, end=HEAD)):  # noqa: B023 - called at once
+            wanted = is_photo(child, lambda: fs.cat_file(child, start=0, end=HEAD))  # noqa: B023 - called at once
+            if wanted and not _is_result(fs, child):
                 yield Item(posixpath.relpath(child, path), _address(fs, child, given))
     elif any(sign in path for sign in "*?["):
         for child in sorted(fs.glob(path)):
-            if not fs.isdir(child):
+            if not fs.isdir(child) and not _is_result(fs, child):
                 yield _file(_address(fs, child, given))
     else:
         yield _file(given)
@@ -166,6 +169,12 @@ def _place(uri: str) -> tuple[Any, str]:
 def _opened(uri: str) -> Any:
     fs, path = _place(uri)
     return fs.open(path, "rb")
+
+
+def _is_result(fs: Any, child: str) -> bool:
+    """Whether a local file is a result of an earlier run. Files elsewhere are not, because looking at every PNG would
+    take a request each."""
+    return isinstance(fs, LocalFileSystem) and is_result(Path(child))
 
 
 def _file(uri: str) -> Item:

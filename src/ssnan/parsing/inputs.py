@@ -11,6 +11,7 @@ from pathlib import Path, PurePath
 from typing import TypeVar
 
 from ssnan.io.signatures import head_of, is_photo
+from ssnan.io.storing import photo_of
 from ssnan.parsing import video
 from ssnan.results.outputs import KINDS
 
@@ -27,9 +28,10 @@ def find_inputs(inputs: Sequence[str], recursive: bool) -> dict[Path, Path]:
     """Input files, each with the path of its result without the suffix, relative to the output folder.
 
     Files are used as they are, folders give the photos and videos in them, and patterns with ``*``, ``?`` or ``[`` are
-    expanded. ``recursive`` includes subfolders, which the results keep. A file that is given in several spellings
-    counts once. A folder that cannot be listed and a link to a missing photo are returned too, so that reading them
-    reports the error.
+    expanded. ``recursive`` includes subfolders, which the results keep. Results of earlier runs in folders and patterns
+    are left out, so that the output folder may lie inside an input. A file that is given in several spellings counts
+    once. A folder that cannot be listed and a link to a missing photo are returned too, so that reading them reports
+    the error.
 
     A result has the name of its photo without the suffix. A photo whose name is also another's, as ``x.jpg`` and
     ``x.png``, keeps its suffix: ``x.jpg.png`` and ``x.png.png``.
@@ -61,7 +63,7 @@ def _files_of(given: str, recursive: bool) -> Iterator[tuple[Path, Path]]:
             yield child, child.relative_to(path) if child != path else Path(path.name)
     elif not os.path.lexists(path) and glob.has_magic(given):
         for match in sorted(glob.glob(given, recursive=recursive)):  # noqa: PTH207 - a pattern may be absolute
-            if _is_file_or_lost(match):
+            if _is_file_or_lost(match) and not is_result(Path(match)):
                 yield Path(match), Path(Path(match).name)
     else:
         yield path, Path(path.name)
@@ -96,7 +98,15 @@ def is_video(path: Path) -> bool:
 
 
 def _is_input(path: Path) -> bool:
-    return _is_file_or_lost(path) and (is_video(path) or is_photo(path, lambda: head_of(path)))
+    wanted = is_video(path) or is_photo(path, lambda: head_of(path))
+    return wanted and _is_file_or_lost(path) and not is_result(path)
+
+
+def is_result(path: Path) -> bool:
+    """Whether a file is the PNG or the video of an earlier result. Reads only files that could be, by their names."""
+    if path.suffix == ".png":
+        return photo_of(path) is not None
+    return path.name.endswith(video.RESULTS) and video.video_of(path) is not None
 
 
 def _is_file_or_lost(path: str | Path) -> bool:
