@@ -88,6 +88,18 @@ def test_photos_of_one_name_keep_files_of_their_own(folder):
     assert {path.name for path in (folder / "out").rglob("*.json")} == {"one.jpg.json", "one.png.json", "two.json"}
 
 
+def test_a_map_finds_its_photo_by_name_whatever_lies_beside_it(folder):
+    """Its name without suffix would be x if x.jpg were alone, and y.jpg if y.jpg were not."""
+    maps, photos = folder / "maps", folder / "photos"
+    photo_in = {"x.png": "x.jpg", "y.jpg.png": "y.jpg", "deeper/x.png": "x.png", "one.png": "of/a/catalog"}
+    for name, photo in photo_in.items():
+        (maps / name).write_bytes(files(ParsingResult(LABELS, LIP), photo, [], [])[".png"]())
+    for name in ("x.jpg", "x.png", "y.jpg", "deeper/x.png", "deeper/x.jpg"):
+        Image.open(photos / "one.jpg").save(photos / name)
+    found = {named.stem: named.file_name for named in read_folder(maps, photos)}
+    assert found.items() >= {"x": "x.jpg", "y.jpg": "y.jpg", "deeper/x": "deeper/x.png", "one": "one.jpg"}.items()
+
+
 @pytest.mark.parametrize("arguments", [["nowhere", "--to", "coco"], [".", "--to", "cvat", "--tolerance", "-1"]])
 def test_misuse_is_said_in_a_line(arguments, capsys):
     assert main(["convert", *arguments]) == 2

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from ssnan.errors import UserError, quoted
+from ssnan.errors import UserError, printable, quoted
 from ssnan.io.masks import read_labels
 from ssnan.io.opening import explained, opened_image
 from ssnan.io.pixels import ORIENTATION
-from ssnan.io.storing import is_map
+from ssnan.io.storing import is_map, photo_of
 from ssnan.labels import LabelSet
 from ssnan.parsing.inputs import find_inputs, is_video
 from ssnan.results.reading import read_document
@@ -93,7 +93,8 @@ def read_folder(folder: Path, photos: Path | None = None, min_area: int = 0) -> 
     if not maps:
         raise FormatError(f"{quoted(folder)}: has no label map; expected a folder that 'ssnan parse' wrote")
     inputs = {} if photos is None else find_inputs([str(photos)], True)
-    photo_of = {name: path for path, name in inputs.items() if not is_video(path)}  # a phone writes a.jpg and a.mov
+    named_after = {name: path for path, name in inputs.items() if not is_video(path)}  # a phone writes a.jpg and a.mov
+    called = {path.with_name(printable(path.name)): path for path in named_after.values()}
     first: LabelSet | None = None
     for path in maps:
         result = ParsingResult.load(path)
@@ -110,7 +111,8 @@ def read_folder(folder: Path, photos: Path | None = None, min_area: int = 0) -> 
         if photos is None:
             yield NamedResult(stem.as_posix(), name.as_posix(), result)
             continue
-        photo = photo_of.get(stem)
+        # A name without suffix depends on the photos beside it, so the name in the map comes first.
+        photo = called.get(photos / name.parent / (photo_of(path) or "")) or named_after.get(stem)
         if photo is None:
             raise FormatError(f"{quoted(path)}: its photo is not in {quoted(photos)}")
         (width, height), (rows, columns) = _upright_size(photo), result.labels.shape
