@@ -223,3 +223,24 @@ def test_parts_and_people_of_an_earlier_run_do_not_stay(color_parser, tmp_path):
     write_photo(photo, "black")  # nobody
     list(parse_files(color_parser, find_inputs([str(photo)], False), saving))
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"p.png", "p.people.png"}
+
+
+def test_no_result_of_an_earlier_run_stays_beside_a_new_map(color_parser, tmp_path):
+    """They would contradict it if the photo has changed. Other files stay, also those of a photo named as a result."""
+    photo, other = write_photo(tmp_path / "p.jpg"), write_photo(tmp_path / "p.crop.jpg")
+    out, everything = tmp_path / "out", tuple(KINDS)
+    list(parse_files(color_parser, {other: Path("p.crop")}, Saving(out)))
+    kept = {write_photo(out / "p.2.png"), write_photo(out / "p.mask.mine.png"), out / "p.crop.png"}
+    saving = Saving(out, tuple(kind for kind in everything if kind != "crop"), ("hair",))
+    assert list(parse_files(color_parser, {photo: Path("p")}, saving)) == [Outcome(photo)]
+    assert {path.name for path in set(out.iterdir()) - kept} > {"p.json", "p.mask.hair.png", "p.person1.png"}
+    assert list(parse_files(color_parser, {photo: Path("p")}, Saving(out))) == [Outcome(photo)]
+    assert set(out.iterdir()) == kept | {out / "p.png"}
+
+
+def test_a_result_that_is_an_input_itself_stays(color_parser, tmp_path):
+    photo = write_photo(tmp_path / "p.jpg")
+    list(parse_files(color_parser, {photo: Path("p")}, Saving(tmp_path, ("crop",))))
+    inputs = {photo: Path("p"), tmp_path / "p.crop.png": Path("crop")}
+    assert [outcome.problem for outcome in parse_files(color_parser, inputs, Saving(tmp_path))] == [None, None]
+    assert {path.name for path in tmp_path.iterdir()} == {"p.jpg", "p.png", "p.crop.png", "crop.png"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +16,7 @@ from ssnan.io.lists import CASE_MATTERS, without_case
 from ssnan.io.opening import ImageError
 from ssnan.io.storing import photo_of
 from ssnan.io.writing import appearing_together, sweep
+from ssnan.parsing.inputs import result_it_could_be_of
 from ssnan.parsing.parser import Parser, Scored
 from ssnan.parsing.pipeline import in_stages
 from ssnan.results.outputs import files
@@ -53,8 +55,9 @@ def parse_files(
     """Parse every input and yield its outcome, in the order of the inputs.
 
     The files of a photo appear together when all are written, the map last. They never replace an input, the result of
-    another input, a result of a photo of another name, or a file that is not a result. Unfinished files of a killed run
-    are removed first.
+    another input, a result of a photo of another name, or a file that is not a result. All results of an earlier run
+    for a photo of this name are replaced or removed, because the photo may have changed. Unfinished files of a killed
+    run are removed first.
 
     Args:
         parser: from :func:`ssnan.load`.
@@ -62,26 +65,50 @@ def parse_files(
         saving: where to write results, and which files.
         contents: bytes of inputs that are not files, such as standard input.
     """
+    earlier: dict[Path, list[Path]] = {}
     for folder in {(saving.folder / name).parent for name in inputs.values()}:
         sweep(folder)
-    jobs = _jobs(inputs, saving, contents or {}, parser.result_labels.classes)
+        earlier |= _named_as_results(folder)
+    jobs = _jobs(inputs, saving, contents or {}, parser.result_labels.classes, earlier)
     read, score = partial(_step, parser.decode), partial(_step, parser.score)
     for job in in_stages(read, score, lambda job: _step(partial(_write, parser, job, saving), job), jobs):
         yield job.outcome or Outcome(job.path)
 
 
 class Job(NamedTuple):
-    """A photo in progress: ``state`` is the result of the last step; a job with an ``outcome`` is done."""
+    """A photo in progress: ``state`` is the result of the last step, and ``earlier`` are files that may be results of
+    an earlier run; a job with an ``outcome`` is done."""
 
     path: Path
     source: ImageLike
     target: Path
+    earlier: list[Path]
     state: Any
     outcome: Outcome | None = None
 
 
+def _named_as_results(folder: Path) -> dict[Path, list[Path]]:
+    """The files of a folder that have names of results, by the path of the result without suffix."""
+    found: defaultdict[Path, list[Path]] = defaultdict(list)
+    try:
+        files = list(folder.iterdir())
+    except OSError:  # not yet there; or writing reports the error
+        return found
+    for file in files:
+        if file.suffix in (".json", ".png"):
+            target = file.parent / file.stem
+            found[target].append(file)
+            if file.suffix == ".png" and (photo := result_it_could_be_of(target)):
+                found[photo].append(file)
+    return found
+
+
 def _jobs(
-    inputs: dict[Path, Path], saving: Saving, contents: dict[Path, bytes], classes: Iterable[str]
+    inputs: dict[Path, Path],
+    saving: Saving,
+    contents: dict[Path, bytes],
+    classes: Iterable[str],
+    earlier: dict[Path, list[Path]],
 ) -> Iterator[Job]:
     sources = {_real(path) for path in inputs}
     taken: dict[str, Path] = {}
@@ -109,7 +136,8 @@ def _jobs(
             )
         taken |= dict.fromkeys(places, path)
         source = contents.get(path, path)
-        yield Job(path, source, target, source, outcome)
+        left = [place for place in earlier.get(target, ()) if _real(place) not in sources]
+        yield Job(path, source, target, left, source, outcome)
 
 
 def _real(path: Path) -> str:
@@ -171,7 +199,6 @@ def _write(parser: Parser, job: Job, saving: Saving, scored: Scored) -> None:
     with appearing_together() as written_at:
         for place, content in contents.items():
             written_at(place).write_bytes(content())
-    for place in _possible(job.target, saving, parser.result_labels.classes):
-        # A part or a person of an earlier run that this photo does not show.
+    for place in job.earlier:  # such as a part that this photo does not show, or a kind that is no longer asked for
         if place not in contents and _photo_of(place) == printable(job.path.name):
             place.unlink(missing_ok=True)
