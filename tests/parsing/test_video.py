@@ -313,6 +313,14 @@ def test_results_name_their_video_and_are_replaced_or_skipped_for_it_alone(color
         assert "is a result of another video, video.mkv" in " ".join(capsys.readouterr().err.split())
 
 
+def test_no_result_of_an_earlier_run_stays_beside_new_labels(color_parser, tmp_path):
+    video, out = write_video(tmp_path / "video.mkv"), tmp_path / "out"
+    list(parse_video(color_parser, video, out / "video", ("json", "confidence")))
+    own = write_video(out / "video.people.mkv")
+    list(parse_video(color_parser, video, out / "video"))
+    assert set(out.iterdir()) == {own, out / "video.labels.mkv", out / "video.overlay.mp4"}
+
+
 def test_results_in_a_folder_are_no_inputs(color_parser, tmp_path):
     video, own = write_video(tmp_path / "video.mkv"), write_video(tmp_path / "own.labels.mkv")
     list(parse_video(color_parser, video, tmp_path / "video", ("confidence", "people")))

@@ -50,7 +50,8 @@ def parse_video(
     ``OUTPUT.labels.mkv`` (FFV1, lossless, grey levels are label ids), with the times of the original frames. With
     ``kinds``, also writes ``OUTPUT.confidence.mkv``, ``OUTPUT.people.mkv`` (grey levels of 16 bits are the people's
     tracks, 0 is nobody; the overlay then has a colour for each), and ``OUTPUT.jsonl``, one line of JSON per frame with
-    its ``time`` in seconds. Holds only a few frames in memory, and all files appear when they are complete.
+    its ``time`` in seconds. Holds only a few frames in memory, and all files appear when they are complete. Other
+    results of an earlier run for a video of this name are then removed.
 
     Raises:
         ImageError: the video is unreadable or truncated, its frames change size or cannot be encoded, or a result would
@@ -114,8 +115,12 @@ def parse_video(
             writer.finish()
         if lines is not None:
             lines.close()
+        places = {ending: output.with_name(output.name + ending) for ending in RESULTS}
         for ending, file in targets.items():
-            file.replace(output.with_name(output.name + ending))
+            file.replace(places[ending])
+        for ending, place in places.items():  # of an earlier run, when the video may have been another
+            if ending not in targets and video_of(place) == printable(path.name):
+                place.unlink(missing_ok=True)
 
 
 def video_of(place: Path) -> str | None:
