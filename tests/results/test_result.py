@@ -203,3 +203,12 @@ def test_one_person_has_the_colour_of_the_whole_overlay():
     second = np.asarray(result.person(1).overlay(people=True))
     assert second[5, 14].tolist() == whole[5, 14].tolist() != whole[5, 5].tolist()
     assert not second[5, 5].any()
+
+
+def test_the_suffix_says_what_is_saved(tmp_path):
+    scores = np.zeros((20, 2, 2), dtype=np.float32)
+    result = ParsingResult(np.zeros((4, 4), dtype=np.uint8), LIP, scores)
+    result.save(tmp_path / "x.NPZ")
+    assert ParsingResult.load(tmp_path / "x.NPZ").scores is not None
+    with pytest.raises(ValueError, match=r"expected a name that ends in .png or .npz, got 'x.jpg'"):
+        result.save("x.jpg")

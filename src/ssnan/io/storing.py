@@ -60,7 +60,7 @@ def png_info(label_set: LabelSet | None = None, person: int | None = None, photo
 def save(stored: Stored, path: Path) -> None:
     """Write a label map as PNG, or with scores and people as .npz. The file appears when it is complete."""
     with appearing_together() as written_at, written_at(path).open("wb") as file:
-        if path.suffix == ".npz":
+        if path.suffix.lower() == ".npz":
             text = np.frombuffer(json.dumps(stored.label_set.to_dict()).encode(), dtype=np.uint8)
             arrays = {name: values for name, values in stored._asdict().items() if values is not None}
             np.savez_compressed(file, allow_pickle=False, **arrays | {"label_set": text})
@@ -95,7 +95,7 @@ def load(path: Path) -> Stored:
     Raises:
         ImageError: the file cannot be read, or contains no label set.
     """
-    if path.suffix == ".npz":
+    if path.suffix.lower() == ".npz":
         return _load_npz(path)
     labels = read_labels(path)
     with opened_image(path) as mask:

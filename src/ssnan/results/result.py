@@ -233,10 +233,16 @@ class ParsingResult:
         return palette_image(self.labels, self.label_set)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write a file for :meth:`load`: a PNG of :meth:`to_image`, or with the suffix ``.npz`` scores and people
-        too."""
+        """Write a file for :meth:`load`: a PNG of :meth:`to_image`, or with the suffix ``.npz`` scores and people too.
+
+        Raises:
+            ValueError: the path has another suffix.
+        """
+        suffix = Path(path).suffix.lower()
+        if suffix not in (".png", ".npz"):
+            raise ValueError(f"save: expected a name that ends in .png or .npz, got {str(path)!r}")
         known = self.instances is not None or self.instance_maps is not None
-        people = self.people_map if known and Path(path).suffix == ".npz" else None
+        people = self.people_map if known and suffix == ".npz" else None
         save(Stored(self.labels, self.label_set, self.scores, people), Path(path))
 
     def remap(self, target: str | os.PathLike[str]) -> ParsingResult:
