@@ -118,9 +118,9 @@ def test_checksums_are_of_what_is_written(model, tmp_path):
     assert not list(tmp_path.glob("*.part"))
 
 
-@pytest.mark.parametrize("threads", [0, -1, 100_000])
+@pytest.mark.parametrize("threads", [0, -1, 100_000, True])
 def test_threads_have_a_limit(threads):
-    with pytest.raises(ModelError, match="threads: expected a number from 1 to"):
+    with pytest.raises(ModelError, match="threads: expected a whole number from 1 to 256"):
         ssnan.load(threads=threads)
 
 

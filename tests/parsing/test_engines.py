@@ -147,9 +147,3 @@ def test_weights_of_the_scales_are_given_by_either_engine():
         assert weights.shape[:2] == (1, 2)
         np.testing.assert_allclose(weights.sum(axis=1), 1, atol=1e-5)
     assert np.abs(found[0] - found[1]).max() < 0.1
-
-
-@pytest.mark.parametrize("threads", [0, True, 10**6])
-def test_threads_are_a_whole_number(threads):
-    with pytest.raises(ModelError, match="threads: expected a whole number from 1 to 256"):
-        ssnan.load(threads=threads)
