@@ -233,7 +233,11 @@ def test_no_result_of_an_earlier_run_stays_beside_a_new_map(color_parser, tmp_pa
     kept = {write_photo(out / "p.2.png"), write_photo(out / "p.mask.mine.png"), out / "p.crop.png"}
     saving = Saving(out, tuple(kind for kind in everything if kind != "crop"), ("hair",))
     assert list(parse_files(color_parser, {photo: Path("p")}, saving)) == [Outcome(photo)]
-    assert {path.name for path in set(out.iterdir()) - kept} > {"p.json", "p.mask.hair.png", "p.person1.png"}
+    found = set(out.iterdir())
+    assert {path.name for path in found - kept} > {"p.json", "p.mask.hair.png", "p.person1.png"}
+    assert list(parse_files(color_parser, {photo: Path("p")}, Saving(out))) == [Outcome(photo)]
+    assert set(out.iterdir()) == found  # the map is the same
+    write_photo(photo, "black")
     assert list(parse_files(color_parser, {photo: Path("p")}, Saving(out))) == [Outcome(photo)]
     assert set(out.iterdir()) == kept | {out / "p.png"}
 

@@ -196,9 +196,17 @@ def _write(parser: Parser, job: Job, saving: Saving, scored: Scored) -> None:
         _file(job.target, ending): content
         for ending, content in files(result, job.path.name, saving.kinds, saving.parts).items()
     }
+    map_place = _file(job.target, ".png")
+    before = map_place.read_bytes() if map_place in job.earlier else None
+    same_map = False
     with appearing_together() as written_at:
         for place, content in contents.items():
-            written_at(place).write_bytes(content())
-    for place in job.earlier:  # such as a part that this photo does not show, or a kind that is no longer asked for
-        if place not in contents and _photo_of(place) == printable(job.path.name):
+            made = content()
+            written_at(place).write_bytes(made)
+            same_map = same_map or (place == map_place and made == before)
+    # Parts that this photo does not show, and what no longer fits the map. Other kinds of the same map stay.
+    replaced = set(_possible(job.target, saving, result.label_set.classes))
+    for place in job.earlier:
+        stays = same_map and place not in replaced
+        if place not in contents and not stays and _photo_of(place) == printable(job.path.name):
             place.unlink(missing_ok=True)
