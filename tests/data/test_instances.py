@@ -8,7 +8,8 @@ from torchvision.transforms import v2
 
 from fakes.keypoints import people
 from fakes.lip import write_lip
-from ssnan.data.datamodule import Augmented, ParsingData, Source
+from ssnan.data.augmented import Augmented
+from ssnan.data.datamodule import ParsingData, Source
 from ssnan.data.instances import from_keypoints
 from ssnan.data.layouts import open_split
 from ssnan.data.pasting import PastedScenes, Pasting

@@ -160,14 +160,14 @@ def _writing(overwrite: bool) -> Iterator[Write]:
         FormatError: by the function: another file is in that place, and ``overwrite`` is false or it is a result.
     """
     from ssnan.errors import quoted
-    from ssnan.formats.folder import FormatError, is_result
+    from ssnan.formats.folder import FormatError, is_map_or_document
     from ssnan.io.writing import appearing_together
 
     with appearing_together() as written_at:
 
         def write(place: Path, content: bytes) -> None:
             if place.exists() and place.read_bytes() != content:
-                if is_result(place):
+                if is_map_or_document(place):
                     raise FormatError(f"{quoted(place)}: is a result of 'ssnan parse'; choose another folder with -o")
                 if not overwrite:
                     raise FormatError(

@@ -116,12 +116,14 @@ def megapixels(text: str) -> int:
 
 def factor(text: str) -> float:
     """A factor of the photo's size."""
+    from ssnan.parsing.views import LARGEST
+
     try:
         value = float(text)
     except ValueError:
         value = 0.0
-    if not 0 < value <= 4:
-        raise argparse.ArgumentTypeError(f"expected a factor above 0 and at most 4, got {text!r}")
+    if not 0 < value <= LARGEST:
+        raise argparse.ArgumentTypeError(f"expected a factor above 0 and at most {LARGEST}, got {text!r}")
     return value
 
 

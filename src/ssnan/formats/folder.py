@@ -13,15 +13,12 @@ from scipy import ndimage
 from ssnan.errors import UserError, printable, quoted
 from ssnan.io.masks import read_labels
 from ssnan.io.opening import explained, opened_image
-from ssnan.io.pixels import ORIENTATION
+from ssnan.io.pixels import upright_size
 from ssnan.io.storing import is_map, photo_of
 from ssnan.labels import LabelSet
 from ssnan.parsing.inputs import find_inputs, is_video
 from ssnan.results.reading import read_document
 from ssnan.results.result import ParsingResult
-
-TURNED = (5, 6, 7, 8)
-"""EXIF orientations that swap width and height."""
 
 
 class FormatError(UserError):
@@ -50,7 +47,7 @@ def find_maps(folder: Path) -> list[Path]:
     return [path for path in sorted(folder.rglob("*.png")) if path.is_file() and is_map(path)]
 
 
-def is_result(path: Path) -> bool:
+def is_map_or_document(path: Path) -> bool:
     """Whether a file is a label map or a JSON of ``ssnan parse``."""
     if path.suffix != ".json":
         return is_map(path)
@@ -129,14 +126,7 @@ def _upright_size(photo: Path) -> tuple[int, int]:
 
     def read() -> tuple[int, int]:
         with opened_image(photo) as opened:
-            width, height = opened.size
-            try:
-                orientation = opened.getexif().get(ORIENTATION)
-            except Exception:  # damaged metadata do not affect the pixels
-                orientation = None
-            # Pillow rotates TIFF itself.
-            turned = opened.format != "TIFF" and isinstance(orientation, int) and orientation in TURNED
-            return (height, width) if turned else (width, height)
+            return upright_size(opened)
 
     size: tuple[int, int] = explained(quoted(photo), read)
     return size

@@ -57,12 +57,20 @@ def upright(image: Image.Image) -> Image.Image:
         image.load()
     if image.mode in ("I;16B", "I;16L"):  # Pillow supports few operations on these modes
         image = image.convert("I")
-    turn = None if image.format == "TIFF" else TURNS.get(_orientation(image))  # Pillow rotates TIFF itself
+    turn = TURNS.get(_orientation(image))
     return image if turn is None else image.transpose(turn)
 
 
+def upright_size(image: Image.Image) -> tuple[int, int]:
+    """Width and height of an image in its EXIF orientation, without decoding it."""
+    width, height = image.size
+    return (height, width) if _orientation(image) >= 5 else (width, height)
+
+
 def _orientation(image: Image.Image) -> int:
-    """The EXIF orientation, 1 to 8; 1 if it is missing or invalid."""
+    """The EXIF orientation, 1 to 8; 1 if it is missing or invalid, and for TIFF, which Pillow rotates itself."""
+    if image.format == "TIFF":
+        return 1
     try:
         value = image.getexif().get(ORIENTATION, 1)
     except Exception:  # damaged metadata do not affect the pixels
