@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from ssnan.evaluation.report import RESULTS
+from ssnan.evaluation.systems import RESULTS
 
 
 def train(output: Path, configs: Sequence[Path], seed: int, start_from: Path | None = None) -> None:

@@ -22,7 +22,7 @@ from pathlib import Path
 from experiments.ingredients.run import COLUMNS, measure, value
 from experiments.tables import show, write
 from ssnan.data.layouts import open_split
-from ssnan.evaluation.report import RESULTS
+from ssnan.evaluation.systems import RESULTS
 from ssnan.export.quantize import quantize_for_onnxruntime, quantize_for_openvino
 from ssnan.parsing.card import ModelCard
 

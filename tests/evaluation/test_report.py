@@ -9,7 +9,8 @@ import pytest
 from ssnan.commands import main
 from ssnan.evaluation import paper
 from ssnan.evaluation.evaluate import numbers
-from ssnan.evaluation.report import ReportError, markdown, paired, per_class, read_systems, summary
+from ssnan.evaluation.report import markdown, paired, per_class, summary
+from ssnan.evaluation.systems import ReportError, read_systems
 from ssnan.labels import LIP, PASCAL_PERSON_PART
 
 

@@ -28,7 +28,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from ssnan.evaluation.report import read_systems, select, write
+    from ssnan.evaluation.report import write
+    from ssnan.evaluation.systems import read_systems, select
 
     try:
         systems = read_systems(options.runs)

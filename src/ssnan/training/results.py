@@ -19,7 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from ssnan.data.datamodule import ParsingData
 from ssnan.evaluation.evaluate import numbers
 from ssnan.evaluation.metrics import Score
-from ssnan.evaluation.report import PICTURES, RESULTS
+from ssnan.evaluation.systems import PICTURES, RESULTS
 from ssnan.io.writing import write_text
 from ssnan.models import ParsingNetwork
 from ssnan.training.task import ParsingTask

@@ -12,7 +12,7 @@ from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from ssnan.errors import quoted
-from ssnan.evaluation.report import PICTURES, RESULTS
+from ssnan.evaluation.systems import PICTURES, RESULTS
 from ssnan.parsing.card import ModelError
 from ssnan.training.checkpoint import read_content
 from ssnan.training.task import SGDOptions, TrainingError
