@@ -1,7 +1,14 @@
-"""Speed of a recipe's network: forward, in training, and of the data beside it; and where a step spends its time."""
+"""Speed of a run's network: forward, in training, and of the data beside it; and where a step spends its time.
+
+    python -m experiments.full_size.measure speed [RUN...]      speed, memory, share of the chip's peak
+    python -m experiments.full_size.measure profile [RUN...]    which operations take a step's time
+
+Runs are small, base and the paper's systems.
+"""
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,6 +19,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from experiments.full_size.recipes import BUNDLED, SYSTEMS, arguments_of, piece
 from ssnan.data.datamodule import ParsingData
 from ssnan.losses import ParsingLoss
 from ssnan.training import ParsingTask
@@ -31,7 +39,7 @@ HEAD = (
 )  # fmt: skip
 
 
-def measure(recipes: Mapping[str, list[str]], batches: Sequence[int], output: Path) -> None:
+def speed(recipes: Mapping[str, list[str]], batches: Sequence[int], output: Path) -> None:
     """Print a table with one row per recipe and batch size.
 
     Forward and training are crops a second of the network alone, in bf16, compiled if the recipe says so. The share of
@@ -62,7 +70,7 @@ def profile(recipes: Mapping[str, list[str]], batches: Sequence[int], output: Pa
     """Print which operations take the time of one training step, for every recipe and batch size.
 
     Args:
-        recipes, batches, output: as for :func:`measure`.
+        recipes, batches, output: as for :func:`speed`.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.backends.cudnn.benchmark = True
@@ -192,3 +200,18 @@ def _now(device: torch.device) -> float:
     if device.type == "cuda":
         torch.cuda.synchronize()
     return time.perf_counter()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["speed", "profile"])
+    parser.add_argument("runs", nargs="*", metavar="RUN", choices=[*BUNDLED, *SYSTEMS, []])
+    parser.add_argument("--also", action="append", default=[], metavar="FILE", help="a recipe on top of all others")
+    parser.add_argument("--batches", type=int, nargs="+", default=[], help="instead of the recipe's batch size")
+    told = parser.parse_args()
+    recipes = {name: arguments_of(name, [piece("few"), *told.also]) for name in told.runs or ("small", "ss_nan")}
+    (speed if told.what == "speed" else profile)(recipes, told.batches, Path("runs/measure"))
+
+
+if __name__ == "__main__":
+    main()

@@ -31,7 +31,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from experiments.full_size.run import ORDER, arguments_of
+from experiments.full_size.recipes import BUNDLED, SYSTEMS, arguments_of
 from ssnan.data.custom import BACKGROUND, DESCRIPTION, all_background
 from ssnan.data.datamodule import ParsingData
 from ssnan.data.folder import ParsingFolder, photos_by_stem
@@ -149,7 +149,7 @@ def pack(
         limits: the most photos of a split by the name of a dataset; that of all others is under "".
         others: datasets whose train and val splits are stored too.
     """
-    data = [command_line(arguments_of(name, 0, [])).datamodule for name in names]
+    data = [command_line(arguments_of(name)).datamodule for name in names]
     for root, splits in splits_of(data, others).items():
         if root.is_absolute():
             raise SystemExit(f"{root}: expected a folder below the working directory, to be unpacked at the same place")
@@ -266,7 +266,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     packing = commands.add_parser("data")
-    packing.add_argument("runs", nargs="+", metavar="RUN", choices=sorted({name for name, _ in ORDER}))
+    packing.add_argument("runs", nargs="+", metavar="RUN", choices=[*BUNDLED, *SYSTEMS])
     packing.add_argument("--side", type=int, default=385, help="longer side of the photos, in pixels")
     packing.add_argument("--quality", type=int, default=56, help="of WebP, 0..100")
     packing.add_argument(

@@ -45,7 +45,7 @@ def test_a_row_for_every_recipe_and_batch_size(recipe, tmp_path, monkeypatch, ca
     monkeypatch.setattr(measure, "WARM", 0)
     monkeypatch.setattr(measure, "STEPS", 1)
     monkeypatch.setattr(measure, "matmul_peak", lambda device, side: 1e9)
-    measure.measure({"tiny": recipe}, [2, 3], tmp_path / "out")
+    measure.speed({"tiny": recipe}, [2, 3], tmp_path / "out")
     chip, head, _, *rows = capsys.readouterr().out.splitlines()
     assert "0.00 TFLOP/s" in chip
     assert len(rows) == 2

@@ -47,7 +47,7 @@ def recipe(tmp_path, monkeypatch):
     (data / "nobody" / "all.txt").write_text("".join(f"n{number}\n" for number in range(12)))
     path = tmp_path / "recipe.yaml"
     path.write_text(yaml.safe_dump(CONFIG))
-    monkeypatch.setattr(pack, "arguments_of", lambda name, seed, also: ["--config", str(path)])
+    monkeypatch.setattr(pack, "arguments_of", lambda name: ["--config", str(path)])
     return ["--config", str(path)]
 
 

@@ -9,7 +9,7 @@ import yaml
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from experiments.full_size.run import piece
+from experiments.full_size.recipes import piece
 from experiments.structure_trial import first_trial, run
 from experiments.structure_trial.arms import ARMS, DECIDING, SHARES
 from fakes.keypoints import people
