@@ -2,7 +2,7 @@
 
     python -m experiments.full_size.bundled train --minutes 9                    the next piece of small, then of base
     python -m experiments.full_size.bundled train --minutes 9.5 --budget 8 small   to the end in eight minutes
-    python -m experiments.full_size.bundled try                                  each for two steps, on a processor
+    python -m experiments.full_size.bundled try                                  each for two steps, on a CPU
 
 ``small`` is the bundled model's network, ``base`` the same on ResNet-101.
 """

@@ -1,4 +1,4 @@
-"""Move the data of runs and their weights through a narrow door, in pieces of some megabytes.
+"""Make small copies of the data of runs and of their weights, in pieces of some megabytes, to move them to a GPU.
 
     python -m experiments.full_size.pack data small ss_nan -o packed --limit athletes=5500 --limit viton-lip=1500
     python -m experiments.full_size.pack unpack packed -o .           the same folders, with smaller photos

@@ -60,5 +60,5 @@ def arguments_of(name: str, also: Sequence[str] = ()) -> list[str]:
 
 
 def tiny(name: str) -> list[str]:
-    """The recipes that make a run tiny, to try it on a processor."""
+    """The recipes that make a run tiny, to try it on a CPU."""
     return [piece("tiny"), *([piece("tiny_hazn")] if name == "hazn" else [])]

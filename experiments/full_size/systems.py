@@ -2,7 +2,7 @@
 
     python -m experiments.full_size.systems train --minutes 9 [SYSTEM...]    in order; photos are decoded once
     python -m experiments.full_size.systems measure [SYSTEM...]              the finished ones, on val splits
-    python -m experiments.full_size.systems try [SYSTEM...]                  both, one step of training on a processor
+    python -m experiments.full_size.systems try [SYSTEM...]                  both, one step of training on a CPU
     python -m experiments.full_size.systems tables FOLDER                    what they reached
 
 A finished system is kept, none begins after --minutes, and the same command goes on. ``experiments.full_size.pack``
@@ -104,7 +104,7 @@ def numbers_of(output: Path, name: str) -> Path:
 
 
 def checkpoint_of(output: Path, name: str) -> Path:
-    """Where its weights lie, as ``ssnan parse --weights`` takes them."""
+    """Where its weights lie, as ``ssnan parse --model`` takes them."""
     return output / name / "last.ckpt"
 
 

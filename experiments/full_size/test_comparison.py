@@ -35,7 +35,8 @@ def test_rows_by_hand(tmp_path):
     assert average[:4] == ["average", "33.33", "33.33", "33.33"]  # 50 / (100 + 100 - 50)
     assert average[4] == "+66.67 (+66.67 … +66.67)"
     assert average[5:7] == ["33.33", "50.00"]
-    assert average[7:] == ["2.5", "7", "30"]
+    assert average[7] == "+25.00 (+25.00 … +25.00)"
+    assert average[8:] == ["2.5", "7", "30"]
     assert ours[:5] == ["ss_nan", "100.00", "100.00", "100.00", ""]
     assert second[4] == ""  # its crops are not those of the others
     assert len(head) == len(average)
