@@ -1,11 +1,12 @@
 """Write the photos of coco128-seg with people as a dataset in COCO's layout, to measure with ``ssnan evaluate``.
 
-    python -m experiments.people.coco128 COCO128 OUTPUT
+    python -m experiments.people.coco128 COCO128 OUTPUT --without data/lip-photos
 
 COCO128 is the folder ``coco128-seg`` of https://github.com/Goodccccl/yolov8_python at commit 0f2dcc34: a text file a
-photo, one object a line, with its class (0 is a person) and a polygon in fractions of the photo's size. The splits are
-``all``, and ``even`` and ``odd`` by the place in the list of photos with people. ``large``, ``large-even`` and
-``large-odd`` ignore people of less than 96² pixels, which COCO calls medium and small.
+photo, one object a line, with its class (0 is a person) and a polygon in fractions of the photo's size. Photos that
+``--without`` has too are left out. The splits are ``all``, and ``even`` and ``odd`` by the place in the list of photos
+with people, those that are left out included. ``large``, ``large-even`` and ``large-odd`` ignore people of less than
+96² pixels, which COCO calls medium and small.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -39,19 +41,25 @@ def polygons_of(labels: Path, width: int, height: int) -> list[list[float]]:
     return found
 
 
-def write(source: Path, output: Path) -> dict[str, int]:
-    """Write the dataset; returns the number of photos of each split."""
+def known_photos(dataset: Path) -> set[int]:
+    """COCO's numbers of the photos whose people are in ``dataset/photos``, as PHOTO_PERSON."""
+    return {int(photo.name.partition("_")[0]) for photo in (dataset / "photos").iterdir()}
+
+
+def write(source: Path, output: Path, known: Collection[int] = ()) -> dict[str, int]:
+    """Write the dataset without the photos ``known``, COCO's numbers; returns the number of photos of each split."""
     (output / "annotations").mkdir(parents=True, exist_ok=True)
     (output / "images").mkdir(exist_ok=True)
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
+    with_people = 0
     for photo in sorted((source / "images" / "train2017").glob("*.jpg")):
         labels = source / "labels" / "train2017" / f"{photo.stem}.txt"
         with Image.open(photo) as opened:
             width, height = opened.size
         polygons = polygons_of(labels, width, height) if labels.is_file() else []
-        if polygons:
-            number = len(images)
+        number, with_people = with_people, with_people + bool(polygons)
+        if polygons and int(photo.stem) not in known:
             images.append({"id": number, "file_name": photo.name, "width": width, "height": height})
             annotations += [
                 {"image_id": number, "category_id": 1, "segmentation": [polygon], "area": area_of(polygon)}
@@ -81,8 +89,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", type=Path, metavar="COCO128")
     parser.add_argument("output", type=Path, metavar="OUTPUT")
+    parser.add_argument("--without", type=Path, metavar="DATASET", help="whose photos training has seen")
     options = parser.parse_args()
-    print(write(options.source, options.output))
+    known = known_photos(options.without) if options.without else set()
+    print(write(options.source, options.output, known))
 
 
 if __name__ == "__main__":

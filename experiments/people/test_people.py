@@ -83,16 +83,22 @@ def test_photos_of_one_person_and_of_several_are_two_datasets(tmp_path: Path):
 def test_photos_of_coco128_are_a_dataset_of_whole_people(tmp_path: Path):
     for folder in ("images", "labels"):
         (tmp_path / folder / "train2017").mkdir(parents=True)
-    for name in "abcd":
+    for name in ("1", "2", "3", "4", "5"):
         Image.fromarray(np.full((150, 200, 3), 90, dtype=np.uint8)).save(tmp_path / "images/train2017" / f"{name}.jpg")
     large, small = "0 0.1 0.1 0.7 0.1 0.7 0.9 0.1 0.9", "0 0.8 0.1 0.9 0.1 0.9 0.2 0.8 0.2"
-    for name, lines in (("a", [large, small]), ("b", ["7 0.1 0.1 0.2 0.1 0.2 0.2"]), ("d", [small])):
+    objects = {"1": [large, small], "2": ["7 0.1 0.1 0.2 0.1 0.2 0.2"], "4": [small], "5": [large]}
+    for name, lines in objects.items():
         (tmp_path / "labels/train2017" / f"{name}.txt").write_text("\n".join(lines))
-    assert coco128.write(tmp_path, tmp_path / "out") == {"all": 2, "even": 1, "odd": 1}
+    (tmp_path / "seen" / "photos").mkdir(parents=True)
+    (tmp_path / "seen" / "photos" / "5_77.webp").touch()
+    assert coco128.write(tmp_path, tmp_path / "all") == {"all": 3, "even": 2, "odd": 1}
+    known = coco128.known_photos(tmp_path / "seen")
+    assert coco128.write(tmp_path, tmp_path / "out", known) == {"all": 2, "even": 1, "odd": 1}
     whole, alone = (open_split(tmp_path / "out", split)[0].instances for split in ("all", "large"))
     assert whole is not None
     assert alone is not None
     assert (whole == 1).sum() == 120 * 120
     assert (whole == 2).any()
     assert (alone[whole == 2] == UNKNOWN_PERSON).all()
-    assert [pair.id for pair in open_split(tmp_path / "out", "large-odd").pairs] == ["d"]
+    assert [pair.id for pair in open_split(tmp_path / "out", "large-odd").pairs] == ["4"]
+    assert [pair.id for pair in open_split(tmp_path / "out", "even").pairs] == ["1"]
