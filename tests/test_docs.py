@@ -231,3 +231,24 @@ def test_links_and_recipes_exist(document):
         assert name in shipped().get(folder, ()), f"{folder}/{name}"
     for path in re.findall(r"src/ssnan/[\w/.]+\w", text):
         assert (ROOT / path).exists(), path
+
+
+def test_the_tests_of_the_promises_exist():
+    """docs/reliability.md names a test by its path, or by its file name if its folder stands before."""
+    named = re.findall(r"`(tests/)?([\w/]*test_\w+\.py)`", (ROOT / "docs/reliability.md").read_text())
+    assert len(named) > 40
+    for folder, name in named:
+        assert any(ROOT.glob(f"tests/{name}" if folder else f"tests/**/{name}")), name
+
+
+def test_modules_in_commands_exist():
+    documents = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("experiments/**/*.md")]
+    named = {
+        (document, module)
+        for document in documents
+        for module in re.findall(r"python -m (experiments[\w.]+)", document.read_text())
+    }
+    assert len(named) > 20
+    for document, module in named:
+        path = ROOT.joinpath(*module.split("."))
+        assert path.with_suffix(".py").is_file() or (path / "__main__.py").is_file(), (document, module)
