@@ -1,4 +1,4 @@
-"""Mend garment labels that name the wrong class.
+"""Correct garment labels that name the wrong class.
 
     python -m experiments.data.slips data/ccp-lip experiments/data/marks/ccp_slips.txt -o runs/taught/ccp-corrected
 

@@ -234,7 +234,7 @@ def table(seeds: Sequence[Counts], names: Sequence[str], label_set: LabelSet, si
     frequent = [label_set.classes.index(name) for name in frequent_classes(photos, label_set)]
     mean_iou, of_frequent = mean_iou_over(slice(None)), mean_iou_over(frequent)
     counts = {name: np.stack([seed[name] for seed in seeds]) for name in seeds[0]}
-    head = ["Head", "Parameters", "Mean IoU", f"{len(frequent)} frequent classes", f"less {BASE}", f"less {MODULE}"]
+    head = ["Head", "Parameters", "Mean IoU", f"{len(frequent)} frequent classes", f"minus {BASE}", f"minus {MODULE}"]
     rows: list[Row] = [head]
     for name, own in counts.items():
         row = [name, f"{sizes.get(name, sizes[MODULE]):,}", f"{mean_iou(own.sum(axis=1)).mean():.2f}"]

@@ -1,4 +1,4 @@
-"""Experiment A2: does learned aggregation beat pooling end to end? README.md has the rules, fixed before any run.
+"""Does learned aggregation beat pooling end to end? README.md has the rules, fixed before any run.
 
     python -m experiments.scales.run [--minutes 480] [--also FILE] [-o FOLDER]
     python -m experiments.scales.run --tables

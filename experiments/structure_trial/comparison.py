@@ -20,7 +20,7 @@ Key = tuple[str, str, float, int]
 Measure = Callable[[Counts], NDArray[np.float64]]
 """From summed counts to percent."""
 
-COLUMNS = ("outcome", "base", "arm", "share", "seeds", "%", "less none", "less same step", "less another photo")
+COLUMNS = ("outcome", "base", "arm", "share", "seeds", "%", "minus none", "minus same step", "minus another photo")
 UNTOUCHED = "untouched"
 LIMBS = [class_id for pair in LIP.flip_pairs for class_id in pair]
 OUTCOMES: dict[str, tuple[str, Measure]] = {

@@ -41,7 +41,7 @@ class TrainingCLI(LightningCLI):
     """``model``, ``data`` and ``trainer`` from YAML and flags, and the options of the run."""
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        parser.add_argument("--base", type=read_before, default=None, help="in a recipe: the recipes that it extends")
+        parser.add_argument("--base", type=read_before, default=None, help=argparse.SUPPRESS)
         parser.add_argument(
             "--output",
             type=Path,
@@ -131,6 +131,12 @@ def without_noise() -> Iterator[None]:
         yield
 
 
+DESCRIPTION = (
+    "Train a system from a recipe: ssnan train --config lip/ss_nan. 'ssnan models' lists the recipes. Every option of "
+    "a recipe is a flag too; a later recipe or flag replaces an earlier one."
+)
+
+
 class OptionError(UserError):
     """There is no such option, or it does not take this value."""
 
@@ -153,7 +159,7 @@ def command_line(arguments: Sequence[str]) -> TrainingCLI:
             auto_configure_optimizers=False,
             save_config_kwargs={"overwrite": True},
             # By itself, jsonargparse prints the usage, more than a hundred lines, before the error.
-            parser_kwargs={"prog": "ssnan train", "exit_on_error": False},
+            parser_kwargs={"prog": "ssnan train", "description": DESCRIPTION, "exit_on_error": False},
         )
     except argparse.ArgumentError as error:
         problem = re.sub(r"^Call to compute_fn of link .* failed: ", "", " ".join(str(error).split()))
