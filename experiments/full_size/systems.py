@@ -113,7 +113,7 @@ def whole_loss(task: ParsingTask, data: ParsingData) -> Loss:
     task.criterion = ParsingLoss(replace(task.label_set, sets=data.label_set.sets), task.loss)
 
     def loss(output: ParsingOutput, batch: Mapping[str, Tensor]) -> Tensor:
-        own = task.network.auxiliary_losses(output, dict(batch), task.label_set)
+        own = task.network.auxiliary_losses(output, dict(batch), task.criterion.label_set)
         return sum(own.values(), start=task.criterion(output, batch["labels"])["loss"])
 
     return loss

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -6,7 +7,7 @@ from lightning import Trainer
 
 from fakes.lip import person
 from ssnan.data.folder import Sample
-from ssnan.labels import LIP
+from ssnan.labels import LIP, ClassSet
 from ssnan.losses import JointLoss, LossOptions, ParsingLoss
 from ssnan.models import SSNAN, AverageAggregation, Backbone
 from ssnan.training import ParsingTask
@@ -170,3 +171,30 @@ def test_a_photo_without_joints_logs_the_same_numbers():
     assert {name for name, shared in seen[0] if shared} == {
         "val/joint_distance", "val/joint_offset", "val/joints_missed",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"warmup": -3}, "model.sgd.warmup: expected a number of at least 0, got -3"),
+        ({"learning_rate": -0.1}, "model.sgd.learning_rate: expected a number of at least 0, got -0.1"),
+        ({"momentum": 1.5}, "model.sgd.momentum: expected a number from 0 to below 1, got 1.5"),
+    ],
+)
+def test_rates_that_cannot_be_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        SGDOptions(**options)
+
+
+def test_losses_of_a_network_know_the_sets_of_the_data(monkeypatch):
+    module = task()
+    sets = (ClassSet(100, tuple(range(1, 20))),)
+    module.criterion = ParsingLoss(replace(LIP, sets=sets), LossOptions())
+    known = []
+    monkeypatch.setattr(
+        module.network, "auxiliary_losses", lambda output, batch, label_set: known.append(label_set.sets) or {}
+    )
+    photo, labels = person()
+    images = torch.from_numpy(photo.copy()).permute(2, 0, 1)[None].float() / 255
+    module.losses({"images": images, "labels": torch.from_numpy(labels.astype(int))[None]})
+    assert known == [sets]

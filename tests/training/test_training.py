@@ -335,7 +335,7 @@ def test_the_rate_falls_to_zero_in_the_time_of_all_pieces(config, tmp_path, monk
 
 def test_averaged_weights_are_what_is_saved(config, plain_run, tmp_path):
     run = tmp_path / "run"
-    train(["--config", config, "--output", str(run), "--trainer.max_epochs", "1", "--ema", "0.9"])
+    train(["--config", config, "--output", str(run), "--trainer.max_epochs", "1", "--ema", "0.997"])
     last = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
     averaged, current = last["state_dict"], last["current_model_state"]
     # The raw weights went the way of the run without averaging; the average lies between there and the start.
@@ -344,6 +344,12 @@ def test_averaged_weights_are_what_is_saved(config, plain_run, tmp_path):
     name = "network.classifier.weight"
     assert (averaged[name] - current[name]).abs().max() > 0
     assert averaged[name].norm() < current[name].norm() * 2
+    # What is counted is not averaged: the classes of the truth are those of the photos.
+    results, photos = (json.loads((run / name).read_text()) for name in ("results.json", "pictures.json"))
+    true = np.sum([counts[1] for counts in photos.values()], axis=0)
+    assert [name for name, iou in results["present"]["iou"].items() if iou is not None] == [
+        name for name, pixels in zip(LIP.classes, true, strict=True) if pixels
+    ]
 
 
 @pytest.mark.parametrize("start", ["nonesuch", "other"])

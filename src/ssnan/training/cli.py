@@ -86,6 +86,8 @@ class TrainingCLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         output = self.config["output"]
+        if (decay := self.config["ema"]) is not None and not 0 < decay < 1:
+            raise OptionError(f"--ema: expected a decay between 0 and 1, such as 0.999, got {decay}")
         self.stop_after = StopAfter(self.config["stop_after"])
         asked = yaml.safe_load(self.parser.dump(self.config, skip_none=False))
         asked["data"]["label_set"] = ", ".join(self.datamodule.label_set.classes)  # not the name of a file

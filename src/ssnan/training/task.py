@@ -80,6 +80,13 @@ class SGDOptions:
     power: float = 0.9
     warmup: int | None = None
 
+    def __post_init__(self) -> None:
+        for name in ("learning_rate", "classifier_factor", "bias_factor", "weight_decay", "power", "warmup"):
+            if (value := getattr(self, name)) is not None and value < 0:
+                raise ValueError(f"model.sgd.{name}: expected a number of at least 0, got {value}")
+        if not 0 <= self.momentum < 1:
+            raise ValueError(f"model.sgd.momentum: expected a number from 0 to below 1, got {self.momentum}")
+
 
 class ParsingTask(LightningModule):
     """Train a network with SGD and the poly schedule, and validate at the size of the photos.
@@ -192,7 +199,7 @@ class ParsingTask(LightningModule):
         """All terms for a batch, and their sum, ``loss``; with ``gradients``, also the norms of their gradients."""
         output = self.forward_in_training(batch["images"].contiguous(memory_format=torch.channels_last))
         losses = self.criterion(output, batch["labels"], gradients=gradients)
-        own = self.network.auxiliary_losses(output, batch, self.label_set)
+        own = self.network.auxiliary_losses(output, batch, self.criterion.label_set)
         return losses | own | {"loss": sum(own.values(), start=losses["loss"])}
 
     def on_train_batch_end(self, outputs: Any, batch: dict[str, Tensor], batch_idx: int) -> None:
@@ -223,7 +230,7 @@ class ParsingTask(LightningModule):
         labels = torch.as_tensor(sample.labels, device=self.device).long()[None]
         probabilities = scores.softmax(dim=1)
         confidence, predicted_labels = probabilities[0].max(dim=0)
-        self.confusion.update(predicted_labels[None], self.rows[labels])
+        self.confusion.update(predicted_labels[None], self.rows.to(labels.device)[labels])
         decided = predicted_labels.to(torch.uint8).cpu().numpy()
         self.structure.add(sample.labels, decided, confidence.float().cpu().numpy(), sample.people)
         counts = class_counts(
@@ -276,7 +283,7 @@ class ParsingTask(LightningModule):
     def _empty_confusion(self) -> MulticlassConfusionMatrix:
         """An empty matrix with rows for the sets of the validation data; square, as torchmetrics requires."""
         label_set = self.validation_labels
-        self.register_buffer("rows", torch.from_numpy(rows_of(label_set)), persistent=False)
+        self.rows = torch.from_numpy(rows_of(label_set))  # no buffer, because averaging of weights rounds buffers
         return MulticlassConfusionMatrix(len(label_set) + len(label_set.sets), ignore_index=-1)
 
     def scores_at_own_size(self, sample: Sample) -> Float[Tensor, "1 c H W"]:
