@@ -109,12 +109,13 @@ def where_it_stopped(folder: Path) -> Path | None:
 LASTING = (
     "seed_everything", "ema",
     "data.label_set", "data.batch_size", "data.samples_per_epoch", "data.seed", "trainer.accumulate_grad_batches",
+    "data.validation", "data.validation_limit",
     "model.network", "model.start_from", "model.backbone_weights",
     "model.sgd.learning_rate", "model.sgd.classifier_factor", "model.sgd.faster",
     "model.sgd.bias_factor", "model.sgd.momentum", "model.sgd.weight_decay",
 )  # fmt: skip
-"""Options that a resumed run cannot change, because a checkpoint contains their effect: weights, optimizer state and
-the number of steps. Other values would be ignored, or hold for only a part of the run."""
+"""Options that a resumed run cannot change, because a checkpoint contains their effect: weights, optimizer state, the
+number of steps and the best score. Other values would be ignored, or hold for only a part of the run."""
 
 
 FLAT = {f"model.{field.name}": f"model.sgd.{field.name}" for field in fields(SGDOptions)}
