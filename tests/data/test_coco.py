@@ -119,3 +119,16 @@ def test_photos_may_be_in_other_folders(root, place):
     for path in list((root / "val2017").iterdir()):
         path.rename(root / place / path.name)
     assert len(open_split(root, "val")) == 4
+
+
+def test_photos_of_one_name_in_two_folders_have_two_ids(root):
+    document = json.loads((root / "annotations" / FILE).read_text())
+    for image in document["images"][:2]:
+        place = f"camera{image['id']}/0001.jpg"
+        (root / "val2017" / place).parent.mkdir()
+        (root / "val2017" / image["file_name"]).rename(root / "val2017" / place)
+        image["file_name"] = place
+    (root / "annotations" / FILE).write_text(json.dumps(document))
+    ids = [pair.id for pair in open_split(root, "val").pairs]
+    assert len({*ids}) == 4
+    assert sum(name.endswith("/0001") and name.startswith("camera") for name in ids) == 2

@@ -1,5 +1,6 @@
 import io
 import tarfile
+from dataclasses import replace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -13,6 +14,7 @@ from fakes.lip import write_lip
 from ssnan.commands import main
 from ssnan.data.folder import DatasetError
 from ssnan.data.layouts import open_split
+from ssnan.data.packed import pack
 
 
 @pytest.fixture(params=["webdataset", "parquet"])
@@ -134,3 +136,11 @@ def test_a_long_name_is_packed(tmp_path):
         before, after = (open_split(tmp_path / name, split) for name in ("own", "packed"))
         assert after[0].id == before[0].id
         assert np.array_equal(after[0].image, before[0].image)
+
+
+def test_two_photos_of_one_name_are_refused(tmp_path):
+    folder = open_split(write_lip(tmp_path / "lip"), "train")
+    twice = replace(folder, pairs=(folder.pairs[0], *folder.pairs))
+    with pytest.raises(DatasetError, match=f"train: 2 photos are named {folder.pairs[0].id};"):
+        list(pack({"train": twice}, tmp_path / "packed", "webdataset", 10))
+    assert not (tmp_path / "packed").exists() or not list((tmp_path / "packed").iterdir())

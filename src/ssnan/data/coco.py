@@ -71,7 +71,7 @@ def open_coco(root: Path, split: str) -> ParsingFolder:
             missing.append(f"{files[0]}: {file_name} is not in {name}, images/{name} or images")
         else:
             by_path[path] = photo
-            pairs.append(Pair(path.stem, path, path))
+            pairs.append(Pair(Path(file_name).with_suffix("").as_posix(), path, path))
     return ParsingFolder(
         LABELS,
         tuple(pairs),

@@ -7,6 +7,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import lru_cache, partial
 from pathlib import Path
@@ -120,13 +121,18 @@ def pack(splits: dict[str, ParsingFolder], output: Path, into: Into, size: int) 
     comes last, so an unfinished folder is not a dataset.
 
     Raises:
-        DatasetError, ImageError: a sample cannot be read.
+        DatasetError, ImageError: a sample cannot be read, or two of a split have one name.
         OSError: from the file system.
     """
     index: dict[str, Any] = {"into": into, "splits": {}, "keypoints": {}, "people": False}
     done = 0
     with appearing_together() as written_at:
         for split, folder in splits.items():
+            ((name, times),) = Counter(pair.id for pair in folder.pairs).most_common(1) or [("", 0)]
+            if times > 1:
+                raise DatasetError(
+                    f"{split}: {times} photos are named {quoted(name)}; expected a name of its own for each"
+                )
             index["label_set"] = folder.label_set.to_dict()
             index["splits"][split] = []
             index["people"] |= folder.read_people is not None
