@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -88,3 +90,11 @@ def test_a_crop_that_does_not_fit_the_features_is_named(lip_root, caplog, crop, 
     ParsingData([Source(lip_root)], lip_root, crop=crop, num_workers=0).setup("fit")
     messages = [record.getMessage() for record in caplog.records if "data.crop" in record.getMessage()]
     assert [message.endswith(f"for example, {warned}") for message in messages] == ([True] if warned else [])
+
+
+@pytest.mark.parametrize(("batch", "accumulated", "kept"), [(1, 3, 3), (2, 1, 4), (1, 8, 4), (3, 1, 3), (8, 2, 4)])
+def test_an_epoch_has_whole_steps_of_the_optimizer(lip_root, batch, accumulated, kept):
+    data = ParsingData([Source(lip_root)], lip_root, crop=(33, 33), batch_size=batch, num_workers=0)
+    data.setup("fit")
+    data.trainer = SimpleNamespace(accumulate_grad_batches=accumulated, world_size=1, global_rank=0, current_epoch=0)
+    assert sum(len(batch["labels"]) for batch in data.train_dataloader()) == kept

@@ -255,14 +255,16 @@ class ParsingData(LightningDataModule):
         return min(len(self.val_folder), self.validation_limit or len(self.val_folder))
 
     def _whole_steps(self, order: list[tuple[int, int]]) -> list[tuple[int, int]]:
-        """Truncate the order of an epoch to whole steps; a shorter epoch stays whole."""
+        """Truncate the order of an epoch to whole steps of the optimizer, or to whole batches if it is shorter than a
+        step; an epoch shorter than a batch stays whole."""
         processes, _ = self._processes
         if self.batch_size % processes:
             raise DatasetError(
                 f"data.batch_size: {self.batch_size} photos cannot be divided evenly by {processes} processes; it is "
                 f"the batch size of all together; expected a multiple of {processes}"
             )
-        step = self.batch_size if len(order) > self.batch_size else processes
+        accumulated = self.trainer.accumulate_grad_batches if self.trainer else 1
+        step = next((size for size in (self.batch_size * accumulated, self.batch_size) if len(order) > size), processes)
         if len(order) < step:
             raise DatasetError(f"data: {len(order)} photos per epoch are too few for {processes} processes")
         return order[: len(order) // step * step]
