@@ -8,6 +8,7 @@ from PIL import Image
 from torchvision import tv_tensors
 from torchvision.transforms.v2 import functional as F
 
+from fakes.lip import write_lip
 from ssnan.data.datamodule import ParsingData, Source
 from ssnan.data.keypoints import limb_map
 from ssnan.data.layouts import open_split
@@ -232,3 +233,14 @@ def test_pasted_scenes_are_composed_several_times(lip_root, tmp_path):
 def test_a_longest_side_is_needed(folder):
     with pytest.raises(ValueError, match="longest_side"):
         ResidentPhotos([folder], LIP, Preprocessing(), side=96, device=torch.device("cpu"))
+
+
+def test_blurred_bars_are_as_bright_as_the_photo(tmp_path):
+    write_lip(tmp_path)
+    folder = open_split(tmp_path, "train")
+    Image.fromarray(np.full_like(folder[0].image, 255)).save(folder.pairs[0].image, quality=100)
+    folder = replace(folder, pairs=folder.pairs[:1])
+    photos = ResidentPhotos([folder], LIP, RAW, side=96, device=torch.device("cpu"))
+    view = plain(bars=(0.0, 12.0), fill=BLURRED)
+    pixels, _ = crop_of(photos, 0, view, folder[0].labels.shape)
+    assert pixels.min() > 0.99 * pixels.max()

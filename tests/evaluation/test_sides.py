@@ -5,7 +5,7 @@ from ssnan.data.folder import NOBODY
 from ssnan.data.keypoints import JOINTS
 from ssnan.evaluation.sides import SideCounts, count_sides
 from ssnan.evaluation.structure import Structure
-from ssnan.labels import LIP
+from ssnan.labels import LIP, PASCAL_PERSON_PART
 
 ID = {name: number for number, name in enumerate(LIP.classes)}
 
@@ -72,3 +72,12 @@ def test_people_seen_where_nobody_is():
     found = structure.numbers()
     assert (found["empty_pictures"], found["empty_with_people"]) == (3, 1 / 3)
     assert found["sides_right"] is None
+
+
+def test_a_label_set_without_sides_has_no_share_of_limbs():
+    structure = Structure(PASCAL_PERSON_PART)
+    truth = np.ones((4, 4), dtype=np.uint8)
+    structure.add(truth, truth, None, standing())
+    found = structure.numbers()
+    assert found["joints_on_person"] == 1
+    assert (found["joints_on_limb"], found["sides_right"]) == (None, None)

@@ -79,7 +79,7 @@ class Stored(NamedTuple):
     """A photo as it is stored.
 
     Attributes:
-        image: pixels, uint8; beyond the photo 0.
+        image: pixels, uint8; beyond the photo those of its edge, which blurred bars mix in.
         maps: labels and, if a folder has keypoints, limbs, uint8; beyond the photo the ignored value.
         size: height and width.
         person: top, left, bottom, right of all parts; the whole photo if there are none.
@@ -266,7 +266,7 @@ class _Decoded(Dataset[Stored]):
         box = (rows.min(), columns.min(), rows.max() + 1, columns.max() + 1) if len(rows) else (0, 0, height, width)
         beyond = ((0, 0), (0, self.side - height), (0, self.side - width))
         return Stored(
-            torch.from_numpy(np.pad(photo.transpose(2, 0, 1), beyond)),
+            torch.from_numpy(np.pad(photo.transpose(2, 0, 1), beyond, mode="edge")),
             torch.from_numpy(np.pad(np.stack(maps), beyond, constant_values=self.label_set.ignore_index)),
             torch.tensor([height, width], dtype=torch.float32),
             torch.tensor(np.array(box), dtype=torch.float32),

@@ -39,6 +39,12 @@ class SideCounts(NamedTuple):
         return SideCounts(*(a + b for a, b in zip(self, other, strict=True)))
 
 
+def has_limbs(label_set: LabelSet) -> bool:
+    """Whether the label set has a class of a limb with a side, such as ``left-arm``."""
+    limbs = {f"{side}-{part}" for side in ("left", "right") for parts in JUDGED.values() for part in parts}
+    return not limbs.isdisjoint(label_set.classes)
+
+
 def count_sides(predicted: NDArray[np.uint8], people: People, label_set: LabelSet) -> SideCounts:
     """Count the limb keypoints of the main person of a photo, the first of ``people``.
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ssnan.data.folder import NOBODY
 from ssnan.data.keypoints import People
-from ssnan.evaluation.sides import SideCounts, count_sides
+from ssnan.evaluation.sides import SideCounts, count_sides, has_limbs
 from ssnan.labels import LabelSet
 
 FOUND_SHARE = 0.1
@@ -127,19 +127,20 @@ class Structure:
         ``limb_pairs`` and ``limb_pairs_exchanged`` are counts. ``hard_joint_offset`` is the mean over found joints, and
         ``hard_joints_missed`` the share of missed ones. ``calibration_error`` is the mean gap between confidence and
         accuracy, weighted by pixels. ``joints_on_person`` is the share of visible limb keypoints that are not on
-        background, ``joints_on_limb`` the share on a class of their limb, of either side, and ``sides_right`` the share
-        of those that have the correct side. ``empty_pictures`` is the number of photos without people, and
-        ``empty_with_people`` the share of them with a false detection.
+        background, ``joints_on_limb`` the share on a class of their limb, of either side, if the label set has one, and
+        ``sides_right`` the share of those that have the correct side. ``empty_pictures`` is the number of photos
+        without people, and ``empty_with_people`` the share of them with a false detection.
         """
         pixels, confidence, right = self.bins.T
         joints = len(self.offsets) + self.missed
+        could_be_on_limbs = self.sides.seen if has_limbs(self.label_set) else 0
         return {
             "limb_pairs": self.pairs,
             "limb_pairs_exchanged": self.exchanged,
             "hard_joint_offset": float(np.mean(self.offsets)) if self.offsets else None,
             "hard_joints_missed": self.missed / joints if joints else None,
             "joints_on_person": self.sides.on_person / self.sides.seen if self.sides.seen else None,
-            "joints_on_limb": self.sides.sided / self.sides.seen if self.sides.seen else None,
+            "joints_on_limb": self.sides.sided / could_be_on_limbs if could_be_on_limbs else None,
             "sides_right": self.sides.right / self.sides.sided if self.sides.sided else None,
             "empty_pictures": self.empty,
             "empty_with_people": self.false_people / self.empty if self.empty else None,
