@@ -162,3 +162,33 @@ def test_a_damaged_table_is_named(root):
     catalog._fs.pipe_file(table, b"PAR1 and no more")
     with pytest.raises(CatalogError, match=r"not a table of results .* remove it to parse its photos again"):
         catalog.done()
+
+
+@pytest.mark.parametrize("name", ["pending", "maps", "results"])
+def test_a_folder_that_is_no_catalog_is_refused_and_stays_as_it_is(tmp_path, name):
+    photo = tmp_path / "shop" / name / "a.jpg"
+    photo.parent.mkdir(parents=True)
+    photo.write_bytes(b"photo")
+    told = rf"shop: has {name} but no settings\.json, so it is not a catalog; choose another folder"
+    with pytest.raises(CatalogError, match=told), Catalog(str(tmp_path / "shop"), "files", SETTINGS).opened():
+        pass
+    assert [path for path in (tmp_path / "shop").rglob("*") if path.is_file()] == [photo]
+
+
+def test_only_files_of_workers_are_discarded(root):
+    catalog = Catalog(root, "webdataset", SETTINGS)
+    [shard] = shards(items(1), 1)
+    with catalog.opened():
+        catalog._put(catalog._path("pending/a.jpg"), b"photo")
+        written(catalog, shard)
+        assert len(catalog._listed("pending")) == 3
+    with catalog.opened():
+        assert [path.rpartition("/")[2] for path in catalog._listed("pending")] == ["a.jpg"]
+
+
+def test_a_folder_named_like_a_pattern(tmp_path):
+    catalog = Catalog(str(tmp_path / "out[1]"), "files", SETTINGS)
+    [shard] = shards(items(1), 1)
+    with catalog.opened():
+        catalog.take(written(catalog, shard))
+        assert set(catalog.done()) == {"/in/n0.jpg"}

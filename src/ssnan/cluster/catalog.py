@@ -7,8 +7,8 @@
 
 A shard is done when its table is in ``results``. Workers write to ``pending``, and only the driver moves complete
 files.
-A worker, a node or the driver may be killed at any time: the next run discards ``pending`` and parses the photos that
-no table lists.
+A worker, a node or the driver may be killed at any time: the next run discards their files in ``pending`` and parses
+the photos that no table lists. Nothing else is removed.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import hashlib
 import io
 import json
 import posixpath
+import re
 import tarfile
 import uuid
 from collections.abc import Iterator, Sequence
@@ -36,6 +37,9 @@ from ssnan.io.writing import appearing_together, naming
 
 Into = Literal["files", "parquet", "webdataset"]
 """Where maps are stored: in files, in a column of the tables, or in WebDataset tars."""
+
+PENDING = re.compile(r"[0-9a-f]{16}\.[0-9a-f]{8}\.(tar|parquet)")
+"""Names of the files that :meth:`Catalog.write` writes to ``pending``."""
 
 _PART = pa.struct(
     [("name", pa.string()), ("area", pa.int64()), ("confidence", pa.float32()), ("box", pa.list_(pa.int32(), 4))]
@@ -108,8 +112,10 @@ class Catalog:
         it.
 
         Raises:
-            CatalogError: another driver is running, or the folder has results with other or unreadable settings.
+            CatalogError: another driver is running, the folder has results with other or unreadable settings, or it
+                is no catalog but has files where the catalog's would be.
         """
+        self._refuse_if_foreign()  # before the lock, which leaves a file
         with self._locked():
             path = self._path("settings.json")
             mine = {**self.settings, "into": self.into}
@@ -181,6 +187,15 @@ class Catalog:
                 self._fs.copy(self._path(source), self._path(target))
                 self._fs.rm(self._path(source))
 
+    def _refuse_if_foreign(self) -> None:
+        """Raise CatalogError if the folder has no settings, so that it is no catalog, but a folder of a catalog's."""
+        for name in ("maps", "results", "pending"):
+            if self._fs.exists(self._path(name)) and not self._fs.exists(self._path("settings.json")):
+                raise CatalogError(
+                    f"{quoted(self.root)}: has {name} but no settings.json, so it is not a catalog; choose another "
+                    "folder for the results"
+                )
+
     def _refuse_unless_equal(self, theirs: dict[str, Any], mine: dict[str, Any]) -> None:
         """Raise CatalogError for the first setting of the results that is not that of this run."""
         for name in sorted(theirs.keys() | mine.keys(), key=lambda name: (name not in theirs, name)):
@@ -200,14 +215,21 @@ class Catalog:
         return {name: self.settings[name] for name in ("model", "checksum")}
 
     def _tables(self) -> list[str]:
+        return sorted(path for path in self._listed("results") if path.endswith(".parquet"))
+
+    def _listed(self, name: str) -> list[str]:
+        """The paths in a folder of the catalog, which may be missing."""
         self._fs.invalidate_cache()  # other processes write here
-        folder = self._path("results")
-        return sorted(self._fs.glob(f"{folder}/*.parquet")) if self._fs.exists(folder) else []
+        folder = self._path(name)
+        return list(self._fs.ls(folder, detail=False)) if self._fs.exists(folder) else []
 
     def _discard(self) -> None:
-        self._fs.invalidate_cache()
-        if self._fs.exists(self._path("pending")):
-            self._fs.rm(self._path("pending"), recursive=True)
+        """Remove what workers have left in ``pending``, and the folder if it is empty then."""
+        for path in self._listed("pending"):
+            if PENDING.fullmatch(posixpath.basename(path)):
+                self._fs.rm_file(path)
+        with contextlib.suppress(OSError):  # it is missing, or has files of others
+            self._fs.rmdir(self._path("pending"))
 
     def _put_together(self, files: dict[str, bytes]) -> None:
         if not self._local:
