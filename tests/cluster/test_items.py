@@ -115,9 +115,13 @@ def test_what_cannot_be_read_costs_itself_alone(tmp_path, monkeypatch):
 
 
 def test_a_pipe_is_not_waited_for(tmp_path):
-    os.mkfifo(tmp_path / "pipe.jpg")
+    write(tmp_path / "a.jpg")
+    for name in ("pipe", "pipe.jpg", "pipe.png"):
+        os.mkfifo(tmp_path / name)
     [(_, content)] = contents([Item("pipe", str(tmp_path / "pipe.jpg"))])
     assert "regular file" in str(content)
+    assert names(find_items([str(tmp_path)])) == ["a"]
+    assert names(find_items([str(tmp_path / "*")])) == ["a"]
 
 
 @pytest.mark.parametrize(

@@ -113,3 +113,23 @@ def test_results_in_folders_and_patterns_are_no_inputs(tmp_path):
     assert set(find_inputs([str(tmp_path)], recursive=True)) == {photo, other}
     assert set(find_inputs([f"{tmp_path}/out/*.png"], recursive=False)) == {other}
     assert set(find_inputs([str(result)], recursive=False)) == {result}
+
+
+def test_pipes_in_folders_are_never_opened(tmp_path):
+    """Opening one would wait forever."""
+    photo = write_photo(tmp_path / "a.jpg")
+    (tmp_path / "deep").mkdir()
+    for name in ("pipe", "pipe.jpg", "pipe.png", "deep/pipe"):
+        os.mkfifo(tmp_path / name)
+    for recursive in (False, True):
+        assert list(find_inputs([str(tmp_path), f"{tmp_path}/p*"], recursive)) == [photo]
+    assert not inputs_below(tmp_path)
+
+
+def test_one_photo_below_a_folder_is_enough(tmp_path, monkeypatch):
+    for name in "ab":
+        write_photo(tmp_path / name / "one.jpg")
+    listed = []
+    monkeypatch.setattr(os, "scandir", lambda path, scan=os.scandir: listed.append(str(path)) or scan(path))
+    assert inputs_below(tmp_path)
+    assert len(listed) == 2

@@ -23,7 +23,7 @@ from ssnan.errors import UserError, cause, did_you_mean, quoted
 from ssnan.io.lists import text_of, without_case
 from ssnan.io.opening import refuse_unless_regular
 from ssnan.io.signatures import HEAD, is_photo
-from ssnan.parsing.inputs import is_result, result_it_could_be_of, result_names
+from ssnan.parsing.inputs import is_file_or_lost, is_result, result_it_could_be_of, result_names
 
 MOST_BYTES = 1 << 30
 """The most bytes of a photo; larger files are refused before they fill the memory."""
@@ -146,12 +146,12 @@ def _items_of(given: str, recursive: bool, column: str | None) -> Iterator[Item]
     elif fs.isdir(path):
         depth = None if recursive else 1
         for child in sorted(fs.find(path, maxdepth=depth)):
-            wanted = is_photo(child, lambda: fs.cat_file(child, start=0, end=HEAD))  # noqa: B023 - called at once
-            if wanted and not _is_result(fs, child):
+            # First whether it is an input, because opening a pipe would wait forever.
+            if _is_input(fs, child) and is_photo(child, lambda: fs.cat_file(child, start=0, end=HEAD)):  # noqa: B023
                 yield Item(posixpath.relpath(child, path), _address(fs, child, given))
     elif any(sign in path for sign in "*?["):
         for child in sorted(fs.glob(path)):
-            if not fs.isdir(child) and not _is_result(fs, child):
+            if not fs.isdir(child) and _is_input(fs, child):
                 yield _file(_address(fs, child, given))
     else:
         yield _file(given)
@@ -171,10 +171,10 @@ def _opened(uri: str) -> Any:
     return fs.open(path, "rb")
 
 
-def _is_result(fs: Any, child: str) -> bool:
-    """Whether a local file is a result of an earlier run. Files elsewhere are not, because looking at every PNG would
-    take a request each."""
-    return isinstance(fs, LocalFileSystem) and is_result(Path(child))
+def _is_input(fs: Any, child: str) -> bool:
+    """Whether a folder or a pattern gives this file: no local pipe, which nothing may open, nor a local result of an
+    earlier run. Elsewhere there are no pipes, and looking at every PNG would take a request each."""
+    return not isinstance(fs, LocalFileSystem) or (is_file_or_lost(child) and not is_result(Path(child)))
 
 
 def _file(uri: str) -> Item:

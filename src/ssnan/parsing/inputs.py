@@ -63,7 +63,7 @@ def _files_of(given: str, recursive: bool) -> Iterator[tuple[Path, Path]]:
             yield child, child.relative_to(path) if child != path else Path(path.name)
     elif not os.path.lexists(path) and glob.has_magic(given):
         for match in sorted(glob.glob(given, recursive=recursive)):  # noqa: PTH207 - a pattern may be absolute
-            if _is_file_or_lost(match) and not is_result(Path(match)):
+            if is_file_or_lost(match) and not is_result(Path(match)):
                 yield Path(match), Path(Path(match).name)
     else:
         yield path, Path(path.name)
@@ -71,7 +71,8 @@ def _files_of(given: str, recursive: bool) -> Iterator[tuple[Path, Path]]:
 
 def inputs_below(folder: Path) -> bool:
     """Whether subfolders contain photos or videos."""
-    return any(_is_input(path) and path.parent != folder for path in _below(folder))
+    below = ((Path(parent), names) for parent, _, names in os.walk(folder))
+    return any(_is_input(parent / name) for parent, names in below if parent != folder for name in names)
 
 
 def _in(folder: Path) -> Iterator[Path]:
@@ -98,8 +99,8 @@ def is_video(path: Path) -> bool:
 
 
 def _is_input(path: Path) -> bool:
-    wanted = is_video(path) or is_photo(path, lambda: head_of(path))
-    return wanted and _is_file_or_lost(path) and not is_result(path)
+    # First whether it is a file, because opening a pipe would wait forever.
+    return is_file_or_lost(path) and (is_video(path) or is_photo(path, lambda: head_of(path))) and not is_result(path)
 
 
 def is_result(path: Path) -> bool:
@@ -109,7 +110,7 @@ def is_result(path: Path) -> bool:
     return path.name.endswith(video.RESULTS) and video.video_of(path) is not None
 
 
-def _is_file_or_lost(path: str | Path) -> bool:
+def is_file_or_lost(path: str | Path) -> bool:
     """Whether a path is a file, or a link to something that is missing, as on a disk that is not mounted."""
     return os.path.isfile(path) or (os.path.islink(path) and not os.path.exists(path))  # noqa: PTH110, PTH113, PTH114
 
