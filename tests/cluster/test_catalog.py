@@ -5,10 +5,12 @@ import tarfile
 
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from ssnan.cluster.catalog import Catalog, CatalogError, shards
 from ssnan.cluster.isolation import Parsed, without_result
 from ssnan.cluster.items import Item
+from ssnan.io.storing import png_info
 
 SETTINGS = {"model": "small", "checksum": "abc", "labels": None}
 places = itertools.count()
@@ -23,6 +25,12 @@ def items(count):
     return [Item(f"n{index}", f"/in/n{index}.jpg") for index in range(count)]
 
 
+def map_of(name):
+    content = io.BytesIO()
+    Image.new("L", (3, 2)).save(content, format="PNG", pnginfo=png_info(photo=f"{name}.jpg"))
+    return content.getvalue()
+
+
 def parsed(item):
     row = without_result("parsed", "", item.uri.encode()).row | {
         "reason": None,
@@ -31,7 +39,7 @@ def parsed(item):
         "seconds": 0.5,
     }
     return Parsed(row | {"parts": [{"name": "hair", "area": 6, "confidence": 0.5, "box": [0, 0, 3, 2]}], "joints": []},
-                  {".png": f"map of {item.name}".encode()})  # fmt: skip
+                  {".png": map_of(item.name)})  # fmt: skip
 
 
 def written(catalog, shard):
@@ -70,7 +78,7 @@ def test_a_shard_that_two_workers_wrote_is_there_once(root):
     with catalog.opened():
         for part in (written(catalog, shard), written(catalog, shard)):
             catalog.take(part)
-    assert [row["map"] for row in rows(catalog)] == [b"map of n0", b"map of n1"]
+    assert [row["map"] for row in rows(catalog)] == [map_of("n0"), map_of("n1")]
     assert {(row["model"], row["checksum"]) for row in rows(catalog)} == {("small", "abc")}
 
 
@@ -82,7 +90,7 @@ def test_maps_in_tars(root):
     content = catalog._fs.cat_file(catalog._path(f"maps/{shard.id}.tar"))
     with tarfile.open(fileobj=io.BytesIO(content)) as tar:
         assert {name: tar.extractfile(name).read() for name in tar.getnames()} == {
-            "n0.png": b"map of n0", "n1.png": b"map of n1",
+            "n0.png": map_of("n0"), "n1.png": map_of("n1"),
         }  # fmt: skip
     [first, _] = rows(catalog)
     assert first["parts"] == [{"name": "hair", "area": 6, "confidence": 0.5, "box": [0, 0, 3, 2]}]
@@ -93,7 +101,7 @@ def test_maps_as_files(root):
     [shard] = shards(items(1), 1)
     with catalog.opened():
         catalog.take(written(catalog, shard))
-    assert catalog._fs.cat_file(catalog._path("maps/n0.png")) == b"map of n0"
+    assert catalog._fs.cat_file(catalog._path("maps/n0.png")) == map_of("n0")
 
 
 def test_counts_and_problems(root):
@@ -105,7 +113,7 @@ def test_counts_and_problems(root):
     with catalog.opened():
         result = catalog.write(shard, iter(answers))
         catalog.take(result)
-    assert result.counts == {"parsed": 1, "failed": 1, "quarantined": 1}
+    assert result.counts == {"parsed": 1, "failed": 1, "quarantined": 1, "unfinished": 0}
     assert result.problems == (("/in/n1.jpg", "no photo"), ("/in/n2.jpg", "died"))
     assert [row["status"] for row in rows(catalog)] == ["parsed", "failed", "quarantined"]
 
@@ -192,3 +200,42 @@ def test_a_folder_named_like_a_pattern(tmp_path):
     with catalog.opened():
         catalog.take(written(catalog, shard))
         assert set(catalog.done()) == {"/in/n0.jpg"}
+
+
+def test_a_map_replaces_no_file_but_a_result_of_its_photo(tmp_path):
+    """Not even one that came after the settings; the photo has no row, and the next run tries it again."""
+    catalog = Catalog(str(tmp_path), "files", SETTINGS)
+    [shard] = shards(items(4), 4)
+    (tmp_path / "maps").mkdir()
+    (tmp_path / "maps" / "n0.png").write_bytes(b"a photo")
+    for name, photo in (("n1", "other"), ("n2", "n2")):
+        (tmp_path / "maps" / f"{name}.png").write_bytes(map_of(photo))
+    (tmp_path / "settings.json").write_text(json.dumps(SETTINGS | {"into": "files"}))
+    with catalog.opened():
+        result = written(catalog, shard)
+        catalog.take(result)
+    assert result.counts == {"parsed": 2, "failed": 0, "quarantined": 0, "unfinished": 2}
+    told = f"its result would overwrite {tmp_path}/maps/n0.png, which is not a result of n0.jpg; move that file away"
+    assert result.problems[0][1].startswith(told)
+    assert set(catalog.done()) == {"/in/n2.jpg", "/in/n3.jpg"}
+    assert (tmp_path / "maps" / "n0.png").read_bytes() == b"a photo"
+    assert (tmp_path / "maps" / "n2.png").read_bytes() == map_of("n2")
+    (tmp_path / "maps" / "n0.png").unlink()
+    [again] = shards(items(1), 1)
+    with catalog.opened():
+        catalog.take(written(catalog, again))
+    assert "/in/n0.jpg" in catalog.done()
+
+
+@pytest.mark.parametrize("content", [b'{"image": "n0.jpg"}', b"notes", b"[]"])
+def test_a_json_replaces_no_file_of_others(tmp_path, content):
+    catalog = Catalog(str(tmp_path), "files", SETTINGS)
+    [shard] = shards(items(1), 1)
+    [item] = shard.items
+    with catalog.opened():
+        (tmp_path / "maps").mkdir()
+        (tmp_path / "maps" / "n0.json").write_bytes(content)
+        one = parsed(item)
+        result = catalog.write(shard, iter([(item, Parsed(one.row, {".json": b"{}", **one.files}))]))
+    assert result.counts["unfinished"] == 1
+    assert [path.name for path in (tmp_path / "maps").iterdir()] == ["n0.json"]

@@ -17,6 +17,7 @@ import contextlib
 import hashlib
 import io
 import json
+import os
 import posixpath
 import re
 import tarfile
@@ -30,10 +31,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec.core import url_to_fs
 
-from ssnan.cluster.isolation import Parsed
+from ssnan.cluster.isolation import Parsed, without_result
 from ssnan.cluster.items import Item
-from ssnan.errors import UserError, cause, quoted
+from ssnan.errors import UserError, cause, printable, quoted
+from ssnan.io.storing import photo_of
 from ssnan.io.writing import appearing_together, naming
+from ssnan.results.reading import read_document
 
 Into = Literal["files", "parquet", "webdataset"]
 """Where maps are stored: in files, in a column of the tables, or in WebDataset tars."""
@@ -63,7 +66,8 @@ SCHEMA = pa.schema(
 )
 """Columns of a row. ``status`` is parsed, failed (the photo is unusable; ``reason`` says why) or quarantined (its
 process died or hung twice). ``box`` is left, top, right and bottom of a part's largest connected region, in pixels,
-right and bottom exclusive. Joints are in pixels. ``checksum`` is the model's."""
+right and bottom exclusive. Joints are in pixels. ``checksum`` is the model's. A photo whose outcome is ``unfinished``
+has no row, so that the next run tries it again."""
 
 
 class CatalogError(UserError):
@@ -149,22 +153,23 @@ class Catalog:
         """Write maps and then the table to ``pending``; called by workers. Maps in files go to their final place at
         once, because the same photo always writes the same file."""
         attempt, rows, problems = f"{shard.id}.{uuid.uuid4().hex[:8]}", [], []
-        counts, schema = {"parsed": 0, "failed": 0, "quarantined": 0}, SCHEMA
+        counts, schema = {"parsed": 0, "failed": 0, "quarantined": 0, "unfinished": 0}, SCHEMA
         members: dict[str, bytes] = {}
-        for item, one in parsed:
+        for item, outcome in parsed:
+            one = self._with_maps(item, outcome) if self.into == "files" else outcome
             row: dict[str, Any] = {"key": item.key, "name": item.name, **one.row, **self._stamp()}
             counts[one.row["status"]] += 1
             if one.row["reason"] is not None:
                 problems.append((item.key, one.row["reason"]))
-            match self.into:
-                case "files":
-                    self._put_together({f"maps/{item.name}{ending}": file for ending, file in one.files.items()})
-                case "parquet":
-                    row["map"] = one.files.get(".png")
-                case "webdataset":
-                    members |= {f"{item.name}{ending}": file for ending, file in one.files.items()}
-            rows.append(row)
-        moves = []
+            if self.into == "parquet":
+                row["map"] = one.files.get(".png")
+            if self.into == "webdataset":
+                members |= {f"{item.name}{ending}": file for ending, file in one.files.items()}
+            if one.row["status"] != "unfinished":
+                rows.append(row)
+        moves: list[tuple[str, str]] = []
+        if not rows:
+            return Written(shard.id, (), counts, tuple(problems))
         if self.into == "webdataset":
             moves.append((f"pending/{attempt}.tar", f"maps/{shard.id}.tar"))
             self._put(self._path(moves[0][0]), _tar(members))
@@ -175,6 +180,23 @@ class Catalog:
         pq.write_table(pa.Table.from_pylist(rows, schema), table)
         self._put(self._path(moves[-1][0]), table.getvalue().to_pybytes())
         return Written(shard.id, tuple(moves), counts, tuple(problems))
+
+    def _with_maps(self, item: Item, parsed: Parsed) -> Parsed:
+        """Write the files of a photo to ``maps``.
+
+        Returns:
+            The outcome of the photo, which is another one if a local file of someone else has such a name.
+        """
+        files = {f"maps/{item.name}{ending}": file for ending, file in parsed.files.items()}
+        for place in (Path(self._path(name)) for name in files if self._local):
+            if os.path.lexists(place) and not _is_result(place, item.image):
+                return without_result(
+                    "unfinished",
+                    f"its result would overwrite {quoted(place)}, which is not a result of {quoted(item.image)}; "
+                    "move that file away and run the same command again",
+                )
+        self._put_together(files)
+        return parsed
 
     def take(self, written: Written) -> None:
         """Move the files of a complete shard to their final place, the table last; called by the driver."""
@@ -288,6 +310,16 @@ def _settings(path: str, content: bytes) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise CatalogError(f"{quoted(path)}: damaged; expected settings in JSON; choose another folder for the results")
     return values
+
+
+def _is_result(place: Path, image: str) -> bool:
+    """Whether a file is a result of a photo named ``image``, or a map that does not name its photo."""
+    if place.suffix == ".png":
+        return photo_of(place) in (printable(image), "")
+    try:
+        return read_document(place.read_bytes()).get("image") == image
+    except (OSError, UserError):
+        return False
 
 
 def _tar(members: dict[str, bytes]) -> bytes:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import multiprocessing
-import posixpath
 import signal
 import time
 from collections.abc import Iterator, Sequence
@@ -231,9 +230,7 @@ def parse_each(parser: Parser, items: Sequence[Item], recipe: Recipe) -> Iterato
             return without_result("failed", state, content)
         try:
             result = parser.finish(state, content)
-            # Photos in tars and tables have no files of their own.
-            image = item.name if item.place is not None else posixpath.basename(item.uri)
-            made = {ending: make() for ending, make in files(result, image, recipe.kinds, recipe.parts).items()}
+            made = {ending: make() for ending, make in files(result, item.image, recipe.kinds, recipe.parts).items()}
             found = result.to_dict()
         except MemoryError:
             return without_result("failed", "not enough memory for a photo of this size", content)

@@ -58,6 +58,11 @@ class Item(NamedTuple):
         """A unique key, in Unicode."""
         return _in_unicode(self.uri if self.place is None else f"{self.uri}#{self.place}")
 
+    @property
+    def image(self) -> str:
+        """The name of the photo in its results. Photos in tars and tables have no files of their own."""
+        return posixpath.basename(self.uri) if self.place is None else self.name
+
 
 def find_items(inputs: Sequence[str], recursive: bool = False, column: str | None = None) -> list[Item]:
     """Find the photos of folders, patterns, files, lists (``.txt``, one path or address per line), tables (``.csv`` and

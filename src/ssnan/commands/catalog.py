@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 HELP = "parse a large collection of photos, on one machine or a cluster"
 
 SHOWN = 20
-"""Problems that are printed; the tables have all of them."""
+"""Problems that are printed; the tables have all of failed and quarantined photos."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -113,7 +113,8 @@ def _parse(options: argparse.Namespace, catalog: Catalog, recipe: Recipe, todo: 
 
     from ssnan.cluster.workers import in_processes, on_ray
 
-    console, counts, shown = Console(stderr=True), {"parsed": 0, "failed": 0, "quarantined": 0}, 0
+    console, shown = Console(stderr=True), 0
+    counts = {"parsed": 0, "failed": 0, "quarantined": 0, "unfinished": 0}
     if options.ray is None:
         written = in_processes(todo, recipe, catalog, options.workers or 1, float(options.patience))
     else:
@@ -133,14 +134,15 @@ def _parse(options: argparse.Namespace, catalog: Catalog, recipe: Recipe, todo: 
     except Stopped:
         show(console, f"stopped; run the same command to continue {quoted(catalog.root)}")
         raise
-    problems = counts["failed"] + counts["quarantined"]
     if shown > SHOWN:
-        show(console, f"{shown - SHOWN} more problems are in the tables")
+        show(console, f"{shown - SHOWN} more problems; the tables have those of failed and quarantined photos")
+    if counts["unfinished"]:
+        show(console, "run the same command again to try the unfinished photos again")
     told = [f"{counts['parsed']} parsed into {quoted(catalog.root)}"]
     told += [f"{count} {status}" for status, count in counts.items() if count and status != "parsed"]
     told += [f"{already} already there"] if already else []
     print(", ".join(told))
-    return FAILED if problems else 0
+    return FAILED if shown else 0
 
 
 def _recipe(options: argparse.Namespace) -> Recipe:
