@@ -77,6 +77,13 @@ def test_what_is_no_photo_is_told_and_kills_nobody(isolation, tmp_path):
     assert "No such file" in gone["reason"]
 
 
+def test_an_error_of_a_store_kills_nobody_and_is_unfinished(isolation, tmp_path):
+    given = [*items(tmp_path, "fine", "fine"), Item("a", "htp://shop/a.jpg")]
+    answers = [parsed.row for _, parsed in isolation.parse(given)]
+    assert [row["status"] for row in answers] == ["parsed", "parsed", "unfinished"]
+    assert answers[2]["reason"].startswith("cannot be read: Protocol not known: htp")
+
+
 def test_a_child_that_is_killed_between_photos_is_started_anew(isolation, tmp_path):
     given = items(tmp_path, *["fine"] * 12)
     answers = []

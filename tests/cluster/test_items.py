@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from ssnan.cluster.items import Item, ItemsError, contents, find_items, named_apart
+from ssnan.cluster.items import Item, ItemsError, StoreError, contents, find_items, named_apart
 from ssnan.io.storing import png_info
 
 
@@ -112,6 +112,23 @@ def test_what_cannot_be_read_costs_itself_alone(tmp_path, monkeypatch):
     assert "No such file" in str(gone_)
     assert "more than 10 bytes" in str(long)
     assert "row 1 of 'image' has no bytes" in str(nothing)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("Unable to locate credentials"), PermissionError(13, "denied")])
+def test_errors_of_a_store_are_told_apart_from_those_of_a_photo(tmp_path, monkeypatch, error):
+    def fail(uri):
+        raise error
+
+    good = write(tmp_path / "good.jpg")
+    items = [Item("a", "htp://shop/a.jpg"), Item("gone", str(tmp_path / "gone.jpg")), Item("folder", str(tmp_path))]
+    unknown, gone, folder, read = (content for _, content in contents([*items, Item("good", str(good))]))
+    assert isinstance(unknown, StoreError)
+    assert "Protocol not known: htp" in str(unknown)
+    assert (type(gone), type(folder), read) == (OSError, OSError, b"one")
+    monkeypatch.setattr("ssnan.cluster.items._opened", fail)
+    [(_, content)] = contents([Item("good", str(good))])
+    assert isinstance(content, StoreError)
+    assert str(content) in str(error)
 
 
 def test_a_pipe_is_not_waited_for(tmp_path):

@@ -12,12 +12,12 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any, Literal, NamedTuple
 
-from ssnan.cluster.items import Item, contents
+from ssnan.cluster.items import Item, StoreError, contents
 from ssnan.errors import cause, hide_decoder_warnings, printable
 from ssnan.io.opening import ImageError
 from ssnan.loading import load
 from ssnan.parsing.card import ModelError
-from ssnan.parsing.parser import ONE_VIEW, Parser, Scored
+from ssnan.parsing.parser import ONE_VIEW, Parser
 from ssnan.parsing.pipeline import in_stages
 from ssnan.parsing.views import Views
 from ssnan.results.outputs import files
@@ -200,11 +200,11 @@ def _child(connection: Connection, recipe: Recipe) -> None:
 
 
 class Job(NamedTuple):
-    """A photo in progress: ``state`` is the result of the last stage, or the problem that stopped it."""
+    """A photo in progress: ``state`` is the result of the last stage, or what the photo has without a result."""
 
     item: Item
     state: Any
-    content: bytes | None
+    content: bytes
     started: float
 
 
@@ -214,20 +214,22 @@ def parse_each(parser: Parser, items: Sequence[Item], recipe: Recipe) -> Iterato
     def decode(given: tuple[Item, bytes | OSError]) -> Job:
         started, (item, content) = time.perf_counter(), given
         if isinstance(content, OSError):
-            return Job(item, f"cannot be read: {cause(content)}", None, started)
+            status = "unfinished" if isinstance(content, StoreError) else "failed"
+            return Job(item, without_result(status, f"cannot be read: {cause(content)}"), b"", started)
         try:
             return Job(item, parser.decode(content), content, started)
         except (ImageError, MemoryError) as error:
             reason = str(error).removeprefix("image bytes: ")
-            return Job(item, reason or "not enough memory for a photo of this size", content, started)
+            reason = reason or "not enough memory for a photo of this size"
+            return Job(item, without_result("failed", reason, content), content, started)
 
     def score(job: Job) -> Job:
-        return job if isinstance(job.state, str) else job._replace(state=parser.score(job.state))
+        return job if isinstance(job.state, Parsed) else job._replace(state=parser.score(job.state))
 
     def write(job: Job) -> Parsed:
         item, state, content, started = job
-        if not isinstance(state, Scored) or content is None:
-            return without_result("failed", state, content)
+        if isinstance(state, Parsed):
+            return state
         try:
             result = parser.finish(state, content)
             made = {ending: make() for ending, make in files(result, item.image, recipe.kinds, recipe.parts).items()}

@@ -36,6 +36,10 @@ class ItemsError(UserError):
     """Photos cannot be listed; the message says why."""
 
 
+class StoreError(OSError):
+    """A photo cannot be read now, because of its disk, store or network; a later run may read it."""
+
+
 class Item(NamedTuple):
     """One photo.
 
@@ -250,7 +254,8 @@ def _column(given: str, names: Sequence[str], wanted: str | None) -> str:
 
 
 def contents(items: Sequence[Item]) -> Iterator[tuple[Item, bytes | OSError]]:
-    """Yield the bytes of every photo, in order, or the error. Opens each tar or table once per run of its photos."""
+    """Yield the bytes of every photo, in order, or the error: a :class:`StoreError` if a later run may succeed. Opens
+    each tar or table once per run of its photos."""
     for _, several in groupby(items, key=lambda item: (item.uri, item.column)):
         stretch, answered = list(several), 0
         problem = OSError("no longer exists")
@@ -258,8 +263,10 @@ def contents(items: Sequence[Item]) -> Iterator[tuple[Item, bytes | OSError]]:
             for content in _of_one_place(stretch):
                 yield stretch[answered], content
                 answered += 1
-        except (OSError, ImportError, pa.ArrowException, UserError) as error:
-            problem = error if isinstance(error, OSError) else OSError(str(error))
+        except (FileNotFoundError, IsADirectoryError, UserError) as error:
+            problem = OSError(cause(error))
+        except Exception as error:  # remote stores raise their own errors
+            problem = StoreError(cause(error))
         yield from ((item, problem) for item in stretch[answered:])
 
 
