@@ -251,3 +251,20 @@ def test_two_colons_are_part_of_a_local_name(tmp_path, monkeypatch, given):
         tar.add("a::b.jpg")
     pq.write_table(pa.table({"image": [b"good"]}), tmp_path / "x::y.parquet")
     assert [content for _, content in contents(find_items([given]))] == [b"good"]
+
+
+def test_a_photo_has_one_key_in_all_spellings_and_working_directories(tmp_path, monkeypatch):
+    for place in ("d1", "d2", "d2/elsewhere/deep"):
+        write(tmp_path / place / "a.jpg", place.encode())
+    with tarfile.open(tmp_path / "d1" / "t.tar", "w") as tar:
+        tar.add(tmp_path / "d1" / "a.jpg", "a.jpg")
+    (tmp_path / "d1" / "list.txt").write_text("./a.jpg\n../d1/a.jpg\n")
+    (tmp_path / "d1" / "linked").symlink_to(tmp_path / "d2" / "elsewhere" / "deep")
+    monkeypatch.chdir(tmp_path / "d1")
+    [item] = find_items(["a.jpg", "./a.jpg", str(tmp_path / "d1" / "a.jpg"), "../d1/a.jpg", "list.txt", ".", "*.jpg"])
+    assert item.key == str(tmp_path / "d1" / "a.jpg")
+    assert find_items(["t.tar"])[0].key.startswith(f"{tmp_path}/d1/t.tar#")
+    write(tmp_path / "d2" / "elsewhere" / "a.jpg", b"above the linked folder")
+    assert [content for _, content in contents(find_items(["linked/../a.jpg"]))] == [b"above the linked folder"]
+    monkeypatch.chdir(tmp_path / "d2")
+    assert find_items(["a.jpg"])[0].key == str(tmp_path / "d2" / "a.jpg")

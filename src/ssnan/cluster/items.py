@@ -45,7 +45,7 @@ class Item(NamedTuple):
 
     Attributes:
         name: the name of its results, a relative path without suffix.
-        uri: the path of a file, or an address that fsspec can read.
+        uri: the absolute path of a file, or an address that fsspec can read.
         place: byte offset in a tar, or row of a table; None for a file.
         size: bytes of a member of a tar.
         column: column of a table.
@@ -85,7 +85,7 @@ def find_items(inputs: Sequence[str], recursive: bool = False, column: str | Non
     found: dict[str, Item] = {}
     for given in inputs:
         try:
-            items = list(_items_of(given, recursive, column))
+            items = list(_items_of(_absolute(given), recursive, column))
         except ItemsError:
             raise
         except Exception as error:
@@ -187,7 +187,19 @@ def _is_input(fs: Any, child: str) -> bool:
 
 
 def _file(uri: str) -> Item:
+    uri = _absolute(uri)
     return Item(posixpath.basename(uri.rstrip("/")), uri)
+
+
+def _absolute(uri: str) -> str:
+    """A path as one absolute path for all its spellings, because a key must not depend on the working directory;
+    addresses stay. A link to a photo keeps its own name."""
+    if "://" in uri:
+        return uri
+    path = Path(uri).absolute()
+    if ".." in path.parts:  # on the disk, because it may come after a link
+        path = path.parent.resolve() / path.name
+    return str(path)
 
 
 def _address(fs: Any, child: str, given: str) -> str:
