@@ -59,7 +59,21 @@ def test_each_once_and_names_that_would_clash_keep_their_endings(tmp_path):
     assert names(items) == ["x.jpg", "x.png"]
 
 
-@pytest.mark.parametrize("kind", ["list.txt", "table.csv", "table.parquet"])
+def test_a_file_may_be_named_like_a_pattern(tmp_path):
+    for name in ("photo[1].jpg", "photo1.jpg"):
+        write(tmp_path / name)
+    assert names(find_items([str(tmp_path / "photo[1].jpg")])) == ["photo[1]"]
+    assert names(find_items([str(tmp_path / "photo[1-3].jpg")])) == ["photo1"]
+
+
+@pytest.mark.parametrize("line", ["/", "memory://b/."])
+def test_a_line_without_a_name_is_one_clear_line(tmp_path, line):
+    given = write(tmp_path / "list.txt", line.encode())
+    with pytest.raises(ItemsError, match=rf"{re.escape(line)}: expected the path or address of a photo, got a folder"):
+        find_items([str(given)])
+
+
+@pytest.mark.parametrize("kind", ["list.txt", "table.csv", "table.parquet", "category.parquet"])
 def test_lists_and_tables_of_paths(tmp_path, kind):
     """Relative to the list; addresses as they are."""
     write(tmp_path / "photos" / "a.jpg", b"content of a")
@@ -70,7 +84,8 @@ def test_lists_and_tables_of_paths(tmp_path, kind):
     elif kind.endswith("csv"):
         given.write_text("id,path\n" + "".join(f"{i},{line}\n" for i, line in enumerate(lines)))
     else:
-        pq.write_table(pa.table({"id": [0, 1, 2], "path": lines}), given)
+        column = pa.array(lines).dictionary_encode() if kind == "category.parquet" else lines
+        pq.write_table(pa.table({"id": [0, 1, 2], "path": column}), given)
     items = find_items([str(given)])
     assert [item.uri for item in items] == [str(tmp_path / "photos" / "a.jpg"), "memory://b/c.jpg"]
     assert next(contents(items))[1] == b"content of a"
@@ -86,6 +101,14 @@ def test_tars_are_read_where_their_members_lie(tmp_path):
     assert names(items) == ["shard/a", "shard/up/b"]
     assert [content for _, content in contents(items)] == [b"first", b"second"]
     assert [content for _, content in contents(items[1:])] == [b"second"]
+
+
+def test_a_compressed_tar_is_refused(tmp_path):
+    """Its photos cannot be read by their offsets."""
+    with tarfile.open(tmp_path / "shard.tar", "w:gz") as tar:
+        tar.add(write(tmp_path / "a.jpg"), "a.jpg")
+    with pytest.raises(ItemsError, match=r"shard\.tar: cannot be listed: expected a tar without compression"):
+        find_items([str(tmp_path / "shard.tar")])
 
 
 def test_tables_of_photos_are_read_by_their_rows(tmp_path):

@@ -158,7 +158,7 @@ def _items_of(given: str, recursive: bool, column: str | None) -> Iterator[Item]
             # First whether it is an input, because opening a pipe would wait forever.
             if _is_input(fs, child) and is_photo(child, lambda: fs.cat_file(child, start=0, end=HEAD)):  # noqa: B023
                 yield Item(posixpath.relpath(child, path), _address(fs, child, given))
-    elif any(sign in path for sign in "*?["):
+    elif any(sign in path for sign in "*?[") and not fs.exists(path):
         for child in sorted(fs.glob(path)):
             if not fs.isdir(child) and _is_input(fs, child):
                 yield _file(_address(fs, child, given))
@@ -188,7 +188,10 @@ def _is_input(fs: Any, child: str) -> bool:
 
 def _file(uri: str) -> Item:
     uri = _absolute(uri)
-    return Item(posixpath.basename(uri.rstrip("/")), uri)
+    name = posixpath.basename(uri.rstrip("/"))
+    if not PurePosixPath(name).name:
+        raise ItemsError(f"{quoted(uri)}: expected the path or address of a photo, got a folder")
+    return Item(name, uri)
 
 
 def _absolute(uri: str) -> str:
@@ -222,18 +225,25 @@ def _head(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
 
 def _in_tar(given: str) -> Iterator[Item]:
     stem = posixpath.splitext(posixpath.basename(given))[0]
-    with _opened(given) as file, tarfile.open(fileobj=file) as tar:
-        for member in tar:
-            if member.isfile() and is_photo(member.name, lambda: _head(tar, member)):  # noqa: B023 - called at once
-                inside = posixpath.normpath(posixpath.join("/", member.name))[1:]
-                yield Item(f"{stem}/{inside}", given, member.offset_data, member.size)
+    try:
+        with _opened(given) as file, tarfile.open(fileobj=file, mode="r:") as tar:  # photos are read by their offsets
+            for member in tar:
+                if member.isfile() and is_photo(member.name, lambda: _head(tar, member)):  # noqa: B023 - called at once
+                    inside = posixpath.normpath(posixpath.join("/", member.name))[1:]
+                    yield Item(f"{stem}/{inside}", given, member.offset_data, member.size)
+    except tarfile.ReadError as error:
+        problem = f"cannot be listed: expected a tar without compression ({cause(error)})"
+        raise ItemsError(f"{quoted(given)}: {problem}; unpack it and pack it again") from None
 
 
 def _in_parquet(given: str, column: str | None) -> Iterator[Item]:
     with _opened(given) as file:
         table = pq.ParquetFile(file)
         name = _column(given, table.schema_arrow.names, column)
-        if pa.types.is_string(kind := table.schema_arrow.field(name).type) or pa.types.is_large_string(kind):
+        kind = table.schema_arrow.field(name).type
+        if pa.types.is_dictionary(kind):  # a category of pandas
+            kind = kind.value_type
+        if pa.types.is_string(kind) or pa.types.is_large_string(kind):
             for batch in table.iter_batches(columns=[name]):
                 yield from (_file(_beside(given, line)) for line in batch.column(0).to_pylist() if line)
             return
