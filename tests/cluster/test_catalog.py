@@ -239,3 +239,19 @@ def test_a_json_replaces_no_file_of_others(tmp_path, content):
         result = catalog.write(shard, iter([(item, Parsed(one.row, {".json": b"{}", **one.files}))]))
     assert result.counts["unfinished"] == 1
     assert [path.name for path in (tmp_path / "maps").iterdir()] == ["n0.json"]
+
+
+def test_two_colons_are_part_of_a_local_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with Catalog("out::1", "files", SETTINGS).opened():
+        assert (tmp_path / "out::1" / "settings.json").is_file()
+
+
+def test_an_error_of_the_store_is_one_clear_line(root, monkeypatch):
+    def fail(self, path):
+        raise RuntimeError("Unable to locate credentials\nand more")
+
+    catalog = Catalog(root, "files", SETTINGS)
+    monkeypatch.setattr(type(catalog._fs), "exists", fail)
+    with pytest.raises(CatalogError, match=r"cannot be opened: Unable to locate credentials$"), catalog.opened():
+        pass

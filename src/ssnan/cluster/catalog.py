@@ -29,10 +29,9 @@ from typing import Any, Literal, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from fsspec.core import url_to_fs
 
 from ssnan.cluster.isolation import Parsed, without_result
-from ssnan.cluster.items import Item
+from ssnan.cluster.items import Item, place_of
 from ssnan.errors import UserError, cause, printable, quoted
 from ssnan.io.storing import photo_of
 from ssnan.io.writing import appearing_together, naming
@@ -116,20 +115,30 @@ class Catalog:
         it.
 
         Raises:
-            CatalogError: another driver is running, the folder has results with other or unreadable settings, or it
-                is no catalog but has files where the catalog's would be.
+            CatalogError: another driver is running, the folder has results with other or unreadable settings, it is no
+                catalog but has files where the catalog's would be, or its store cannot be used.
         """
-        self._refuse_if_foreign()  # before the lock, which leaves a file
-        with self._locked():
-            path = self._path("settings.json")
-            mine = {**self.settings, "into": self.into}
-            if self._fs.exists(path):
-                self._refuse_unless_equal(_settings(path, self._fs.cat_file(path)), mine)
-            else:
-                self._put_together({"settings.json": (json.dumps(mine, indent=2) + "\n").encode()})
-            self._discard()
+        with contextlib.ExitStack() as stack:
+            try:
+                self._refuse_if_foreign()  # before the lock, which leaves a file
+                stack.enter_context(self._locked())
+                self._begin()
+            except (CatalogError, OSError):
+                raise
+            except Exception as error:  # remote stores raise their own errors
+                raise CatalogError(f"{quoted(self.root)}: cannot be opened: {cause(error)}") from None
             yield
             self._discard()
+
+    def _begin(self) -> None:
+        """Write the settings, or refuse results with others, and discard what a killed run has left."""
+        path = self._path("settings.json")
+        mine = {**self.settings, "into": self.into}
+        if self._fs.exists(path):
+            self._refuse_unless_equal(_settings(path, self._fs.cat_file(path)), mine)
+        else:
+            self._put_together({"settings.json": (json.dumps(mine, indent=2) + "\n").encode()})
+        self._discard()
 
     def done(self) -> dict[str, str]:
         """The keys of photos with a row, and the names of their results.
@@ -287,14 +296,14 @@ class Catalog:
 
     @property
     def _fs(self) -> Any:
-        return url_to_fs(self.root)[0]
+        return place_of(self.root)[0]
 
     @property
     def _local(self) -> bool:
         return "file" in self._fs.protocol
 
     def _path(self, name: str) -> str:
-        return posixpath.join(url_to_fs(self.root)[1], name)
+        return posixpath.join(place_of(self.root)[1], name)
 
 
 def _settings(path: str, content: bytes) -> dict[str, Any]:

@@ -140,7 +140,7 @@ def _without_dots(name: str) -> str:
 
 
 def _items_of(given: str, recursive: bool, column: str | None) -> Iterator[Item]:
-    fs, path = _place(given)
+    fs, path = place_of(given)
     ending = posixpath.splitext(path)[1].lower()
     if ending == ".tar" and not fs.isdir(path):
         yield from _in_tar(given)
@@ -166,8 +166,12 @@ def _items_of(given: str, recursive: bool, column: str | None) -> Iterator[Item]
         yield _file(given)
 
 
-def _place(uri: str) -> tuple[Any, str]:
-    """The file system of a path or an address, and the path in it."""
+def place_of(uri: str) -> tuple[Any, str]:
+    """The file system of a path or an address, and the path in it.
+
+    Raises:
+        Exception: fsspec does not know the address, or lacks a package for it; its file systems raise their own errors.
+    """
     if "://" in uri:
         fs, path = url_to_fs(uri)
         return fs, path
@@ -176,7 +180,7 @@ def _place(uri: str) -> tuple[Any, str]:
 
 
 def _opened(uri: str) -> Any:
-    fs, path = _place(uri)
+    fs, path = place_of(uri)
     return fs.open(path, "rb")
 
 

@@ -70,6 +70,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     if options.output == "-" or "-" in options.inputs:
         return complain("ssnan catalog does not support standard input and output; expected folders, got -", MISUSED)
+    if not options.output:
+        return complain("-o: expected a folder, got ''; is a variable on the command line empty?", MISUSED)
+    if "" in options.inputs:
+        return complain("'' is not a file; is a variable on the command line empty?", MISUSED)
     into: Into = options.into
     try:
         import pyarrow  # noqa: F401
