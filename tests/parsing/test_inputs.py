@@ -133,3 +133,11 @@ def test_one_photo_below_a_folder_is_enough(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "scandir", lambda path, scan=os.scandir: listed.append(str(path)) or scan(path))
     assert inputs_below(tmp_path)
     assert len(listed) == 2
+
+
+def test_a_file_named_as_standard_input(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_photo(tmp_path / "a.jpg").rename("-")
+    for given in ("./-", ".", str(tmp_path / "-"), "[-]"):
+        assert find_inputs([given], recursive=False) == {tmp_path / "-": Path("-")}
+    assert list(find_inputs(["-", "./-"], recursive=False)) == [STANDARD_INPUT, tmp_path / "-"]

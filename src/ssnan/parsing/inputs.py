@@ -39,13 +39,15 @@ def find_inputs(inputs: Sequence[str], recursive: bool) -> dict[Path, Path]:
     found: dict[Path, tuple[Path, Path]] = {}
     for given in inputs:
         for path, name in _files_of(given, recursive):
+            if path == STANDARD_INPUT and given != "-":  # a file with this name, as ./-
+                path = path.absolute()
             found.setdefault(_spelled_out(path), (path, name))
     return result_names(dict(found.values()))
 
 
 def _spelled_out(path: Path) -> Path:
     """One path for all spellings of a file. A link to a file keeps its own name, and so its own result."""
-    return Path(os.path.realpath(path.parent), path.name)
+    return path if path == STANDARD_INPUT else Path(os.path.realpath(path.parent), path.name)
 
 
 def without_files(inputs: Sequence[str], recursive: bool) -> list[str]:
@@ -56,7 +58,7 @@ def without_files(inputs: Sequence[str], recursive: bool) -> list[str]:
 def _files_of(given: str, recursive: bool) -> Iterator[tuple[Path, Path]]:
     """The files of one input, each with the path of its result, still with the suffix."""
     path = Path(given)
-    if path == STANDARD_INPUT:
+    if given == "-":
         yield path, Path("stdin")
     elif os.path.isdir(path):  # noqa: PTH112 - it accepts any name, even one of 5,000 letters
         for child in _below(path) if recursive else _in(path):
