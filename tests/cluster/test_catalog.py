@@ -255,3 +255,14 @@ def test_an_error_of_the_store_is_one_clear_line(root, monkeypatch):
     monkeypatch.setattr(type(catalog._fs), "exists", fail)
     with pytest.raises(CatalogError, match=r"cannot be opened: Unable to locate credentials$"), catalog.opened():
         pass
+
+
+def test_a_name_that_is_too_long_costs_its_photo_alone(tmp_path):
+    catalog = Catalog(str(tmp_path), "files", SETTINGS)
+    [shard] = shards([Item("n" * 252, "/in/long.jpg"), *items(1)], 2)
+    with catalog.opened():
+        catalog.take(written(catalog, shard))
+    long, good = rows(catalog)
+    assert (long["status"], good["status"]) == ("failed", "parsed")
+    assert long["reason"] == "the name of its result is too long for the disk; rename the photo"
+    assert [path.name for path in (tmp_path / "maps").iterdir()] == ["n0.png"]

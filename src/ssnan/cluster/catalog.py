@@ -14,6 +14,7 @@ the photos that no table lists. Nothing else is removed.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import io
 import json
@@ -194,7 +195,8 @@ class Catalog:
         """Write the files of a photo to ``maps``.
 
         Returns:
-            The outcome of the photo, which is another one if a local file of someone else has such a name.
+            The outcome of the photo, which is another one if a local file of someone else has such a name, or if the
+            name is too long for the disk.
         """
         files = {f"maps/{item.name}{ending}": file for ending, file in parsed.files.items()}
         for place in (Path(self._path(name)) for name in files if self._local):
@@ -204,7 +206,12 @@ class Catalog:
                     f"its result would overwrite {quoted(place)}, which is not a result of {quoted(item.image)}; "
                     "move that file away and run the same command again",
                 )
-        self._put_together(files)
+        try:
+            self._put_together(files)
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:
+                raise
+            return without_result("failed", "the name of its result is too long for the disk; rename the photo")
         return parsed
 
     def take(self, written: Written) -> None:
