@@ -1,6 +1,8 @@
 import io
 import itertools
 import json
+import subprocess
+import sys
 import tarfile
 
 import pyarrow.parquet as pq
@@ -11,6 +13,7 @@ from ssnan.cluster.catalog import Catalog, CatalogError, shards
 from ssnan.cluster.isolation import Parsed, without_result
 from ssnan.cluster.items import Item
 from ssnan.io.storing import png_info
+from ssnan.io.writing import unfinished_prefix
 
 SETTINGS = {"model": "small", "checksum": "abc", "labels": None}
 places = itertools.count()
@@ -266,3 +269,15 @@ def test_a_name_that_is_too_long_costs_its_photo_alone(tmp_path):
     assert (long["status"], good["status"]) == ("failed", "parsed")
     assert long["reason"] == "the name of its result is too long for the disk; rename the photo"
     assert [path.name for path in (tmp_path / "maps").iterdir()] == ["n0.png"]
+
+
+def test_unfinished_files_of_a_killed_run_are_removed(root, tmp_path):
+    program = "from ssnan.io.writing import unfinished_prefix; print(unfinished_prefix())"
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.strip()
+    catalog = Catalog(root, "files", SETTINGS)
+    kept = f"maps/{unfinished_prefix()}b.part"
+    for name in (f"maps/{ended}a.part", f"maps/deep/{ended}a.part", kept):
+        catalog._put(catalog._path(name), b"")
+    catalog.sweep([Item("a", "/in/a.jpg"), Item("deep/b", "/in/deep/b.jpg")])
+    if root.startswith(str(tmp_path)):
+        assert list((tmp_path / "out").rglob("*.part")) == [tmp_path / "out" / kept]

@@ -35,7 +35,7 @@ from ssnan.cluster.isolation import Parsed, without_result
 from ssnan.cluster.items import Item, place_of
 from ssnan.errors import UserError, cause, printable, quoted
 from ssnan.io.storing import photo_of
-from ssnan.io.writing import appearing_together, naming
+from ssnan.io.writing import appearing_together, naming, sweep
 from ssnan.results.reading import read_document
 
 Into = Literal["files", "parquet", "webdataset"]
@@ -158,6 +158,12 @@ class Catalog:
                     f"{quoted(path)}: not a table of results ({cause(error)}); remove it to parse its photos again"
                 ) from None
         return names
+
+    def sweep(self, items: Sequence[Item]) -> None:
+        """Remove the unfinished files of killed runs from the local folders to which maps of ``items`` go."""
+        if self._local:
+            for folder in {posixpath.dirname(f"maps/{item.name}") for item in items}:
+                sweep(Path(self._path(folder)))
 
     def write(self, shard: Shard, parsed: Iterator[tuple[Item, Parsed]]) -> Written:
         """Write maps and then the table to ``pending``; called by workers. Maps in files go to their final place at

@@ -104,6 +104,7 @@ def run(options: argparse.Namespace) -> int:
             done = catalog.done()
             named = named_apart(items, done, dots=into != "webdataset")
             missing = [item for item in named if item.key not in done]
+            catalog.sweep(missing)
             return _parse(options, catalog, recipe, shards(missing, options.shard), len(items) - len(missing))
     except (ModelError, RemapError, ItemsError, CatalogError) as error:
         return complain(str(error), MISUSED)
