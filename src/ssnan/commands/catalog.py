@@ -142,7 +142,7 @@ def _parse(options: argparse.Namespace, catalog: Catalog, recipe: Recipe, todo: 
     if shown > SHOWN:
         show(console, f"{shown - SHOWN} more problems; the tables have those of failed and quarantined photos")
     if counts["unfinished"]:
-        show(console, "run the same command again to try the unfinished photos again")
+        show(console, "run the same command again for the unfinished photos")
     told = [f"{counts['parsed']} parsed into {quoted(catalog.root)}"]
     told += [f"{count} {status}" for status, count in counts.items() if count and status != "parsed"]
     told += [f"{already} already there"] if already else []
