@@ -44,3 +44,17 @@ def test_a_full_disk_is_blamed_on_the_file_that_is_written(tmp_path, monkeypatch
         fail_in_the_second_file(Path(), error)
     assert error.filename == named
     assert list(tmp_path.iterdir()) == []
+
+
+def convert_in(folder):
+    with appearing_together() as written_at:
+        for name in ("corrected", "new", "taken"):
+            written_at(folder / name).write_text("converted")
+
+
+def test_a_failed_move_keeps_the_files_that_were_there(tmp_path):
+    (tmp_path / "corrected").write_text("by hand")
+    (tmp_path / "taken").mkdir()
+    with pytest.raises(OSError, match="taken"):
+        convert_in(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"corrected", "taken"}

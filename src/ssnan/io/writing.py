@@ -1,4 +1,4 @@
-"""Write files so that they appear complete and together, or not at all."""
+"""Write files so that new files appear complete and together, or not at all."""
 
 from __future__ import annotations
 
@@ -36,7 +36,8 @@ def unfinished_prefix() -> str:
 @contextmanager
 def appearing_together() -> Iterator[Callable[[Path], Path]]:
     """Yield a function from the final path of a file to a temporary path to write to. All files move to their final
-    paths when the block ends; none is left if it fails.
+    paths when the block ends. If the block or a move fails, no new file is left, and every earlier file keeps its path,
+    with the old or the new contents.
 
     Raises:
         OSError: from the block or the file system; its ``filename`` is the final path, of the last file if the system
@@ -52,13 +53,15 @@ def appearing_together() -> Iterator[Callable[[Path], Path]]:
         places[part] = place
         return part
 
-    done: list[Path] = []
+    added: list[Path] = []
     try:
         yield written_at
         for part, place in places.items():
+            is_new = not os.path.lexists(place)
             part.replace(place)
-            done.append(place)
-        done.clear()
+            if is_new:
+                added.append(place)
+        added.clear()
     except OSError as error:
         if error.filename is not None and Path(error.filename) in places:
             error.filename, error.filename2 = str(places[Path(error.filename)]), None
@@ -66,7 +69,7 @@ def appearing_together() -> Iterator[Callable[[Path], Path]]:
             error.filename = str(list(places.values())[-1])
         raise
     finally:
-        for path in (*places, *done):
+        for path in (*places, *added):
             path.unlink(missing_ok=True)
 
 
