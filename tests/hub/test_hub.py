@@ -1,3 +1,4 @@
+import shutil
 import sys
 
 import numpy as np
@@ -142,6 +143,15 @@ def test_files_of_something_else_are_kept(tmp_path, capsys, name):
     assert main(["publish", "small", "-o", str(tmp_path)]) == 1
     assert f"already contains {name} of something else; choose another folder" in capsys.readouterr().err
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(name, "{}")]
+
+
+def test_a_readme_of_a_project_is_kept_also_beside_the_model_s_card(published, tmp_path, capsys):
+    project = tmp_path / "project"
+    shutil.copytree(published, project)
+    (project / "README.md").write_text("# My project\n")
+    assert main(["publish", str(project / "small.onnx"), "-o", str(project)]) == 1
+    assert "already contains README.md of something else; choose another folder" in capsys.readouterr().err
+    assert (project / "README.md").read_text() == "# My project\n"
 
 
 def test_a_model_is_published_again_into_its_folder(tmp_path):

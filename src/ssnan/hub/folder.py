@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ssnan.errors import cause, quoted
-from ssnan.hub.readme import readme
+from ssnan.hub.readme import is_readme, readme
 from ssnan.io.writing import appearing_together
 from ssnan.parsing.card import ModelCard, ModelError
 
@@ -38,6 +38,8 @@ def save_pretrained(card: ModelCard, folder: Path, name: str | None = None) -> N
     place = folder / card.weights().with_suffix(".json").name
     if not _is_card_of(card.name, place):
         refuse_if_present(folder, [README, place.name, *(file.name for file in card.all_files())])
+    elif not is_readme(folder / README):  # 'ssnan export' writes the card into any folder
+        refuse_if_present(folder, [README])
     use = USE.format(name=name or folder.as_posix(), part=card.label_set.classes[-1])
     try:
         with appearing_together() as written_at:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
@@ -10,6 +11,9 @@ from huggingface_hub import EvalResult, ModelCardData
 from ssnan.labels import LabelSet
 
 TASK = "image-segmentation"
+
+BEGINNING = "---\nlibrary_name: ssnan\n"
+"""The first lines of :func:`readme`."""
 
 
 def readme(name: str, label_set: LabelSet, about: Mapping[str, Any], use: str) -> str:
@@ -58,6 +62,14 @@ def readme(name: str, label_set: LabelSet, about: Mapping[str, Any], use: str) -
         *_section("Licence", str(about.get("licence", ""))),
     ]
     return "\n\n".join(sections) + "\n"
+
+
+def is_readme(path: Path) -> bool:
+    """Whether a file has the first lines of :func:`readme`."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").startswith(BEGINNING)
+    except OSError:
+        return False
 
 
 def _section(title: str, text: str) -> list[str]:
