@@ -4,7 +4,8 @@ import sys
 import numpy as np
 import pytest
 import yaml
-from huggingface_hub import constants
+from huggingface_hub import HfApi, constants
+from huggingface_hub.utils import filter_repo_objects
 
 import ssnan
 from fakes.hub import fake_hub
@@ -157,6 +158,23 @@ def test_a_readme_of_a_project_is_kept_also_beside_the_model_s_card(published, t
 def test_a_model_is_published_again_into_its_folder(tmp_path):
     for _ in range(2):
         assert main(["publish", "small", "-o", str(tmp_path)]) == 0
+
+
+def test_only_files_of_the_model_are_uploaded(tmp_path, monkeypatch):
+    uploaded = []
+
+    def upload(self, *, folder_path, allow_patterns=None, **_):
+        paths = [path.relative_to(folder_path).as_posix() for path in folder_path.rglob("*") if path.is_file()]
+        uploaded.extend(filter_repo_objects(paths, allow_patterns=allow_patterns))
+
+    monkeypatch.setattr(HfApi, "create_repo", lambda *_, **__: None)
+    monkeypatch.setattr(HfApi, "upload_folder", upload)
+    for name in (".env", "photo.jpg", "runs/best.ckpt", "runs/small.json"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("private")
+    assert main(["publish", "small", "-o", str(tmp_path), "--to", "me/small"]) == 0
+    files = [file.name for file in find_card("small").all_files()]
+    assert sorted(uploaded) == sorted(["README.md", "small.json", *files])
 
 
 def test_what_cannot_be_read_or_written_is_a_line(tmp_path, capsys):

@@ -1,4 +1,5 @@
-"""Write a model as a folder for the Hugging Face hub, with a README made from its card. --to uploads the folder."""
+"""Write a model as a folder for the Hugging Face hub, with a README made from its card. --to uploads these
+files, and no others of the folder."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "model", metavar="MODEL", help="bundled model, .onnx file with its card, checkpoint, or owner/name on the hub"
     )
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="folder to write")
-    parser.add_argument("--to", metavar="OWNER/NAME", help="upload the folder to this name")
+    parser.add_argument("--to", metavar="OWNER/NAME", help="upload these files to this name")
     parser.add_argument("--about", type=Path, metavar="FILE.json", help="notes for the card of a checkpoint")
 
 
@@ -35,16 +36,16 @@ def run(options: argparse.Namespace) -> int:
     card = card_of(options.model)
     try:
         if card is None:
-            _checkpoint(options, about)
+            files = _checkpoint(options, about)
         else:
             from ssnan.hub.folder import save_pretrained
 
-            save_pretrained(card, options.output, options.to)
+            files = save_pretrained(card, options.output, options.to)
         print(f"wrote {quoted(options.output)}")
         if options.to is not None:
             from ssnan.hub.folder import push
 
-            print(f"uploaded to {push(options.output, options.to)}")
+            print(f"uploaded to {push(options.output, files, options.to)}")
     except OSError as error:
         return complain(of_file(error, options.output), FAILED)
     except ModuleNotFoundError as error:
@@ -52,15 +53,18 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _checkpoint(options: argparse.Namespace, about: dict[str, Any]) -> None:
+def _checkpoint(options: argparse.Namespace, about: dict[str, Any]) -> list[str]:
+    """Write the network of a checkpoint; returns the names of the files."""
     from ssnan.hub.folder import README, refuse_if_present
     from ssnan.training.checkpoint import read_task
     from ssnan.training.pretrained import CONFIG, WEIGHTS, PretrainedNetwork
 
     network, name = PretrainedNetwork(read_task(Path(options.model)), about), options.to or options.output.as_posix()
+    files = [README, CONFIG, WEIGHTS]
     if not _holds(options.output / CONFIG, network.task.hparams["network"]):
-        refuse_if_present(options.output, (README, CONFIG, WEIGHTS))
+        refuse_if_present(options.output, files)
     network.save_pretrained(options.output, model_card_kwargs={"name": name})
+    return files
 
 
 def _holds(config: Path, network: object) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -21,8 +22,8 @@ result.mask("{part}")
 """
 
 
-def save_pretrained(card: ModelCard, folder: Path, name: str | None = None) -> None:
-    """Write a model's card, its files and its README to ``folder``.
+def save_pretrained(card: ModelCard, folder: Path, name: str | None = None) -> list[str]:
+    """Write a model's card, its files and its README to ``folder``; returns their names.
 
     Args:
         card: card of the model.
@@ -36,8 +37,9 @@ def save_pretrained(card: ModelCard, folder: Path, name: str | None = None) -> N
     if others:
         raise ModelError(f"{quoted(folder)}: already contains {others[0]}; use one folder per model")
     place = folder / card.weights().with_suffix(".json").name
+    names = [README, place.name, *(file.name for file in card.all_files())]
     if not _is_card_of(card.name, place):
-        refuse_if_present(folder, [README, place.name, *(file.name for file in card.all_files())])
+        refuse_if_present(folder, names)
     elif not is_readme(folder / README):  # 'ssnan export' writes the card into any folder
         refuse_if_present(folder, [README])
     use = USE.format(name=name or folder.as_posix(), part=card.label_set.classes[-1])
@@ -51,6 +53,7 @@ def save_pretrained(card: ModelCard, folder: Path, name: str | None = None) -> N
         card.write(place)
     except OSError as error:
         raise ModelError(f"{quoted(folder)}: {cause(error)}") from None
+    return names
 
 
 def refuse_if_present(folder: Path, names: Iterable[str]) -> None:
@@ -71,8 +74,9 @@ def _is_card_of(name: str, place: Path) -> bool:
         return False
 
 
-def push(folder: Path, name: str) -> str:
-    """Upload a folder to the hub as ``name`` = ``owner/name``, created if it is new; returns its address.
+def push(folder: Path, files: Iterable[str], name: str) -> str:
+    """Upload files of a folder to the hub as ``name`` = ``owner/name``, created if it is new; returns its address. Only
+    these ``files`` are uploaded, because others in the folder may be private.
 
     Raises:
         ModelError: the hub refuses it or cannot be reached.
@@ -82,6 +86,7 @@ def push(folder: Path, name: str) -> str:
     try:
         api = HfApi()
         api.create_repo(name, exist_ok=True)
-        return str(api.upload_folder(repo_id=name, folder_path=folder))
+        patterns = [glob.escape(file) for file in files]
+        return str(api.upload_folder(repo_id=name, folder_path=folder, allow_patterns=patterns))
     except Exception as error:  # of the hub's client, of HTTP, of the sockets below it
         raise ModelError(f"{name}: the hub refused the upload ({cause(error)}); log in with 'hf auth login'") from None
