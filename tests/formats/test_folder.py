@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from PIL import Image
@@ -128,14 +126,30 @@ def test_polygons_of_a_few_pixels_are_left_out(folder, arguments, shoe):
     assert ('label="left-shoe"' in text) == shoe
 
 
-def test_people_of_another_photo_are_refused(folder):
+def write_results(place, result, photo):
+    """Write a map and its people as ``ssnan parse --people`` does."""
+    for ending, content in files(result, photo, ["people"], []).items():
+        place.with_name(place.name + ending).write_bytes(content())
+
+
+def test_people_of_another_photo_are_refused(folder, capsys):
     result = ParsingResult.load(folder / "maps" / "one.png")
-    for ending, content in files(result, "one.jpg", ["people"], []).items():
-        (folder / "maps" / f"one{ending}").write_bytes(content())
+    write_results(folder / "maps" / "one", result, "one.jpg")
     list(read_folder(folder / "maps"))
-    replace(result, labels=np.ones_like(result.labels)).save(folder / "maps" / "one.png")
-    with pytest.raises(FormatError, match="its map shows more people"):
-        list(read_folder(folder / "maps"))
+    (folder / "maps" / "one.png").write_bytes(files(result, "one.tif", [], [])[".png"]())
+    assert main(["convert", str(folder / "maps"), "--to", "coco", "-o", str(folder / "out")]) == 1
+    [line] = capsys.readouterr().err.splitlines()
+    assert "one.people.png: is a result of one.jpg, but its map is one of one.tif; remove it" in line
+
+
+def test_small_parts_may_be_nobody_s(folder):
+    labels = np.zeros((100, 300), dtype=np.uint8)
+    labels[10:90, 10:60] = LIP.classes.index("upper-clothes")
+    labels[50:54, 280:290] = LIP.classes.index("left-shoe")  # too small and too far away
+    write_results(folder / "maps" / "one", ParsingResult(labels, LIP), "one.jpg")
+    [_, named] = read_folder(folder / "maps")
+    assert {int(number) for number in np.unique(named.result.people_map)} == {0, 1}
+    assert named.result.people_map[52, 285] == 0
 
 
 def contents(folder):

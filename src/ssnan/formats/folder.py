@@ -140,6 +140,9 @@ def _people_of(path: Path, result: ParsingResult) -> NDArray[np.uint8] | None:
     numbers = read_labels(place)
     if numbers.shape != result.labels.shape:
         raise FormatError(f"{quoted(place)}: is {numbers.shape} (rows, columns), but its map is {result.labels.shape}")
-    if (result.label_set.person[result.labels] & (numbers == 0)).any():  # from another photo of the same name
-        raise FormatError(f"{quoted(place)}: its map shows more people; run 'ssnan parse --people' again")
+    photo, other = photo_of(path), photo_of(place)
+    if photo and other and photo != other:  # x.people.png of x.jpg beside x.png of x.tif
+        raise FormatError(
+            f"{quoted(place)}: is a result of {quoted(other)}, but its map is one of {quoted(photo)}; remove it"
+        )
     return numbers
