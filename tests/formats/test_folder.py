@@ -5,6 +5,7 @@ from PIL import Image
 from formats.conftest import LABELS
 from ssnan.commands import main
 from ssnan.formats.folder import FormatError, find_maps, read_folder, without_specks
+from ssnan.formats.polygons import polygons_of_people
 from ssnan.io.images import read_rgb
 from ssnan.io.pixels import ORIENTATION
 from ssnan.labels import ATR, LIP
@@ -110,12 +111,23 @@ def test_a_folder_without_maps_is_said_so(folder, capsys):
 
 
 def test_specks_take_the_class_around_them():
-    cleaned = without_specks(LABELS, 10)
-    assert cleaned[38, 28] == 0  # the shoe of one pixel
-    assert cleaned[1, 1] == 0  # the hat of nine
-    np.testing.assert_array_equal(cleaned[4:36, 5:25], LABELS[4:36, 5:25])
-    np.testing.assert_array_equal(without_specks(LABELS, 0), LABELS)
-    np.testing.assert_array_equal(without_specks(LABELS[:3, :3], 10), LABELS[:3, :3])
+    def cleaned(labels, min_area):
+        return without_specks(ParsingResult(labels, LIP), min_area).labels
+
+    assert cleaned(LABELS, 10)[38, 28] == 0  # the shoe of one pixel
+    assert cleaned(LABELS, 10)[1, 1] == 0  # the hat of nine
+    np.testing.assert_array_equal(cleaned(LABELS, 10)[4:36, 5:25], LABELS[4:36, 5:25])
+    np.testing.assert_array_equal(cleaned(LABELS, 0), LABELS)
+    np.testing.assert_array_equal(cleaned(LABELS[:3, :3], 10), LABELS[:3, :3])
+
+
+def test_a_filled_hole_belongs_to_the_person_around_it(folder):
+    labels = np.zeros((100, 60), dtype=np.uint8)
+    labels[10:90, 10:50] = LIP.classes.index("upper-clothes")
+    labels[30:32, 20:22] = 0
+    write_results(folder / "maps" / "one", ParsingResult(labels, LIP), "one.jpg")
+    [_, named] = read_folder(folder / "maps", min_area=10)
+    assert {key: len(found) for key, found in polygons_of_people(named.result).items()} == {(1, "upper-clothes"): 1}
 
 
 @pytest.mark.parametrize(("arguments", "shoe"), [((), False), (("--min-area", "0"), True)])

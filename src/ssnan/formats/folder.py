@@ -58,9 +58,10 @@ def is_map_or_document(path: Path) -> bool:
     return True
 
 
-def without_specks(labels: NDArray[np.uint8], min_area: int) -> NDArray[np.uint8]:
-    """The label map (H, W) with connected regions of fewer than ``min_area`` pixels replaced by the class of the
-    nearest pixel of a larger region. A map with only small regions is unchanged."""
+def without_specks(result: ParsingResult, min_area: int) -> ParsingResult:
+    """The result with connected regions of fewer than ``min_area`` pixels of one class replaced by the nearest pixel of
+    a larger region: by its class and, in ``instances``, its person. A map with only small regions is unchanged."""
+    labels, people = result.labels, result.instances
     small = np.zeros(labels.shape, dtype=bool)
     for class_id in np.unique(labels):
         pieces, _ = ndimage.label(labels == class_id)
@@ -68,10 +69,9 @@ def without_specks(labels: NDArray[np.uint8], min_area: int) -> NDArray[np.uint8
         few[0] = False  # pixels of other classes
         small |= few[pieces]
     if small.all() or not small.any():
-        return labels
-    nearest = ndimage.distance_transform_edt(small, return_distances=False, return_indices=True)
-    filled: NDArray[np.uint8] = labels[tuple(nearest)]
-    return filled
+        return result
+    nearest = tuple(ndimage.distance_transform_edt(small, return_distances=False, return_indices=True))
+    return replace(result, labels=labels[nearest], instances=None if people is None else people[nearest])
 
 
 def read_folder(folder: Path, photos: Path | None = None, min_area: int = 0) -> Iterator[NamedResult]:
@@ -95,8 +95,7 @@ def read_folder(folder: Path, photos: Path | None = None, min_area: int = 0) -> 
     first: LabelSet | None = None
     for path in maps:
         result = ParsingResult.load(path)
-        people = _people_of(path, result)
-        result = replace(result, labels=without_specks(result.labels, min_area), instances=people)
+        result = without_specks(replace(result, instances=_people_of(path, result)), min_area)
         first = first or result.label_set
         if result.label_set.classes != first.classes:
             raise FormatError(
