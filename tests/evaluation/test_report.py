@@ -9,7 +9,7 @@ import pytest
 from ssnan.commands import main
 from ssnan.evaluation import paper
 from ssnan.evaluation.evaluate import numbers
-from ssnan.evaluation.report import markdown, paired, per_class, summary
+from ssnan.evaluation.report import markdown, paired, per_class, summary, write
 from ssnan.evaluation.systems import ReportError, read_systems
 from ssnan.labels import LIP, PASCAL_PERSON_PART
 
@@ -202,6 +202,33 @@ def test_systems_are_picked_and_ordered_by_name(runs, tmp_path, capsys):
         assert [row[0] for row in csv.reader(file)] == ["System", "neural", "average"]
     assert main([*command, "neurall"]) == 1
     assert "no system 'neurall' among average, neural; did you mean 'neural'?" in capsys.readouterr().err
+
+
+def test_a_table_of_runs_never_loses_systems(runs, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["report", str(runs)]) == 0
+    before = Path("report", "runs.csv").read_bytes()
+    assert main(["report", "report/runs.csv", "--systems", "neural"]) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.endswith("report/runs.csv: would lose average; choose another folder with -o")
+    assert Path("report", "runs.csv").read_bytes() == before
+    assert main(["report", "report/runs.csv", "--systems", "neural", "-o", "neural"]) == 0
+    assert main(["report", "report/runs.csv", "--systems", "neural,average"]) == 0  # all, in another order
+    assert [system.name for system in read_systems([Path("report", "runs.csv")])] == ["neural", "average"]
+
+
+def test_a_report_that_cannot_be_written_leaves_the_earlier_one(runs, tmp_path, monkeypatch):
+    systems = read_systems([runs])
+    write(systems, tmp_path / "out")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("ssnan.evaluation.report.write_runs", full)
+    with pytest.raises(OSError, match="No space left"):
+        write(systems[:1], tmp_path / "out")
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
 
 
 def test_what_cannot_be_compared_is_refused(runs, tmp_path, capsys):

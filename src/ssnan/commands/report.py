@@ -6,8 +6,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ssnan.commands.options import FAILED, complain, names, positive
-from ssnan.errors import lacks
+from ssnan.commands.options import FAILED, MISUSED, complain, names, positive
+from ssnan.errors import lacks, quoted
 
 HELP = "compare runs in the paper's tables and figures"
 
@@ -29,12 +29,19 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     from ssnan.evaluation.report import write
+    from ssnan.evaluation.runs import RUNS
     from ssnan.evaluation.systems import read_systems, select
 
     try:
         systems = read_systems(options.runs)
         if options.systems:
+            left_out = [system.name for system in systems if system.name not in options.systems]
             systems = select(systems, options.systems)
+            table = options.output / RUNS
+            if left_out and table.resolve() in [place.resolve() for place in options.runs]:
+                return complain(
+                    f"{quoted(table)}: would lose {', '.join(left_out)}; choose another folder with -o", MISUSED
+                )
         path = write(systems, options.output)
         written = [path]
         if options.photos is not None:

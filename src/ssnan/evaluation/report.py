@@ -13,7 +13,7 @@ from ssnan.evaluation import bootstrap, paper
 from ssnan.evaluation.metrics import FREQUENT, iou_of
 from ssnan.evaluation.runs import RUNS, number, write_runs
 from ssnan.evaluation.systems import System, counts_by_photo
-from ssnan.io.writing import write_text
+from ssnan.io.writing import appearing_together
 from ssnan.labels import LIP, PASCAL_PERSON_PART, LabelSet
 
 Row = list[str]
@@ -177,17 +177,17 @@ def published(label_set: LabelSet) -> dict[str, list[Row]]:
 
 def write(systems: Sequence[System], output: Path) -> Path:
     """Write ``report.md``, ``summary.csv``, ``per_class.csv``, ``runs.csv`` and, for runs with common seeds,
-    ``paired.csv`` to ``output``; returns the first. :func:`read_systems` reads ``runs.csv``."""
-    output.mkdir(parents=True, exist_ok=True)
+    ``paired.csv`` to ``output``; returns the first. :func:`read_systems` reads ``runs.csv``. Each file appears when all
+    are complete.
+
+    Raises:
+        OSError: the folder is not writable.
+    """
     first = systems[0].runs[0]
     label_set = LabelSet.from_dict(first["label_set"])
     measured = {"summary": summary(systems), "per_class": per_class(systems)}
     if differences := paired(systems):
         measured["paired"] = differences
-    for name, rows in measured.items():
-        with (output / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows(rows)
-    write_runs(((system.name, run) for system in systems for run in system.runs), output / RUNS)
     where = f"{first['validation']} ({first['pictures']} photos, label set {label_set.name})"
     parts = [
         f"Measured on {where}, in percent, over the classes in the truth; mean ± standard deviation over the runs. "
@@ -204,7 +204,12 @@ def write(systems: Sequence[System], output: Path) -> Path:
     for title, rows in published(label_set).items():
         parts += [f"{title}:", markdown(rows)]
     report = output / "report.md"
-    write_text(report, "\n\n".join(parts) + "\n")
+    with appearing_together() as written_at:
+        for name, rows in measured.items():
+            with written_at(output / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
+                csv.writer(file).writerows(rows)
+        write_runs(((system.name, run) for system in systems for run in system.runs), written_at(output / RUNS))
+        written_at(report).write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     return report
 
 
