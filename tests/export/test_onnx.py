@@ -6,6 +6,7 @@ import onnxruntime
 import pytest
 import torch
 
+from ssnan.commands import main
 from ssnan.export.onnx import compress, export_network
 from ssnan.labels import LIP
 from ssnan.models import SSNAN, Backbone, NeuralAggregation
@@ -50,6 +51,14 @@ def test_a_full_disk_leaves_no_half_a_model(exported, tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space left"):
         export_network(network, tmp_path / "n.onnx")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_json_that_is_no_card_is_not_replaced(tmp_path, capsys):
+    (tmp_path / "lip.json").write_text('{"mean_iou": 0.5}')
+    assert main(["export", "--model", str(tmp_path / "best.ckpt"), "-o", str(tmp_path / "lip.onnx")]) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert "lip.json: not a model card of ssnan" in line
+    assert "the new card would replace lip.json; choose another name for -o, or remove it" in line
 
 
 def test_bf16_halves_the_file_and_rounds_the_weights(lip_root, tmp_path):

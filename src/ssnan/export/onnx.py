@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ssnan.data.layouts import open_split
+from ssnan.errors import quoted
 from ssnan.evaluation.evaluate import evaluate
 from ssnan.evaluation.metrics import Score
 from ssnan.export.quantize import Photos, by_error, quantize_for_onnxruntime, quantize_for_openvino
@@ -59,8 +60,10 @@ def export_checkpoint(
         min_person_confidence: value for the card.
 
     Raises:
-        ModelError: the file is not a checkpoint.
+        ModelError: the file is not a checkpoint, or the JSON in the place of the card is not a card.
     """
+    place = output.with_suffix(".json")
+    _refuse_other_json(place)
     task = read_task(checkpoint)
     if longest_side is not None:
         task.preprocessing = replace(task.preprocessing, longest_side=longest_side)
@@ -68,8 +71,20 @@ def export_checkpoint(
     notes = {**(about or {}), "flops_321": flops(task.network, 321), "precision": "fp32"}
     files = {"onnxruntime": output}
     card = ModelCard(output.stem, task.label_set, task.preprocessing, files, min_person_confidence, notes)
-    card.write(output.with_suffix(".json"))
+    card.write(place)
     return card
+
+
+def _refuse_other_json(place: Path) -> None:
+    """Refuse to replace a JSON file that is not a model card, such as one of ``ssnan evaluate --json``."""
+    if not place.exists():
+        return
+    try:
+        ModelCard.read(place)
+    except ModelError as error:
+        raise ModelError(
+            f"{error}; the new card would replace {quoted(place.name)}; choose another name for -o, or remove it"
+        ) from None
 
 
 def save_weights(checkpoint: Path, output: Path) -> None:
