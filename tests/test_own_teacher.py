@@ -3,6 +3,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 import ssnan
 from fakes.sets import write_sets
@@ -41,3 +42,14 @@ def test_what_people_drew_is_never_contradicted(tmp_path, monkeypatch):
     assert after.label_set == before.label_set
     np.testing.assert_array_equal(before[0].image, after[0].image)
     assert ssnan.load().label_set.agrees_with(after.label_set)
+
+
+def test_the_dataset_is_never_its_own_output(tmp_path, monkeypatch, capsys):
+    dataset = write_sets(tmp_path / "half", count=1)
+    before = {path: path.read_bytes() for path in dataset.rglob("*") if path.is_file()}
+    monkeypatch.setattr("sys.argv", [str(TOOL), "small", str(dataset), "-o", str(dataset / "masks" / "..")])
+    with pytest.raises(SystemExit) as stopped:
+        runpy.run_path(str(TOOL), run_name="__main__")
+    assert stopped.value.code == 2
+    assert "is the dataset itself, whose masks it would replace; choose another folder" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in dataset.rglob("*") if path.is_file()} == before

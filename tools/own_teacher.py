@@ -56,6 +56,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int)
     parser.add_argument("--limit", type=int, help="stop after this many photos")
     options = parser.parse_args()
+    if options.output.resolve() == options.dataset.resolve():
+        parser.error(f"-o {options.output}: is the dataset itself, whose masks it would replace; choose another folder")
     views = Views(options.scales, options.mirror)
     own = ssnan.load(options.model, engine=options.engine, threads=options.threads, views=views)
     folder = open_split(options.dataset, options.split)
