@@ -48,6 +48,16 @@ def test_a_bad_file_does_not_stop_the_others(color_parser, tmp_path):
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["b.png"]
 
 
+def test_a_name_too_long_for_its_results_does_not_stop_the_others(color_parser, tmp_path):
+    long, good = write_photo(tmp_path / f"{'a' * 246}.jpg"), write_photo(tmp_path / "b.jpg")
+    saving = Saving(tmp_path / "out", ("confidence",))
+    saving.folder.mkdir()
+    first, second = parse_files(color_parser, find_inputs([str(long), str(good)], False), saving)
+    assert first.problem.endswith(f"{'a' * 246}.confidence.png: File name too long")
+    assert second == Outcome(good)
+    assert {path.name for path in saving.folder.iterdir()} == {"b.png", "b.confidence.png"}
+
+
 def test_a_photo_s_files_appear_together_or_not_at_all(color_parser, tmp_path, monkeypatch):
     photo = write_photo(tmp_path / "p.jpg")
 

@@ -127,7 +127,7 @@ def _jobs(
             outcome = Outcome(
                 path, f"{quoted(path)}: its result would overwrite the photo {quoted(clash)}; choose another folder"
             )
-        elif foreign := next((place for place in places.values() if place.is_file() and not _is_of(place, path)), None):
+        elif foreign := next((place for place in places.values() if _is_foreign(place, path)), None):
             of = _photo_of(foreign)
             what = "is not a result of ssnan" if of is None else f"is a result of another photo, {quoted(of)}"
             outcome = Outcome(
@@ -168,6 +168,11 @@ def _possible(target: Path, saving: Saving, classes: Iterable[str]) -> list[Path
     people = range(1, 1 + MOST) if "people" in saving.kinds else ()
     endings += [*(f".mask.{part}.png" for part in masks), *(f".person{number}.png" for number in people)]
     return [_file(target, ending) for ending in endings]
+
+
+def _is_foreign(place: Path, photo: Path) -> bool:
+    """Whether a file is there that is no result of a photo of this name."""
+    return os.path.isfile(place) and not _is_of(place, photo)  # noqa: PTH113 - Path.is_file raises for long names
 
 
 def _is_of(place: Path, photo: Path) -> bool:
