@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -8,6 +12,7 @@ from ssnan.formats.folder import FormatError, find_maps, read_folder, without_sp
 from ssnan.formats.polygons import polygons_of_people
 from ssnan.io.images import read_rgb
 from ssnan.io.pixels import ORIENTATION
+from ssnan.io.writing import unfinished_prefix
 from ssnan.labels import ATR, LIP
 from ssnan.results.outputs import files
 from ssnan.results.result import ParsingResult
@@ -198,6 +203,17 @@ def test_the_same_conversion_again_is_no_overwriting(folder):
     before = contents(folder / "out")
     assert main(command) == 0
     assert contents(folder / "out") == before
+
+
+def test_what_a_killed_conversion_left_is_removed(folder):
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    out, part = folder / "out", unfinished_prefix().replace(f"-{os.getpid()}-", f"-{dead.pid}-") + "a.part"
+    (out / "deeper").mkdir(parents=True)
+    for place in (out, out / "deeper"):
+        (place / part).write_bytes(b"half")
+    assert main(["convert", str(folder / "maps"), "--to", "labelme", "-o", str(out)]) == 0
+    assert set(contents(out)) == {out / "one.json", out / "deeper" / "two.json"}
 
 
 @pytest.mark.parametrize("options", [[], ["--overwrite"]])

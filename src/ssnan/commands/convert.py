@@ -154,18 +154,22 @@ def _png(image: object) -> bytes:
 @contextmanager
 def _writing(overwrite: bool) -> Iterator[Write]:
     """Yield a function that writes a file. All files appear when the block ends; none does if it fails, so a refusal
-    leaves no half of a conversion.
+    leaves no half of a conversion. Unfinished files of a killed run are removed from the folders of the files.
 
     Raises:
         FormatError: by the function: another file is in that place, and ``overwrite`` is false or it is a result.
     """
     from ssnan.errors import quoted
     from ssnan.formats.folder import FormatError, is_map_or_document
-    from ssnan.io.writing import appearing_together
+    from ssnan.io.writing import appearing_together, sweep
 
+    swept: set[Path] = set()
     with appearing_together() as written_at:
 
         def write(place: Path, content: bytes) -> None:
+            if place.parent not in swept:
+                sweep(place.parent)
+                swept.add(place.parent)
             if place.exists() and place.read_bytes() != content:
                 if is_map_or_document(place):
                     raise FormatError(f"{quoted(place)}: is a result of 'ssnan parse'; choose another folder with -o")
