@@ -83,7 +83,8 @@ def read_folder(folder: Path, photos: Path | None = None, min_area: int = 0) -> 
         min_area: pixels, see :func:`without_specks`.
 
     Raises:
-        FormatError: there is no map, maps differ in their labels, or a map's photo is missing or has another size.
+        FormatError: there is no map, maps differ in their labels, a map's photo is missing or has another size, or the
+            people beside a map are those of another photo or size.
         ImageError: a map or a photo cannot be read.
     """
     maps = find_maps(folder)
