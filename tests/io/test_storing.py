@@ -1,4 +1,5 @@
 import json
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -7,8 +8,12 @@ from PIL import Image
 
 from ssnan.io.opening import ImageError
 from ssnan.io.storing import photo_of, png_info
-from ssnan.labels import LIP
+from ssnan.labels import LIP, LabelSet
+from ssnan.results.colors import distinct
 from ssnan.results.result import ParsingResult
+
+MANY = distinct(LabelSet("many", tuple(map(str, range(22))), ((0, 0, 0),) * 22))
+"""More classes than distinct colours."""
 
 
 @pytest.fixture
@@ -50,6 +55,33 @@ def test_a_map_of_others_needs_a_label_set(result, tmp_path):
     Image.fromarray(result.labels).save(tmp_path / "m.png")
     with pytest.raises(ImageError, match=r"m\.png: contains no label set; .*from_png"):
         ParsingResult.load(tmp_path / "m.png")
+
+
+@pytest.mark.parametrize("load", [ParsingResult.load, lambda path: ParsingResult.from_png(path, LIP)])
+def test_a_map_in_another_order_of_colours_is_read_by_colour(tmp_path, load):
+    """As an optimiser leaves it: only the used colours, in an order of its own."""
+    shown = np.array([[1, 0, 2]], dtype=np.uint8)
+    image = Image.fromarray(shown)
+    image.putpalette([level for class_id in (13, 0, 7) for level in LIP.palette[class_id]])
+    image.save(tmp_path / "m.png", pnginfo=png_info(LIP))
+    assert load(tmp_path / "m.png").labels.tolist() == [[0, 13, 7]]
+
+
+@pytest.mark.parametrize("again", [ParsingResult.load, lambda path: ParsingResult.from_png(path, MANY)])
+def test_a_map_whose_colours_repeat_is_read_by_index(tmp_path, again):
+    ParsingResult(np.array([[0, 21]], dtype=np.uint8), MANY).save(tmp_path / "m.png")
+    assert again(tmp_path / "m.png").labels.tolist() == [[0, 21]]
+
+
+def test_a_pipe_or_a_damaged_map_is_one_clear_line(result, tmp_path):
+    result.save(tmp_path / "r.png")
+    (tmp_path / "r.png").write_bytes((tmp_path / "r.png").read_bytes()[:-200])
+    with pytest.raises(ImageError, match=r"r\.png: damaged or truncated"):
+        ParsingResult.load(tmp_path / "r.png")
+    if hasattr(os, "mkfifo"):  # Windows has no named pipes
+        os.mkfifo(tmp_path / "p.png")
+        with pytest.raises(ImageError, match="is a pipe"):
+            ParsingResult.load(tmp_path / "p.png")
 
 
 def arrays(**changes):

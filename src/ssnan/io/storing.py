@@ -14,7 +14,14 @@ from PIL.PngImagePlugin import PngInfo
 
 from ssnan.errors import printable, quoted
 from ssnan.io.masks import palette_image, read_labels
-from ssnan.io.opening import MAX_PIXELS, ImageError, opened_image
+from ssnan.io.opening import (
+    MAX_PIXELS,
+    ImageError,
+    explained,
+    opened_image,
+    refuse_if_huge,
+    refuse_unless_regular,
+)
 from ssnan.io.writing import appearing_together
 from ssnan.labels import LabelSet
 
@@ -97,12 +104,31 @@ def load(path: Path) -> Stored:
     """
     if path.suffix.lower() == ".npz":
         return _load_npz(path)
-    labels = read_labels(path)
-    with opened_image(path) as mask:
-        text = getattr(mask, "text", {}).get(KEY)
+    text = explained(quoted(path), lambda: _text(path))
     if text is None:
         raise ImageError(f"{quoted(path)}: contains no label set; ParsingResult.from_png takes one")
-    return Stored(labels, _label_set(path, text))
+    label_set = _label_set(path, text)
+    return Stored(read_map(path, label_set), label_set)
+
+
+def read_map(path: Path, label_set: LabelSet) -> NDArray[np.uint8]:
+    """Read the label ids of a map, uint8 (H, W). A palette is read by colour, as :func:`ssnan.io.masks.read_labels`
+    does with a label set, if every class has a colour of its own; otherwise its indices are the ids.
+
+    Raises:
+        ImageError: as :func:`ssnan.io.masks.read_labels`.
+    """
+    apart = len(set(label_set.palette)) == len(label_set)
+    return read_labels(path, label_set if apart else None)
+
+
+def _text(path: Path) -> str | None:
+    """The label set of a PNG as JSON; it may stand after the pixels."""
+    refuse_unless_regular(path)
+    with opened_image(path) as mask:
+        refuse_if_huge(*mask.size)
+        text: str | None = getattr(mask, "text", {}).get(KEY)
+    return text
 
 
 def _load_npz(path: Path) -> Stored:
