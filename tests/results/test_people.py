@@ -1,3 +1,4 @@
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -5,6 +6,7 @@ import pytest
 
 from ssnan.labels import LIP
 from ssnan.results import result as of_results
+from ssnan.results.outputs import files
 from ssnan.results.people_images import COLORS
 from ssnan.results.result import ParsingResult, main_figure
 from ssnan.scores.upsampling import confidence_at
@@ -116,6 +118,24 @@ def test_a_person_s_confidence_is_the_photo_s_and_computed_once(monkeypatch):
     assert len(computed) == 1
     assert entries == [person.to_entry() for person in result.people]
     assert len(computed) == 3
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda result: result.to_dict(),
+        lambda result: [content() for content in files(result, "photo.jpg", ("json", "people"), ()).values()],
+    ],
+)
+def test_no_array_of_a_person_stays_in_memory(use):
+    numbers = np.repeat(np.repeat(np.arange(1, 17, dtype=np.uint8).reshape(4, 4), 100, axis=0), 100, axis=1)
+    result = ParsingResult(np.full_like(numbers, CLOTHES), LIP, instances=numbers)
+    assert result.count == 16
+    tracemalloc.start()
+    use(result)
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held < 3 * result.labels.nbytes  # one person has three
 
 
 def test_the_main_figure_stays_alone():

@@ -3,11 +3,13 @@ import json
 import zipfile
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from ssnan.labels import LIP
 from ssnan.results.result import ParsingResult
-from ssnan.serving.answers import as_files, as_json, keep_parts
+from ssnan.serving.answers import as_files, as_json, keep_parts, keep_person
+from ssnan.serving.limits import RefusedError
 
 CLOTHES, FACE = 5, 13
 
@@ -41,3 +43,14 @@ def test_people_of_a_zip_have_the_numbers_of_the_json():
     assert (numbers[30, 10], numbers[8, 45]) == (1, 2)
     assert first[30, 10] == CLOTHES
     assert set(np.unique(map_)) == {0, FACE}
+
+
+def test_one_person_is_kept_without_the_others():
+    labels = np.zeros((20, 30), dtype=np.uint8)
+    labels[2:18, 2:12] = labels[4:16, 18:26] = CLOTHES
+    result = ParsingResult(labels, LIP)
+    assert keep_person(result, 2).labels[10, 20] == CLOTHES
+    assert not keep_person(result, 2).labels[:, :12].any()
+    assert "people" not in vars(result)
+    with pytest.raises(RefusedError, match="no person 3: the photo shows 2"):
+        keep_person(result, 3)

@@ -15,7 +15,7 @@ from ssnan.io.storing import png_info
 from ssnan.results.images import confidence_image, summary
 from ssnan.results.people_images import people_image
 from ssnan.results.render import SCREEN_SIDE
-from ssnan.results.result import ParsingResult
+from ssnan.results.result import ParsingResult, person_of
 
 KINDS = {
     "overlay": "the label map over the photo",
@@ -69,9 +69,9 @@ def files(result: ParsingResult, image: str, kinds: Sequence[str], parts: Sequen
                     made[".crop.png"] = lambda: _png(result.crop(*parts), info())
             case "people":
                 made[".people.png"] = lambda: _png(people_image(result.people_map), info())
-                for person in result.people:
-                    made[f".person{person.number}.png"] = lambda person=person: _png(  # type: ignore[misc]
-                        person.to_image(), info(result.label_set, person.number)
+                for number in range(1, 1 + result.count):
+                    made[f".person{number}.png"] = lambda number=number: _png(  # type: ignore[misc]
+                        person_of(result, number).to_image(), info(result.label_set, number)
                     )
     return made | {".png": lambda: _png(result.to_image(), info(result.label_set))}
 

@@ -213,10 +213,15 @@ class ParsingResult:
             raise ValueError("people have tracks only in videos: for result in parser.video(path)")
         return np.where(self.people_map > 0, np.array([0, *self.tracks])[self.instances], 0)
 
+    @property
+    def count(self) -> int:
+        """The number of people."""
+        return int(self.people_map.max(initial=0))
+
     @cached_property
     def people(self) -> list[Person]:
         """Every person, largest first: results of their own, with ``number``, ``box``, ``parts`` and ``score``."""
-        return [_person(self, number) for number in range(1, 1 + int(self.people_map.max(initial=0)))]
+        return [person_of(self, number) for number in range(1, 1 + self.count)]
 
     def person(self, index: int) -> Person:
         """Person ``index`` of :attr:`people`; 0 is the largest.
@@ -224,8 +229,8 @@ class ParsingResult:
         Raises:
             IndexError: there are fewer people.
         """
-        if not 0 <= index < len(self.people):
-            raise IndexError(f"no person {index}: the photo shows {len(self.people)}, counted from 0")
+        if not 0 <= index < self.count:
+            raise IndexError(f"no person {index}: the photo shows {self.count}, counted from 0")
         return self.people[index]
 
     def to_image(self) -> Image.Image:
@@ -315,7 +320,8 @@ class ParsingResult:
             people: one detection per person instead, largest first, with the track as ``tracker_id`` in a video.
         """
         if people:
-            return of_people([(person.mask(), person.score, person.track) for person in self.people])
+            each = (person_of(self, number) for number in range(1, 1 + self.count))
+            return of_people([(person.mask(), person.score, person.track) for person in each])
         masks = {name: self.mask(name) for name in self.areas if name != self.label_set.classes[0]}
         return detections(masks, self.label_set, None if self.scores is None else self.confidence)
 
@@ -327,14 +333,14 @@ class ParsingResult:
         """The result as plain values, see :class:`ssnan.results.document.Document`."""
         height, width = self.labels.shape
         confidence = None if self.scores is None else self.confidence
-        people = [person.to_entry(confidence) for person in self.people]
+        people = [person_of(self, number).to_entry(confidence) for number in range(1, 1 + self.count)]
         return {
             "version": VERSION,
             "label_set": self.label_set.name,
             "classes": list(self.label_set.classes),
             "width": width,
             "height": height,
-            "count": len(people),
+            "count": self.count,
             "people": people,
             "parts": described(self.labels, self.label_set, self.areas, confidence),
             "joints": dict(self.joints),
@@ -430,10 +436,12 @@ class Person(ParsingResult):
 
 def main_figure(result: ParsingResult) -> ParsingResult:
     """The largest person of a result; the result itself if it shows nobody."""
-    return _person(result, 1) if result.people_map.any() else result
+    return person_of(result, 1) if result.count else result
 
 
-def _person(result: ParsingResult, number: int) -> Person:
+def person_of(result: ParsingResult, number: int) -> Person:
+    """Person ``number`` of a result, from 1. It holds three arrays of the photo's size, which
+    :attr:`ParsingResult.people` keeps for everybody."""
     kept = result.people_map == number
     labels, scores, score, others = alone(kept, result.labels, result.label_set, result.scores)
     return Person(

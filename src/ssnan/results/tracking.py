@@ -61,7 +61,7 @@ class Tracker:
 
     def follow(self, result: ParsingResult) -> ParsingResult:
         """The result of the next frame, with :attr:`Person.track <ssnan.results.result.Person.track>`."""
-        numbers = range(1, 1 + int(result.people_map.max(initial=0)))
+        numbers = range(1, 1 + result.count)
         boxes = np.array([extent_of(result.people_map == number) for number in numbers], dtype=float).reshape(-1, 4)
         found = self._assigned(boxes)
         lost = [track for track in self._tracks if track not in found]

@@ -14,7 +14,7 @@ import numpy as np
 from ssnan.results.document import Document
 from ssnan.results.outputs import Content, files
 from ssnan.results.render import SCREEN_SIDE, for_a_screen, map_over
-from ssnan.results.result import ParsingResult
+from ssnan.results.result import ParsingResult, person_of
 from ssnan.serving.limits import RefusedError
 
 Made = Callable[[ParsingResult, Sequence[str]], bytes]
@@ -35,9 +35,9 @@ def keep_person(result: ParsingResult, number: int) -> ParsingResult:
     Raises:
         RefusedError: 422, there are fewer people.
     """
-    if number > len(result.people):
-        raise RefusedError(422, f"no person {number}: the photo shows {len(result.people)}")
-    return result.person(number - 1)
+    if number > result.count:
+        raise RefusedError(422, f"no person {number}: the photo shows {result.count}")
+    return person_of(result, number)
 
 
 def as_json(result: ParsingResult, parts: Sequence[str]) -> bytes:
