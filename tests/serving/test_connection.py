@@ -1,5 +1,6 @@
 """What no HTTP library would send, to the real command. That nothing of it is in the log is seen when it ends."""
 
+import asyncio
 import re
 import socket
 import struct
@@ -9,6 +10,10 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+import uvicorn
+
+from ssnan.serving.connection import Connection
+from ssnan.serving.limits import Limits
 
 HOST = b"Host: localhost\r\n"
 UPLOAD = b"POST /api/parse HTTP/1.1\r\n" + HOST
@@ -108,6 +113,56 @@ def test_an_answer_that_nobody_takes_is_given_up(connect, process):
             return
         time.sleep(0.1)
     pytest.fail("the service still holds the answer")
+
+
+def taken_until_given_up(rate, again=b""):
+    """How many bytes of a response of 500 kB a client gets that reads ``rate`` bytes per second, from a service that
+    waits half a second. The client sends ``again`` after its request."""
+    body = bytes(500_000)
+
+    async def app(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": body})
+
+    async def taken():
+        loop, small = asyncio.get_running_loop(), 4096  # buffers of the system, so that all else is in the service
+        config = uvicorn.Config(app, lifespan="off", log_config=None)
+        listening = socket.create_server(("127.0.0.1", 0))
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, small)
+        state, limits = uvicorn.server.ServerState(), Limits(seconds=0.5)
+        server = await loop.create_server(lambda: Connection(config, state, {}, limits=limits), sock=listening)
+        with socket.socket() as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, small)
+            client.setblocking(False)
+            await loop.sock_connect(client, listening.getsockname())
+            await loop.sock_sendall(client, HEALTH)
+            count = len(await loop.sock_recv(client, 1000))
+            await loop.sock_sendall(client, again)
+            try:
+                while count < len(body):
+                    await asyncio.sleep(0.05)
+                    if rate:
+                        part = await loop.sock_recv(client, rate // 20)
+                        count += len(part)
+                        if not part:
+                            break
+                    elif not state.connections:
+                        break
+            except ConnectionResetError:
+                pass
+        server.close()
+        return count
+
+    return asyncio.run(asyncio.wait_for(taken(), 30))
+
+
+def test_an_answer_that_is_read_too_slowly_is_given_up():
+    assert taken_until_given_up(rate=20_000) < 100_000
+    assert taken_until_given_up(rate=300_000) >= 500_000
+
+
+def test_another_request_does_not_save_an_answer_that_nobody_takes():
+    assert taken_until_given_up(rate=0, again=HEALTH) < 10_000
 
 
 def test_a_head_without_an_end_is_cut_off(connect):

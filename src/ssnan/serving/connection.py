@@ -18,10 +18,13 @@ CONNECTIONS = 256
 HEAD_BYTES = 65536
 """The most bytes of a request before its body; one read may exceed it."""
 
+LEAST_RATE = 65536
+"""Bytes of a response that a client has to read per second, on average over ``limits.seconds``."""
+
 
 class Connection(HttpToolsProtocol):
     """uvicorn's protocol with ``limits.seconds`` for every step of the client: to send the head of a request, to send
-    the rest of a refused body, and to read some of a response."""
+    the rest of a refused body, and to read :data:`LEAST_RATE` bytes of a response for each of the seconds."""
 
     def __init__(self, *arguments: Any, limits: Limits, **more: Any) -> None:
         super().__init__(*arguments, **more)
@@ -64,7 +67,8 @@ class Connection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._in_head = False
-        self._stop_waiting()
+        if not self.transport.get_write_buffer_size():  # an earlier response may still be unread
+            self._stop_waiting()
         if len(self.connections) > self._most():
             message = "busy: too many open connections; try again in a moment"
             self.app = refusal(503, message, HEADERS | {"connection": "close"})
@@ -85,7 +89,7 @@ class Connection(HttpToolsProtocol):
     def _most(self) -> int:
         return CONNECTIONS + self._limits.waiting
 
-    def _wait(self, untaken: float = math.inf) -> None:
+    def _wait(self, untaken: int | float = math.inf) -> None:
         self._stop_waiting()
         self._timer = self.loop.call_later(self._limits.seconds, self._waited, untaken)
 
@@ -93,10 +97,10 @@ class Connection(HttpToolsProtocol):
         if self._timer is not None:
             self._timer.cancel()
 
-    def _waited(self, untaken: float) -> None:
+    def _waited(self, untaken: int | float) -> None:
         left = self.transport.get_write_buffer_size()
-        if 0 < left < untaken:
-            self._wait(left)  # the client reads the response, slowly
+        if 0 < left <= untaken - LEAST_RATE * self._limits.seconds:
+            self._wait(left)
         elif left:
             self.transport.abort()
         elif self._in_head:

@@ -13,7 +13,7 @@ class Limits:
         upload_bytes: bytes of the body of a request.
         pixels: pixels of a photo.
         seconds: seconds from a complete request to its response. The same limit holds for its head, for its body, and
-            for a client that does not read the response.
+            for a client to read some of the response, see :data:`ssnan.serving.connection.LEAST_RATE`.
         waiting: requests that are read, wait or are processed at once; further ones are refused.
     """
 
