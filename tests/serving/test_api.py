@@ -4,6 +4,7 @@ import json
 import threading
 import zipfile
 from pathlib import Path
+from tempfile import SpooledTemporaryFile
 
 import httpx
 import jsonschema
@@ -51,6 +52,17 @@ def test_a_form_says_the_same_as_a_body(ask, photo):
     of_body = ask("POST", "/api/parse", content=photo)
     of_form = ask("POST", "/api/parse", files={"image": ("x.png", photo)})
     assert of_form.json() == of_body.json()
+
+
+def test_a_large_form_stays_in_memory(ask, monkeypatch):
+    def refuse(file):
+        raise AssertionError("a file is written")
+
+    monkeypatch.setattr(SpooledTemporaryFile, "rollover", refuse)
+    pixels = np.random.default_rng(0).integers(0, 255, (800, 800, 3), dtype=np.uint8)
+    large = encoded(Image.fromarray(pixels))
+    assert len(large) > 1_500_000
+    assert ask("POST", "/api/parse", files={"image": ("x.png", large)}).status_code == 200
 
 
 def test_parts_and_other_labels(ask, photo):
