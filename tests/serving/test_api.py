@@ -216,6 +216,7 @@ def test_a_part_that_is_named_often_is_one(ask, photo):
     answer = ask("POST", "/api/parse?parts=hair,hair", content=photo, headers={"accept": "application/zip"})
     with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
         assert archive.namelist() == ["hair.png", "map.png"]
+        assert set(np.unique(np.array(Image.open(archive.open("map.png"))))) == {0, 2}
 
 
 def test_a_zip_of_what_parse_saves(ask, photo):
@@ -294,6 +295,13 @@ def test_options_without_an_effect_are_refused(ask, photo):
         answer = ask("POST", f"/api/parse?{query}", content=photo)
         assert answer.status_code == 422
         assert complaint in answer.json()["error"]
+    for path, complaint in (
+        ("/api/labels?labels=atr", "no option 'labels'; expected one of model"),
+        ("/api/models?x=1", "no option 'x'; expected none"),
+    ):
+        answer = ask("GET", path)
+        assert answer.status_code == 422
+        assert answer.json()["error"] == complaint
 
 
 def test_why_a_model_fails_is_logged(caplog):

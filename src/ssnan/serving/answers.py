@@ -59,8 +59,8 @@ def as_overlay(result: ParsingResult, parts: Sequence[str]) -> bytes:
 
 
 def as_masks(result: ParsingResult, parts: Sequence[str]) -> bytes:
-    """A zip with the label map and a mask of every part in the photo, or of each of ``parts``."""
-    made = files(result, "", ("masks",), parts)
+    """A zip with the label map and a mask of every part in the photo, or only of each of ``parts``."""
+    made = files(keep_parts(result, parts), "", ("masks",), parts)
     return _zip({"map.png" if ending == ".png" else ending.removeprefix(".mask."): made[ending] for ending in made})
 
 

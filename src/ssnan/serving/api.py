@@ -102,7 +102,7 @@ def application(queue: RequestQueue, cards: Mapping[str, ModelCard | None], host
     ) -> Response:
         """Parse the photo in the body or in the multipart field `image`. `Accept` chooses the response: JSON, the label
         map (PNG), the overlay (JPEG), or a zip with one mask per part or with the files that `save` names."""
-        _refuse_unknown(request)
+        _refuse_unknown(request, "parts", "person", "model", "labels", "colors", "save")
         kind = chosen(request.headers.get("accept", ""))
         parser = queue.parser(model)
         how = _remapping(parser.result_labels, labels)
@@ -123,14 +123,17 @@ def application(queue: RequestQueue, cards: Mapping[str, ModelCard | None], host
 
     @app.get("/api/labels")
     async def labels(
+        request: Request,
         model: Annotated[str | None, Query(description="a model from /api/models")] = None,
     ) -> dict[str, Any]:
         """The classes of a model, in the order of their ids, with colours and pairs of left and right."""
+        _refuse_unknown(request, "model")
         return queue.parser(model).result_labels.to_dict()
 
     @app.get("/api/models")
-    async def models() -> list[dict[str, Any]]:
+    async def models(request: Request) -> list[dict[str, Any]]:
         """The available models with their cards, the default first."""
+        _refuse_unknown(request)
         return [
             {"name": name, "label_set": parser.result_labels.name, "about": card.about if (card := cards[name]) else {}}
             for name, parser in queue.parsers.items()
@@ -186,7 +189,7 @@ _REFUSED_ANYWHERE = _refusals(
         403: "the request comes from a page of another site",
         413: "the request or the photo is too large",
         421: "the request names another host",
-        422: "no such model",
+        422: "no such model or option",
         503: "the request took too long, or the service is stopping",
     }
 )
@@ -196,17 +199,16 @@ _SAID = {
 }
 
 
-_OPTIONS = frozenset({"parts", "person", "model", "labels", "colors", "save"})
-
-
-def _refuse_unknown(request: Request) -> None:
-    """Refuse options that would have no effect.
+def _refuse_unknown(request: Request, *known: str) -> None:
+    """Refuse options that would have no effect: all but ``known``.
 
     Raises:
         RefusedError: 422, an option is unknown or given twice.
     """
     names = [name for name, _ in request.query_params.multi_items()]
-    if problem := unknown("option", names, sorted(_OPTIONS)):
+    if names and not known:
+        raise RefusedError(422, f"no option {names[0][:40]!r}; expected none")
+    if problem := unknown("option", names, known):
         raise RefusedError(422, problem)
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise RefusedError(422, f"{twice[0]}: expected once, got {names.count(twice[0])}; separate names by commas")
