@@ -12,9 +12,19 @@ import ssnan
 from ssnan.errors import unknown
 from ssnan.parsing.card import bundled_cards
 
+MODELS = [card.name for card in bundled_cards()]
+"""Models that need no download."""
+
 
 @lru_cache(maxsize=2)
 def loaded(model: str) -> ssnan.Parser:
+    """The parser of one of :data:`MODELS`.
+
+    Raises:
+        ValueError: it is another model.
+    """
+    if problem := unknown("model", [model], MODELS):
+        raise ValueError(problem)
     return ssnan.load(model)
 
 
@@ -41,13 +51,19 @@ class HumanParsing:
                 ),
                 "edge": (list(cls.EDGES), {"default": "soft"}),
                 "opacity": ("FLOAT", {"default": 0.65, "min": 0.0, "max": 1.0, "step": 0.05}),
-                "model": ([card.name for card in bundled_cards()],),
+                "model": (MODELS,),
             }
         }
 
     @classmethod
-    def VALIDATE_INPUTS(cls, parts: str, model: str) -> bool | str:  # noqa: N802 - ComfyUI's name
-        """True, or what is wrong, which ComfyUI shows before anything runs."""
+    def VALIDATE_INPUTS(cls, parts: str | None, model: str | None) -> bool | str:  # noqa: N802 - ComfyUI's name
+        """True, or what is wrong, which ComfyUI shows before anything runs. It leaves both checks to this method, and
+        gives None for an input that another node fills."""
+        if model is None:
+            return True
+        problem = unknown("model", [model], MODELS)
+        if problem or parts is None:
+            return problem or True
         return unknown("part", names(parts), loaded(model).label_set.classes) or True
 
     def parse(

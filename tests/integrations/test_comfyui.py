@@ -68,5 +68,18 @@ def test_parts_that_do_not_exist_are_told_before(node):
     assert "no part 'arm'" in node.VALIDATE_INPUTS(parts="coat, arm", model="small")
 
 
+def test_inputs_from_other_nodes_are_not_known_before(node):
+    assert node.VALIDATE_INPUTS(parts=None, model="small") is True
+    assert node.VALIDATE_INPUTS(parts="coat", model=None) is True
+
+
+def test_only_models_of_the_package_are_loaded(node, images, monkeypatch):
+    monkeypatch.setattr(ssnan, "load", lambda name: pytest.fail(f"{name} would be downloaded"))
+    for parts in ("hair", None):
+        assert "no model 'stranger/model'" in node.VALIDATE_INPUTS(parts=parts, model="stranger/model")
+    with pytest.raises(ValueError, match="no model 'stranger/model'"):
+        node().parse(image=images, **defaults(node, model="stranger/model"))
+
+
 def test_it_has_a_name_in_the_menu(package):
     assert package.NODE_CLASS_MAPPINGS.keys() == package.NODE_DISPLAY_NAME_MAPPINGS.keys()
