@@ -13,7 +13,7 @@ from ssnan.io.opening import ImageError
 from ssnan.parsing.frames import frames as read_frames
 from ssnan.parsing.frames import opened
 from ssnan.parsing.inputs import find_inputs
-from ssnan.parsing.video import RESULTS, parse_video, video_of
+from ssnan.parsing.video import BT_709, LIMITED, RESULTS, parse_video, video_of
 
 TIMES = [0, 40, 80, 200, 240]  # milliseconds: a video that pauses
 
@@ -52,6 +52,18 @@ def test_labels_are_lossless_and_frames_keep_their_times(color_parser, tmp_path,
         np.testing.assert_array_equal(found, color_parser(rgb).labels)
     assert overlay[0][1].shape == (48, 64, 3)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["video.labels.mkv", "video.overlay.mp4"]
+
+
+def test_an_overlay_says_how_its_colours_are_coded(color_parser, tmp_path):
+    """Players guess otherwise, by the size of the frames."""
+    video = write_video(tmp_path / "video.mkv", (96, 128))
+    list(parse_video(color_parser, video, tmp_path / "out" / "video"))
+    with av.open(str(tmp_path / "out" / "video.overlay.mp4")) as container:
+        coded = container.streams.video[0].codec_context
+        assert coded.colorspace == coded.color_primaries == coded.color_trc == BT_709
+        assert coded.color_range == LIMITED
+        levels = next(container.decode(video=0)).to_ndarray()
+    assert levels[40:56, 4:12].mean() == pytest.approx(16 + 219 * 0.2126, abs=2)  # red hair in its own colour
 
 
 def test_what_is_no_video_is_named_and_nothing_is_left(color_parser, tmp_path):

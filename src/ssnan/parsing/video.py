@@ -37,6 +37,9 @@ RESULTS = (".overlay.mp4", ".labels.mkv", ".confidence.mkv", ".people.mkv", ".js
 LONGEST_LINE = 1 << 24
 """The most bytes of a frame's JSON that are read."""
 
+BT_709 = LIMITED = 1
+"""FFmpeg's numbers of the colour space, primaries and curve of HD video, and of its range of levels, 16 to 235."""
+
 MARK = "result of ssnan for "
 """The start of the comment in every video that is a result; the name of its video follows."""
 
@@ -192,6 +195,10 @@ class _Writer:
         even = 2 if pixels == "yuv420p" else 1
         self.stream.width, self.stream.height = width // even * even, height // even * even
         self.stream.pix_fmt = pixels
+        if pixels == "yuv420p":  # without these, players guess by the size of the frames
+            coded = self.stream.codec_context
+            coded.colorspace = coded.color_primaries = coded.color_trc = BT_709
+            coded.color_range = LIMITED
         self.size = (self.stream.width, self.stream.height)
         self.sound: Any = None
 
@@ -203,6 +210,8 @@ class _Writer:
             self.stream.codec_context.time_base = base
         if (frame.width, frame.height) != self.size:
             frame = type(frame).from_ndarray(frame.to_ndarray()[: self.size[1], : self.size[0]], frame.format.name)
+        if self.stream.pix_fmt == "yuv420p":
+            frame = frame.reformat(format="yuv420p", dst_colorspace="ITU709")
         frame.pts, frame.time_base = pts, base
         self.container.mux(self.stream.encode(frame))
 
