@@ -127,6 +127,14 @@ def test_the_overlay_over_the_photo():
     assert not different[:20].any()
 
 
+def test_an_ignored_value_has_no_name():
+    labels = np.zeros((60, 60), dtype=np.uint8)
+    labels[10:30, 10:30], labels[40:50, 40:50] = FACE, LIP.ignore_index
+    named = np.array(ParsingResult(labels, LIP, source=np.full((60, 60, 3), 100, np.uint8)).overlay(0.0, names=True))
+    assert (named[10:30, 10:30] != 100).any()
+    assert (named[40:50, 40:50] == 100).all()
+
+
 def test_names_stay_inside_the_photo():
     photo = np.full((60, 200, 3), 100, dtype=np.uint8)
     labels = np.zeros((60, 200), dtype=np.uint8)

@@ -88,7 +88,8 @@ def with_names(image: Image.Image, labels: NDArray[np.uint8], label_set: LabelSe
     factor = image.width / small.width
     size = max(10.0, max(image.size) / 45)
     font = ImageFont.load_default(size=size)
-    for class_id in np.argsort(-np.bincount(labels.ravel(), minlength=len(label_set)), kind="stable"):
+    areas = np.bincount(labels.ravel(), minlength=256)[: len(label_set)]  # other values have no name
+    for class_id in np.argsort(-areas, kind="stable"):
         pieces, count = ndimage.label(labels == class_id)
         if class_id == 0 or not count:
             continue
