@@ -1,10 +1,13 @@
+import io
+import struct
+
 import numpy as np
 import pytest
 from PIL import Image, TiffImagePlugin
 
 from fakes.photos import GREY, encoded
 from fakes.png import png
-from ssnan.io.images import read_reduced, read_rgb
+from ssnan.io.images import read_reduced, read_rgb, read_unflattened
 from ssnan.io.opening import ImageError
 
 
@@ -97,6 +100,32 @@ def test_a_transparent_grey_of_16_bits_lies_over_white(tmp_path):
     with Image.open(tmp_path / "deep.png") as image:
         assert image.info["transparency"] == 40000
     assert read_rgb(tmp_path / "deep.png").tolist() == [[[0] * 3, [255] * 3, [255] * 3]]
+
+
+@pytest.mark.parametrize(
+    ("levels", "bits", "color", "key"),
+    [
+        ([[1, 0]], 1, 0, (1,)),
+        ([[3, 2, 0, 0]], 2, 0, (3,)),
+        ([[15, 3]], 4, 0, (15,)),
+        ([[3, 15]], 4, 0, (3,)),
+        ([[200, 3]], 8, 0, (200,)),
+        ([[4660, 65535]], 16, 0, (4660,)),
+        ([[(1, 2, 3), (0, 2, 3)]], 8, 2, (1, 2, 3)),
+        ([[(4660, 0, 65535), (13330, 0, 65535)]], 16, 2, (4660, 0, 65535)),
+    ],
+)
+def test_the_transparent_colour_of_a_png_has_its_bits(levels, bits, color, key):
+    photo = png(np.array(levels), bits, color, tRNS=struct.pack(f">{len(key)}H", *key))
+    assert (read_unflattened(photo)[0, :, 3] == 0).tolist() == [True] + [False] * (len(levels[0]) - 1)
+    with Image.open(io.BytesIO(photo)) as image:  # read twice, as for a cutout
+        np.testing.assert_array_equal(read_unflattened(image), read_unflattened(photo))
+        np.testing.assert_array_equal(read_unflattened(image), read_unflattened(photo))
+
+
+def test_an_opaque_alpha_is_left_out():
+    assert read_unflattened(Image.new("RGBA", (2, 1), (1, 2, 3, 255))).tolist() == [[[1, 2, 3]] * 2]
+    assert read_unflattened(Image.new("RGBA", (2, 1), (1, 2, 3, 254))).shape == (1, 2, 4)
 
 
 def test_premultiplied_alpha_is_divided_out():

@@ -40,7 +40,12 @@ def decoded(image: Image.Image) -> tuple[Image.Image, bytes | None]:
         ImageError: colours of 10 to 14 bits in 16.
     """
     profile = profile_of(image)
-    deep = image.mode in ("LA", "RGB", "RGBA") and any(";16" in str(tile) for tile in getattr(image, "tile", ()))
+    stored, key = str(getattr(image, "tile", "")), image.info.get("transparency")
+    if isinstance(key, tuple) and ";16" in stored:  # Pillow scales the pixels, but not what is transparent
+        image.info["transparency"] = tuple(level >> 8 for level in key)
+    elif isinstance(key, int):
+        image.info["transparency"] = key * (17 if "'L;4'" in stored else 85 if "'L;2'" in stored else 1)
+    deep = image.mode in ("LA", "RGB", "RGBA") and ";16" in stored
     image = upright(image)
     if deep and 0 < np.max(image.getextrema()[: 1 if image.mode == "LA" else 3]) < 64:  # Pillow keeps the upper 8 bits
         raise ImageError("has colours of 14 bits or fewer in 16, which would become dark; save it with 8 bits")
@@ -111,7 +116,7 @@ def straight(image: Image.Image, profile: bytes | None, unit: int | None = None)
     if image.mode not in ("L", "RGB", "CMYK"):
         image = image.convert("RGB")
     image = in_srgb(image, profile).convert("RGB")
-    if alpha is not None:
+    if alpha is not None and alpha.getextrema() != (255, 255):
         image.putalpha(alpha)
     return image
 
