@@ -30,6 +30,7 @@ def test_mirroring_swaps_every_left_with_its_right():
     [
         ({"palette": (RED,)}, "one colour for each"),
         ({"classes": ("a", "a")}, "same name"),
+        ({"classes": ("a", "top, long")}, "without / .* and commas, got 'top, long'"),
         ({"flip_pairs": ((0, 1), (1, 0))}, "two flip pairs"),
         ({"flip_pairs": ((0, 2),)}, "not in 0..1"),
         ({"regions": (Region("r", (5,)),)}, "not in 0..1"),

@@ -52,7 +52,7 @@ class LabelSet:
         sets: mask values of 100 and more for pixels that belong to one of several classes.
 
     Raises:
-        ValueError: lengths differ, a class name cannot be part of a file name, a colour is invalid, an id is
+        ValueError: lengths differ, a class name cannot be part of a file name or a list, a colour is invalid, an id is
             not an integer or out of range, an id is in two flip pairs, or a set has fewer than two classes or a
             used value.
     """
@@ -74,10 +74,10 @@ class LabelSet:
                 f"got {len(self.palette)} colours"
             )
         for name in self.classes:
-            if not isinstance(name, str) or not name.isprintable() or not name.strip(". ") or set(name) & set("/\\:"):
+            if not isinstance(name, str) or not name.isprintable() or not name.strip(". ") or set(name) & set("/\\:,"):
                 raise ValueError(
-                    f"label set {self.name!r}: class names become part of file names; expected printable names "
-                    f"without / \\ and :, got {name!r}"
+                    f"label set {self.name!r}: class names become part of file names and of lists; expected printable "
+                    f"names without / \\ : and commas, got {name!r}"
                 )
         for color in self.palette:
             if len(color) != 3 or not all(isinstance(level, int) and 0 <= level <= 255 for level in color):
