@@ -195,6 +195,18 @@ def test_the_norms_of_gradients_are_running_means():
     assert set(criterion.running) == {"fused"}
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_scores_in_16_bits_cost_what_they_cost_in_32(dtype):
+    scores = random_batch(0)[0].detach().to(dtype)
+    labels = torch.from_numpy(person()[1]).long().expand(3, -1, -1)
+    found = []
+    for given in (scores, scores.float()):
+        criterion = with_joints(LIP, "weighted", 0.3, unit="gradient")
+        losses = criterion(output(given.requires_grad_()), labels, gradients=True)
+        found.append(losses | criterion.running)
+    torch.testing.assert_close(*found)
+
+
 def test_running_norms_forget():
     criterion = with_joints(LIP, "weighted", unit="gradient")
     criterion.running["fused"] = torch.tensor([500.0, 0.0, 1.0])

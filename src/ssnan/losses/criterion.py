@@ -157,9 +157,11 @@ class ParsingLoss:
                 ``gradient``. This costs one backward pass through the losses, not the network.
         """
         labels = labels[:, :: self.options.stride, :: self.options.stride].long()
-        maps = {"fused": output.scores}
+        # In 16 bits, the squares of small gradients would be 0, and running means would stand still.
+        fused = output.scores.float()
+        maps = {"fused": fused}
         if self.options.deep_supervision:
-            maps |= {f"scale{index}": scores for index, scores in enumerate(output.scale_scores)}
+            maps |= {f"scale{index}": scores.float() for index, scores in enumerate(output.scale_scores)}
         terms: dict[str, Tensor] = {}
         found: dict[str, Tensor] = {}
         for name, scores in maps.items():
@@ -167,10 +169,10 @@ class ParsingLoss:
             terms |= {f"{name}/{term}": value for term, value in of_map.items()}
             found |= {f"{name}/{value_of}": value for value_of, value in values.items()}
         if self.options.iou_weight:
-            found["fused/iou"] = self._iou(output.scores, labels)
+            found["fused/iou"] = self._iou(fused, labels)
             terms["fused/iou"] = self.options.iou_weight * found["fused/iou"]
         if self.options.side_weight:
-            found["fused/sides"] = side_loss(at_labels(output.scores, labels), labels, self.label_set.flip_pairs)
+            found["fused/sides"] = side_loss(at_labels(fused, labels), labels, self.label_set.flip_pairs)
             terms["fused/sides"] = self.options.side_weight * found["fused/sides"]
         if gradients:
             for name, term in terms.items():

@@ -29,7 +29,7 @@ def same_step(
     """The factor that gives the gradient of ``other`` the norm of that of ``base``, averaged over the steps so far.
 
     Args:
-        scores: scores of b photos; the losses of a photo depend only on its own scores.
+        scores: scores of b photos, in 32 bits; the losses of a photo depend only on its own scores.
         base, other: losses of each photo, differentiable in ``scores``.
         running: the state returned by the last step; None for the first.
 
@@ -39,7 +39,7 @@ def same_step(
     """
     squares = [gradient_of(loss.sum(), scores).square().sum(dim=(1, 2, 3)).mean() for loss in (base, other)]
     now = mean_over_processes(torch.stack(squares))
-    before = now.new_zeros(3) if running is None else running.to(now.device)
+    before = now.new_zeros(3) if running is None else running.to(now)
     steps = before[:1] + 1
     means = before[1:].lerp(now, (1 / steps).clamp_min(NEW_SHARE))
     ratio = (means[0] / means[1].clamp_min(torch.finfo(means.dtype).tiny)).sqrt()
