@@ -4,7 +4,7 @@ import torch
 from safetensors.torch import save_file
 from torch.nn.functional import interpolate
 
-from ssnan.models import Backbone, EdgeBackbone, SkipBackbone
+from ssnan.models import Backbone, EdgeBackbone, Pyramid, SegNet, SkipBackbone
 from ssnan.models.frozen_norms import FrozenNorm
 
 
@@ -76,6 +76,20 @@ def test_any_family_with_feature_maps(name, tmp_path):
     backbone.load(str(tmp_path / "w.safetensors"))
     for tensor in backbone.features.state_dict().values():
         assert any(torch.equal(tensor, value) for value in whole.values())
+
+
+KINDS = {
+    "Backbone": Backbone, "SkipBackbone": SkipBackbone, "EdgeBackbone": EdgeBackbone, "Pyramid": Pyramid,
+    "SegNet": lambda name: SegNet(3, name),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", ["hf-hub:stranger/model", "vgg11_bn@hf-hub:stranger/model", "vgg/../x", "nosuch_net"])
+def test_a_name_that_is_not_timm_s_is_one_clear_line_and_loads_nothing(kind, name, monkeypatch):
+    monkeypatch.setattr("timm.models._factory.load_model_config_from_hf", lambda *_, **__: pytest.fail("downloads"))
+    with pytest.raises(ValueError, match=r"expected (the|a) name|timm cannot build|expected a VGG"):
+        KINDS[kind](name)
 
 
 def test_what_cannot_be_dilated_says_so():

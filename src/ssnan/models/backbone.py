@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any, Literal, TypeVar
 
-import timm
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -14,6 +12,7 @@ from torch.nn.functional import interpolate
 
 from ssnan.models.frozen_norms import freeze_norms, other_norms
 from ssnan.models.initial_weights import State, grow_resnet, in_feature_names, initial_weights, load_all
+from ssnan.models.timm_network import timm_network
 from ssnan.models.vgg import VGG
 
 Own = TypeVar("Own", bound="_TimmFeatures")
@@ -265,7 +264,7 @@ class Pyramid(_TimmFeatures):
             features: Any = VGG(name, 32, tuple(stride.bit_length() - 1 for stride in strides))
             channels, found = features.channels, features.strides
         else:
-            every = timm.create_model(name, features_only=True).feature_info.reduction()
+            every = timm_network(name, features_only=True).feature_info.reduction()
             features = _timm(name, tuple(i for i, stride in enumerate(every) if stride in strides), None, resnet)
             channels, found = features.feature_info.channels(), features.feature_info.reduction()
         if list(found) != list(strides):
@@ -278,20 +277,12 @@ class Pyramid(_TimmFeatures):
 
 
 def _timm(name: str, stages: tuple[int, ...], output_stride: int | None, resnet: str) -> Any:
-    if not re.fullmatch(r"[\w.]+", name):  # "hf-hub:…" and "local-dir:…" would load what a recipe names
-        raise ValueError(f"backbone: expected the name of a timm model, got {name!r}")
     options: dict[str, Any] = {"features_only": True, "out_indices": stages}
     if resnet == "pspnet":
         options |= {"stem_type": "deep", "stem_width": 64}
     if output_stride is not None:
         options["output_stride"] = output_stride
-    try:
-        features = timm.create_model(name, **options)
-    except (TypeError, AssertionError, NotImplementedError, RuntimeError) as error:
-        raise ValueError(
-            f"backbone: timm cannot build {name} with {options} ({error}); if the network cannot be dilated, "
-            "set output_stride to null and choose a stage"
-        ) from None
+    features = timm_network(name, **options)
     if resnet != "v1.5":
         for layer in _bottleneck_stages(features, resnet):
             first = layer[0]

@@ -6,7 +6,6 @@ https://arxiv.org/abs/1511.00561
 
 from __future__ import annotations
 
-import timm
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -15,6 +14,7 @@ from torch.nn.functional import max_pool2d
 from ssnan.models.heads import classifier
 from ssnan.models.initial_weights import initial_weights, load_all
 from ssnan.models.output import ParsingNetwork, ParsingOutput
+from ssnan.models.timm_network import timm_network
 
 
 class SegNet(ParsingNetwork):
@@ -24,14 +24,19 @@ class SegNet(ParsingNetwork):
     Args:
         num_classes: classes C, including the background.
         encoder: timm's VGG with batch norm; ``vgg16_bn`` in the paper, ``vgg11_bn`` is the smallest.
+
+    Raises:
+        ValueError: timm has no such VGG.
     """
 
     def __init__(self, num_classes: int, encoder: str = "vgg16_bn") -> None:
         super().__init__()
+        if not encoder.startswith("vgg"):
+            raise ValueError(f"encoder: expected a VGG with batch norm, such as vgg16_bn, got {encoder!r}")
         self.num_classes = num_classes
         self.name = encoder
         blocks: list[list[nn.Module]] = [[]]
-        for layer in timm.create_model(encoder).features:
+        for layer in timm_network(encoder).features:
             if isinstance(layer, nn.MaxPool2d):
                 blocks.append([])
             else:
@@ -66,7 +71,7 @@ class SegNet(ParsingNetwork):
         Raises:
             ValueError: there are no such weights, or they belong to another network.
         """
-        features = timm.create_model(self.name).features
+        features = timm_network(self.name).features
         load_all(nn.ModuleDict({"features": features}), initial_weights(self.name, weights), weights, self.name)
         layers = [layer for layer in features if not isinstance(layer, nn.MaxPool2d)]
         own = [layer for block in self.encoder for layer in block]  # type: ignore[attr-defined]

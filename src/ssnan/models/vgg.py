@@ -3,9 +3,10 @@ tables."""
 
 from __future__ import annotations
 
-import timm
 from jaxtyping import Float
 from torch import Tensor, nn
+
+from ssnan.models.timm_network import timm_network
 
 
 class VGG(nn.Module):
@@ -27,7 +28,7 @@ class VGG(nn.Module):
     def __init__(self, name: str, output_stride: int, pools: tuple[int, ...] = (5,)) -> None:
         super().__init__()
         # timm's names and numbers, so that its weights fit.
-        self.features = timm.create_model(name).features
+        self.features = timm_network(name).features
         self.taps: list[int] = []
         self.channels: list[int] = []
         self.strides: list[int] = []
