@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from ssnan.models import Backbone
+from ssnan.models import HAZN, SSNAN, Backbone, SegNet
 from ssnan.models.initial_weights import grow_resnet, take_over
 
 
@@ -123,6 +123,29 @@ def test_tensors_that_find_no_place_are_named(caplog):
     assert not caplog.messages
 
 
-def test_weights_of_which_nothing_fits_are_refused():
+SYSTEMS = {
+    "SegNet": lambda: SegNet(20, "vgg11_bn"),
+    "HAZN": lambda: HAZN(20, Backbone("resnet10t", output_stride=8, stage=2), hidden=8),
+    "SSNAN": lambda: SSNAN(20, Backbone("resnet10t", output_stride=8, stage=2)),
+}
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_every_system_goes_on_from_its_own_weights(name, caplog):
+    state, network = SYSTEMS[name]().state_dict(), SYSTEMS[name]()
+    assert take_over(network, state) == []
+    assert not caplog.messages
+    for key, value in network.state_dict().items():
+        assert value.equal(state[key]), key
+
+
+class WithBackbone(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.backbone, self.classifier = nn.Linear(2, 2), nn.Linear(2, 3)
+
+
+@pytest.mark.parametrize("network", [nn.Linear(2, 2), WithBackbone()], ids=["other names", "the classifier alone"])
+def test_weights_of_which_nothing_or_no_backbone_fits_are_refused(network):
     with pytest.raises(ValueError, match="another backbone"):
-        take_over(nn.Linear(2, 2), {"backbone.weight": torch.ones(3)})
+        take_over(network, {"backbone.weight": torch.ones(3), "classifier.bias": torch.ones(3)})

@@ -133,12 +133,12 @@ def take_over(network: nn.Module, state: Mapping[str, Tensor]) -> list[str]:
         Parts of the network, such as ``classifier``, that stay untrained, at least partly.
 
     Raises:
-        ValueError: no tensor of the backbone fits.
+        ValueError: no tensor fits, or none of the part ``backbone`` of a network that has one.
     """
     own = network.state_dict()
     fitting = {key: value for key, value in state.items() if key in own and value.shape == own[key].shape}
     parts = {key.partition(".")[0] for key in fitting}
-    if "backbone" not in parts:
+    if not parts or (hasattr(network, "backbone") and "backbone" not in parts):
         raise ValueError(
             "start_from: the weights have another backbone; configure the network to match them; their first "
             f"tensors are {', '.join(list(state)[:3])}"
