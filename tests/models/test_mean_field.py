@@ -104,3 +104,19 @@ def test_nobody_is_finite():
 def test_a_class_in_two_groups_is_refused():
     with pytest.raises(ValueError, match=r"expected each class in one group, got \[3\] in several"):
         MeanField([[1, 3], [2, 3]])
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_mixed_precision_leaves_it_in_32_bits(dtype):
+    torch.manual_seed(0)
+    scores, images = 12 * torch.randn(1, 4, 9, 9), torch.randn(1, 3, 33, 33)
+    scores[:, [1, 3], :5] -= 60  # their probability is 0 in 16 bits
+    rounded = scores.to(dtype)
+    found = {}
+    for given in (rounded.clone().requires_grad_(), rounded.float().requires_grad_()):
+        with torch.autocast("cpu", dtype, enabled=given.dtype == dtype):
+            result = garments()(given, images)
+        result.softmax(1)[:, 1].sum().backward()
+        found[given.dtype] = result, given.grad.float()
+    torch.testing.assert_close(found[dtype][0], found[torch.float32][0])
+    torch.testing.assert_close(found[dtype][1], found[torch.float32][1], rtol=1e-2, atol=1e-3)

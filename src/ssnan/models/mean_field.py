@@ -71,7 +71,8 @@ class MeanField(nn.Module):
 
     def forward(self, scores: Float[Tensor, "b c h w"], images: Float[Tensor, "b 3 H W"]) -> Float[Tensor, "b c h w"]:
         """Scores before the softmax, from scores before the softmax and the normalised photos."""
-        gained = self.gained(halved(scores), images).log()
+        with torch.autocast(scores.device.type, enabled=False):  # in 16 bits, TINY is 0 and ratios are NaN
+            gained = self.gained(halved(scores.float()), images.float()).log()
         last = len(self.members)  # the channel of zeros, for classes without a group
         place = [self.members.index(id) if id in self.members else last for id in range(scores.shape[1])]
         gained = torch.cat([gained, torch.zeros_like(gained[:, :1])], dim=1)
