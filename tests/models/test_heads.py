@@ -5,6 +5,7 @@ from safetensors.torch import save_file
 
 from ssnan.models import HAZN, Attention, Backbone, DeepLabV2, FCN8s, Pyramid
 from ssnan.models.heads import FC67, LargeFOV
+from ssnan.models.initial_weights import take_over
 
 
 @pytest.mark.parametrize("head", [LargeFOV(64, 128, dilation=1), FC67(32, 64, kernel=7)], ids=["LargeFOV", "7 × 7"])
@@ -72,6 +73,18 @@ def test_large_fields_of_view_take_every_fourth_channel_and_third_position(build
         assert head[0].bias.equal(state["pre_logits.fc1.bias"][::4])
         assert head[3].weight.equal(state["pre_logits.fc2.weight"][::4, ::4])
     assert len(network.classifier_parameters()) == before - 4 * len(heads)
+
+
+def test_fc6_and_fc7_of_the_first_step_learn_at_the_base_rate_in_the_second(vgg):
+    first, second, other = (DeepLabV2(20, backbone(), "aspp", hidden=hidden) for hidden in (4, 4, 5))
+    first.load_backbone(vgg[0])
+    take_over(second, first.state_dict())
+    take_over(other, first.state_dict())  # has no fc6 and fc7 of this width
+    names = []
+    for network in (first, second, other):
+        fast = {id(parameter) for parameter in network.classifier_parameters()}
+        names.append({name for name, parameter in network.named_parameters() if id(parameter) in fast})
+    assert names[0] == names[1] < names[2]
 
 
 def test_weights_without_fc6_leave_the_heads_as_they_were(tmp_path):

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from ssnan.errors import cause
 from ssnan.hub.download import offline_if_unreachable
+from ssnan.models.heads import FC67
 
 log = logging.getLogger("ssnan")
 
@@ -127,7 +128,7 @@ def read_network(source: str | Path) -> State:
 
 def take_over(network: nn.Module, state: Mapping[str, Tensor]) -> list[str]:
     """Load the tensors of ``state`` that fit ``network`` by name and shape. With other labels, the classifier does not
-    fit. A warning names the parts of ``state`` that are left out.
+    fit. A warning names the parts of ``state`` that are left out. An fc6 and fc7 that fit count as trained.
 
     Returns:
         Parts of the network, such as ``classifier``, that stay untrained, at least partly.
@@ -144,6 +145,9 @@ def take_over(network: nn.Module, state: Mapping[str, Tensor]) -> list[str]:
             f"tensors are {', '.join(list(state)[:3])}"
         )
     network.load_state_dict(fitting, strict=False)
+    for name, module in network.named_modules():
+        if isinstance(module, FC67):
+            module.trained |= all(f"{name}.{key}" in fitting for key in module.state_dict())
     if left_out := _parts_of(key for key in state if key not in fitting):
         log.warning(
             "start_from: %d of %d tensors left out, because the network has none of their name and shape: %s",
