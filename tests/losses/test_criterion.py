@@ -132,18 +132,28 @@ def test_heatmaps_may_measure_the_joints():
 
 
 def of_unit(unit, form="product", **options):
-    scores = torch.randn(4, 2, 5, 9, generator=torch.Generator().manual_seed(3)).requires_grad_()
-    labels = torch.randint(0, 2, (4, 9, 17), generator=torch.Generator().manual_seed(4))
+    scores = torch.randn(4, 2, 5, 5, generator=torch.Generator().manual_seed(3)).requires_grad_()
+    labels = torch.randint(0, 2, (4, 9, 9), generator=torch.Generator().manual_seed(4))
     losses = with_joints(TWO, form, unit=unit, **options)(output(scores), labels)
     return torch.autograd.grad(losses["loss"], scores)[0], losses
 
 
 def test_units_are_one_loss_times_a_number():
     (own, of_own), (cells, of_cells), (mean, of_mean) = (of_unit(unit) for unit in ("own", "cells", "mean"))
-    torch.testing.assert_close(cells, 4 * 8 * own)
-    torch.testing.assert_close(of_cells["fused/joint"], 4 * 8 * of_own["fused/joint"])
+    torch.testing.assert_close(cells, 4 * 4 * own)
+    torch.testing.assert_close(of_cells["fused/joint"], 4 * 4 * of_own["fused/joint"])
     torch.testing.assert_close(mean, own / of_own["fused/joint"])
     torch.testing.assert_close(of_mean["fused/joint"], torch.tensor(1.0))
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_cell_is_a_cell_in_both_directions(axis):
+    """Of a map of 9 × 5 cells, the prediction is one cell off."""
+    labels = torch.zeros(1, 9, 5, dtype=torch.long)
+    labels[0, 4, 2] = 1
+    scores = 200.0 * torch.nn.functional.one_hot(labels.roll(1, dims=1 + axis), 2).movedim(3, 1)
+    losses = with_joints(TWO, "product", unit="cells")(output(scores), labels)
+    assert losses["fused/joint"].item() == pytest.approx(0.5)
 
 
 def test_in_units_of_its_mean_the_product_keeps_the_step_of_the_cross_entropy():

@@ -182,17 +182,15 @@ class ParsingLoss:
 
     def _of_one_map(self, name: str, scores: Tensor, labels: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """The terms of the loss of one map, and values to report."""
-        cells = (scores.shape[2] - 1) * (scores.shape[3] - 1)
+        cells = (scores.shape[2] - 1, scores.shape[3] - 1)
         own, scores = scores, at_labels(scores, labels)
         parsing = self.parsing_loss(scores, labels)
         terms = {"parsing": parsing.mean()}
         if self.joint.form == "none":
             return terms, terms | {"loss": terms["parsing"]}
 
-        joint = self._joint(scores, labels)
-        if self.joint.unit == "cells":
-            joint = joint * cells
-        elif self.joint.unit == "mean":
+        joint = self._joint(scores, labels, cells if self.joint.unit == "cells" else (1, 1))
+        if self.joint.unit == "mean":
             joint = joint / mean_over_processes(joint.mean()).clamp_min(torch.finfo(joint.dtype).tiny)
         if self.joint.detach_centers or self.joint.form == "product_detached":
             joint = joint.detach()
@@ -207,15 +205,15 @@ class ParsingLoss:
             terms = {"joint": together.mean()}
         return terms, values | {"loss": torch.stack(list(terms.values())).sum()}
 
-    def _joint(self, scores: Tensor, labels: Tensor) -> Float[Tensor, " b"]:
-        """L_joint of each photo, in the unit of the measure."""
+    def _joint(self, scores: Tensor, labels: Tensor, sides: tuple[int, int]) -> Float[Tensor, " b"]:
+        """L_joint of each photo, in the unit of the measure; for a distance, that of ``sides``, height and width."""
         truth, known = self.joint_targets(labels)
         beliefs = region_beliefs(scores, self.joint.centers)
         predicted = soft_centers(beliefs, known, self.label_set.regions)
         if self.joint.measure == "heatmap":
             return heatmap_distance(predicted, truth)
         count = len(self.label_set.regions) if self.joint.count == "defined" else None
-        return joint_distance(predicted, truth, count=count)
+        return joint_distance(predicted, truth, count=count, sides=sides)
 
     def joint_targets(self, labels: Int[Tensor, "b h w"]) -> tuple[Centers, Bool[Tensor, "b h w"]]:
         """The true joints, and the pixels that count, see :func:`ssnan.losses.joints.label_centers`. A subclass may

@@ -96,7 +96,11 @@ def found(predicted: Centers, truth: Centers) -> Bool[Tensor, "b j"]:
 
 
 def joint_distance(
-    predicted: Centers, truth: Centers, missing_penalty: float = 0.5, count: int | None = None
+    predicted: Centers,
+    truth: Centers,
+    missing_penalty: float = 0.5,
+    count: int | None = None,
+    sides: tuple[int, int] = (1, 1),
 ) -> Float[Tensor, " b"]:
     """L_joint of Eq. 4, one value per photo: 1 / (2 N) Σ ‖J^p − J^gt‖².
 
@@ -104,8 +108,14 @@ def joint_distance(
     without predicted mass costs ``missing_penalty``. A :func:`found` region costs its squared distance, at most the
     penalty. In between, the cost is interpolated linearly, so a lost region never costs more by coming back. Regions
     that only the prediction has are ignored. A photo without regions costs 0.
+
+    ``sides`` are the height and width of the photo in the unit of the distance. ``missing_penalty`` is for sides of 1,
+    and grows with their mean square.
     """
-    squared = (predicted.position - truth.position).square().sum(dim=2).clamp(max=missing_penalty)
+    height, width = sides
+    missing_penalty = missing_penalty * (height**2 + width**2) / 2
+    y, x = (predicted.position - truth.position).unbind(dim=2)
+    squared = ((height * y).square() + (width * x).square()).clamp(max=missing_penalty)
     squared = squared.where(predicted.present, torch.zeros_like(squared))
     enough = torch.where(truth.present, FOUND_SHARE * truth.mass, PRESENT_MASS)
     there = (predicted.mass / enough).clamp(max=1)
