@@ -25,13 +25,13 @@ SHARED = [name for name, arm in ARMS.items() if arm.shared]
 
 
 def people(*shifts):
-    return torch.stack([torch.from_numpy(person(shift=shift)[1]).long() for shift in shifts])
+    return torch.stack([torch.from_numpy(person(97, 65, shift)[1]).long() for shift in shifts])
 
 
 def scores_for(labels, seed=0, right=1.0):
     """Random scores of a fused map at stride 4, a little in favour of the labels."""
     noise = torch.randn(
-        len(labels), 20, *(side // 4 for side in labels.shape[1:]), generator=torch.Generator().manual_seed(seed)
+        len(labels), 20, *(side // 4 + 1 for side in labels.shape[1:]), generator=torch.Generator().manual_seed(seed)
     )
     small = labels[:, ::4, ::4]
     return noise + right * torch.nn.functional.one_hot(small, 20).movedim(3, 1)

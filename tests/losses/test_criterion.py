@@ -88,11 +88,25 @@ def test_deep_supervision_adds_every_scale():
 
 
 def test_stride_samples_the_labels():
-    labels = torch.zeros(1, 8, 8, dtype=torch.long)
+    labels = torch.zeros(1, 7, 7, dtype=torch.long)
     labels[:, ::2, ::2] = 1
     scores = torch.zeros(1, 2, 4, 4)
     scores[:, 1] = 30
     assert ParsingLoss(TWO, LossOptions(stride=2))(output(scores), labels)["loss"] < 1e-6
+
+
+@pytest.mark.parametrize("size", [(7, 9), (9, 7)])
+def test_a_stride_that_leaves_out_the_last_pixel_is_refused(size):
+    criterion = ParsingLoss(TWO, LossOptions(stride=4))
+    with pytest.raises(ValueError, match=r"loss.stride: expected a divisor .* got 4; set data.crop to multiples of 4"):
+        criterion(output(torch.zeros(1, 2, 3, 3)), torch.zeros(1, *size, dtype=torch.long))
+    criterion(output(torch.zeros(1, 2, 3, 3)), torch.zeros(1, 9, 13, dtype=torch.long))
+
+
+@pytest.mark.parametrize("stride", [0, -1])
+def test_a_stride_below_1_is_refused(stride):
+    with pytest.raises(ValueError, match=f"loss.stride: expected 1 or more, got {stride}"):
+        LossOptions(stride=stride)
 
 
 def test_wholly_ignored_photos_are_harmless():

@@ -102,7 +102,11 @@ class LossOptions:
             limbs; 0 in the paper.
         class_balancing: power of the median-frequency weights of classes: 0 for equal weights, 1 as in SegNet.
         stride: compare every ``stride``-th pixel of the labels; the Caffe code of Attention+SSL has the network's, 8.
-            Larger is faster, 1 is exact.
+            Larger is faster, 1 is exact. It divides the sides of a crop minus 1, so that the last pixel is compared
+            too.
+
+    Raises:
+        ValueError: ``stride`` is below 1.
     """
 
     joint: JointLoss = JointLoss()
@@ -111,6 +115,10 @@ class LossOptions:
     side_weight: float = 0.0
     class_balancing: float = 0.0
     stride: int = 1
+
+    def __post_init__(self) -> None:
+        if self.stride < 1:
+            raise ValueError(f"loss.stride: expected 1 or more, got {self.stride}")
 
 
 class ParsingLoss:
@@ -155,8 +163,17 @@ class ParsingLoss:
         Args:
             gradients: whether to add the gradient norm of each term with respect to its scores, under names that end in
                 ``gradient``. This costs one backward pass through the losses, not the network.
+
+        Raises:
+            ValueError: ``stride`` does not divide the sides of the labels minus 1.
         """
-        labels = labels[:, :: self.options.stride, :: self.options.stride].long()
+        stride, (height, width) = self.options.stride, labels.shape[1:]
+        if (height - 1) % stride or (width - 1) % stride:  # scores would lie beside their labels
+            raise ValueError(
+                f"loss.stride: expected a divisor of the sides of data.crop minus 1, {height - 1} and {width - 1}, got "
+                f"{stride}; set data.crop to multiples of {stride} plus 1, or loss.stride to 1"
+            )
+        labels = labels[:, ::stride, ::stride].long()
         # In 16 bits, the squares of small gradients would be 0, and running means would stand still.
         fused = output.scores.float()
         maps = {"fused": fused}
