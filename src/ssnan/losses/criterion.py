@@ -22,9 +22,9 @@ from ssnan.losses.joints import (
 )
 from ssnan.losses.lovasz import lovasz_softmax
 from ssnan.losses.norms import gradient_of, same_step
-from ssnan.losses.processes import mean_over_processes, whole_batch
 from ssnan.losses.sides import side_loss
 from ssnan.models.output import ParsingOutput
+from ssnan.models.processes import mean_over_processes, whole_batch
 
 JointForm = Literal["none", "weighted", "product", "product_detached"]
 """The combination of joint loss and cross-entropy for each photo.

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ssnan.losses.processes import mean_over_processes
+from ssnan.models.processes import mean_over_processes
 
 NEW_SHARE = 0.01
 """The weight of the newest step in a running mean; before a hundred steps, all steps have equal weight."""

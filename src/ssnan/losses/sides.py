@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from ssnan.losses.processes import mean_over_processes
+from ssnan.models.processes import mean_count
 
 
 def side_loss(
@@ -34,6 +34,4 @@ def side_loss(
             odds = ((scores[:, own] - scores[:, other]) * limb).sum(dim=(1, 2)) / limb.sum(dim=(1, 2)).clamp_min(1)
             losses.append(softplus(-odds)[limb.any(dim=(1, 2))])
     together = torch.cat([scores[:0].flatten(), *losses])
-    # With one and three limbs on two processes, the mean over processes must be the mean over four limbs.
-    count = mean_over_processes(scores.new_tensor(len(together)))
-    return together.sum() / count.clamp_min(torch.finfo(count.dtype).tiny)
+    return together.sum() / mean_count(scores.new_tensor(len(together)))

@@ -24,6 +24,7 @@ from ssnan.labels import LabelSet
 from ssnan.models.backbone import Backbone
 from ssnan.models.heads import LargeFOV, classifier, load_fc67, untrained_parameters
 from ssnan.models.output import ParsingNetwork, ParsingOutput
+from ssnan.models.processes import mean_count
 from ssnan.models.pyramid import at_features
 
 Boxes = Float[Tensor, "b n 4"]
@@ -285,4 +286,4 @@ def region_loss(estimate: Estimate, masks: Bool[Tensor, "b r H W"]) -> Float[Ten
     # Regions do not overlap, so a position has at most one box.
     target = torch.einsum("brf,brhw->bfhw", truth, member)
     error = smooth_l1_loss(estimate.boxes.float(), target, reduction="none", beta=0.1).sum(dim=1) * inside_any
-    return confidence + error.sum() / inside_any.sum().clamp_min(1)
+    return confidence + error.sum() / mean_count(inside_any.sum())

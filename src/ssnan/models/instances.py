@@ -19,6 +19,7 @@ from torch.nn.functional import logsigmoid
 from ssnan.labels import UNKNOWN_PERSON, LabelSet
 from ssnan.models.backbone import EdgeBackbone, enlarged, start_for_relu
 from ssnan.models.output import ParsingOutput, no_loss
+from ssnan.models.processes import mean_count
 from ssnan.models.pyramid import at_features
 from ssnan.models.ss_nan_context import Seen, SSNANWithContext
 
@@ -214,11 +215,11 @@ def center_loss(scores: Float[Tensor, "b h w"], targets: Targets) -> Float[Tenso
     hit = (1 - sure).square() * logsigmoid(scores)
     miss = (1 - targets.heat).pow(4) * sure.square() * logsigmoid(-scores)
     total = torch.where(centers, hit, torch.where(targets.known, miss, torch.zeros_like(miss))).sum()
-    return -total / centers.sum().clamp_min(1)
+    return -total / mean_count(centers.sum())
 
 
 def offset_loss(offsets: Float[Tensor, "b 2 h w"], targets: Targets) -> Float[Tensor, ""]:
     """The mean distance |Δy| + |Δx| between predicted and true centre over the cells of people, in units of √(cells of
     the person)."""
     distance = (offsets - targets.offsets).abs().sum(dim=1)
-    return (targets.weight * distance).sum() / (targets.weight > 0).sum().clamp_min(1)
+    return (targets.weight * distance).sum() / mean_count((targets.weight > 0).sum())

@@ -22,6 +22,7 @@ from ssnan.models.backbone import EdgeBackbone, start_for_relu
 from ssnan.models.heads import classifier
 from ssnan.models.mean_field import MeanField
 from ssnan.models.output import ParsingNetwork, ParsingOutput, no_loss
+from ssnan.models.processes import mean_count
 from ssnan.models.pyramid import at_features, resize_to_finest, resized, sorted_scales
 
 
@@ -145,7 +146,7 @@ class SSNANWithContext(ParsingNetwork):
             # The head has a stride of 8 or more, so compare it with labels at its own positions.
             target = rows[at_features(batch["limbs"], *scores.shape[-2:]).long()]
             per_pixel = cross_entropy(scores.float(), target, ignore_index=-1, reduction="none")
-            losses.append(per_pixel.sum() / (target >= 0).sum().clamp_min(1))
+            losses.append(per_pixel.sum() / mean_count((target >= 0).sum()))
         return {"limbs": self.limb_weight * torch.stack(losses).mean()}
 
     def classifier_parameters(self) -> list[nn.Parameter]:

@@ -25,6 +25,12 @@ def mean_over_processes(value: Tensor) -> Tensor:
     return value
 
 
+def mean_count(count: Tensor) -> Tensor:
+    """The mean of a count over processes, as if the whole batch had at least 1. The mean over processes of sums divided
+    by it is the mean over the whole batch: with one limb and three on two processes, over four limbs."""
+    return mean_over_processes(count.float()).clamp_min(1 / _count())
+
+
 def whole_batch(share: Tensor) -> Tensor:
     """The shares (b, …) of all processes concatenated, with a gradient to each."""
     if _count() == 1:

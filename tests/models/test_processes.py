@@ -9,13 +9,41 @@ from torch import distributed
 
 from ssnan.labels import LIP
 from ssnan.losses import JointLoss, LossOptions, ParsingLoss
+from ssnan.models import EdgeBackbone, SSNANWithContext
+from ssnan.models.hazn import Estimate, region_loss
+from ssnan.models.instances import center_loss, offset_loss, targets_of
 from ssnan.models.output import ParsingOutput
 
+
+def of_options(options):
+    return lambda scores, labels: ParsingLoss(LIP, options)(ParsingOutput(scores), labels)["loss"]
+
+
+def limbs(scores, labels):
+    network = SSNANWithContext(20, EdgeBackbone("resnet10t"), context_width=8)
+    output = ParsingOutput(scores, extra={"limbs": [scores[:, :5]]})
+    return network.auxiliary_losses(output, {"limbs": labels.where(labels > 13, 255)}, LIP)["limbs"]
+
+
+def people(labels):
+    """The classes beyond the faces as people, the second of whom are heads; the first photos show nobody."""
+    return targets_of((labels - 13).clamp_min(0), labels == 15, *labels.shape[1:])
+
+
+def regions(scores, labels):
+    masks = torch.stack([labels == 14, labels == 15], dim=1)
+    return region_loss(Estimate(scores[:, :3], scores[:, 3:7], scores[:, 7]), masks)
+
+
 LOSSES = {
-    "iou": LossOptions(iou_weight=1.0),
-    "sides": LossOptions(side_weight=1.0),
-    "joints": LossOptions(JointLoss("weighted", unit="mean")),
-    "gradients": LossOptions(JointLoss("weighted", unit="gradient")),
+    "iou": of_options(LossOptions(iou_weight=1.0)),
+    "sides": of_options(LossOptions(side_weight=1.0)),
+    "joints": of_options(LossOptions(JointLoss("weighted", unit="mean"))),
+    "gradients": of_options(LossOptions(JointLoss("weighted", unit="gradient"))),
+    "limbs": limbs,
+    "centers": lambda scores, labels: center_loss(scores[:, 0], people(labels)),
+    "offsets": lambda scores, labels: offset_loss(scores[:, :2], people(labels)),
+    "regions": regions,
 }
 
 
@@ -28,9 +56,9 @@ def batch():
     return scores, labels
 
 
-def loss_and_gradient(scores, labels, options):
+def loss_and_gradient(scores, labels, loss_of):
     scores = scores.clone().requires_grad_()
-    loss = ParsingLoss(LIP, options)(ParsingOutput(scores, (), None), labels)["loss"]
+    loss = loss_of(scores, labels)
     loss.backward()
     return loss.detach(), scores.grad
 
@@ -39,7 +67,7 @@ def share(rank, rendezvous):
     distributed.init_process_group("gloo", init_method=f"file://{rendezvous}", rank=rank, world_size=2)
     scores, labels = batch()
     mine = slice(2 * rank, 2 * rank + 2)
-    found = {name: loss_and_gradient(scores[mine], labels[mine], options) for name, options in LOSSES.items()}
+    found = {name: loss_and_gradient(scores[mine], labels[mine], loss_of) for name, loss_of in LOSSES.items()}
     torch.save(found, f"{rendezvous}.{rank}")
     distributed.barrier()
     distributed.destroy_process_group()
