@@ -2,6 +2,7 @@ import asyncio
 import io
 import json
 import threading
+import time
 import zipfile
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
@@ -304,9 +305,39 @@ def test_options_without_an_effect_are_refused(ask, photo):
         assert answer.json()["error"] == complaint
 
 
+def test_no_network_runs_for_clients_that_are_gone(photo, color_parser):
+    calls = []
+    engine = color_parser.engine
+    color_parser.engine = lambda pixels: calls.append(time.sleep(0.5)) or engine(pixels)
+    app = application(RequestQueue({"colors": color_parser}, Limits()), {"colors": None})
+    headers = [(b"host", b"localhost")]
+    scope = {"type": "http", "method": "POST", "path": "/api/parse", "query_string": b"", "headers": headers}
+
+    async def request():
+        messages = [{"type": "http.request", "body": photo}]
+
+        async def receive():
+            return messages.pop() if messages else {"type": "http.disconnect"}
+
+        async def send(message):
+            pass
+
+        await app(scope, receive, send)
+
+    async def flood():
+        await asyncio.gather(*(request() for _ in range(6)))
+
+    asyncio.run(flood())
+    assert len(calls) == 1  # for the first, whose network began before anybody looked
+
+
+async def there():
+    return False
+
+
 def test_why_a_model_fails_is_logged(caplog):
     parser = Parser(lambda pixels: np.full((len(pixels), 20, 2, 2), np.nan, np.float32), LIP, Preprocessing())
     queue = RequestQueue({"broken": parser}, Limits())
     with pytest.raises(RefusedError, match="see the log of the service"):
-        asyncio.run(queue.parse(encoded(Image.new("RGB", (9, 9))), parser, lambda result: b"", None))
+        asyncio.run(queue.parse(encoded(Image.new("RGB", (9, 9))), parser, lambda result: b"", there))
     assert "scores that are not finite" in caplog.text

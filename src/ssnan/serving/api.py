@@ -118,7 +118,7 @@ def application(queue: RequestQueue, cards: Mapping[str, ModelCard | None], host
 
         with queue.place():
             image = await _image(request, queue.limits)
-            made = await queue.parse(image, parser, answer, how)
+            made = await queue.parse(image, parser, answer, request.is_disconnected, how)
         return Response(made, media_type=kind, headers={"Cache-Control": "no-store"})
 
     @app.get("/api/labels")

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
@@ -27,6 +27,9 @@ Answer = TypeVar("Answer")
 
 WORKERS = 3
 """Photos in progress at once: one is decoded, one in the network, one is encoded."""
+
+LOOK = 0.2
+"""Seconds between two looks whether a client is still there."""
 
 STATUS: dict[type[ImageError], int] = {TooLargeError: 413, UnknownFormatError: 415}
 """HTTP status of each error of a photo; 422 for all others."""
@@ -89,6 +92,7 @@ class RequestQueue:
         image: bytes,
         parser: Parser,
         answer: Callable[[ParsingResult], Answer],
+        gone: Callable[[], Awaitable[bool]],
         remapping: Remapping | None = None,
     ) -> Answer:
         """Parse a photo and convert the result, within the limits.
@@ -97,10 +101,11 @@ class RequestQueue:
             image: bytes of the photo.
             parser: from :meth:`parser`.
             answer: converts the result; called in a thread.
+            gone: whether the client is gone; then the steps that have not begun are skipped.
             remapping: converts the result to another label set first.
 
         Raises:
-            RefusedError: 413, 415 or 422 for an unusable photo, 503 if it takes too long.
+            RefusedError: 413, 415 or 422 for an unusable photo, 503 if it takes too long or the client is gone.
         """
 
         def work(given_up: threading.Event) -> Answer:
@@ -113,9 +118,13 @@ class RequestQueue:
                 return answer(result if remapping is None else result.remapped(remapping))
 
         given_up = threading.Event()
+        working = asyncio.get_running_loop().run_in_executor(self._workers, work, given_up)
         try:
             async with asyncio.timeout(self.limits.seconds):
-                return await asyncio.get_running_loop().run_in_executor(self._workers, work, given_up)
+                while not (await asyncio.wait([working], timeout=LOOK))[0]:
+                    if await gone():
+                        given_up.set()
+                return await working
         except TimeoutError:
             raise RefusedError(503, f"not done within {self.limits.seconds:g} seconds; try again later") from None
         except ImageError as error:
@@ -127,10 +136,11 @@ class RequestQueue:
             raise RefusedError(503, "the model fails; see the log of the service") from None
         finally:
             given_up.set()
+            working.cancel()
 
     @contextmanager
     def _step(self, name: str, given_up: threading.Event) -> Iterator[None]:
-        """Time a step; skip it if the client is gone."""
+        """Time a step; skip it if nobody waits for the response any more."""
         if given_up.is_set():
             raise TimeoutError
         started = time.perf_counter()
