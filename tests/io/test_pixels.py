@@ -105,7 +105,6 @@ def test_a_transparent_grey_of_16_bits_lies_over_white(tmp_path):
 @pytest.mark.parametrize(
     ("levels", "bits", "color", "key"),
     [
-        ([[1, 0]], 1, 0, (1,)),
         ([[3, 2, 0, 0]], 2, 0, (3,)),
         ([[15, 3]], 4, 0, (15,)),
         ([[3, 15]], 4, 0, (3,)),
