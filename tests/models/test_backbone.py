@@ -92,6 +92,14 @@ def test_a_name_that_is_not_timm_s_is_one_clear_line_and_loads_nothing(kind, nam
         KINDS[kind](name)
 
 
+@pytest.mark.parametrize(
+    ("kind", "strides", "expected"), [(EdgeBackbone, [8, 16], 3), (EdgeBackbone, [], 3), (SkipBackbone, [4, 8, 16], 2)]
+)
+def test_another_number_of_strides_is_refused(kind, strides, expected):
+    with pytest.raises(ValueError, match=f"{kind.__name__}: expected {expected} strides"):
+        kind("resnet10t", strides)
+
+
 def test_what_cannot_be_dilated_says_so():
     with pytest.raises(ValueError, match="set output_stride to null"):
         Backbone("pvt_v2_b0", output_stride=8)

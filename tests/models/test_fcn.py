@@ -1,3 +1,4 @@
+import pytest
 import torch
 
 from ssnan.models import FCN8s, Pyramid
@@ -18,3 +19,8 @@ def test_skips_count_by_their_scale():
         torch.testing.assert_close(scores(1e-2, 0.5), coarse + 1e-2 * eighth + 0.5 * sixteenth)
         torch.testing.assert_close(eighth, network.score_8(network.backbone(images)[0]))
     assert sixteenth.abs().max() > 0
+
+
+def test_another_number_of_maps_is_refused():
+    with pytest.raises(ValueError, match="FCN8s: expected a backbone with 3 maps, got 2"):
+        FCN8s(3, Pyramid("resnet10t", [8, 16]), hidden=4)

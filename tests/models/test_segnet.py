@@ -30,3 +30,10 @@ def test_weights_of_another_network_are_one_clear_line(tmp_path, wrong):
     torch.save(wrong, tmp_path / "other.pth")
     with pytest.raises(ValueError, match=r"other\.pth.*(is missing|has shape)"):
         SegNet(5, "vgg11_bn").load_backbone(str(tmp_path / "other.pth"))
+
+
+def test_a_photo_too_small_for_the_pools_is_one_clear_line():
+    network = SegNet(5, "vgg11_bn").eval()
+    with pytest.raises(ValueError, match="SegNet: expected a photo of 32 × 32 pixels or more, got 16 × 64"):
+        network(torch.zeros(1, 3, 16, 64))
+    assert network(torch.zeros(1, 3, 32, 32)).scores.shape == (1, 5, 32, 32)

@@ -83,7 +83,7 @@ def test_wrong_scales():
         small((1.0, 1.0))
     with pytest.raises(ValueError, match="built for 2 scales"):
         small(aggregation=NeuralAggregation(5, 2))
-    with pytest.raises(ValueError, match="built for 5 channels, but the features have 512"):
+    with pytest.raises(ValueError, match="built for 5 channels, but the maps have 512"):
         small(aggregation=NeuralAggregation(5, 3), aggregated="features")
 
 

@@ -35,6 +35,19 @@ def test_garments_agree_after_the_scales_are_fused():
     torch.testing.assert_close(agreeing(images).scale_scores, plain(images).scale_scores)
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"aggregation": NeuralAggregation(20, 3, hidden=8)}, "built for 3 scales, but the maps have 2"),
+        ({"aggregation": NeuralAggregation(7, 2, hidden=8)}, "built for 7 channels, but the maps have 20"),
+        ({"agreement": MeanField([[5, 99]])}, r"agreement.groups: expected ids from 0 to 19, got \[99\]"),
+    ],
+)
+def test_parts_for_other_maps_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        SSNANWithContext(CLASSES, EdgeBackbone("resnet10t"), **options)
+
+
 def test_every_score_hears_of_the_whole_photo():
     larger = network().eval()
     torch.nn.init.normal_(larger.context.out.weight)

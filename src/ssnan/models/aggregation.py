@@ -35,6 +35,12 @@ class Aggregation(nn.Module, ABC):
             ValueError: the maps differ in shape, or have the wrong number or number of channels.
         """
 
+    def check_built_for(self, channels: int, num_scales: int) -> None:
+        """Raise a ValueError if the module was built for maps of other channels, or for another number of them."""
+        for what, own, needed in (("channels", self.channels, channels), ("scales", self.num_scales, num_scales)):
+            if own not in (None, needed):
+                raise ValueError(f"aggregation: built for {own} {what}, but the maps have {needed}")
+
     def check(self, maps: Sequence[Tensor]) -> None:
         """Raise the ValueError of :meth:`forward` if ``maps`` cannot be fused."""
         if torch.compiler.is_compiling():

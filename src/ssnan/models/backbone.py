@@ -133,8 +133,11 @@ class SkipBackbone(_TimmFeatures):
         channels: channels of the features.
 
     Raises:
-        ValueError: the network has no map at one of the strides.
+        ValueError: there are not two strides, or the network has no map at one of them.
     """
+
+    MAPS = 2
+    """Number of maps."""
 
     def __init__(
         self,
@@ -145,6 +148,8 @@ class SkipBackbone(_TimmFeatures):
         frozen_batch_norm: bool = False,
         frozen: Sequence[str] = (),
     ) -> None:
+        if len(strides) != self.MAPS:
+            raise ValueError(f"{type(self).__name__}: expected {self.MAPS} strides, finest first, got {list(strides)}")
         pyramid = Pyramid(name, strides, resnet)
         super().__init__(name, pyramid.features, frozen_batch_norm, frozen)
         self.channels = width
@@ -192,8 +197,10 @@ class EdgeBackbone(SkipBackbone):
         channels: channels of the features.
 
     Raises:
-        ValueError: the network has no map at one of the strides.
+        ValueError: there are not three strides, or the network has no map at one of them.
     """
+
+    MAPS = 3
 
     def __init__(
         self,

@@ -31,6 +31,9 @@ class FCN8s(ParsingNetwork):
         skip_scales: factors on the maps at strides 8 and 16 before their score layers. The release has 0.0001 and 0.01
             for VGG-16 on pixels of 0 to 255, so that the coarse scores dominate. Normalised pixels are about 57 times
             smaller, and so are VGG's features.
+
+    Raises:
+        ValueError: the backbone has not three maps.
     """
 
     def __init__(
@@ -41,6 +44,8 @@ class FCN8s(ParsingNetwork):
         skip_scales: tuple[float, float] = (1.0, 1.0),
     ) -> None:
         super().__init__()
+        if len(backbone.channels) != 3:
+            raise ValueError(f"FCN8s: expected a backbone with 3 maps, got {len(backbone.channels)}")
         self.num_classes = num_classes
         self.backbone = backbone
         self.skip_scales = skip_scales

@@ -52,6 +52,15 @@ class SegNet(ParsingNetwork):
         self.decoder = nn.ModuleList(decoder)
 
     def forward(self, images: Float[Tensor, "b 3 H W"]) -> ParsingOutput:
+        """Parse normalised photos.
+
+        Raises:
+            ValueError: the photos are too small for the pools.
+        """
+        least = 2 ** len(self.encoder)
+        if not torch.compiler.is_compiling() and min(images.shape[2:]) < least:
+            height, width = images.shape[2:]
+            raise ValueError(f"SegNet: expected a photo of {least} × {least} pixels or more, got {height} × {width}")
         features, places = images, []
         for block in self.encoder:
             features = block(features)

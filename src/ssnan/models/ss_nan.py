@@ -52,12 +52,7 @@ class SSNAN(ParsingNetwork):
         self.aggregated = aggregated
         channels = backbone.channels if aggregated == "features" else num_classes
         self.aggregation = aggregation or NeuralAggregation(channels, len(self.scales))
-        for what, built_for, needed in (
-            ("channels", self.aggregation.channels, channels),
-            ("scales", self.aggregation.num_scales, len(self.scales)),
-        ):
-            if built_for not in (None, needed):
-                raise ValueError(f"aggregation: built for {built_for} {what}, but the {aggregated} have {needed}")
+        self.aggregation.check_built_for(channels, len(self.scales))
 
     def forward(self, images: Float[Tensor, "b 3 H W"]) -> ParsingOutput:
         """Parse normalised photos; scores have the stride of the finest scale."""

@@ -84,6 +84,10 @@ class SSNANWithContext(ParsingNetwork):
         context_dilations: dilations of its 3 × 3 convolutions.
         limb_weight: weight of the loss on limbs; 0 for none.
         agreement: lets classes agree among pixels that are near in place and colour; None leaves the scores alone.
+
+    Raises:
+        ValueError: the scales are invalid, the aggregation was built for other maps, or the agreement has ids beyond
+            the classes.
     """
 
     LIMBS = ("left-arm", "right-arm", "left-leg", "right-leg")
@@ -107,6 +111,9 @@ class SSNANWithContext(ParsingNetwork):
         self.context = Context(backbone.deep.in_channels, context_width, backbone.deep.out_channels, context_dilations)
         self.classifier = classifier(backbone.channels, num_classes, 3)
         self.aggregation = aggregation or NeuralAggregation(num_classes, len(self.scales))
+        self.aggregation.check_built_for(num_classes, len(self.scales))
+        if agreement is not None and (beyond := [id for id in agreement.members if not 0 <= id < num_classes]):
+            raise ValueError(f"agreement.groups: expected ids from 0 to {num_classes - 1}, got {beyond}")
         self.limbs = classifier(backbone.deep.out_channels, 1 + len(self.LIMBS), 1)
         self.limb_weight = limb_weight
         self.agreement = agreement
