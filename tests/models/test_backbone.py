@@ -100,6 +100,37 @@ def test_another_number_of_strides_is_refused(kind, strides, expected):
         kind("resnet10t", strides)
 
 
+@pytest.mark.parametrize(
+    "build", [lambda: Backbone("vgg11", 8, stage=3), lambda: Pyramid("vgg11", [4, 8])], ids=["Backbone", "Pyramid"]
+)
+def test_a_vgg_ends_after_its_last_map(build):
+    """Training on several processes expects a gradient for every parameter."""
+    network = build()
+    maps = network.maps(torch.randn(1, 3, 33, 33))
+    maps[-1].sum().backward()
+    assert maps[-1].shape == (1, 256, 5, 5)
+    assert all(parameter.grad is not None for parameter in network.parameters())
+
+
+@pytest.mark.parametrize("stage", [0, 6, -1])
+def test_stages_that_a_vgg_lacks_are_refused(stage):
+    with pytest.raises(ValueError, match="vgg11 has stages 1 to 5"):
+        Backbone("vgg11", stage=stage)
+
+
+@pytest.mark.parametrize("name", ["vgg11", "resnet10t"])
+@pytest.mark.parametrize("strides", [[], [8, 12], [16, 8], [8, 64]])
+def test_strides_that_a_network_lacks_are_refused(name, strides):
+    with pytest.raises(ValueError, match=rf"pyramid: {name} has maps at strides \[2, 4, 8, 16, 32\], expected"):
+        Pyramid(name, strides)
+
+
+@pytest.mark.parametrize("kind", [Backbone, Pyramid])
+def test_a_vgg_has_no_variant_of_a_resnet(kind):
+    with pytest.raises(ValueError, match="resnet='v1' needs a ResNet"):
+        kind("vgg11", resnet="v1")
+
+
 def test_what_cannot_be_dilated_says_so():
     with pytest.raises(ValueError, match="set output_stride to null"):
         Backbone("pvt_v2_b0", output_stride=8)

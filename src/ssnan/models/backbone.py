@@ -103,7 +103,7 @@ class Backbone(_TimmFeatures):
         frozen: Sequence[str] = (),
     ) -> None:
         if name.startswith("vgg"):
-            features: Any = VGG(name, output_stride or 32, (5 if stage is None else stage,))
+            features: Any = _vgg(name, output_stride or 32, (5 if stage is None else stage,), resnet)
             channels, stride = features.channels[-1], features.strides[-1]
         else:
             features = _timm(name, (-1 if stage is None else stage,), output_stride, resnet)
@@ -256,7 +256,7 @@ class Pyramid(_TimmFeatures):
         channels: channels of each map.
 
     Raises:
-        ValueError: the network has no map at one of the strides.
+        ValueError: there are no strides, or the network has no map at one of them.
     """
 
     def __init__(
@@ -267,20 +267,30 @@ class Pyramid(_TimmFeatures):
         frozen_batch_norm: bool = False,
         frozen: Sequence[str] = (),
     ) -> None:
-        if name.startswith("vgg"):
-            features: Any = VGG(name, 32, tuple(stride.bit_length() - 1 for stride in strides))
-            channels, found = features.channels, features.strides
+        is_vgg = name.startswith("vgg")
+        every = [2, 4, 8, 16, 32] if is_vgg else timm_network(name, features_only=True).feature_info.reduction()
+        stages = tuple(index for index, stride in enumerate(every) if stride in strides)
+        if not strides or [every[stage] for stage in stages] != list(strides):
+            raise ValueError(f"pyramid: {name} has maps at strides {every}, expected {list(strides)}")
+        if is_vgg:
+            features: Any = _vgg(name, 32, tuple(stage + 1 for stage in stages), resnet)
+            channels = features.channels
         else:
-            every = timm_network(name, features_only=True).feature_info.reduction()
-            features = _timm(name, tuple(i for i, stride in enumerate(every) if stride in strides), None, resnet)
-            channels, found = features.feature_info.channels(), features.feature_info.reduction()
-        if list(found) != list(strides):
-            raise ValueError(f"pyramid: {name} has maps at strides {found}, expected {list(strides)}")
+            features = _timm(name, stages, None, resnet)
+            channels = features.feature_info.channels()
         super().__init__(name, features, frozen_batch_norm, frozen)
         self.channels: list[int] = list(channels)
 
     def forward(self, images: Float[Tensor, "b 3 H W"]) -> list[Tensor]:
         return self.maps(images)
+
+
+def _vgg(name: str, output_stride: int, pools: tuple[int, ...], resnet: str) -> VGG:
+    if resnet != "v1.5":
+        raise ValueError(
+            f"backbone: resnet={resnet!r} needs a ResNet of bottleneck blocks, such as resnet50, got {name}"
+        )
+    return VGG(name, output_stride, pools)
 
 
 def _timm(name: str, stages: tuple[int, ...], output_stride: int | None, resnet: str) -> Any:

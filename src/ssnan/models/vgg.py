@@ -10,7 +10,7 @@ from ssnan.models.timm_network import timm_network
 
 
 class VGG(nn.Module):
-    """timm's VGG up to its last pool; returns the maps after chosen pools.
+    """timm's VGG up to the last of chosen pools; returns the maps after them.
 
     Pools are 3 × 3 with a padding of 1, as in DeepLab, so that feature i is on pixel ``stride · i``. Pools beyond the
     output stride keep their 3 × 3 maximum without a stride, and the convolutions after them are dilated instead.
@@ -19,10 +19,13 @@ class VGG(nn.Module):
         name: ``vgg11``, ``vgg13``, ``vgg16``, ``vgg19``, or one of them with ``_bn``.
         output_stride: 8 gives DeepLab-LargeFOV's network (pool4 and pool5 with stride 1, conv5 dilated by 2); 32 gives
             the plain network.
-        pools: the pools whose maps to return, 1 to 5.
+        pools: the pools whose maps to return, from 1 to 5, first to last.
 
     Attributes:
         channels, strides: channels and strides of these maps.
+
+    Raises:
+        ValueError: timm has no such VGG, or it has no such pools.
     """
 
     def __init__(self, name: str, output_stride: int, pools: tuple[int, ...] = (5,)) -> None:
@@ -33,6 +36,8 @@ class VGG(nn.Module):
         self.channels: list[int] = []
         self.strides: list[int] = []
         stride = rate = pool = channels = 1
+        if not pools or not set(pools) <= set(range(1, 6)):
+            raise ValueError(f"backbone: {name} has stages 1 to 5, each with a pool, got {list(pools)}")
         for index, layer in enumerate(self.features):
             if isinstance(layer, nn.Conv2d):
                 channels = layer.out_channels
@@ -46,6 +51,7 @@ class VGG(nn.Module):
                     self.channels.append(channels)
                     self.strides.append(stride)
                 pool += 1
+        self.features = self.features[: self.taps[-1] + 1]
 
     def forward(self, images: Float[Tensor, "b 3 H W"]) -> list[Tensor]:
         maps = []
