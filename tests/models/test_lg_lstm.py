@@ -1,9 +1,10 @@
 import numpy as np
+import pytest
 import torch
 from torch.nn.functional import adaptive_max_pool2d
 
 from ssnan.labels import LIP
-from ssnan.losses import ParsingLoss
+from ssnan.losses import LossOptions, ParsingLoss
 from ssnan.models.backbone import Backbone
 from ssnan.models.lg_lstm import LGLSTM, NEIGHBOURS, LocalGlobalLayer, grid_maxima
 
@@ -62,3 +63,16 @@ def test_every_layer_is_supervised():
     losses["loss"].backward()
     assert all(classifier.weight.grad.abs().max() > 0 for classifier in network.classifiers)
     assert {"fused/parsing", "scale0/parsing", "scale1/parsing"} <= set(losses)
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+def test_without_deep_supervision_every_parameter_has_a_gradient(layers):
+    """Training on several processes expects one."""
+    torch.manual_seed(0)
+    network = LGLSTM(20, Backbone("resnet10t", output_stride=8, stage=2), cells=4, layers=layers)
+    output, labels = network(torch.randn(1, 3, 33, 33)), torch.ones(1, 33, 33, dtype=torch.long)
+    loss = ParsingLoss(LIP, LossOptions(deep_supervision=False))(output, labels)["loss"]
+    own = network.auxiliary_losses(output, {"labels": labels}, LIP)
+    assert sum(own.values()) == 0
+    sum(own.values(), start=loss).backward()
+    assert all(parameter.grad is not None for parameter in network.parameters())

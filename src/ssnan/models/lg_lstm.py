@@ -7,14 +7,17 @@ No public code is known; we follow the abstract and descriptions by others.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
+from ssnan.labels import LabelSet
 from ssnan.models.backbone import Backbone
 from ssnan.models.heads import classifier
-from ssnan.models.output import ParsingNetwork, ParsingOutput
+from ssnan.models.output import ParsingNetwork, ParsingOutput, no_loss
 
 NEIGHBOURS = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1))
 """Row and column offsets of the eight neighbours of a position."""
@@ -93,6 +96,12 @@ class LGLSTM(ParsingNetwork):
             hidden, memory = layer(hidden, memory)
             scores.append(classify(hidden.flatten(1, 2)))
         return ParsingOutput(scores[-1], tuple(scores[:-1]))
+
+    def auxiliary_losses(
+        self, output: ParsingOutput, batch: Mapping[str, Tensor], label_set: LabelSet
+    ) -> dict[str, Float[Tensor, ""]]:
+        """A loss of 0 on the earlier layers, because their classifiers have no other without deep supervision."""
+        return {"layers": no_loss(output.scale_scores)} if output.scale_scores else {}
 
     def classifier_parameters(self) -> list[nn.Parameter]:
         return [p for part in (self.transition, self.layers, self.classifiers) for p in part.parameters()]
