@@ -80,6 +80,17 @@ def test_regions_lie_on_the_positions_of_the_features():
     assert region_loss(Estimate(torch.zeros(1, 2, 3, 3), box, sure), masks) < 1e-3
 
 
+def test_a_position_of_two_regions_has_the_mean_of_their_boxes():
+    """The joints of a label set may share classes, such as a face within a head."""
+    masks = torch.zeros(1, 2, 17, 17, dtype=torch.bool)
+    masks[0, :, 8:, 8:] = True
+    masks[0, 1, 4:, 8:] = True
+    boxes = torch.tensor([4 / 16, 8 / 16, 1, 1]).view(1, 4, 1, 1).expand(1, 4, 17, 17).clone()
+    boxes[0, 0, 8:] = 6 / 16
+    sure = torch.where(masks.any(dim=1), 20.0, -20.0)
+    assert region_loss(Estimate(torch.zeros(1, 2, 17, 17), boxes, sure), masks) < 1e-6
+
+
 def two_people(size):
     labels = torch.zeros(1, size, size, dtype=torch.long)
     labels[0, 2 : size // 2, 1 : size // 4] = 5

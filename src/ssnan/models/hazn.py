@@ -281,9 +281,10 @@ def region_loss(estimate: Estimate, masks: Bool[Tensor, "b r H W"]) -> Float[Ten
         dim=2,
     )
     member = at_features(masks.flatten(0, 1), *size).unflatten(0, masks.shape[:2]).float()
-    inside_any = member.sum(dim=1)
-    confidence = binary_cross_entropy_with_logits(estimate.confidence.float(), (inside_any > 0).float())
-    # Regions do not overlap, so a position has at most one box.
-    target = torch.einsum("brf,brhw->bfhw", truth, member)
+    regions = member.sum(dim=1)
+    inside_any = (regions > 0).float()
+    confidence = binary_cross_entropy_with_logits(estimate.confidence.float(), inside_any)
+    # Joints may share classes, so a position of several regions has the mean of their boxes.
+    target = torch.einsum("brf,brhw->bfhw", truth, member) / regions.clamp_min(1)[:, None]
     error = smooth_l1_loss(estimate.boxes.float(), target, reduction="none", beta=0.1).sum(dim=1) * inside_any
     return confidence + error.sum() / mean_count(inside_any.sum())
