@@ -68,7 +68,9 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     for name in ("train", "try"):
         command = commands.add_parser(name)
-        command.add_argument("runs", nargs="*", metavar="RUN", choices=[*BUNDLED, []])
+        command.add_argument(
+            "runs", nargs="*", metavar="RUN", choices=[*BUNDLED, []]
+        )  # argparse checks [] if none is given
         command.add_argument("-o", "--output", type=Path, default=RUNS)
     limited = commands.choices["train"]
     limited.add_argument("--also", action="append", default=[], metavar="FILE", help="a recipe on top of all others")

@@ -205,7 +205,9 @@ def _now(device: torch.device) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["speed", "profile"])
-    parser.add_argument("runs", nargs="*", metavar="RUN", choices=[*BUNDLED, *SYSTEMS, []])
+    parser.add_argument(
+        "runs", nargs="*", metavar="RUN", choices=[*BUNDLED, *SYSTEMS, []]
+    )  # argparse checks [] if none is given
     parser.add_argument("--also", action="append", default=[], metavar="FILE", help="a recipe on top of all others")
     parser.add_argument("--batches", type=int, nargs="+", default=[], help="instead of the recipe's batch size")
     told = parser.parse_args()

@@ -157,7 +157,9 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     for name in ("train", "measure", "try"):
         command = commands.add_parser(name)
-        command.add_argument("systems", nargs="*", metavar="SYSTEM", choices=[*SYSTEMS, []])
+        command.add_argument(
+            "systems", nargs="*", metavar="SYSTEM", choices=[*SYSTEMS, []]
+        )  # argparse checks [] if none is given
         command.add_argument("-o", "--output", type=Path, default=OUTPUT)
         if name != "train":
             command.add_argument("--test", type=Path, action="append", help="a dataset whose val split is measured")

@@ -3,7 +3,6 @@ import json
 import numpy as np
 import pytest
 import torch
-import yaml
 
 import ssnan
 from experiments.full_size import systems
@@ -13,40 +12,16 @@ from ssnan.training.checkpoint import read_content
 
 
 @pytest.fixture
-def recipe(tmp_path, monkeypatch):
-    """A tiny training for every system, at a rate that changes nothing after the first step of two."""
-    root = write_lip(tmp_path / "lip")
-    values = {
-        "data": {
-            "sources": [{"root": str(root), "share": 1}],
-            "validation": str(root),
-            "preprocessing": {"longest_side": 64},
-            "crop": [65, 65],
-            "batch_size": 2,
-            "samples_per_epoch": 4,
-            "num_workers": 0,
-            "resident_side": 64,
-        },
-        "model": {
-            "network": {
-                "class_path": "ssnan.models.SSNAN",
-                "init_args": {"backbone": {"name": "resnet10t", "output_stride": 8}, "scales": [0.5, 1.0]},
-            },
-            "sgd": {"learning_rate": 0.01, "warmup": 0},
-        },
-        "trainer": {"accelerator": "cpu", "enable_progress_bar": False},
-    }
-    path = tmp_path / "tiny.yaml"
-    path.write_text(yaml.safe_dump(values))
-    told = ["--config", str(path)]
+def lip(recipe, tmp_path, monkeypatch):
+    """A tiny training on this dataset for every system, at a rate that changes nothing after the first step of two."""
 
     def arguments_of(name, also):
-        frozen = ["--model.sgd.learning_rate", "1e-12"] if name in systems.SECOND else []
-        return [*told, *frozen, *(word for file in also for word in ("--config", file))]
+        rate = "1e-12" if name in systems.SECOND else "0.01"
+        flags = ["--data.samples_per_epoch", "4", "--model.sgd.learning_rate", rate, "--model.sgd.warmup", "0"]
+        return [*recipe, *flags, *(word for file in also for word in ("--config", file))]
 
     monkeypatch.setattr(systems, "arguments_of", arguments_of)
-    monkeypatch.setattr(systems, "JOINTS", "lip-photos")
-    return root
+    return tmp_path / "lip"
 
 
 def nothing(name):
@@ -59,7 +34,7 @@ def weights(folder, name):
     return {name: value for name, value in state.items() if "running" not in name and "num_batches" not in name}
 
 
-def test_from_the_first_step_to_counts(recipe, tmp_path, capsys):
+def test_from_the_first_step_to_counts(lip, tmp_path, capsys):
     out = tmp_path / "out"
     trainings = systems.Trainings(nothing, out)
     systems.train(trainings, ["ss_nan_step2"], 1)
@@ -76,7 +51,7 @@ def test_from_the_first_step_to_counts(recipe, tmp_path, capsys):
     assert (out / "ss_nan" / "last.ckpt").stat().st_mtime_ns == written
 
     joints = write_lip(tmp_path / "lip-photos")
-    systems.measure(["ss_nan", "average"], nothing, [recipe, joints], out)
+    systems.measure(["ss_nan", "average"], nothing, [lip, joints], out)
     assert not (out / "average").exists()
     assert Measured.read(out / "ss_nan" / "lip.npz").pixels.shape == (2, 3, 20)
     assert Measured.read(out / "ss_nan" / "lip-photos.npz").pixels.shape == (0, 3, 20)
@@ -85,7 +60,7 @@ def test_from_the_first_step_to_counts(recipe, tmp_path, capsys):
     assert labels.shape == (40, 30)
 
 
-def test_nothing_begins_when_time_is_over(recipe, tmp_path, capsys):
+def test_nothing_begins_when_time_is_over(lip, tmp_path, capsys):
     out = tmp_path / "out"
     systems.train(systems.Trainings(nothing, out), [], -1)
     assert "the same command goes on" in capsys.readouterr().out

@@ -33,10 +33,9 @@ import pyarrow.parquet as pq
 
 from ssnan.cluster.isolation import Parsed, without_result
 from ssnan.cluster.items import Item, place_of
-from ssnan.errors import UserError, cause, printable, quoted
-from ssnan.io.storing import photo_of
+from ssnan.errors import UserError, cause, quoted
 from ssnan.io.writing import appearing_together, naming, sweep
-from ssnan.results.reading import read_document
+from ssnan.parsing.batch import is_result_of
 
 Into = Literal["files", "parquet", "webdataset"]
 """Where maps are stored: in files, in a column of the tables, or in WebDataset tars."""
@@ -206,7 +205,7 @@ class Catalog:
         """
         files = {f"maps/{item.name}{ending}": file for ending, file in parsed.files.items()}
         for place in (Path(self._path(name)) for name in files if self._local):
-            if os.path.lexists(place) and not _is_result(place, item.image):
+            if os.path.lexists(place) and not is_result_of(place, item.image):
                 return without_result(
                     "unfinished",
                     f"its result would overwrite {quoted(place)}, which is not a result of {quoted(item.image)}; "
@@ -332,16 +331,6 @@ def _settings(path: str, content: bytes) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise CatalogError(f"{quoted(path)}: damaged; expected settings in JSON; choose another folder for the results")
     return values
-
-
-def _is_result(place: Path, image: str) -> bool:
-    """Whether a file is a result of a photo named ``image``, or a map that does not name its photo."""
-    if place.suffix == ".png":
-        return photo_of(place) in (printable(image), "")
-    try:
-        return read_document(place.read_bytes()).get("image") == image
-    except (OSError, UserError):
-        return False
 
 
 def _tar(members: dict[str, bytes]) -> bytes:

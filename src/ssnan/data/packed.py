@@ -128,11 +128,11 @@ def pack(splits: dict[str, ParsingFolder], output: Path, into: Into, size: int) 
     done = 0
     with appearing_together() as written_at:
         for split, folder in splits.items():
-            ((name, times),) = Counter(pair.id for pair in folder.pairs).most_common(1) or [("", 0)]
-            if times > 1:
-                raise DatasetError(
-                    f"{split}: {times} photos are named {quoted(name)}; expected a name of its own for each"
-                )
+            for name, times in Counter(pair.id for pair in folder.pairs).items():
+                if times > 1:
+                    raise DatasetError(
+                        f"{split}: {times} photos are named {quoted(name)}; expected a name of its own for each"
+                    )
             index["label_set"] = folder.label_set.to_dict()
             index["splits"][split] = []
             index["people"] |= folder.read_people is not None

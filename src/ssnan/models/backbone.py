@@ -70,9 +70,9 @@ class Backbone(_TimmFeatures):
     """The feature map of one stage of a timm network.
 
     Args:
-        name: timm model with feature maps, such as ``resnet101``, ``regnety_008``, ``pvt_v2_b0``, or
-            a VGG, see :class:`ssnan.models.vgg.VGG`. ConvNeXt, which cuts the photo
-            into patches, has no feature on its first and last pixel, so its maps lie up to half a stride beside them.
+        name: timm model with feature maps, such as ``resnet101``, ``regnety_008`` or ``pvt_v2_b0``, or a VGG, see
+            :class:`ssnan.models.vgg.VGG`. ConvNeXt cuts the photo into patches and has no feature on its first and
+            last pixel, so its maps lie up to half a stride beside them.
         output_stride: pixels between neighbouring features; deeper stages are dilated. None keeps the network's stride,
             for networks that cannot be dilated.
         stage: last stage to keep, as timm counts feature maps (for a VGG, its pools); the deepest by default.

@@ -121,7 +121,7 @@ def _jobs(
                 path,
                 f"{quoted(path)}: its result would overwrite that of {quoted(clash)}; parse it into another folder",
             )
-        elif saving.skip_existing and _is_of(_file(target, ".png"), path):
+        elif saving.skip_existing and is_result_of(_file(target, ".png"), path.name):
             outcome = Outcome(path, skipped=True)
         elif clash := next((place for real, place in places.items() if real in sources), None):
             outcome = Outcome(
@@ -172,12 +172,12 @@ def _possible(target: Path, saving: Saving, classes: Iterable[str]) -> list[Path
 
 def _is_foreign(place: Path, photo: Path) -> bool:
     """Whether a file is there that is no result of a photo of this name."""
-    return os.path.isfile(place) and not _is_of(place, photo)  # noqa: PTH113 - Path.is_file raises for long names
+    return os.path.isfile(place) and not is_result_of(place, photo.name)  # noqa: PTH113 - Path.is_file raises for long names
 
 
-def _is_of(place: Path, photo: Path) -> bool:
-    """Whether a file is a result of a photo of this name, or a map that does not name its photo."""
-    return _photo_of(place) in (printable(photo.name), "")
+def is_result_of(place: Path, photo: str) -> bool:
+    """Whether a file is a result of a photo named ``photo``, or a result that does not name its photo."""
+    return _photo_of(place) in (printable(photo), "")
 
 
 def _photo_of(place: Path) -> str | None:
