@@ -15,7 +15,7 @@ from ssnan.evaluation.report import Row
 from ssnan.labels import LIP
 
 Results = Mapping[str, Sequence[Mapping[str, NDArray[np.int64]]]]
-"""Of each arm, what each fold counts: pixels (N, 3, C) by size and by crops."""
+"""Of each arm, what each fold counts: pixels (N, 3, C) by size and by crops; its rate, and what each rate reached."""
 
 MODULE = "SS-NAN"
 SMALL = 0.01
@@ -34,15 +34,12 @@ def small_and_large(pixels: NDArray[np.int64]) -> tuple[list[int], list[int]]:
     return parts
 
 
-def main_table(results: Results, photos: Sequence[str]) -> list[Row]:
+def main_table(results: Results) -> list[Row]:
     """A row an outcome and arm: its mean over the folds, and how much more SS-NAN has, ± half the 95 % interval over
-    the folds (Student's t), with 95 % of a bootstrap over the photos of all folds.
-
-    Args:
-        photos: names of the photos, fold after fold.
-    """
+    the folds (Student's t), with 95 % of a bootstrap over the photos of all folds."""
     first = np.concatenate([fold["own"] for fold in results[MODULE]])
     small, large = small_and_large(first)
+    photos = [str(number) for number in range(len(first))]  # each is in one fold
     outcomes = {
         "mean IoU": ("own", slice(None)),
         "mean IoU at half size": ("half", slice(None)),
@@ -79,4 +76,12 @@ def curve_table(results: Results) -> list[Row]:
     for arm, folds in results.items():
         points = (mean(float(measure(fold[name].sum(axis=0))) for fold in folds) for name in crops)
         rows.append([arm, *(f"{point:.2f}" for point in points)])
+    return rows
+
+
+def rates_table(results: Results, rates: Sequence[float]) -> list[Row]:
+    """Mean IoU that each rate reached on the photos that choose it, over the folds."""
+    rows: list[Row] = [["mean IoU of the rate", *(f"{rate:g}" for rate in rates)]]
+    for arm, folds in results.items():
+        rows.append([arm, *(f"{reached:.2f}" for reached in np.mean([fold["reached"] for fold in folds], axis=0))])
     return rows

@@ -1,11 +1,11 @@
 """Does learned aggregation beat pooling end to end? README.md has the rules, fixed before any run.
 
     python -m experiments.scales.run [--minutes 480] [--also FILE] [-o FOLDER]
-    python -m experiments.scales.run --tables
+    python -m experiments.scales.run --tables [-o FOLDER]
 
 One process trains run after run, fold by fold, and decodes the photos once. Finished runs are kept, no run begins after
 --minutes, and the same command goes on. --also experiments/scales/configs/gpu.yaml is for a GPU. --tables trains
-nothing and prints what the finished folds show.
+nothing, needs no photos, and prints what the finished folds show.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ import numpy as np
 
 from experiments.loop import DivergedError, device_at_hand, opened, plain, training
 from experiments.measuring import Photos, mean_iou_over, save
-from experiments.scales.comparison import curve_table, main_table
+from experiments.scales.comparison import curve_table, main_table, rates_table
 from experiments.scales.folds import FOLDS, held_out, photos_of_fold, train_without, whole
-from experiments.tables import show, write
 from ssnan.data.datamodule import ParsingData
 from ssnan.evaluation.bootstrap import Counts
+from ssnan.evaluation.report import Row, markdown
 from ssnan.losses import ParsingLoss
 from ssnan.models import ParsingNetwork
 from ssnan.training.task import ParsingTask
@@ -90,22 +90,24 @@ class Budget:
             reached = float(mean_iou_over(slice(None))(pixels.sum(axis=0)))
         except DivergedError as error:
             print(f"{arm} at {rate:g}: {error}")
-        path = self.rate_path(arm, fold, rate)
+        path = rate_of(self.output, arm, fold, rate)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(reached) + "\n")
 
-    def rate(self, arm: str, fold: int) -> float:
-        """The rate that reached most."""
-        return max(RATES, key=lambda rate: json.loads(self.rate_path(arm, fold, rate).read_text()))
+    def reached(self, arm: str, fold: int) -> list[float]:
+        """What each rate reached."""
+        return [json.loads(rate_of(self.output, arm, fold, rate).read_text()) for rate in RATES]
 
     def train(self, arm: str, fold: int) -> None:
-        """Train an arm at its rate, and measure it on the way and, in all sizes, at the end."""
+        """Train an arm at the rate that reached most, and measure it on the way and, in all sizes, at the end."""
         train_without(self.data, photos_of_fold(len(self.folder), fold))
-        counts = {"rate": np.array(self.rate(arm, fold))}
-        network = self._train(arm, fold, self.rate(arm, fold), self.curve[-1], self.curve, counts)
+        reached = self.reached(arm, fold)
+        rate = RATES[reached.index(max(reached))]
+        counts = {"rate": np.array(rate), "reached": np.array(reached)}
+        network = self._train(arm, fold, rate, self.curve[-1], self.curve, counts)
         for size in SIZES:
             counts[size] = self.photos("test", fold, size).measured(network).pixels
-        save(self.path(arm, fold), counts)
+        save(result_of(self.output, arm, fold), counts)
 
     def _train(
         self, arm: str, fold: int, rate: float, crops: int, measured_at: Sequence[int], counts: dict[str, Counts]
@@ -130,13 +132,15 @@ class Budget:
             self.started = (arm, fold)
         return self.kept.model
 
-    def path(self, arm: str, fold: int) -> Path:
-        """Where the result of a run lies."""
-        return self.output / f"fold{fold}" / f"{arm.replace(' ', '_')}.npz"
 
-    def rate_path(self, arm: str, fold: int, rate: float) -> Path:
-        """Where the result of a rate lies."""
-        return self.output / f"fold{fold}" / f"{arm.replace(' ', '_')}_{rate:g}.json"
+def result_of(output: Path, arm: str, fold: int) -> Path:
+    """Where the result of a run lies."""
+    return output / f"fold{fold}" / f"{arm.replace(' ', '_')}.npz"
+
+
+def rate_of(output: Path, arm: str, fold: int, rate: float) -> Path:
+    """Where lies what a rate reached."""
+    return output / f"fold{fold}" / f"{arm.replace(' ', '_')}_{rate:g}.json"
 
 
 def go_on(budget: Budget, minutes: float) -> None:
@@ -145,8 +149,8 @@ def go_on(budget: Budget, minutes: float) -> None:
     for fold in range(FOLDS):
         for arm in ARMS:
             pieces = [
-                *((budget.rate_path(arm, fold, rate), budget.tune, (arm, fold, rate)) for rate in RATES),
-                (budget.path(arm, fold), budget.train, (arm, fold)),
+                *((rate_of(budget.output, arm, fold, rate), budget.tune, (arm, fold, rate)) for rate in RATES),
+                (result_of(budget.output, arm, fold), budget.train, (arm, fold)),
             ]
             for path, piece, arguments in pieces:
                 if path.exists():
@@ -158,22 +162,17 @@ def go_on(budget: Budget, minutes: float) -> None:
                 print(f"{(time.monotonic() - began) / 60:5.1f} min: {path}", flush=True)
 
 
-def tables(output: Path, root: Path, paths: dict[tuple[str, int], Path]) -> list[Path]:
-    """Write the tables of the folds in which all arms are finished.
+def tables(output: Path) -> list[list[Row]]:
+    """The tables of the folds in which all arms are finished.
 
     Raises:
         SystemExit: no fold is finished.
     """
-    folds = [fold for fold in range(FOLDS) if all(paths[arm, fold].exists() for arm in ARMS)]
+    folds = [fold for fold in range(FOLDS) if all(result_of(output, arm, fold).exists() for arm in ARMS)]
     if not folds:
-        raise SystemExit("no fold is finished; give more --minutes")
-    found = {arm: [dict(np.load(paths[arm, fold])) for fold in folds] for arm in ARMS}
-    names = [pair.id for pair in whole(root).pairs]
-    photos = [names[index] for fold in folds for index in photos_of_fold(len(names), fold)]
-    written = [output / "results.csv", output / "curve.csv"]
-    write(main_table(found, photos), written[0])
-    write(curve_table(found), written[1])
-    return written
+        raise SystemExit(f"no fold is finished in {output}; give more --minutes")
+    found = {arm: [dict(np.load(result_of(output, arm, fold))) for fold in folds] for arm in ARMS}
+    return [main_table(found), curve_table(found), rates_table(found, RATES)]
 
 
 def main() -> None:
@@ -183,13 +182,10 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, default=Path("runs/scales"))
     parser.add_argument("--tables", action="store_true")
     options = parser.parse_args()
-    budget = Budget([CONFIGS / "budget.yaml", *options.also], options.output)
     if not options.tables:
-        go_on(budget, options.minutes)
-    paths = {(arm, fold): budget.path(arm, fold) for arm in ARMS for fold in range(FOLDS)}
-    for path in tables(options.output, budget.data.sources[0].root, paths):
-        show(path)
-        print()
+        go_on(Budget([CONFIGS / "budget.yaml", *options.also], options.output), options.minutes)
+    for rows in tables(options.output):
+        print(markdown(rows), end="\n\n")
 
 
 if __name__ == "__main__":

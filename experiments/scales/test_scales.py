@@ -87,42 +87,45 @@ def budget(tmp_path):
 def test_every_arm_starts_and_goes_on_where_it_stopped(budget, monkeypatch, capsys):
     monkeypatch.setattr(run, "RATES", (0.004, 0.012))
     with pytest.raises(SystemExit, match="no fold is finished"):
-        run.tables(budget.output, budget.data.sources[0].root, paths(budget))
+        run.tables(budget.output)
     run.go_on(budget, minutes=-1)
     assert not budget.output.exists()
     monkeypatch.setattr(run, "FOLDS", 1)
     run.go_on(budget, minutes=10)
     finished = {path: path.stat().st_mtime_ns for path in sorted(budget.output.rglob("*.*"))}
     assert len(finished) == len(run.ARMS) * 3
-    with np.load(budget.path(MODULE, 0)) as found:
-        assert {name: found[name].shape for name in found if name != "rate"} == dict.fromkeys(
+    with np.load(run.result_of(budget.output, MODULE, 0)) as found:
+        assert {name: found[name].shape for name in found if name not in ("rate", "reached")} == dict.fromkeys(
             ("after 2", "after 4", "half", "own", "double"), (3, 3, 20)
         )
         assert np.array_equal(found["after 4"], found["own"])
-        assert found["rate"] in run.RATES
+        assert found["rate"] == run.RATES[found["reached"].argmax()]
     monkeypatch.setattr(run, "training", lambda *arguments: pytest.fail("trained again"))
     run.go_on(budget, minutes=10)
     assert {path: path.stat().st_mtime_ns for path in sorted(budget.output.rglob("*.*"))} == finished
 
-    results, curve = run.tables(budget.output, budget.data.sources[0].root, paths(budget))
-    lines = results.read_text().splitlines()
-    assert len(lines) == 1 + 3 * len(run.ARMS)  # parts in few photos are neither small nor large
-    assert lines[1].startswith("mean IoU,one scale,0.0")
-    assert curve.read_text().startswith("mean IoU after crops,2,4\n")
+    results, curve, rates = run.tables(budget.output)
+    assert len(results) == 1 + 3 * len(run.ARMS)  # parts in few photos are neither small nor large
+    assert results[1][:2] == ["mean IoU", "one scale"]
+    assert curve[0] == ["mean IoU after crops", "2", "4"]
+    assert rates[0] == ["mean IoU of the rate", "0.004", "0.012"]
+    assert [row[0] for row in rates[1:]] == [*run.ARMS]
 
 
-def paths(budget):
-    return {(arm, fold): budget.path(arm, fold) for arm in run.ARMS for fold in range(FOLDS)}
-
-
-def test_the_best_rate_is_taken_and_one_that_diverges_is_not(budget):
+def test_the_best_rate_is_taken(budget):
     for rate, reached in zip(run.RATES, (20.0, 31.0, 25.0), strict=True):
-        path = budget.rate_path(MODULE, 0, rate)
+        path = run.rate_of(budget.output, MODULE, 0, rate)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(reached))
-    assert budget.rate(MODULE, 0) == run.RATES[1]
+    budget.train(MODULE, 0)
+    with np.load(run.result_of(budget.output, MODULE, 0)) as found:
+        assert found["rate"] == run.RATES[1]
+        assert found["reached"].tolist() == [20, 31, 25]
+
+
+def test_a_rate_that_diverges_reaches_nothing(budget):
     budget.tune("average", 0, 1e9)
-    assert json.loads(budget.rate_path("average", 0, 1e9).read_text()) == float("-inf")
+    assert json.loads(run.rate_of(budget.output, "average", 0, 1e9).read_text()) == float("-inf")
 
 
 def test_small_and_large_parts_by_hand():
