@@ -1,5 +1,7 @@
+import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -31,3 +33,13 @@ def test_only_make_browser_installs_packages_of_the_system():
     assert "apt-get install" in commands("browser")
     for target in ("demo", "catalog", "test", "site", "floor", "audit", "clean"):
         assert "apt-get" not in commands(target)
+
+
+def test_every_direct_dependency_is_installed_in_a_version_that_was_tested():
+    def named(line):
+        return re.sub(r"[-_.]+", "-", re.match(r"[\w.-]+", line)[0]).lower()
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    needed = {*map(named, sum(project["optional-dependencies"].values(), project["dependencies"]))} - {"ssnan"}
+    pinned = {named(line) for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line}
+    assert needed - pinned == set()

@@ -49,6 +49,13 @@ def written(catalog, shard):
     return catalog.write(shard, ((item, parsed(item)) for item in shard.items))
 
 
+def raising(error):
+    def fail(*_, **__):
+        raise error
+
+    return fail
+
+
 def rows(catalog):
     return [row for path in catalog._tables() for row in pq.read_table(catalog._fs.open(path)).to_pylist()]
 
@@ -251,13 +258,41 @@ def test_two_colons_are_part_of_a_local_name(tmp_path, monkeypatch):
 
 
 def test_an_error_of_the_store_is_one_clear_line(root, monkeypatch):
-    def fail(self, path):
-        raise RuntimeError("Unable to locate credentials\nand more")
-
     catalog = Catalog(root, "files", SETTINGS)
-    monkeypatch.setattr(type(catalog._fs), "exists", fail)
+    error = RuntimeError("Unable to locate credentials\nand more")
+    monkeypatch.setattr(type(catalog._fs), "exists", raising(error))
     with pytest.raises(CatalogError, match=r"cannot be opened: Unable to locate credentials$"), catalog.opened():
         pass
+
+
+@pytest.mark.parametrize("broken", ["pipe_file", "copy", "open", "rm"])
+def test_a_store_that_fails_in_the_middle_is_one_clear_line_and_the_catalog_goes_on(monkeypatch, broken):
+    catalog = Catalog(f"memory://catalog{next(places)}", "webdataset", SETTINGS)
+    first, second = shards(items(2), 1)
+
+    def run(shard):
+        catalog.take(written(catalog, shard))
+        return set(catalog.done())
+
+    with catalog.opened():
+        run(first)
+    with catalog.opened(), monkeypatch.context() as patch:
+        patch.setattr(type(catalog._fs), broken, raising(RuntimeError("Could not connect")))
+        with pytest.raises(OSError, match=r"^Could not connect$"):
+            run(second)
+    with catalog.opened():
+        assert run(second) == {"/in/n0.jpg", "/in/n1.jpg"}
+    assert len(rows(catalog)) == 2
+
+
+@pytest.mark.parametrize("error", [PermissionError(13, "Forbidden"), TimeoutError("too slow")])
+def test_a_table_that_cannot_be_reached_is_not_called_damaged(root, monkeypatch, error):
+    catalog = Catalog(root, "files", SETTINGS)
+    with catalog.opened():
+        catalog.take(written(catalog, shards(items(1), 1)[0]))
+    monkeypatch.setattr(type(catalog._fs), "open", raising(error))
+    with pytest.raises(type(error)):
+        catalog.done()
 
 
 def test_a_name_that_is_too_long_costs_its_photo_alone(tmp_path):

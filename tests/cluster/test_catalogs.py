@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from ssnan.cluster.items import StoreError
 from ssnan.commands import main
 from ssnan.labels import LIP
 from ssnan.results.result import ParsingResult
@@ -232,6 +233,24 @@ def test_mistakes_are_one_clear_line_and_leave_nothing(photos, tmp_path, capsys,
     assert told in " ".join(err.split())
     assert len(err.splitlines()) == 1
     assert not (tmp_path / "catalog").exists()
+
+
+def test_a_store_that_fails_says_how_to_continue(photos, tmp_path, capsys, monkeypatch):
+    def fail(*_):
+        raise StoreError("Could not connect")
+        yield
+
+    monkeypatch.setattr("ssnan.cluster.workers.in_processes", fail)
+    assert main(["catalog", str(photos), "-o", str(tmp_path / "out")]) == 1
+    stopped, error = (line for line in capsys.readouterr().err.splitlines() if line.startswith("ssnan: "))
+    assert stopped == f"ssnan: stopped; run the same command to continue {tmp_path / 'out'}"
+    assert error == f"ssnan: {tmp_path / 'out'}: Could not connect"
+
+
+def test_parts_that_no_file_would_show_are_refused(photos, tmp_path, capsys):
+    assert main(["catalog", str(photos), "-o", str(tmp_path / "out"), "--parts", "hair"]) == 2
+    assert "--parts hair: no file would show these parts alone; add --save masks" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_without_the_extra_it_says_what_to_install(photos, tmp_path, capsys, monkeypatch):

@@ -94,7 +94,7 @@ def test_photos_stand_before_and_after_flags(run, tmp_path, monkeypatch):
 
 def test_blanks_between_them_are_named(run, tmp_path):
     photo = write_photo(tmp_path / "p.jpg")
-    status, _, err = run(photo, "--save", "json", "overlay", "--parts", "hair", "face", "-o", tmp_path / "out")
+    status, _, err = run(photo, "--save", "masks", "overlay", "--parts", "hair", "face", "-o", tmp_path / "out")
     assert status == 1
     assert "overlay: no such file; separate several values of --save by commas" in err
     assert "face: no such file; separate several values of --parts by commas" in err
@@ -108,6 +108,15 @@ def test_unknown_kinds_and_parts_are_met_with_what_was_meant(run, tmp_path):
     status, _, err = run(photo, "--save", "overly")
     assert status == 2
     assert "did you mean 'overlay'?" in err
+
+
+@pytest.mark.parametrize("save", [(), ("--save", "json,overlay", "--people")])
+def test_parts_that_no_file_would_show_are_refused(run, tmp_path, save):
+    photo = write_photo(tmp_path / "p.jpg")
+    status, _, err = run(photo, "--parts", "hair", "--parts", "face", *save, "-o", tmp_path / "out")
+    told = "--parts hair,face: no file would show these parts alone; add --save masks or cutout or crop"
+    assert (status, err) == (2, f"ssnan: {told}")
+    assert not (tmp_path / "out").exists()
 
 
 def test_from_standard_input_to_standard_output(run, tmp_path):
@@ -134,6 +143,21 @@ def test_only_one_thing_goes_to_standard_output(run, tmp_path):
     status, out, err = run(green, "-o", "-", "--save", "crop")
     assert (status, out) == (1, b"")
     assert "nothing to crop, no person in it" in err
+
+
+def test_a_folder_of_that_name_is_no_standard_output(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    photo = write_photo(tmp_path / "p.jpg")
+    status, said, _ = run(photo, "-o", "./-")
+    assert (status, said) == (0, f"1 parsed into {tmp_path / '-'}\n".encode())
+    assert names(tmp_path / "-") == {"p.png"}
+
+
+def test_a_file_named_as_standard_output_is_in_nobody_s_way(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "-").write_bytes(b"")
+    status, out, _ = run(write_photo(tmp_path / "p.jpg"), "-o", "-")
+    assert (status, Image.open(io.BytesIO(out)).size) == (0, (30, 20))
 
 
 def test_an_interrupted_folder_goes_on(run, tmp_path):
@@ -280,6 +304,9 @@ def test_an_empty_name_is_no_folder(run, tmp_path, monkeypatch):
     status, _, err = run("p.jpg", "-o", "")
     assert status == 2
     assert "expected a folder, got ''" in err
+    for flag in ("--parts", "--save"):
+        status, _, err = run("p.jpg", flag, ",")
+        assert (status, f"{flag}: expected names separated by commas, got ','; is a variable" in err) == (2, True)
     assert names(tmp_path) == {"p.jpg"}
 
 
@@ -302,7 +329,7 @@ def test_options_of_catalogs_name_their_command(run, tmp_path, options):
 def test_results_in_a_bucket_are_for_catalogs(run, tmp_path):
     status, _, err = run("in/astronaut.png", "-o", "s3://shop/maps")
     assert status == 2
-    assert "got 's3://shop/maps'; ssnan catalog writes there" in err
+    assert "got 's3://shop/maps'; only ssnan catalog takes addresses" in err
     assert not (tmp_path / "s3:").exists()
 
 

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -7,10 +8,10 @@ import pytest
 import torch
 
 from ssnan.commands import main
-from ssnan.export.onnx import compress, export_network
+from ssnan.export.onnx import compress, export_checkpoint, export_network
 from ssnan.labels import LIP
 from ssnan.models import SSNAN, Backbone, NeuralAggregation
-from ssnan.parsing.card import ModelCard
+from ssnan.parsing.card import ModelCard, ModelError
 from ssnan.parsing.engines import OnnxRuntimeEngine, OpenVINOEngine
 from ssnan.parsing.preprocessing import Preprocessing
 
@@ -59,6 +60,33 @@ def test_a_json_that_is_no_card_is_not_replaced(tmp_path, capsys):
     [line] = capsys.readouterr().err.splitlines()
     assert "lip.json: not a model card of ssnan" in line
     assert "the new card would replace lip.json; choose another name for -o, or remove it" in line
+
+
+@pytest.mark.parametrize("suffix", [".xml", ".bin"])
+def test_8_bits_replace_no_file_that_is_not_the_model_s(tmp_path, suffix):
+    (tmp_path / "m.onnx").write_bytes(b"weights")
+    (tmp_path / f"m{suffix}").write_text("annotations")
+    card = ModelCard("m", LIP, Preprocessing(longest_side=64), {"onnxruntime": tmp_path / "m.onnx"})
+    with pytest.raises(ModelError, match=rf"m{suffix}: is not a file of this model, and int8 would replace it; choose"):
+        compress(card, "int8", [tmp_path])
+    assert (tmp_path / f"m{suffix}").read_text() == "annotations"
+
+
+@pytest.mark.parametrize("ours", [True, False])
+def test_a_new_export_removes_what_the_earlier_one_made_for_openvino_and_nothing_else(tmp_path, monkeypatch, ours):
+    output = tmp_path / "m.onnx"
+    task = SimpleNamespace(network=None, label_set=LIP, preprocessing=Preprocessing(longest_side=64))
+    monkeypatch.setattr("ssnan.export.onnx.read_task", lambda checkpoint: task)
+    monkeypatch.setattr("ssnan.export.onnx.export_network", lambda network, place: place.write_bytes(b"weights"))
+    monkeypatch.setattr("ssnan.export.onnx.flops", lambda network, side: 0)
+    before = export_checkpoint(tmp_path / "last.ckpt", output)
+    for suffix in (".xml", ".bin"):
+        output.with_suffix(suffix).write_bytes(b"")
+    if ours:
+        replace(before, files=before.files | {"openvino": tmp_path / "m.xml"}).write(tmp_path / "m.json")
+    export_checkpoint(tmp_path / "last.ckpt", output)
+    left = {"m.onnx", "m.json"} if ours else {"m.onnx", "m.json", "m.xml", "m.bin"}
+    assert {path.name for path in tmp_path.iterdir()} == left
 
 
 def test_bf16_halves_the_file_and_rounds_the_weights(lip_root, tmp_path):

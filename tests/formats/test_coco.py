@@ -7,7 +7,10 @@ from pycocotools.coco import COCO
 
 from formats.conftest import LABELS
 from ssnan.commands import main
+from ssnan.formats.coco import instances
+from ssnan.formats.folder import read_folder
 from ssnan.labels import LIP
+from ssnan.results.result import ParsingResult
 
 
 @pytest.fixture
@@ -58,6 +61,12 @@ def test_every_person_has_parts_of_their_own(folder):
         parts = [coco.annToMask(annotation) for annotation in own if annotation is not whole]
         np.testing.assert_array_equal(sum(parts), coco.annToMask(whole))
         np.testing.assert_array_equal(sum(parts), (people == number) & (LABELS > 0) & (LABELS < 255))
+
+
+def test_people_are_not_held_together(folder, monkeypatch):
+    monkeypatch.setattr(ParsingResult, "people", property(lambda result: pytest.fail("holds everybody")))
+    document = instances(read_folder(folder / "maps"))
+    assert sum(annotation["category_id"] == 20 for annotation in document["annotations"]) == 2
 
 
 def test_people_of_another_size_are_named(folder, capsys):

@@ -58,6 +58,17 @@ def test_a_photo_that_is_not_there_is_named(folder, capsys):
     assert not (folder / "out").exists()
 
 
+@pytest.mark.parametrize("empty", [["", "-o", "out"], ["maps", "-o", ""], ["maps", "--photos", ""]])
+def test_an_empty_name_is_no_folder(folder, capsys, monkeypatch, empty):
+    monkeypatch.chdir(folder / "photos" if empty[0] == "" else folder)
+    before = set(folder.rglob("*"))
+    with pytest.raises(SystemExit) as ended:
+        main(["convert", *empty, "--to", "coco"])
+    assert ended.value.code == 2
+    assert "expected a folder, got ''; is a variable on the command line empty?" in capsys.readouterr().err
+    assert set(folder.rglob("*")) == before
+
+
 @pytest.mark.parametrize("target", ["coco", "openraster"])
 def test_a_photo_of_another_size_is_refused(folder, capsys, target):
     Image.new("RGB", (15, 20)).save(folder / "photos" / "one.jpg")

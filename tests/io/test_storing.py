@@ -80,8 +80,10 @@ def test_a_pipe_or_a_damaged_map_is_one_clear_line(result, tmp_path):
         ParsingResult.load(tmp_path / "r.png")
     if hasattr(os, "mkfifo"):  # Windows has no named pipes
         os.mkfifo(tmp_path / "p.png")
-        with pytest.raises(ImageError, match="is a pipe"):
-            ParsingResult.load(tmp_path / "p.png")
+        os.mkfifo(tmp_path / "p.npz")
+        for name in ("p.png", "p.npz"):
+            with pytest.raises(ImageError, match="is a pipe"):
+                ParsingResult.load(tmp_path / name)
 
 
 def arrays(**changes):
@@ -110,7 +112,10 @@ def test_files_of_strangers(tmp_path, content, message):
 
 def test_files_that_are_none(tmp_path):
     (tmp_path / "r.npz").write_bytes(b"PK\x03\x04 and no more")
-    for name, message in (("r.npz", "not a file of"), ("no.npz", "no such file"), ("no.png", "no such file")):
+    (tmp_path / "empty.npz").write_bytes(b"")
+    (tmp_path / "folder.npz").mkdir()
+    told = {"r.npz": "not a file of", "empty.npz": "not a file of", "folder.npz": r"not a file of .* \(IsADirectory"}
+    for name, message in (told | dict.fromkeys(("no.npz", "no.png"), "no such file")).items():
         with pytest.raises(ImageError, match=message):
             ParsingResult.load(tmp_path / name)
 

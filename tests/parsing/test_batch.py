@@ -102,10 +102,11 @@ def test_photos_and_other_results_are_never_replaced(color_parser, tmp_path):
     assert "would overwrite the photo" in outcome.problem
     assert photo.read_bytes() == before
 
-    twin = write_photo(tmp_path / "other" / "p.png", "blue")
-    first, second = parse_files(color_parser, find_inputs([str(photo), str(twin)], False), Saving(tmp_path / "out"))
+    twins = [write_photo(tmp_path / folder / "p.png", "blue") for folder in ("other", "third")]
+    inputs = find_inputs([str(photo), *map(str, twins)], False)
+    first, *others = parse_files(color_parser, inputs, Saving(tmp_path / "out"))
     assert first == Outcome(photo)
-    assert "would overwrite that of" in second.problem
+    assert all(f"would overwrite that of {photo};" in other.problem for other in others)
 
 
 def test_a_file_that_is_not_a_result_is_never_replaced(color_parser, tmp_path):

@@ -4,6 +4,7 @@ import pytest
 from fakes.lip import person
 from ssnan.labels import LIP
 from ssnan.results.images import joints_over, summary
+from ssnan.results.render import LEAST_ROW
 from ssnan.results.result import ParsingResult
 
 
@@ -17,6 +18,15 @@ def test_photo_map_and_legend_side_by_side():
     legend_colors = {tuple(color) for color in image[:, 128:].reshape(-1, 3).tolist()}
     assert {LIP.palette[i] for i in np.unique(labels) if i} <= legend_colors
     assert LIP.palette[6] not in legend_colors  # no dress here
+
+
+def test_a_small_photo_keeps_all_rows_of_its_legend():
+    labels = np.repeat(np.arange(20, dtype=np.uint8), 3)[:, None] * np.ones(40, dtype=np.uint8)
+    photo = np.zeros((60, 40, 3), dtype=np.uint8)
+    image = np.array(summary(photo, ParsingResult(labels, LIP)))
+    assert image.shape[0] == 19 * LEAST_ROW
+    assert set(LIP.palette[1:]) <= {tuple(color) for color in image[:, 80:].reshape(-1, 3).tolist()}
+    assert (image[60:, :80] == 255).all()
 
 
 def test_nobody_and_wrong_sizes():

@@ -105,6 +105,7 @@ def test_who_sends_a_head_in_drops_is_not_waited_for(connect):
 
 def test_an_answer_that_nobody_takes_is_given_up(connect, process):
     files = Path(f"/proc/{process.pid}/fd")
+    asked(connect(), b"GET /healthz HTTP/1.1\r\nConnection: close\r\n" + HOST + b"\r\n")  # it listens before it serves
     before = len(list(files.iterdir()))
     connection = connect()
     connection.sendall((b"GET /swagger-ui-bundle.js HTTP/1.1\r\n" + HOST + b"\r\n") * 10)

@@ -32,7 +32,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ssnan.cluster.isolation import Parsed, without_result
-from ssnan.cluster.items import Item, place_of
+from ssnan.cluster.items import Item, StoreError, place_of
 from ssnan.errors import UserError, cause, quoted
 from ssnan.io.writing import appearing_together, naming, sweep
 from ssnan.parsing.batch import is_result_of
@@ -89,6 +89,17 @@ class Written(NamedTuple):
     problems: tuple[tuple[str, str], ...]
 
 
+@contextlib.contextmanager
+def _errors_of_store() -> Iterator[None]:
+    """Within the block, an error of a store is an OSError. Remote stores raise their own errors."""
+    try:
+        yield
+    except (UserError, OSError):
+        raise
+    except Exception as error:
+        raise StoreError(cause(error)) from None
+
+
 def shards(items: Sequence[Item], size: int) -> list[Shard]:
     """Split ``items`` into shards of ``size``, in order."""
     chunks = [tuple(items[first : first + size]) for first in range(0, len(items), size)]
@@ -140,11 +151,13 @@ class Catalog:
             self._put_together({"settings.json": (json.dumps(mine, indent=2) + "\n").encode()})
         self._discard()
 
+    @_errors_of_store()
     def done(self) -> dict[str, str]:
         """The keys of photos with a row, and the names of their results.
 
         Raises:
-            CatalogError: a table cannot be read.
+            CatalogError: a table is damaged.
+            OSError: of the store.
         """
         names: dict[str, str] = {}
         for path in self._tables():
@@ -153,6 +166,8 @@ class Catalog:
                     table = pq.read_table(file, columns=["key", "name"])
                 names.update(zip(table["key"].to_pylist(), table["name"].to_pylist(), strict=True))
             except (pa.ArrowException, KeyError, OSError) as error:
+                if isinstance(error, OSError) and (error.errno is not None or type(error) is not OSError):
+                    raise  # it is not pyarrow's
                 raise CatalogError(
                     f"{quoted(path)}: not a table of results ({cause(error)}); remove it to parse its photos again"
                 ) from None
@@ -166,7 +181,12 @@ class Catalog:
 
     def write(self, shard: Shard, parsed: Iterator[tuple[Item, Parsed]]) -> Written:
         """Write maps and then the table to ``pending``; called by workers. Maps in files go to their final place at
-        once, because the same photo always writes the same file."""
+        once, because the same photo always writes the same file.
+
+        Raises:
+            OSError: of the store.
+            Exception: from ``parsed``.
+        """
         attempt, rows, problems = f"{shard.id}.{uuid.uuid4().hex[:8]}", [], []
         counts, schema = {"parsed": 0, "failed": 0, "quarantined": 0, "unfinished": 0}, SCHEMA
         members: dict[str, bytes] = {}
@@ -219,8 +239,13 @@ class Catalog:
             return without_result("failed", "the name of its result is too long for the disk; rename the photo")
         return parsed
 
+    @_errors_of_store()
     def take(self, written: Written) -> None:
-        """Move the files of a complete shard to their final place, the table last; called by the driver."""
+        """Move the files of a complete shard to their final place, the table last; called by the driver.
+
+        Raises:
+            OSError: of the store.
+        """
         for source, target in written.moves:
             self._fs.makedirs(posixpath.dirname(self._path(target)), exist_ok=True)
             if self._local:
@@ -266,6 +291,7 @@ class Catalog:
         folder = self._path(name)
         return list(self._fs.ls(folder, detail=False)) if self._fs.exists(folder) else []
 
+    @_errors_of_store()
     def _discard(self) -> None:
         """Remove what workers have left in ``pending``, and the folder if it is empty then."""
         for path in self._listed("pending"):
@@ -274,6 +300,7 @@ class Catalog:
         with contextlib.suppress(OSError):  # it is missing, or has files of others
             self._fs.rmdir(self._path("pending"))
 
+    @_errors_of_store()
     def _put_together(self, files: dict[str, bytes]) -> None:
         if not self._local:
             for name, content in files.items():
@@ -283,6 +310,7 @@ class Catalog:
             for name, content in files.items():
                 written_at(Path(self._path(name))).write_bytes(content)
 
+    @_errors_of_store()
     def _put(self, path: str, content: bytes) -> None:
         self._fs.makedirs(posixpath.dirname(path), exist_ok=True)
         self._fs.pipe_file(path, content)

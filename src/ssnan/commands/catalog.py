@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ssnan.commands.options import (
+    EMPTY,
     FAILED,
     MISUSED,
     Stopped,
@@ -18,9 +19,10 @@ from ssnan.commands.options import (
     add_result_options,
     complain,
     positive,
+    problem_with_parts,
     show,
 )
-from ssnan.errors import lacks, of_file, quoted, unknown
+from ssnan.errors import lacks, of_file, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,9 +73,9 @@ def run(options: argparse.Namespace) -> int:
     if options.output == "-" or "-" in options.inputs:
         return complain("ssnan catalog does not support standard input and output; expected folders, got -", MISUSED)
     if not options.output:
-        return complain("-o: expected a folder, got ''; is a variable on the command line empty?", MISUSED)
+        return complain(f"-o: expected a folder, got ''; {EMPTY}", MISUSED)
     if "" in options.inputs:
-        return complain("'' is not a file; is a variable on the command line empty?", MISUSED)
+        return complain(f"'' is not a file; {EMPTY}", MISUSED)
     into: Into = options.into
     try:
         import pyarrow  # noqa: F401
@@ -95,7 +97,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         # Report mistakes here rather than in every worker.
         parser = recipe.parser()
-        if problem := unknown("part", options.parts, parser.result_labels.classes):
+        if problem := problem_with_parts(options, parser.result_labels.classes):
             return complain(problem, MISUSED)
         settings = _settings(options, parser.remapping)
         items = find_items(options.inputs, options.recursive, options.column)
@@ -136,7 +138,7 @@ def _parse(options: argparse.Namespace, catalog: Catalog, recipe: Recipe, todo: 
                     shown += 1
                     if shown <= SHOWN:
                         show(console, f"{quoted(key)}: {reason}")
-    except Stopped:
+    except (Stopped, OSError):
         show(console, f"stopped; run the same command to continue {quoted(catalog.root)}")
         raise
     if shown > SHOWN:

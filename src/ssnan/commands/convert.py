@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ssnan.commands.options import FAILED, MISUSED, complain
+from ssnan.commands.options import FAILED, MISUSED, complain, folder
 
 if TYPE_CHECKING:
     from ssnan.formats.folder import NamedResult
@@ -26,14 +26,14 @@ HELP = "convert maps to COCO, CVAT, LabelMe or OpenRaster files"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("maps", type=Path, metavar="MAPS", help="folder of results of 'ssnan parse'")
+    parser.add_argument("maps", type=folder, metavar="MAPS", help="folder of results of 'ssnan parse'")
     parser.add_argument(
         "--to", choices=list(FORMATS), required=True,
         help="coco: instances and keypoints; panoptic: COCO panoptic; cvat: CVAT for images 1.1; labelme; openraster: "
         "one layer per part, for GIMP and Krita",
     )  # fmt: skip
-    parser.add_argument("-o", "--output", type=Path, default=Path("converted"), help="output folder (converted)")
-    parser.add_argument("--photos", type=Path, help="folder of the photos, for file names and openraster's layers")
+    parser.add_argument("-o", "--output", type=folder, default=Path("converted"), help="output folder (converted)")
+    parser.add_argument("--photos", type=folder, help="folder of the photos, for file names and openraster's layers")
     parser.add_argument(
         "--tolerance",
         type=float,
@@ -56,9 +56,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     from ssnan.errors import lacks, quoted
 
-    for folder in (options.maps, options.photos):
-        if folder is not None and not folder.is_dir():
-            return complain(f"{quoted(folder)}: no such folder", MISUSED)
+    for given in (options.maps, options.photos):
+        if given is not None and not given.is_dir():
+            return complain(f"{quoted(given)}: no such folder", MISUSED)
     if not 0 <= options.tolerance < float("inf"):
         return complain(f"--tolerance {options.tolerance}: expected pixels, 0 or more", MISUSED)
     min_area = options.min_area if options.min_area is not None else SPECK if options.to in ("cvat", "labelme") else 0

@@ -10,9 +10,10 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from ssnan.errors import did_you_mean, printable
+from ssnan.errors import did_you_mean, printable, unknown
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 FAILED, MISUSED = 1, 2
 """Exit statuses: something failed, wrong usage. 0 is done."""
+
+EMPTY = "is a variable on the command line empty?"
+"""Asked about an empty argument, which a script gives by mistake."""
 
 
 class Stopped(BaseException):
@@ -134,7 +138,19 @@ def factors(text: str) -> list[float]:
 
 def names(text: str) -> list[str]:
     """Names separated by commas."""
-    return [name.strip() for name in text.split(",") if name.strip()]
+    found = [name.strip() for name in text.split(",") if name.strip()]
+    if not found:
+        raise argparse.ArgumentTypeError(f"expected names separated by commas, got {text!r}; {EMPTY}")
+    return found
+
+
+def folder(text: str) -> Path:
+    """A local folder."""
+    if not text:
+        raise argparse.ArgumentTypeError(f"expected a folder, got ''; {EMPTY}")
+    if "://" in text:
+        raise argparse.ArgumentTypeError(f"expected a local folder, got {text!r}; only ssnan catalog takes addresses")
+    return Path(text)
 
 
 def names_of(known: Sequence[str]) -> Callable[[str], list[str]]:
@@ -210,6 +226,17 @@ def add_result_options(parser: argparse.ArgumentParser) -> None:
         help="colours of the label set, or distinct ones for dark clothes and colour-blind readers (labels)",
     )  # fmt: skip
     parser.add_argument("--recursive", action="store_true", help="include subfolders")
+
+
+def problem_with_parts(options: argparse.Namespace, classes: Sequence[str]) -> str | None:
+    """An error message if ``--parts`` names no class of ``classes``, or no file would show them alone."""
+    from ssnan.results.outputs import OF_PARTS
+
+    problem = unknown("part", options.parts, classes)
+    if problem is None and options.parts and not {*OF_PARTS} & {*options.save}:
+        given, kinds = ",".join(options.parts), " or ".join(OF_PARTS)
+        problem = f"--parts {given}: no file would show these parts alone; add --save {kinds}"
+    return problem
 
 
 def load_parser(

@@ -14,22 +14,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ssnan.commands.options import (
+    EMPTY,
     FAILED,
     MISUSED,
     Stopped,
     add_model_options,
     add_result_options,
     complain,
+    folder,
     load_parser,
+    problem_with_parts,
     show,
 )
-from ssnan.errors import lacks, of_file, printable, quoted, unknown
+from ssnan.errors import lacks, of_file, printable, quoted
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from ssnan.parsing.batch import Saving
     from ssnan.parsing.parser import Parser
+
+STANDARD_OUTPUT = Path("-")
+"""The output that means standard output."""
 
 HELP = "parse photos and videos into label maps"
 
@@ -54,11 +60,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def _folder(text: str) -> Path:
     """A local folder, or -."""
-    if not text:
-        raise argparse.ArgumentTypeError("expected a folder, got ''; is a variable on the command line empty?")
-    if "://" in text:
-        raise argparse.ArgumentTypeError(f"expected a local folder, got {text!r}; ssnan catalog writes there")
-    return Path(text)
+    path = folder(text)
+    return path.absolute() if path == STANDARD_OUTPUT and text != "-" else path  # ./- is a folder
 
 
 class _OfCatalog(argparse.Action):
@@ -80,24 +83,25 @@ def run(options: argparse.Namespace) -> int:
     from ssnan.parsing.inputs import STANDARD_INPUT, find_inputs, is_video, without_files
     from ssnan.results.remapping import RemapError
 
-    to_standard_output = options.output == Path("-")
+    to_standard_output = options.output == STANDARD_OUTPUT
     if "" in options.inputs:
-        return complain("'' is not a file; is a variable on the command line empty?", MISUSED)
+        return complain(f"'' is not a file; {EMPTY}", MISUSED)
     inputs = find_inputs(options.inputs, options.recursive)
     empty = without_files(options.inputs, options.recursive)
     if not inputs:
         return complain(f"no photo in {' '.join(map(quoted, empty))}{_hint(options)}", MISUSED)
     videos = {path: name for path, name in inputs.items() if is_video(path)}
-    if os.path.exists(options.output) and not options.output.is_dir():  # noqa: PTH110 - it accepts any name
-        return complain(f"{quoted(options.output)}: is a file; expected a folder for the results", MISUSED)
     several = len(options.save) > 1 or {"masks", "people"} & {*options.save}
     if to_standard_output and (len(inputs) + len(empty) > 1 or videos or several):
         return complain("-o - writes one file of one photo: its map, or the one that --save names", MISUSED)
+    is_there = not to_standard_output and os.path.exists(options.output)  # noqa: PTH110 - it accepts any name
+    if is_there and not options.output.is_dir():
+        return complain(f"{quoted(options.output)}: is a file; expected a folder for the results", MISUSED)
     try:
         parser = load_parser(options, options.labels, options.colors, options.largest)
     except (ModelError, RemapError) as error:
         return complain(str(error), MISUSED)
-    if problem := unknown("part", options.parts, parser.result_labels.classes):
+    if problem := problem_with_parts(options, parser.result_labels.classes):
         return complain(problem, MISUSED)
     if STANDARD_INPUT in inputs and sys.stdin is None:
         return complain("standard input is closed; expected a photo", FAILED)

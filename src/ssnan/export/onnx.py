@@ -63,7 +63,7 @@ def export_checkpoint(
         ModelError: the file is not a checkpoint, or the JSON in the place of the card is not a card.
     """
     place = output.with_suffix(".json")
-    _refuse_other_json(place)
+    earlier = _replaced(place)
     task = read_task(checkpoint)
     if longest_side is not None:
         task.preprocessing = replace(task.preprocessing, longest_side=longest_side)
@@ -72,15 +72,23 @@ def export_checkpoint(
     files = {"onnxruntime": output}
     card = ModelCard(output.stem, task.label_set, task.preprocessing, files, min_person_confidence, notes)
     card.write(place)
+    for file in _of_openvino(output):
+        if file in earlier:  # the new weights are not in it
+            file.unlink(missing_ok=True)
     return card
 
 
-def _refuse_other_json(place: Path) -> None:
-    """Refuse to replace a JSON file that is not a model card, such as one of ``ssnan evaluate --json``."""
+def _of_openvino(weights: Path) -> list[Path]:
+    return [weights.with_suffix(suffix) for suffix in (".xml", ".bin")]
+
+
+def _replaced(place: Path) -> list[Path]:
+    """The weights of the model whose card is in this place, if there is one. Refuses a JSON file that is not a model
+    card, such as one of ``ssnan evaluate --json``."""
     if not place.exists():
-        return
+        return []
     try:
-        ModelCard.read(place)
+        return ModelCard.read(place).all_files()
     except ModelError as error:
         raise ModelError(
             f"{error}; the new card would replace {quoted(place.name)}; choose another name for -o, or remove it"
@@ -114,9 +122,17 @@ def compress(card: ModelCard, precision: str, data: Sequence[Path]) -> tuple[Mod
         The card, after writing it, and the mean IoU of every precision and engine.
 
     Raises:
-        ModelError: the loss exceeds ``MAY_LOSE``; the model stays in fp32.
+        ModelError: the loss exceeds ``MAY_LOSE``, or a file that is not the model's has the name of a new one; the
+            model stays in fp32.
         DatasetError: a dataset is invalid.
     """
+    full, makers = card.weights(), _makers(precision)
+    for place in _of_openvino(full) if "openvino" in makers else ():
+        if place.exists() and place not in card.all_files():
+            raise ModelError(
+                f"{quoted(place)}: is not a file of this model, and {precision} would replace it; choose another name "
+                f"for -o, or remove it; {quoted(full)} stays in fp32"
+            )
     check = open_split(data[0], "val")
     photos = _calibration(data)
 
@@ -125,13 +141,12 @@ def compress(card: ModelCard, precision: str, data: Sequence[Path]) -> tuple[Mod
         measured = evaluate(parser, (check[i] for i in range(len(check))), check.label_set)
         return Score.of_present(measured.confusion, check.label_set.sets).mean_iou
 
-    full = card.weights()
     best = mean_iou("onnxruntime", full)
     reached = {"fp32, onnxruntime": best}
     with unfinished_folder(full.parent) as temporary:
         files: dict[str, Path] = {}
         hurt: list[str] = []
-        for engine, (make, suffix) in _makers(precision).items():
+        for engine, (make, suffix) in makers.items():
             files[engine] = temporary / full.with_suffix(suffix).name
             for kept in KEPT:
                 make(full, files[engine], card.preprocessing, photos, hurt[:kept])

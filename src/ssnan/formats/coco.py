@@ -18,7 +18,7 @@ from pycocotools import mask as run_lengths
 from ssnan.formats.folder import NamedResult
 from ssnan.labels import LabelSet
 from ssnan.results.geometry import extent_of
-from ssnan.results.result import ParsingResult
+from ssnan.results.result import ParsingResult, people_of
 
 HEADER: dict[str, Any] = {
     "info": {
@@ -98,7 +98,7 @@ def _parts(result: ParsingResult) -> Iterator[tuple[int, NDArray[np.bool_]]]:
 
 
 def _annotations(result: ParsingResult) -> Iterator[dict[str, Any]]:
-    for person in result.people:
+    for person in people_of(result):
         whole = {"attributes": {"person": person.number}}
         for class_id, mask in _parts(person):
             yield whole | {"category_id": class_id, "segmentation": _run_lengths(mask)} | _extent(mask)

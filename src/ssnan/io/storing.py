@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import zipfile
-import zlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL.PngImagePlugin import PngInfo
 
-from ssnan.errors import printable, quoted
+from ssnan.errors import cause, printable, quoted
 from ssnan.io.masks import palette_image, read_labels
 from ssnan.io.opening import (
     MAX_PIXELS,
@@ -133,6 +131,7 @@ def _text(path: Path) -> str | None:
 
 def _load_npz(path: Path) -> Stored:
     try:
+        refuse_unless_regular(path)
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             labels, text = arrays["labels"], bytes(arrays["label_set"])
             scores, people = arrays.get("scores"), arrays.get("people")
@@ -140,9 +139,8 @@ def _load_npz(path: Path) -> Stored:
         raise ImageError(f"{quoted(path)}: no such file") from None
     except MemoryError:
         raise ImageError(f"{quoted(path)}: not enough memory for its contents") from None
-    except (KeyError, OSError, ValueError, TypeError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise ImageError(f"{quoted(path)}: not a file of ParsingResult.save ({reason})") from None
+    except Exception as error:  # NumPy raises many kinds of errors
+        raise ImageError(f"{quoted(path)}: not a file of ParsingResult.save ({cause(error)})") from None
     label_set = _label_set(path, text)
     if labels.dtype != np.uint8 or labels.ndim != 2 or not 0 < labels.size <= MAX_PIXELS:
         raise ImageError(f"{quoted(path)}: expected labels in uint8 (H, W), got {labels.dtype} {labels.shape}")

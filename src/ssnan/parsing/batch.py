@@ -134,7 +134,8 @@ def _jobs(
                 path,
                 f"{quoted(path)}: its result would overwrite {quoted(foreign)}, which {what}; choose another folder",
             )
-        taken |= dict.fromkeys(places, path)
+        for place in places:
+            taken.setdefault(place, path)
         source = contents.get(path, path)
         left = [place for place in earlier.get(target, ()) if _real(place) not in sources]
         yield Job(path, source, target, left, source, outcome)

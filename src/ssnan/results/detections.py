@@ -1,18 +1,44 @@
-"""Results as ``supervision.Detections``."""
+"""Results as ``supervision.Detections``, and as the segments of transformers."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from ssnan.labels import LabelSet
 from ssnan.results.geometry import extent_of
 
 if TYPE_CHECKING:
     from supervision import Detections
+
+
+class Segment(TypedDict):
+    """A part in the format of the pipelines of transformers."""
+
+    score: float | None
+    label: str
+    mask: Image.Image
+
+
+def segments(masks: Mapping[str, NDArray[np.bool_]], confidence: NDArray[np.float32] | None) -> list[Segment]:
+    """One segment per part: the mean probability as score, the name, and the mask in 8-bit grey, 255 inside.
+
+    Args:
+        masks: mask (H, W) of every part by name.
+        confidence: probability of the predicted class at every pixel, (H, W), 0..1; None if it is not known.
+    """
+    return [
+        {
+            "score": None if confidence is None else float(confidence[mask].mean()),
+            "label": name,
+            "mask": Image.fromarray(mask.astype(np.uint8) * 255),
+        }
+        for name, mask in masks.items()
+    ]
 
 
 def of_people(people: Sequence[tuple[NDArray[np.bool_], float | None, int | None]]) -> Detections:

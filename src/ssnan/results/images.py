@@ -13,7 +13,7 @@ from ssnan.results.result import ParsingResult
 
 
 def summary(rgb: NDArray[np.uint8], result: ParsingResult, opacity: float = 0.65) -> Image.Image:
-    """The photo, the overlay and the legend side by side.
+    """The photo, the overlay and the legend side by side. A legend higher than the photo adds white below it.
 
     Args:
         rgb: the photo, uint8 (H, W, 3), or a smaller version with a longer side of at least ``SCREEN_SIDE``.
@@ -27,7 +27,7 @@ def summary(rgb: NDArray[np.uint8], result: ParsingResult, opacity: float = 0.65
     rgb, labels = for_a_screen(rgb, result.labels)
     height, width = labels.shape
     panel = legend(result.areas, result.labels.size, result.label_set, height)
-    canvas = Image.new("RGB", (2 * width + panel.width, height), "white")
+    canvas = Image.new("RGB", (2 * width + panel.width, panel.height), "white")
     canvas.paste(Image.fromarray(rgb), (0, 0))
     canvas.paste(map_over(rgb, labels, result.label_set, opacity), (width, 0))
     canvas.paste(panel, (2 * width, 0))

@@ -32,6 +32,9 @@ KINDS = {
 OF_VIDEOS = ("overlay", "json", "confidence", "people")
 """Those that videos have too."""
 
+OF_PARTS = ("masks", "cutout", "crop")
+"""Those that show only the given parts."""
+
 Content = Callable[[], bytes]
 
 
@@ -42,8 +45,8 @@ def files(result: ParsingResult, image: str, kinds: Sequence[str], parts: Sequen
         result: the result.
         image: name of the photo, for the JSON and the metadata of every PNG.
         kinds: some of :data:`KINDS`; the map itself always comes last.
-        parts: parts for ``masks``, ``cutout`` and ``crop``. If empty, the whole person, and masks of every part in the
-            photo. There is no crop if none of the parts is in the photo.
+        parts: parts for :data:`OF_PARTS`. If empty, the whole person, and masks of every part in the photo. There is no
+            crop if none of the parts is in the photo.
     """
     made: dict[str, Content] = {}
     info = partial(png_info, photo=image)

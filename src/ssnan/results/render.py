@@ -13,8 +13,8 @@ from ssnan.labels import LabelSet
 SCREEN_SIDE = 1024
 """Longest side, in pixels, of drawings for a screen, such as each panel of a summary."""
 
-LEGEND_ROW = 28
-"""Largest height of a row of a legend, in pixels."""
+LEGEND_ROW, LEAST_ROW = 28, 12
+"""Largest and smallest height of a row of a legend, in pixels. Smaller letters could hardly be read."""
 
 NAMES_SIDE = 512
 """Longest side, in pixels, of the map in which places for names are searched."""
@@ -27,24 +27,24 @@ def for_a_screen(rgb: NDArray[np.uint8], labels: NDArray[np.uint8]) -> tuple[NDA
     return np.asarray(photo), np.asarray(Image.fromarray(labels).resize(photo.size, Image.Resampling.NEAREST))
 
 
-def legend(areas: Mapping[str, int], pixels: int, label_set: LabelSet, height: int) -> Image.Image:
-    """Colour, name and share of every part in the photo, largest first, in a column of ``height`` pixels.
+def legend(areas: Mapping[str, int], pixels: int, label_set: LabelSet, height: int | None = None) -> Image.Image:
+    """Colour, name and share of every part in the photo, largest first, in a column.
 
     Args:
         areas: pixels of every class that occurs.
         pixels: pixels of the photo.
         label_set: the label set of the classes.
-        height: height of the column.
+        height: the least height of the column in pixels; if None, that of its rows.
     """
     parts = sorted((area, name) for name, area in areas.items() if name != label_set.classes[0])[::-1]
-    row = max(8, min(LEGEND_ROW, height // max(1, len(parts))))
+    row = LEGEND_ROW if height is None else max(LEAST_ROW, min(LEGEND_ROW, height // max(1, len(parts))))
     font = ImageFont.load_default(size=row * 0.6)
     shares = [(name, area / pixels) for area, name in parts]
     lines = [f"{name}  {share:.1%}" if share >= 0.001 else f"{name}  <0.1%" for name, share in shares] or [
         "nobody found"
     ]
     width = int(row * 1.6 + max(font.getlength(line) for line in lines) + row * 0.6)
-    panel = Image.new("RGB", (width, height), "white")
+    panel = Image.new("RGB", (width, max(height or 0, row * len(lines))), "white")
     draw = ImageDraw.Draw(panel)
     for index, line in enumerate(lines):
         top = index * row

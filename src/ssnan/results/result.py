@@ -5,10 +5,11 @@ from __future__ import annotations
 import io
 import math
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,13 +22,13 @@ from ssnan.io.opening import ImageError
 from ssnan.io.storing import Stored, load, read_map, save
 from ssnan.labels import LabelSet
 from ssnan.results.colors import distinct
-from ssnan.results.detections import detections, of_people
+from ssnan.results.detections import Segment, detections, of_people, segments
 from ssnan.results.document import VERSION, Box, Document, PersonEntry, described
 from ssnan.results.geometry import center_of, extent_of
 from ssnan.results.people import alone, find
 from ssnan.results.people_images import people_over
 from ssnan.results.remapping import Remapping, remapping
-from ssnan.results.render import LEGEND_ROW, legend, map_over, with_contours, with_names
+from ssnan.results.render import legend, map_over, with_contours, with_names
 from ssnan.scores.upsampling import confidence_at, probability_at
 
 if TYPE_CHECKING:
@@ -35,14 +36,6 @@ if TYPE_CHECKING:
 
 TRANSPARENT, SOLID = 0.25, 0.75
 """The probabilities at which the edge of a cutout is fully transparent and fully opaque."""
-
-
-class Segment(TypedDict):
-    """A part in the format of the pipelines of transformers."""
-
-    score: float | None
-    label: str
-    mask: Image.Image
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -221,7 +214,7 @@ class ParsingResult:
     @cached_property
     def people(self) -> list[Person]:
         """Every person, largest first: results of their own, with ``number``, ``box``, ``parts`` and ``score``."""
-        return [person_of(self, number) for number in range(1, 1 + self.count)]
+        return list(people_of(self))
 
     def person(self, index: int) -> Person:
         """Person ``index`` of :attr:`people`; 0 is the largest.
@@ -300,18 +293,12 @@ class ParsingResult:
 
     def legend(self) -> Image.Image:
         """An RGB image with the colour, name and share of every part in the photo, largest first."""
-        height = LEGEND_ROW * max(1, len(self.areas) - (self.label_set.classes[0] in self.areas))
-        return legend(self.areas, self.labels.size, self.label_set, height)
+        return legend(self.areas, self.labels.size, self.label_set)
 
     def to_segments(self) -> list[Segment]:
         """The format of transformers' image-segmentation pipeline: ``score``, ``label`` and ``mask`` (8-bit grey, 255
         inside) of every class that occurs. The score is the mean probability, or None for a map from a file."""
-        masks = {name: self.mask(name) for name in self.areas}
-        scores = {name: None if self.scores is None else float(self.confidence[masks[name]].mean()) for name in masks}
-        return [
-            {"score": scores[name], "label": name, "mask": Image.fromarray(mask.astype(np.uint8) * 255)}
-            for name, mask in masks.items()
-        ]
+        return segments({name: self.mask(name) for name in self.areas}, self._confidence_if_known())
 
     def to_supervision(self, people: bool = False) -> Detections:
         """``supervision.Detections`` with one detection and mask per part; needs the extra ``formats``.
@@ -320,10 +307,9 @@ class ParsingResult:
             people: one detection per person instead, largest first, with the track as ``tracker_id`` in a video.
         """
         if people:
-            each = (person_of(self, number) for number in range(1, 1 + self.count))
-            return of_people([(person.mask(), person.score, person.track) for person in each])
+            return of_people([(person.mask(), person.score, person.track) for person in people_of(self)])
         masks = {name: self.mask(name) for name in self.areas if name != self.label_set.classes[0]}
-        return detections(masks, self.label_set, None if self.scores is None else self.confidence)
+        return detections(masks, self.label_set, self._confidence_if_known())
 
     def to_keypoints(self) -> list[float]:
         """The joints in COCO's keypoint format: x, y and 2 for each, or 0, 0 and 0 if it does not occur."""
@@ -332,8 +318,7 @@ class ParsingResult:
     def to_dict(self) -> Document:
         """The result as plain values, see :class:`ssnan.results.document.Document`."""
         height, width = self.labels.shape
-        confidence = None if self.scores is None else self.confidence
-        people = [person_of(self, number).to_entry(confidence) for number in range(1, 1 + self.count)]
+        confidence = self._confidence_if_known()
         return {
             "version": VERSION,
             "label_set": self.label_set.name,
@@ -341,7 +326,7 @@ class ParsingResult:
             "width": width,
             "height": height,
             "count": self.count,
-            "people": people,
+            "people": [person.to_entry(confidence) for person in people_of(self)],
             "parts": described(self.labels, self.label_set, self.areas, confidence),
             "joints": dict(self.joints),
         }
@@ -366,6 +351,9 @@ class ParsingResult:
     def _drawn_numbers(self) -> NDArray[np.integer[Any]]:
         """The number of the colour of the person at every pixel: that of the track in a video."""
         return self.people_map if self.tracks is None else self.track_map
+
+    def _confidence_if_known(self) -> NDArray[np.float32] | None:
+        return None if self.scores is None else self.confidence
 
     def _scores(self) -> NDArray[np.float32]:
         if self.scores is None:
@@ -422,8 +410,8 @@ class Person(ParsingResult):
         Args:
             confidence: that of the whole photo if it is known, (H, W), 0..1; it is the same on the person's pixels.
         """
-        if confidence is None and self.scores is not None:
-            confidence = self.confidence
+        if confidence is None:
+            confidence = self._confidence_if_known()
         entry: PersonEntry = {
             "area": sum(self.parts.values()),
             "score": None if self.score is None else round(self.score, 4),
@@ -439,9 +427,13 @@ def main_figure(result: ParsingResult) -> ParsingResult:
     return person_of(result, 1) if result.count else result
 
 
+def people_of(result: ParsingResult) -> Iterator[Person]:
+    """Everybody in a result, largest first, one after the other: :attr:`ParsingResult.people` holds them together."""
+    return (person_of(result, number) for number in range(1, 1 + result.count))
+
+
 def person_of(result: ParsingResult, number: int) -> Person:
-    """Person ``number`` of a result, from 1. It holds three arrays of the photo's size, which
-    :attr:`ParsingResult.people` keeps for everybody."""
+    """Person ``number`` of a result, from 1. It holds three arrays of the photo's size."""
     kept = result.people_map == number
     labels, scores, score, others = alone(kept, result.labels, result.label_set, result.scores)
     return Person(

@@ -73,7 +73,7 @@ def application(queue: RequestQueue, cards: Mapping[str, ModelCard | None], host
         return refusal(422, f"{first['loc'][-1]}: {first['msg']}")
 
     @app.exception_handler(HTTPException)
-    async def unknown(request: Request, error: HTTPException) -> Response:
+    async def unmatched(request: Request, error: HTTPException) -> Response:
         headers = dict(error.headers or {})
         if headers.get("Allow") == "GET":
             headers["Allow"] = "GET, HEAD"
