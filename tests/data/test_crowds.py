@@ -5,6 +5,7 @@ from PIL import Image
 
 from fakes.crowds import crowd, write_cihp, write_mhp
 from fakes.custom import write_custom
+from ssnan.commands import main
 from ssnan.data.folder import DatasetError
 from ssnan.data.layouts import open_split
 from ssnan.data.mhp import FIRST, SECOND
@@ -35,6 +36,16 @@ def test_mhp_has_a_mask_for_each_person(tmp_path, version):
     np.testing.assert_array_equal(sample.instances[~bags], people[~bags])
     # A bag is an accessory of a person in version 1, and an object in version 2.
     assert set(np.unique(sample.instances[bags])) == ({1, 2} if version == 1 else {UNKNOWN_PERSON})
+
+
+def test_the_masks_of_everybody_are_used(tmp_path, capsys):
+    home = write_mhp(tmp_path, 1, (1, 2, 2, 2, 3)) / "LV-MHP-v1"
+    (home / "train_list.txt").write_text("0.jpg\n1.jpg\n")
+    main(["data", "check", str(tmp_path)])
+    assert "masks without a photo" not in capsys.readouterr().out
+    (home / "test_list.txt").write_text("2.jpg\n3.jpg\n")
+    main(["data", "check", str(tmp_path)])
+    assert "masks without a photo in train or val: 3, for example" in capsys.readouterr().out
 
 
 def test_every_class_of_mhp_has_a_meaning():

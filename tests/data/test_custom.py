@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import yaml
@@ -5,9 +7,10 @@ from PIL import Image
 
 from fakes.custom import NAMES, description, write_custom
 from fakes.lip import person
-from ssnan.data.custom import read_label_set
+from ssnan.data.custom import read_ids_or_colors, read_label_set
 from ssnan.data.folder import DatasetError
 from ssnan.data.layouts import open_split
+from ssnan.io.masks import palette_image
 from ssnan.io.opening import ImageError
 from ssnan.labels import LIP, Region
 
@@ -61,7 +64,9 @@ def test_splits_by_lists(tmp_path):
         ({"images": "none"}, "images: no such folder"),
         ({"pairs": [["left-arm", "arm"]]}, "pairs: 'arm' is not a class"),
         ({"pairs": [["left-arm"]]}, r"pairs: expected \[\[left, right\]"),
-        ({"joints": {"head": "hair"}}, "joints: head: expected a list of classes, got 'hair'"),
+        ({"joints": {"head": "hair"}}, "joints: head: expected a list of different classes, got 'hair'"),
+        ({"joints": {"head": []}}, r"joints: head: expected a list of different classes, got \[\]"),
+        ({"joints": {"head": ["hair", "hair"]}}, "joints: head: expected a list of different classes"),
         ({"classes": {"background": "#000000", "hair": [1, 2]}, "pairs": [], "joints": {}}, "hair: expected a colour"),
         ({"ignore": 3}, "expected an ignored value from 9 to 255, which is no class id, got 3"),
         ({"ignore": 256}, "from 9 to 255, which is no class id, got 256"),
@@ -226,9 +231,32 @@ def test_a_palette_that_is_partly_the_classes_is_refused(palette_mask):
         palette[ids[0, 0]] = (1, 2, 3)
 
     with pytest.raises(
-        ImageError, match=r"palette has the colour of '.*' at \d instead of \d, and no class's colour at \d"
+        ImageError, match=r"expected the colour of one class at every index, got that of no class at \d"
     ):
         palette_mask(unknown)
+
+
+@pytest.mark.parametrize("colors", [True, False])
+def test_a_colour_of_two_classes_is_refused_where_masks_are_read_by_it(tmp_path, colors):
+    root = write_custom(tmp_path, colors=colors)
+    classes = description()["classes"]
+    hair = classes["face"] = classes["hair"]
+    (root / "dataset.yaml").write_text(yaml.safe_dump(description() | {"classes": classes}, sort_keys=False))
+    folder = open_split(root, "train")
+    if not colors:  # ids need no colours
+        assert {1, 2} < set(np.unique(folder[0].labels).tolist())
+        mask = Image.fromarray(np.uint8([[0, 3]]))
+        mask.putpalette([0, 0, 0, *[9] * 6, *hair])
+        mask.save(folder.pairs[0].mask)
+    with pytest.raises(ValueError, match=r"'hair' and 'face'( at 3)?; "):
+        folder.read_mask(folder.pairs[0].mask)
+
+
+def test_colours_of_two_classes_at_their_own_ids_are_read(tmp_path):
+    twice = replace(LIP, palette=(*LIP.palette[:5], LIP.palette[2], *LIP.palette[6:]))
+    ids = np.array([[0, 5, 7]], dtype=np.uint8)  # not 2, whose colour 5 has
+    palette_image(ids, twice).save(tmp_path / "m.png")
+    np.testing.assert_array_equal(read_ids_or_colors(tmp_path / "m.png", twice), ids)
 
 
 def test_a_black_palette_says_nothing(palette_mask):

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -27,6 +29,18 @@ def test_cross_entropy_by_hand():
     expected = (2 * np.log1p(np.exp(-2)) + np.log(2)) / 3
     assert losses["loss"].item() == pytest.approx(expected, abs=1e-6)
     assert losses["fused/parsing"].item() == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("form", ["weighted", "product"])
+@pytest.mark.parametrize("measure", ["distance", "heatmap"])
+def test_the_mean_of_a_batch_without_joints_divides_by_nothing(form, measure):
+    label_set = replace(LIP, sets=(ClassSet(100, (14, 15)),))  # an arm of either side
+    scores = torch.randn(2, 20, 3, 3, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    criterion = with_joints(label_set, form, measure=measure, unit="mean")
+    losses = criterion(output(scores), torch.full((2, 9, 9), 100), gradients=True)
+    losses["loss"].backward()
+    assert losses["fused/joint"] == losses["fused/joint_gradient"] == 0
+    assert scores.grad.isfinite().all()
 
 
 def test_equation_4_against_numpy():

@@ -32,6 +32,7 @@ def run(config, output, processes, *arguments):
         capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+    assert done.stdout.count("best checkpoint: ") == ("--stop_after" not in arguments)
     return output
 
 

@@ -186,6 +186,17 @@ def test_rates_that_cannot_be_are_refused(options, message):
         SGDOptions(**options)
 
 
+def test_losses_in_mixed_precision_are_those_of_the_same_scores_in_32_bits():
+    module = task()
+    module.criterion = ParsingLoss(LIP, LossOptions(), torch.linspace(0.1, 2, len(LIP)))
+    photo, labels = (torch.from_numpy(array.copy()) for array in person(97, 65))
+    batch = {"images": photo.movedim(2, 0)[None] / 127.5 - 1, "labels": labels.long()[None]}
+    with torch.autocast("cpu", torch.bfloat16):
+        losses, output = module.losses(batch), module.network(batch["images"])
+    assert output.scores.dtype == torch.bfloat16
+    assert losses["loss"] == module.criterion(output, batch["labels"])["loss"]
+
+
 def test_losses_of_a_network_know_the_sets_of_the_data(monkeypatch):
     module = task()
     sets = (ClassSet(100, tuple(range(1, 20))),)

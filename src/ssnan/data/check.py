@@ -67,7 +67,8 @@ def check_split(root: Path, split: str) -> Iterator[SplitCheck]:
     zeros = np.zeros(len(folder.label_set) + len(folder.label_set.sets), dtype=np.int64)
     found = SplitCheck(folder.label_set, len(folder.pairs) + len(folder.missing), zeros, zeros.copy())
     found.problems += folder.missing
-    found.masks = {pair.mask for pair in folder.pairs if isinstance(pair.mask, Path) and pair.mask != pair.image}
+    masks = [pair.mask for pair in folder.pairs if isinstance(pair.mask, Path) and pair.mask != pair.image]
+    found.masks = {file for mask in masks for file in folder.mask_files(mask)}
     yield found
     for pair in folder.pairs:
         try:

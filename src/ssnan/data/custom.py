@@ -134,8 +134,8 @@ def read_label_set(description: Path) -> LabelSet:
     ids = {str(name): number for number, name in enumerate(classes)}
 
     def class_ids(key: str, names: Any) -> tuple[int, ...]:
-        if not isinstance(names, list):
-            raise DatasetError(f"{description}: {key}: expected a list of classes, got {names!r}")
+        if not isinstance(names, list) or not 0 < len(names) == len(set(map(str, names))):
+            raise DatasetError(f"{description}: {key}: expected a list of different classes, got {names!r}")
         for name in names:
             if str(name) not in ids:
                 raise DatasetError(f"{description}: {key}: {name!r} is not a class; expected one of {', '.join(ids)}")
@@ -172,7 +172,7 @@ def read_ids_or_colors(path: Path, label_set: LabelSet) -> NDArray[np.uint8]:
 
     Raises:
         ImageError: the mask cannot be read.
-        DatasetError: a colour belongs to no class.
+        DatasetError: a colour belongs to no class, or to several.
     """
     colors = read_colors(path)
     if colors is None:
@@ -182,12 +182,15 @@ def read_ids_or_colors(path: Path, label_set: LabelSet) -> NDArray[np.uint8]:
     order = np.argsort(known)
     position = np.searchsorted(known[order], packed).clip(max=len(known) - 1)
     ids = order[position]
-    wrong = np.argwhere(known[ids] != packed)
+    shared = (known[:, None] == known).sum(axis=1) > 1
+    wrong = np.argwhere((known[ids] != packed) | shared[ids])
     if len(wrong):
         row, column = wrong[0]
+        color = tuple(int(v) for v in colors[row, column])
+        whose = [repr(name) for name, own in zip(label_set.classes, label_set.palette, strict=True) if own == color]
         raise DatasetError(
-            f"{path}: colour {tuple(int(v) for v in colors[row, column])} at row {row}, column {column} belongs to no "
-            f"class; painted masks may only have the colours of {label_set.name!r}, without blended edges"
+            f"{path}: colour {color} at row {row}, column {column} belongs to {' and '.join(whose) or 'no class'}; "
+            f"painted masks may only have the colours of {label_set.name!r}, each of one class, without blended edges"
         )
     return ids.astype(np.uint8)
 

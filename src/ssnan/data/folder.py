@@ -49,6 +49,11 @@ class Place(Protocol):
     def read_bytes(self) -> bytes: ...
 
 
+def one_file(mask: Path) -> list[Path]:
+    """The files of a mask in most layouts."""
+    return [mask]
+
+
 class Pair(NamedTuple):
     """The location of a sample."""
 
@@ -70,6 +75,7 @@ class ParsingFolder:
         people: keypoints by the name of a sample, if the dataset has any.
         read_people: reads the person at every pixel of a sample, uint8 (H, W), see :mod:`ssnan.data.instances`; None if
             the dataset does not tell people apart.
+        mask_files: the files of the mask at a path.
     """
 
     label_set: LabelSet
@@ -78,6 +84,7 @@ class ParsingFolder:
     read_mask: Callable[[Any], NDArray[np.uint8]] = read_labels
     people: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     read_people: Callable[[Pair], NDArray[np.uint8]] | None = None
+    mask_files: Callable[[Path], list[Path]] = one_file
 
     def __len__(self) -> int:
         return len(self.pairs)

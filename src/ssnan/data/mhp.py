@@ -82,6 +82,7 @@ def open_mhp(root: Path, split: str) -> ParsingFolder:
         tuple(missing),
         read_mask=partial(_read_labels, meanings=meanings),
         read_people=partial(_read_people, meanings=meanings),
+        mask_files=_files,
     )
 
 
@@ -99,12 +100,17 @@ def _photo_of(mask: Path) -> str:
     return re.sub(r"_\d+_\d+$", "", mask.stem)
 
 
-def _masks(first: Path) -> list[NDArray[np.uint8]]:
-    """The ids of every person of a photo, given the mask of one of them."""
+def _files(first: Path) -> list[Path]:
+    """The masks of every person of a photo, given that of one of them."""
     photo, total, _ = first.stem.rsplit("_", 2)
     paths = [first.with_name(f"{photo}_{total}_{number:02}.png") for number in range(int(total) + 1)]
+    return [path for path in paths if path.is_file()]
+
+
+def _masks(first: Path) -> list[NDArray[np.uint8]]:
+    """The ids of every person of a photo, given the mask of one of them."""
     masks = []
-    for path in (path for path in paths if path.is_file()):
+    for path in _files(first):
         colors = read_colors(path)  # some copies repeat the ids in each colour
         masks.append(read_labels(path) if colors is None else colors[..., 0])
     if len({mask.shape for mask in masks}) > 1:

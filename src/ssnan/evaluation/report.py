@@ -210,6 +210,8 @@ def write(systems: Sequence[System], output: Path) -> Path:
                 csv.writer(file).writerows(rows)
         write_runs(((system.name, run) for system in systems for run in system.runs), written_at(output / RUNS))
         written_at(report).write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    if not differences:
+        (output / "paired.csv").unlink(missing_ok=True)  # of an earlier report, with other runs
     return report
 
 

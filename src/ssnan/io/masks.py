@@ -22,8 +22,8 @@ def read_labels(mask: Path | bytes, label_set: LabelSet | None = None) -> NDArra
     label set, a palette whose used entries are all colours of its classes is read by colour, in any order.
 
     Raises:
-        ImageError: unreadable, stored as colours instead of ids, or as JPEG, which blends ids; or a palette with only
-            some colours of classes, at other indices.
+        ImageError: unreadable, stored as colours instead of ids, or as JPEG, which blends ids; or a palette with the
+            colours of classes in another order, and one of no class or of several.
     """
 
     def read() -> NDArray[np.uint8]:
@@ -55,18 +55,19 @@ def _meanings(mask: Image.Image, label_set: LabelSet) -> NDArray[np.uint8]:
     apart = {label_set.ignore_index, *(class_set.value for class_set in label_set.sets)}
     used = [index for index, count in enumerate(mask.histogram()) if count and index not in apart]
     colors = [tuple(palette[3 * index : 3 * index + 3]) for index in used]
-    ids = [label_set.palette.index(color) if color in label_set.palette else None for color in colors]
+    owners = [[id for id, own in enumerate(label_set.palette) if own == color] for color in colors]
+    moved = [color for index, color, ids in zip(used, colors, owners, strict=True) if index not in ids]
     meanings = np.arange(256, dtype=np.uint8)
-    elsewhere = [pair for pair in zip(used, ids, strict=True) if pair[1] not in (None, pair[0])]
-    if not elsewhere or len(set(colors)) < len(colors):  # the palette agrees, or says nothing
-        return meanings
-    if None in ids:
-        index, other = elsewhere[0]
-        raise ImageError(
-            f"its palette has the colour of {label_set.classes[other or 0]!r} at {index} instead of {other}, and no "
-            f"class's colour at {used[ids.index(None)]}; save the ids as grey levels"
-        )
-    meanings[used] = np.array(ids, dtype=np.uint8)
+    if not any(color in label_set.palette for color in moved) or any(colors.count(color) > 1 for color in moved):
+        return meanings  # the palette agrees, or says nothing
+    for index, ids in zip(used, owners, strict=True):
+        if len(ids) != 1:
+            whose = " and ".join(repr(label_set.classes[id]) for id in ids) or "no class"
+            raise ImageError(
+                "its palette has colours of classes in another order, so expected the colour of one class at every "
+                f"index, got that of {whose} at {index}; save the ids as grey levels"
+            )
+        meanings[index] = ids[0]
     return meanings
 
 

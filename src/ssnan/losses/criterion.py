@@ -208,7 +208,8 @@ class ParsingLoss:
 
         joint = self._joint(scores, labels, cells if self.joint.unit == "cells" else (1, 1))
         if self.joint.unit == "mean":
-            joint = joint / mean_over_processes(joint.mean()).clamp_min(torch.finfo(joint.dtype).tiny)
+            mean = mean_over_processes(joint.mean())
+            joint = joint / mean.where(mean > 0, 1)  # a tiny divisor of photos without joints gives NaN gradients
         if self.joint.detach_centers or self.joint.form == "product_detached":
             joint = joint.detach()
         values = terms | {"joint": joint.mean()}

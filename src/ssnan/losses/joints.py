@@ -131,7 +131,7 @@ def heatmap_distance(
     e = ``weight`` · ½ · Σ_k ‖H_k^p − H_k^gt‖². Every present joint is a Gaussian of standard deviation ``sigma`` cells
     and peak 4 / (σ √(2π)) on ``cells`` × ``cells`` points (the 41 × 41 features of a 321 × 321 photo).
 
-    A joint costs 0 at its place, about 0.4 a few cells away, and 0.2 if only one side has it.
+    A joint costs 0 at its place, about 0.4 a few cells away, and 0.2 without a gradient if only one side has it.
     """
     prediction = _heatmaps(predicted.position, found(predicted, truth), cells, sigma)
     difference = prediction - _heatmaps(truth.position, truth.present, cells, sigma)

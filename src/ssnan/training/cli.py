@@ -174,7 +174,7 @@ def train(arguments: Sequence[str]) -> Path | None:
 
     Returns:
         The best checkpoint, and ``results.json`` in the run's folder has the results; None if ``--stop_after`` ended
-        the call before the last epoch.
+        the call before the last epoch, and in all processes but the first.
     """
     cli = command_line(arguments)
     checkpoints = cli.config["output"] / "checkpoints"
@@ -195,4 +195,4 @@ def train(arguments: Sequence[str]) -> Path | None:
             cli.trainer.save_checkpoint(path)
     if not has_results(cli.config["output"], cli.model):
         write_results(cli.trainer, cli.model, cli.datamodule, checkpoints, cli.config["seed_everything"])
-    return best
+    return best if cli.trainer.is_global_zero else None

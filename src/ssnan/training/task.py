@@ -198,8 +198,9 @@ class ParsingTask(LightningModule):
     def losses(self, batch: dict[str, Tensor], gradients: bool = False) -> dict[str, Tensor]:
         """All terms for a batch, and their sum, ``loss``; with ``gradients``, also the norms of their gradients."""
         output = self.forward_in_training(batch["images"].contiguous(memory_format=torch.channels_last))
-        losses = self.criterion(output, batch["labels"], gradients=gradients)
-        own = self.network.auxiliary_losses(output, batch, self.criterion.label_set)
+        with torch.autocast(self.device.type, enabled=False):  # class weights and boxes would be rounded to 8 bits
+            losses = self.criterion(output, batch["labels"], gradients=gradients)
+            own = self.network.auxiliary_losses(output, batch, self.criterion.label_set)
         return losses | own | {"loss": sum(own.values(), start=losses["loss"])}
 
     def on_train_batch_end(self, outputs: Any, batch: dict[str, Tensor], batch_idx: int) -> None:
