@@ -113,6 +113,8 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=120, help="photos of the folder that are used")
     options = parser.parse_args()
     photos = sorted(options.photos.glob("*.jpg"))[: options.count]
+    if len(photos) < 4:
+        parser.error(f"{options.photos}: expected a folder of 4 .jpg files or more, got {len(photos)}")
     images = [path.read_bytes() for path in photos]
     plain = folder_run(photos)
     print(f"ssnan parse: {plain:.1f} photos per second\n")

@@ -7,6 +7,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -135,7 +136,7 @@ def main() -> None:
     systems = {"SCHP's shape, PyTorch": schp_shaped(options.photo)}
     if options.mediapipe is not None:
         systems["MediaPipe multiclass, LiteRT"] = mediapipe(options.photo, options.mediapipe)
-    systems |= {f"ssnan small, {engine}": bundled(options.photo, engine) for engine in ENGINES}
+    systems |= {f"ssnan small, {engine}": bundled(options.photo, engine) for engine in filter(find_spec, ENGINES)}
 
     seconds = {(name, part): [] for name in systems for part in (0, 1)}
     for run in range(options.runs + 1):

@@ -24,12 +24,12 @@ def main() -> None:
         started = time.perf_counter()
         folder = open_split(root, "train")
         opened = time.perf_counter()
-        chosen = random.Random(0).sample(range(len(folder)), options.samples)
+        chosen = random.Random(0).sample(range(len(folder)), min(options.samples, len(folder)))
         _ = folder[chosen[0]]
         first = time.perf_counter()
         for index in chosen:
             _ = folder[index]
-        each = (time.perf_counter() - first) / options.samples
+        each = (time.perf_counter() - first) / len(chosen)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         cells = f"{opened - started:.2f} | {1000 * (first - opened):.0f} | {1000 * each:.1f} | {peak:.0f}"
         print(f"| {root} | {len(folder)} | {cells} |", flush=True)

@@ -217,6 +217,8 @@ def main() -> None:
     commands.choices["rates"].add_argument("--rounds", type=int, default=2)
     commands.choices["rates"].add_argument("--price", type=float, default=0.08, help="of an hour of this machine")
     options = parser.parse_args()
+    if len(options.photos) < 2 or (options.command == "rates" and len(options.photos) > 2):
+        parser.error(f"--photos: expected {'two' if options.command == 'rates' else 'several'} numbers, such as 50,450")
     match options.command:
         case "rates":
             rates(options.photos, options.rounds, options.price)

@@ -9,14 +9,15 @@ their ratio, for every installed engine.
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 
 import ssnan
+from ssnan.parsing.engines import ENGINES
 
 PAUSE = 0.05
 """Seconds before each run. The threads of ONNX Runtime wait for more work without sleep, and would slow the other
@@ -29,7 +30,7 @@ def main() -> None:
     arguments.add_argument("models", type=Path, nargs=2, metavar="MODEL")
     arguments.add_argument("--runs", type=int, default=40)
     options = arguments.parse_args()
-    for engine in ("onnxruntime", *(["openvino"] if importlib.util.find_spec("openvino") else [])):
+    for engine in filter(find_spec, ENGINES):
         parsers = [ssnan.load(str(model), engine=engine) for model in options.models]
         decoded = [parser.decode(options.photo) for parser in parsers]
         network = [partial(parser.score, photo) for parser, photo in zip(parsers, decoded, strict=True)]

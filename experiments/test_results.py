@@ -1,7 +1,6 @@
 """What the experiments reached can be printed from the tables kept here."""
 
-import subprocess
-import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -22,6 +21,15 @@ def test_report_prints_the_runs(experiment, cell, tmp_path, capsys):
     assert cell in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("program", ["ingredients", "designs"])
+def test_an_unknown_row_is_one_line(program, monkeypatch, capsys):
+    run = import_module(f"experiments.{program}.run")
+    monkeypatch.setattr("sys.argv", ["run", "--rows", "settings"])
+    with pytest.raises(SystemExit):
+        run.main()
+    assert "--rows: no row 'settings'" in capsys.readouterr().err
+
+
 def test_report_prints_table_3(tmp_path, capsys):
     assert main(["report", str(ROOT / "rivals" / "results_person_part.csv"), "-o", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
@@ -39,14 +47,16 @@ def test_no_row_of_the_rivals_measures_its_recipe():
 
 
 @pytest.mark.parametrize(
-    ("experiment", "cell"),
+    ("program", "cell"),
     [
-        ("ingredients", "37.1 ± 0.3"),
-        ("designs", "| skip_half_321 |"),
-        ("structure_trial", "+0.14 ± 0.91"),
+        ("ingredients.run", "37.1 ± 0.3"),
+        ("designs.run", "| skip_half_321 |"),
+        ("structure_trial.run", "+0.14 ± 0.91"),
+        ("fusion_heads.heads", "| 37.49 |"),
     ],
 )
-def test_an_experiment_prints_its_table(experiment, cell):
-    command = [sys.executable, "-m", f"experiments.{experiment}.run", "--results", ROOT / experiment / "results.csv"]
-    done = subprocess.run(command, cwd=ROOT.parent, capture_output=True, encoding="utf-8", check=True)
-    assert cell in done.stdout
+def test_an_experiment_prints_its_table(program, cell, monkeypatch, capsys):
+    table = ROOT / program.partition(".")[0] / "results.csv"
+    monkeypatch.setattr("sys.argv", [program, "--results", str(table)])
+    import_module(f"experiments.{program}").main()
+    assert cell in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""What MediaPipe's selfie-multiclass model says of photographs, as masks to train on.
+"""What MediaPipe's selfie-multiclass model says of photos, as masks to train on.
 
     mediapipe_teacher.py selfie_multiclass_256x256.tflite PHOTOS -o DATASET
 
@@ -7,7 +7,7 @@ for a set of LIP's classes; where its probability is at least ``--sure``, the ma
 elsewhere the pixel is ignored. With ``--draw`` every pixel's class is drawn from the probabilities instead,
 so that over many pixels the loss is the one of soft targets: the expectation of −log p(set drawn) is
 −Σ p_teacher log p. DATASET gets ``masks/``, ``dataset.yaml`` and ``train.txt`` and reads the
-photographs where they are. benchmarks/README.md says where the model comes from (Apache-2.0).
+photos where they are. benchmarks/README.md says where the model comes from (Apache-2.0).
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from pathlib import Path
 
 import numpy as np
 import yaml
-from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 from PIL import Image
 from rich.progress import track
@@ -45,6 +44,8 @@ enough for a set."""
 def teacher(model: Path, threads: int) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
     """RGB (H, W, 3) to probabilities (6, H, W): the mean over the photo and its mirror image, each in a square
     with grey beside it, since people squeezed into the model's square are taken for background."""
+    from ai_edge_litert.interpreter import Interpreter  # only to run the model: evidence is read without it
+
     interpreter = Interpreter(str(model), num_threads=threads)
     interpreter.allocate_tensors()
     [entry], [result] = interpreter.get_input_details(), interpreter.get_output_details()
@@ -114,9 +115,11 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--sure", type=float, default=0.8, help="probability from which the model is believed (0.8)")
     parser.add_argument("--draw", action="store_true", help="draw every pixel's class instead")
-    parser.add_argument("--limit", type=int, help="stop after this many photographs")
+    parser.add_argument("--limit", type=int, help="stop after this many photos")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
+    if options.photos.resolve().is_relative_to(options.output.resolve()):
+        parser.error(f"-o {options.output}: holds the photos, whose dataset it would replace; choose another folder")
     probabilities = teacher(options.model, options.threads)
     values, codes = description(options.photos)
     (options.output / "masks").mkdir(parents=True, exist_ok=True)

@@ -4,7 +4,7 @@
 
 A pixel of a set S becomes the class c of S with the largest p(c) / Σ p over S, where that is at least ``--sure``, and
 keeps the set elsewhere: what the first teacher or a person drew is never contradicted. Pixels with a class and
-ignored pixels stay. TAUGHT gets ``masks/``, ``dataset.yaml`` and the list of ``--split``, and reads the photographs
+ignored pixels stay. TAUGHT gets ``masks/``, ``dataset.yaml`` and the list of ``--split``, and reads the photos
 where they are. MODEL is anything that ``ssnan evaluate`` takes.
 """
 
@@ -24,6 +24,7 @@ from ssnan.data.custom import DESCRIPTION
 from ssnan.data.layouts import open_split
 from ssnan.labels import LabelSet
 from ssnan.parsing.views import Views
+from ssnan.scores.softmax import softmax
 from ssnan.scores.upsampling import resized
 
 
@@ -65,9 +66,7 @@ def main() -> None:
     taught = folder.pairs[: options.limit]
     for index in track(range(len(taught)), "teaching"):
         sample = folder[index]
-        scores = own.score(own.decode(sample.image)).scores
-        shares = np.exp(scores - scores.max(axis=0))
-        probabilities = resized(shares / shares.sum(axis=0), *sample.labels.shape)
+        probabilities = resized(softmax(own.score(own.decode(sample.image)).scores), *sample.labels.shape)
         mask = sharpened(sample.labels, probabilities, folder.label_set, options.sure)
         Image.fromarray(mask).save(options.output / "masks" / f"{sample.id}.png")
     description = yaml.safe_load((options.dataset / DESCRIPTION).read_text())

@@ -38,6 +38,8 @@ def main() -> None:
     parser.add_argument("old", type=Path)
     parser.add_argument("new", type=Path)
     options = parser.parse_args()
+    if options.new.exists():
+        parser.error(f"{options.new}: exists; expected the name of a new file")
     content = torch.load(options.old, map_location="cpu", weights_only=False)
     with appearing_together() as written_at:
         torch.save({key: plain(content[key]) for key in KEPT if key in content}, written_at(options.new))

@@ -19,6 +19,7 @@ from scipy.ndimage import label as connected
 
 import ssnan
 from ssnan.data.layouts import open_split
+from ssnan.evaluation.report import markdown
 from ssnan.scores.upsampling import resized
 
 SIZES = {"below 0.1 %": 0.001, "0.1 to 1 %": 0.01, "1 to 10 %": 0.1, "above 10 %": 1.0}
@@ -68,16 +69,16 @@ def main() -> None:
         sample = folder[index]
         coarse = model.scale_weights(model.decode(sample.image))
         if coarse is None:
-            raise SystemExit(f"{options.model}: says nothing of its scales")
+            raise SystemExit(f"{options.model}: expected a model that weighs scales, as SS-NAN does; choose another")
         weights.append(resized(coarse, *sample.labels.shape))
         labels.append(sample.labels)
     found = mean_weights(weights, labels, folder.label_set.classes)
     scales = len(weights[0])
-    print("| of | pixels, % |", " | ".join(f"scale {i + 1} of {scales}" for i in range(scales)), "|")
-    print("|---" * (scales + 2) + "|")
+    rows = [["of", "pixels, %", *(f"scale {i + 1} of {scales}" for i in range(scales))]]
     total = sum(pixels for row, (_, pixels) in found.items() if row not in SIZES)
     for row, (mean, pixels) in found.items():
-        print(f"| {row} | {100 * pixels / total:.2f} |", " | ".join(f"{value:.2f}" for value in mean), "|")
+        rows.append([row, f"{100 * pixels / total:.2f}", *(f"{value:.2f}" for value in mean)])
+    print(markdown(rows))
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from ssnan.labels import LIP
 from ssnan.parsing.views import Views
 from ssnan.scores.softmax import softmax
 from ssnan.scores.upsampling import resized
+from tools.mediapipe_teacher import teacher
 
 ID = {name: number for number, name in enumerate(LIP.classes)}
 SIDES = LIP.flip_pairs
@@ -122,8 +123,6 @@ def main() -> None:
     parser.add_argument("--model", default="small")
     parser.add_argument("--part", default="0/1", help="which part of how many, for several processes (0/1)")
     options = parser.parse_args()
-    from tools.mediapipe_teacher import teacher  # needs LiteRT, which reading evidence does not
-
     part, parts = map(int, options.part.split("/"))
     own = ssnan.load(options.model, threads=1, views=VIEWS)
     groups_of = teacher(options.mediapipe, 1)

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 from PIL import Image
 from rich.progress import track
 from skimage.graph import MCP_Geometric
 
+from experiments import description
 from experiments.data.evidence import FLOOR, ID, bone_distances, group_likelihood, half_size, one_side
 from experiments.data.marks import OTHER, SKIN, Stroke, drawn, read_marks, with_sides
 from ssnan.data.folder import NOBODY, photos_by_stem
@@ -112,21 +112,11 @@ def write_description(
     output: Path, photos: Path, names: list[str], sets: dict[int, list[str]], keypoints: Path | None
 ) -> None:
     """``dataset.yaml`` and the lists of a dataset whose masks lie in ``output/masks``."""
-    held = {name for name in names if zlib.crc32(name.split("_")[0].encode()) % 10 == 0}
-    (output / "val.txt").write_text("".join(f"{name}\n" for name in names if name in held))
-    (output / "train.txt").write_text("".join(f"{name}\n" for name in names if name not in held))
-    values = {
-        "name": LIP.name,
-        "images": str(photos.resolve()),
-        "masks": "masks",
-        "classes": {name: list(color) for name, color in zip(LIP.classes, LIP.palette, strict=True)},
-        "pairs": [[LIP.classes[left], LIP.classes[right]] for left, right in LIP.flip_pairs],
-        "sets": sets,
-        "splits": {"train": "train.txt", "val": "val.txt"},
-    }
-    if keypoints is not None:
-        values["keypoints"] = str(keypoints.resolve())
-    (output / "dataset.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+    lists: dict[str, list[str]] = {"train": [], "val": []}
+    for name in names:
+        lists["val" if zlib.crc32(name.split("_")[0].encode()) % 10 == 0 else "train"].append(name)
+    points = keypoints and str(keypoints.resolve())
+    description.write(output, LIP, lists, images=str(photos.resolve()), sets=sets, keypoints=points)
 
 
 def main() -> None:

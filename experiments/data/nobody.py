@@ -1,4 +1,4 @@
-"""Pictures that show nobody, as a dataset whose every pixel is background: given photos, and canvases drawn here.
+"""Photos that show nobody, as a dataset whose every pixel is background: given photos, and canvases drawn here.
 
     python -m experiments.data.nobody PHOTOS... -o DATASET [--canvases 300]
 
@@ -12,16 +12,17 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
+from experiments import description
+from ssnan.data.custom import BACKGROUND
 from ssnan.data.folder import photos_by_stem
 from ssnan.labels import LIP
 
 
 def canvas(random: np.random.Generator) -> Image.Image:
-    """One drawn picture, 128 to 320 pixels wide and high."""
+    """One drawing, 128 to 320 pixels wide and high."""
     width, height = (int(side) for side in random.integers(128, 321, size=2))
     kind = random.integers(6)
 
@@ -39,16 +40,16 @@ def canvas(random: np.random.Generator) -> Image.Image:
             np.linspace(0, 1, height)[:, None, None] * random.random()
             + np.linspace(0, 1, width)[None, :, None] * random.random()
         )
-        return picture(start + (end - start) * share.clip(0, 1))
+        return image_of(start + (end - start) * share.clip(0, 1))
     if kind == 2:
         noise = random.normal(0, 60, size=(height, width, 3 if random.random() < 0.5 else 1))
-        return picture(start + noise).filter(ImageFilter.GaussianBlur(float(random.choice([0, 1, 4, 12]))))
+        return image_of(start + noise).filter(ImageFilter.GaussianBlur(float(random.choice([0, 1, 4, 12]))))
     if kind == 3:
         period = random.uniform(4, 60)
         wave = np.sin(
             2 * np.pi * (np.arange(width)[None] * random.uniform(-1, 1) + np.arange(height)[:, None]) / period
         )
-        return picture(start + (end - start) * (wave > 0)[..., None])
+        return image_of(start + (end - start) * (wave > 0)[..., None])
     result = Image.new("RGB", (width, height), color())
     draw = ImageDraw.Draw(result)
     for _ in range(int(random.integers(3, 30))):
@@ -63,7 +64,7 @@ def canvas(random: np.random.Generator) -> Image.Image:
     return result
 
 
-def picture(values: NDArray[np.floating]) -> Image.Image:
+def image_of(values: NDArray[np.floating]) -> Image.Image:
     """RGB of an array (H, W, 1 or 3), cut to 0..255."""
     return Image.fromarray(np.broadcast_to(values, (*values.shape[:2], 3)).clip(0, 255).astype(np.uint8))
 
@@ -74,34 +75,24 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--canvases", type=int, default=300)
     options = parser.parse_args()
-    pictures = options.output / "photos"
-    pictures.mkdir(parents=True, exist_ok=True)
+    target = options.output / "photos"
+    target.mkdir(parents=True, exist_ok=True)
     lists: dict[str, list[str]] = {"train": [], "val": []}
     for folder in options.photos:
         photos = photos_by_stem(folder)
         held = folder.parent / "val.txt"
         val = {Path(line.strip()).stem for line in held.read_text().splitlines()} if held.is_file() else set()
         for name, path in photos.items():
-            link = pictures / f"{folder.parent.name}-{path.name}"
+            link = target / f"{folder.parent.name}-{path.name}"
             link.unlink(missing_ok=True)
             link.symlink_to(path.resolve())
             lists["val" if name in val else "train"].append(link.stem)
     random = np.random.default_rng(0)
     for number in range(options.canvases):
         name = f"canvas-{number:04d}"
-        canvas(random).save(pictures / f"{name}.png")
+        canvas(random).save(target / f"{name}.png")
         lists["train"].append(name)
-    for split, names in lists.items():
-        (options.output / f"{split}.txt").write_text("".join(f"{name}\n" for name in names))
-    values = {
-        "name": LIP.name,
-        "images": "photos",
-        "masks": "background",
-        "classes": {name: list(color) for name, color in zip(LIP.classes, LIP.palette, strict=True)},
-        "pairs": [[LIP.classes[left], LIP.classes[right]] for left, right in LIP.flip_pairs],
-        "splits": {split: f"{split}.txt" for split in lists},
-    }
-    (options.output / "dataset.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+    description.write(options.output, LIP, lists, masks=BACKGROUND)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from pathlib import Path
 from experiments.ingredients.run import COLUMNS, measure, value
 from experiments.tables import show, write
 from ssnan.data.layouts import open_split
+from ssnan.errors import unknown
 from ssnan.evaluation.systems import RESULTS
 from ssnan.export.quantize import quantize_for_onnxruntime, quantize_for_openvino
 from ssnan.parsing.card import ModelCard
@@ -110,6 +111,8 @@ def main() -> None:
     if options.results is not None:
         show(options.results)
         return
+    if problem := unknown("row", options.rows, tuple(ROWS)):
+        parser.error(f"--rows: {problem}")
     if options.dilated is None:
         parser.error("expected DILATED, the weights to begin with, or --results FILE")
     models, accuracy = {}, {}

@@ -31,6 +31,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from experiments.description import described
 from experiments.full_size.recipes import BUNDLED, SYSTEMS, arguments_of
 from ssnan.data.custom import BACKGROUND, DESCRIPTION, all_background
 from ssnan.data.datamodule import ParsingData
@@ -169,7 +170,10 @@ def pack(
             yield f"{root}: {len(stored)} photos of {split}"
         if joints:
             pieces.add(f"{root}/joints.json", json.dumps(joints, separators=(",", ":")).encode())
-        description = described(next(iter(folders.values())), list(folders), with_joints=bool(joints))
+        folder = next(iter(folders.values()))
+        masks = BACKGROUND if folder.read_mask is all_background else "masks"
+        keypoints = "joints.json" if joints else None
+        description = described(folder.label_set, folders, masks=masks, keypoints=keypoints)
         pieces.add(f"{root}/{DESCRIPTION}", yaml.safe_dump(description, sort_keys=False).encode())
     for place in sorted({Path(training.pasting.scenes) for training in data if training.pasting}):
         scenes = list(photos_by_stem(place).items())
@@ -177,29 +181,6 @@ def pack(
             name, path = scenes[index]
             pieces.add(f"{place}/{name}.webp", webp(read_rgb(path), side, quality))
         yield f"{place}: scenes"
-
-
-def described(folder: ParsingFolder, splits: Sequence[str], with_joints: bool) -> dict[str, Any]:
-    """The ``dataset.yaml`` of a stored dataset."""
-    label_set = folder.label_set
-    names = label_set.classes
-
-    def named(class_ids: Sequence[int]) -> list[str]:
-        return [names[class_id] for class_id in class_ids]
-
-    return {
-        "name": label_set.name,
-        "images": "photos",
-        "masks": BACKGROUND if folder.read_mask is all_background else "masks",
-        "classes": {
-            name: [int(value) for value in color] for name, color in zip(names, label_set.palette, strict=True)
-        },
-        "pairs": [named(pair) for pair in label_set.flip_pairs],
-        "joints": {region.name: named(region.class_ids) for region in label_set.regions},
-        "sets": {int(each.value): named(each.class_ids) for each in label_set.sets},
-        "ignore": int(label_set.ignore_index),
-        "splits": {split: f"{split}.txt" for split in splits},
-    } | ({"keypoints": "joints.json"} if with_joints else {})
 
 
 def _joints(people: NDArray[np.float32]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from pathlib import Path
 from statistics import mean
 
 from experiments.tables import show, write
+from ssnan.errors import unknown
 
 CONFIGS = Path(__file__).parent / "configs"
 ROWS = ("start", "masks", "sets", "teacher", "teacher_drawn", "own_teacher", "pasting", "longer")
@@ -67,6 +68,8 @@ def main() -> None:
     if options.results is not None:
         show(options.results)
         return
+    if problem := unknown("row", options.rows, tuple(ROWS)):
+        parser.error(f"--rows: {problem}")
     table = [["row", *COLUMNS]]
     for row in options.rows:
         seeds = options.seeds[:1] if row == "start" else options.seeds

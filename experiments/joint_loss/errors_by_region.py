@@ -1,23 +1,28 @@
 """Which of a model's wrong pixels the joint loss can see, and what their mean IoU would be without those of a kind.
-Usage: python -m experiments.joint_loss.errors_by_region EVALUATION.json [...]
+
+    python -m experiments.joint_loss.errors_by_region EVALUATION.json [...]
 
 EVALUATION.json is what ``ssnan evaluate --data DIR --json EVALUATION.json`` writes for the LIP labels.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ssnan.evaluation.metrics import Score
+from ssnan.evaluation.report import markdown
 from ssnan.labels import LIP
 
 
-def main(files: list[str]) -> None:
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("files", type=Path, nargs="+", metavar="EVALUATION.json")
+    files = parser.parse_args().files
     region = np.full(len(LIP), -1)
     for index, part in enumerate(LIP.regions):
         region[list(part.class_ids)] = index
@@ -38,21 +43,19 @@ def main(files: list[str]) -> None:
         "two joints": ~(background | no_region | inside | np.eye(len(LIP), dtype=bool)),
         "left and right, among those": swapped,
     }
-    print(f"| Wrong pixels between | {' | '.join(files)} |")
-    print("| --- |" + " ---: |" * len(files))
-    confusions = []
-    for file in files:
-        with Path(file).open() as opened:
-            confusions.append(np.array(json.load(opened)["confusion"]))
+    confusions = [np.array(json.loads(file.read_bytes())["confusion"]) for file in files]
+    names = list(map(str, files))
+    rows = [["Wrong pixels between", *names]]
     for name, pixels in kinds.items():
         shares = [100 * confusion[pixels].sum() / (confusion.sum() - confusion.trace()) for confusion in confusions]
-        print(f"| {name} | " + " | ".join(f"{share:.1f} %" for share in shares) + " |")
-    print(f"\n| Mean IoU | {' | '.join(files)} |")
-    print("| --- |" + " ---: |" * len(files))
+        rows.append([name, *(f"{share:.1f} %" for share in shares)])
+    print(markdown(rows) + "\n")
+    rows = [["Mean IoU", *names]]
     for name, pixels in {"as it is": np.zeros_like(swapped), **kinds}.items():
         scores = [Score.of_present(without(confusion, pixels)).mean_iou for confusion in confusions]
         told = name if name == "as it is" else f"without those between {name.removesuffix(', among those')}"
-        print(f"| {told} | " + " | ".join(f"{100 * score:.2f}" for score in scores) + " |")
+        rows.append([told, *(f"{100 * score:.2f}" for score in scores)])
+    print(markdown(rows))
 
 
 def without(confusion: NDArray[np.int64], pixels: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -63,4 +66,4 @@ def without(confusion: NDArray[np.int64], pixels: NDArray[np.bool_]) -> NDArray[
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

@@ -28,7 +28,10 @@ def compare(parser: ssnan.Parser, samples: Iterable[Sample], label_set: LabelSet
     """What was found in samples that tell people apart, by the name of the way."""
     found = {name: Instances(label_set) for name in ("instance head", "label map alone", "true people")}
     for sample in samples:
-        assert sample.instances is not None, f"{sample.id}: expected instances"
+        if sample.instances is None:
+            raise SystemExit(
+                f"{sample.id}: expected a dataset that tells people apart, got no instances; see docs/own-data.md"
+            )
         result = parser(sample.image)
         true = np.where(sample.instances == UNKNOWN_PERSON, 0, sample.instances).astype(np.uint8)
         ways = (result, replace(result, instance_maps=None), replace(result, instances=true))

@@ -11,30 +11,14 @@ import argparse
 from pathlib import Path
 
 import torch
-import yaml
 from PIL import Image
 
+from experiments import description
 from ssnan.data.folder import Sample
 from ssnan.data.layouts import open_split
 from ssnan.data.pasting import PastedScenes
 from ssnan.io.masks import palette_image
-from ssnan.labels import LIP, LabelSet
-
-
-def description(label_set: LabelSet) -> dict[str, object]:
-    """The ``dataset.yaml`` of scenes whose photos are all in ``val``."""
-    classes = label_set.classes
-    return {
-        "name": "lip",
-        "images": "photos",
-        "masks": "masks",
-        "instances": "people",
-        "classes": {name: list(color) for name, color in zip(classes, label_set.palette, strict=True)},
-        "pairs": [[classes[left], classes[right]] for left, right in label_set.flip_pairs],
-        "joints": {region.name: [classes[i] for i in region.class_ids] for region in label_set.regions},
-        "sets": {each.value: [classes[i] for i in each.class_ids] for each in label_set.sets},
-        "splits": {"val": "val.txt"},
-    }
+from ssnan.labels import LIP
 
 
 def write(scenes: PastedScenes, output: Path, count: int, seed: int) -> None:
@@ -54,8 +38,7 @@ def write(scenes: PastedScenes, output: Path, count: int, seed: int) -> None:
         palette_image(sample.labels, scenes.label_set).save(output / "masks" / f"{name}.png")
         Image.fromarray(sample.instances).save(output / "people" / f"{name}.png")
         written.append(name)
-    (output / "val.txt").write_text("\n".join(written) + "\n")
-    (output / "dataset.yaml").write_text(yaml.safe_dump(description(scenes.label_set), sort_keys=False))
+    description.write(output, scenes.label_set, {"val": written}, instances="people")
 
 
 def main() -> None:

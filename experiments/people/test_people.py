@@ -2,12 +2,14 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 from safetensors.torch import save_file
 
 import ssnan
 from experiments.people import coco128
+from experiments.people.compare import compare
 from experiments.people.heads import Stored, learn, seen_by, start
 from experiments.people.photos import write as write_photos
 from experiments.people.scenes import write
@@ -29,6 +31,12 @@ def test_scenes_are_a_dataset_that_tells_people_apart(tmp_path: Path):
     for index in range(5):
         sample = found[index]
         np.testing.assert_array_equal(sample.instances > 0, sample.labels > 0)
+
+
+def test_a_dataset_without_people_told_apart_is_refused(tmp_path: Path):
+    folder = open_split(write_lip(tmp_path / "lip"), "train")
+    with pytest.raises(SystemExit, match="expected a dataset that tells people apart"):
+        compare(ssnan.load(threads=1), [folder[0]], folder.label_set)
 
 
 def test_the_head_reads_the_same_stored_or_not_and_learns(tmp_path: Path):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import gzip
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -17,15 +17,9 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial.transform import Rotation
 
-COLOURS = {
-    "background": (0, 0, 0), "hat": (128, 0, 0), "hair": (255, 0, 0), "gloves": (0, 85, 0), "sunglasses": (170, 0, 51),
-    "upper-clothes": (255, 85, 0), "dress": (0, 0, 85), "coat": (0, 119, 221), "socks": (85, 85, 0),
-    "pants": (0, 85, 85), "jumpsuits": (85, 51, 0), "scarf": (52, 86, 128), "skirt": (0, 128, 0), "face": (0, 0, 255),
-    "left-arm": (51, 170, 221), "right-arm": (0, 255, 255), "left-leg": (85, 255, 170), "right-leg": (170, 255, 85),
-    "left-shoe": (255, 255, 0), "right-shoe": (255, 170, 0),
-}  # fmt: skip
-CLASSES = tuple(COLOURS)
-"""LIP's, in ssnan's order."""
+from ssnan.labels import LIP
+
+CLASSES = LIP.classes
 SOMEBODY = 100
 """Mask value of the trunk's bare skin, which LIP has no class for."""
 
@@ -55,6 +49,8 @@ LIMBS = {"arm": ("upperarm", "lowerarm", "wrist", "metacarpal", "finger"), "leg"
          "foot": ("foot", "toe"), "trunk": ("root", "spine", "pelvis", "breast", "clavicle", "shoulder"),
          "neck": ("neck",)}  # fmt: skip
 """Parts of the body by how a bone's name starts; the rest is the head."""
+VISIBLE = 13380
+"""Points of the body's skin; what follows them are helpers that garments are cut from."""
 
 
 @dataclass
@@ -71,7 +67,7 @@ class Mesh:
     hidden: np.ndarray | None = None  # (19158,) points of the body that the garment covers
     fit: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None  # body points, their weights, offsets
     lift: np.ndarray | float = 0.0  # along the normals, per point or one
-    paint: object = field(default=None)
+    paint: object = None
 
 
 def quads(faces: list[int], uvs: list[float]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -9,20 +9,20 @@ import argparse
 import io
 import json
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from embreex import rtcore_scene
-from embreex.mesh_construction import TriangleMesh
 from PIL import Image, ImageFilter
 
-from experiments.synthetic.people import CLASSES, COLOURS, SOMEBODY, Assets, Mesh, normals, posed, shape, skeleton
+from experiments import description
+from experiments.synthetic.people import LIMBS, SOMEBODY, VISIBLE, Assets, Mesh, normals, posed, shape, skeleton
 from experiments.synthetic.wardrobe import Wardrobe, covered
+from ssnan.labels import LIP, ClassSet
 
 SUPERSAMPLING = 1.4
 LAYERS = 5
-"""Surfaces that a ray may pass where a texture is clear, such as between hairs."""
+"""Surfaces that a ray may pass where a texture is transparent, such as between hairs."""
 JOINTS = {"left-shoulder": "upperarm01.L", "right-shoulder": "upperarm01.R", "left-elbow": "lowerarm01.L",
           "right-elbow": "lowerarm01.R", "left-wrist": "wrist.L", "right-wrist": "wrist.R", "left-hip": "upperleg01.L",
           "right-hip": "upperleg01.R", "left-knee": "lowerleg01.L", "right-knee": "lowerleg01.R",
@@ -36,7 +36,7 @@ FRAMES = {
     "trunk": (-1, 6, 0.05),
     "near": (-3.5, 99, 0.07),
 }
-"""Heights at rest that a picture is framed round, and how often."""
+"""Heights at rest that a photo is framed round, and how often."""
 
 
 @dataclass
@@ -88,8 +88,7 @@ def limb_of(assets: Assets, mesh: Mesh) -> np.ndarray:
     strongest = np.take_along_axis(mesh.bones, mesh.weights.argmax(1)[:, None], 1)[:, 0]
     codes = []
     for name in assets.bone_names:
-        arm = name.startswith(("upperarm", "lowerarm", "wrist", "metacarpal", "finger"))
-        leg = name.startswith(("upperleg", "lowerleg", "foot", "toe"))
+        arm, leg = name.startswith(LIMBS["arm"]), name.startswith(LIMBS["leg"] + LIMBS["foot"])
         codes.append((1 if arm else 3 if leg else 0) + (name.endswith(".R") if arm or leg else 0))
     return np.array(codes)[strongest][mesh.triangles[:, 0]]
 
@@ -127,8 +126,8 @@ def stand(
             )
         )
         paints.append(mesh.paint)
-    rest = assets.rest[:13380]
-    face = (abs(rest[:, 1] - 7.1) < 0.5) & (assets.parts[:13380] == "head")
+    rest = assets.rest[:VISIBLE]
+    face = (abs(rest[:, 1] - 7.1) < 0.5) & (assets.parts[:VISIBLE] == "head")
     ears = np.where(face & (abs(rest[:, 2] - 0.3) < 0.5), rest[:, 0], 0)
     nose = np.where(face & (abs(rest[:, 0]) < 0.1), rest[:, 2], -9).argmax()
     found = [
@@ -139,7 +138,7 @@ def stand(
     ]
     found += [joints[bone] @ tilt.T + where for bone in JOINTS.values()]
     scene = Scene(*(np.concatenate(column) for column in zip(*parts, strict=True)), paints)
-    return scene, np.stack(found), skin[:13380]
+    return scene, np.stack(found), skin[:VISIBLE]
 
 
 def join(scenes: list[Scene]) -> Scene:
@@ -187,16 +186,19 @@ def aim(rng: np.random.Generator, points: np.ndarray, heights: np.ndarray, width
 
 
 def look(scene: Scene, camera: Camera, rng: np.random.Generator, background: np.ndarray):
-    """Colours (H, W, 3), classes, limbs (0 background) and depths of a picture, all (H, W)."""
+    """Colours (H, W, 3), classes, limbs (-1 background) and depths of a photo, all (H, W)."""
+    from embreex import rtcore_scene  # which nothing else here needs
+    from embreex.mesh_construction import TriangleMesh
+
     rays = camera.rays()
     count = len(rays)
     embree = rtcore_scene.EmbreeScene()
     TriangleMesh(embree, scene.corners.astype(np.float32))
     colours, classes = background.reshape(-1, 3).copy(), np.zeros(count, np.uint8)
     limbs, depths = np.full(count, -1), np.full(count, np.inf)
-    sun, other = (v / np.linalg.norm(v) for v in [*rng.normal(0, 1, (2, 3)), [0, 0.7, 0], [0, 0.2, 0]])
+    sun, other = (v / np.linalg.norm(v) for v in rng.normal([[0, 0.7, 0], [0, 0.2, 0]], 1))  # rather from above
     near = rng.uniform(0.2, 1)
-    sun, other = sun * near - camera.turn[2] * (1 - near), other
+    sun = sun * near - camera.turn[2] * (1 - near)
     ambient, key, fill = rng.uniform(0.3, 0.65), rng.uniform(0.35, 0.9), rng.uniform(0, 0.3)
     lamp = rng.normal(1, 0.07, 3)
     active, start = np.arange(count), np.zeros(count)
@@ -232,7 +234,7 @@ def look(scene: Scene, camera: Camera, rng: np.random.Generator, background: np.
 def seen_joints(
     camera: Camera, points: np.ndarray, number: int, limbs: np.ndarray, depths: np.ndarray
 ) -> list[list[float]]:
-    """COCO's [x, y, visibility] in shares of the picture: 2 where the person's own part stands at the joint."""
+    """COCO's [x, y, visibility] in shares of the photo: 2 where the person's own part stands at the joint."""
     result = []
     own_limb = [0] * 5 + [1, 2, 1, 2, 1, 2, 3, 4, 3, 4, 3, 4]
     for (x, y, _), point, limb in zip(camera.project(points), points, own_limb, strict=True):
@@ -247,10 +249,10 @@ def seen_joints(
     return result
 
 
-def spoil(picture: np.ndarray, rng: np.random.Generator, size: tuple[int, int]) -> bytes:
+def spoil(colours: np.ndarray, rng: np.random.Generator, size: tuple[int, int]) -> bytes:
     """A photo as cameras and websites leave it: gamma, blur, noise, JPEG."""
-    picture = picture ** rng.uniform(0.75, 1.3)
-    image = Image.fromarray((picture * 255).astype(np.uint8)).resize(size, Image.Resampling.BOX)
+    colours = colours ** rng.uniform(0.75, 1.3)
+    image = Image.fromarray((colours * 255).astype(np.uint8)).resize(size, Image.Resampling.BOX)
     image = image.filter(ImageFilter.GaussianBlur(float(rng.choice([0.3, rng.uniform(0.3, 1.3)]))))
     noisy = np.asarray(image, np.float32) + rng.normal(0, rng.uniform(0, 7), (*image.size[::-1], 3))
     stream = io.BytesIO()
@@ -269,8 +271,8 @@ def backdrop(rng: np.random.Generator, photos: list[Path], width: int, height: i
     return np.asarray(image, np.float64) / 255
 
 
-def picture(assets: Assets, wardrobe: Wardrobe, photos: list[Path], seed: int):
-    """JPEG bytes, mask (H, W) and an entry of the keypoints file of one random picture."""
+def rendered(assets: Assets, wardrobe: Wardrobe, photos: list[Path], seed: int):
+    """JPEG bytes, mask (H, W) and an entry of the keypoints file of one random photo."""
     rng = np.random.default_rng(seed)
     longest, aspect = rng.integers(257, 401), rng.uniform(0.5, 1.25)
     size = (int(longest * min(1, aspect)), int(longest / max(1, aspect)))
@@ -284,7 +286,7 @@ def picture(assets: Assets, wardrobe: Wardrobe, photos: list[Path], seed: int):
         people.append(stand(assets, wardrobe, rng, where, rng.uniform(-np.pi, np.pi), lean, number))
     framed = people if rng.random() < 0.5 else people[:1]
     points = np.concatenate([skin for _, _, skin in framed])
-    camera = aim(rng, points, np.tile(assets.rest[:13380, 1], len(framed)), width, height)
+    camera = aim(rng, points, np.tile(assets.rest[:VISIBLE, 1], len(framed)), width, height)
     scene = join([person[0] for person in people])
     colours, classes, limbs, depths = look(scene, camera, rng, backdrop(rng, photos, width, height))
     entries = [seen_joints(camera, joints, number, limbs, depths) for number, (_, joints, _) in enumerate(people)]
@@ -292,23 +294,14 @@ def picture(assets: Assets, wardrobe: Wardrobe, photos: list[Path], seed: int):
     return spoil(colours, rng, size), mask, {"joints": entries[0], "others": entries[1:]}
 
 
-def describe(folder: Path) -> None:
-    """Write dataset.yaml, in the form that ssnan reads."""
-    pairs = [["left-arm", "right-arm"], ["left-leg", "right-leg"], ["left-shoe", "right-shoe"]]
-    lines = ["name: lip", "images: photos", "masks: masks", "classes:"]
-    lines += [f"  {name}: {list(colour)}" for name, colour in COLOURS.items()]
-    lines += [f"pairs: {json.dumps(pairs)}", f"sets: {{{SOMEBODY}: {json.dumps(CLASSES[1:])}}}"]
-    lines += ["splits: {train: train.txt, val: val.txt}", "keypoints: joints.json"]
-    (folder / "dataset.yaml").write_text("\n".join(lines) + "\n")
-
-
 def finish(folder: Path, joints: dict[str, dict]) -> None:
-    """Keypoints and lists of the pictures made so far; a tenth, by crc32 of the name, is val."""
+    """Keypoints, lists and description of the photos made so far; a tenth, by crc32 of the name, is val."""
     (folder / "joints.json").write_text(json.dumps(joints))
-    names = sorted(joints)
-    val = [name for name in names if zlib.crc32(name.encode()) % 10 == 0]
-    (folder / "val.txt").write_text("".join(f"{name}\n" for name in val))
-    (folder / "train.txt").write_text("".join(f"{name}\n" for name in names if name not in set(val)))
+    lists: dict[str, list[str]] = {"train": [], "val": []}
+    for name in sorted(joints):
+        lists["val" if zlib.crc32(name.encode()) % 10 == 0 else "train"].append(name)
+    somebody = ClassSet(SOMEBODY, tuple(range(1, len(LIP))))
+    description.write(folder, replace(LIP, sets=(somebody,)), lists, keypoints="joints.json")
 
 
 def main() -> None:
@@ -318,18 +311,17 @@ def main() -> None:
     parser.add_argument("scenes", type=Path, help="folder of photos without people")
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--number", type=int, default=2500)
-    parser.add_argument("--first", type=int, default=0, help="number of the first picture, which is its seed")
+    parser.add_argument("--first", type=int, default=0, help="number of the first photo, which is its seed")
     args = parser.parse_args()
     photos = sorted(path for path in args.scenes.iterdir() if path.suffix in (".webp", ".jpg", ".png"))
     assets = Assets(args.makehuman, args.shapes)
     wardrobe = Wardrobe(assets, photos)
     for name in ("photos", "masks"):
         (args.output / name).mkdir(parents=True, exist_ok=True)
-    describe(args.output)
     joints_file = args.output / "joints.json"
     joints = json.loads(joints_file.read_text()) if joints_file.exists() else {}
     for seed in range(args.first, args.first + args.number):
-        jpeg, mask, entry = picture(assets, wardrobe, photos, seed)
+        jpeg, mask, entry = rendered(assets, wardrobe, photos, seed)
         if covered(mask):
             name = f"s{seed:05}"
             (args.output / "photos" / f"{name}.jpg").write_bytes(jpeg)

@@ -270,5 +270,5 @@ class Wardrobe:
 
 
 def covered(classes: np.ndarray) -> bool:
-    """Whether a picture's classes show somebody who wears something or has bare limbs."""
+    """Whether a photo's classes show somebody who wears something or has bare limbs."""
     return bool(np.isin(classes, [*range(1, len(CLASSES)), SOMEBODY]).mean() > 0.02)
