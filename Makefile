@@ -4,17 +4,17 @@ PYTHON ?= python3
 
 # Install what parsing needs, parse the example photos, say where to look.
 demo: python
-	$(PYTHON) -m venv .venv
-	.venv/bin/pip install --quiet --constraint constraints.txt .
-	.venv/bin/ssnan parse examples --output demo --save summary,json,confidence
+	$(PYTHON) -m venv .venv-demo
+	.venv-demo/bin/pip install --quiet --constraint constraints.txt .
+	.venv-demo/bin/ssnan parse examples --output demo --save summary,json,confidence
 	@echo "Open demo/astronaut.summary.png, demo/grace_hopper.summary.png and demo/camera.summary.png."
 
 # Cut a thousand photos out of the examples and parse them with two processes into tables and tars.
 catalog: python
-	$(PYTHON) -m venv .venv
-	.venv/bin/pip install --quiet --constraint constraints.txt '.[cluster]'
-	.venv/bin/python examples/thousand.py build/thousand.tar
-	.venv/bin/ssnan catalog build/thousand.tar --workers 2 --into webdataset --output catalog
+	$(PYTHON) -m venv .venv-demo
+	.venv-demo/bin/pip install --quiet --constraint constraints.txt '.[cluster]'
+	.venv-demo/bin/python examples/thousand.py build/thousand.tar
+	.venv-demo/bin/ssnan catalog build/thousand.tar --workers 2 --into webdataset --output catalog
 	@echo "Open catalog/results/ with any Parquet reader; the maps are in catalog/maps/."
 
 # Install everything, then lint, spelling, types, the contract between the layers, the site, tests.
@@ -77,4 +77,4 @@ python:
 	@$(PYTHON) -c 'import venv, ensurepip' || (echo "$(PYTHON) has no venv; on Debian: apt install python3-venv"; exit 1)
 
 clean:
-	rm -rf .venv .venv-test .venv-floor .venv-site .venv-web .venv-audit web/generated web/dist demo catalog build src/*.egg-info
+	rm -rf .venv-demo .venv-test .venv-floor .venv-site .venv-web .venv-audit web/generated web/dist demo catalog build src/*.egg-info

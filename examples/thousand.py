@@ -3,9 +3,9 @@
 python examples/thousand.py thousand.tar
 """
 
+import argparse
 import io
 import random
-import sys
 import tarfile
 from pathlib import Path
 
@@ -30,4 +30,6 @@ def main(tar: Path, count: int = 1000) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("tar", type=Path)
+    main(parser.parse_args().tar)

@@ -136,11 +136,11 @@ export function withoutOthers({data, dims}, owners, number, height, width) {
 export function labelsAt(scores, height, width) {
   const [, classes, , w] = scores.dims, labels = new Uint8Array(height * width)
   eachRow(scores, height, width, (y, mixed, across) => {
-    let known = -1, known_count = 0, candidates = []
+    let known = -1, knownCount = 0, candidates = []
     for (let x = 0; x < width; x++) {
       const {first, weights} = across[x]
-      if (first !== known || weights.length !== known_count) {
-        [known, known_count, candidates] = [first, weights.length, canWin(mixed, classes, w, first, weights.length)]
+      if (first !== known || weights.length !== knownCount) {
+        [known, knownCount, candidates] = [first, weights.length, canWin(mixed, classes, w, first, weights.length)]
       }
       let best = candidates[0], top = -Infinity
       for (let i = 0; candidates.length > 1 && i < candidates.length; i++) {

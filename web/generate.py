@@ -33,17 +33,17 @@ def main() -> None:
             "margin": MARGIN,
             "person": card.label_set.person[: len(card.label_set)].tolist(),
         },
-    }
-    values["people"] = {
-        "head": card.label_set.head[: len(card.label_set)].tolist(),
-        "apart": APART,
-        "oneHead": ONE_HEAD,
-        "least": LEAST,
-        "leastHead": LEAST_HEAD,
-        "most": MOST,
-        "sure": SURE,
-        "above": ABOVE,
-        "around": AROUND,
+        "people": {
+            "head": card.label_set.head[: len(card.label_set)].tolist(),
+            "apart": APART,
+            "oneHead": ONE_HEAD,
+            "least": LEAST,
+            "leastHead": LEAST_HEAD,
+            "most": MOST,
+            "sure": SURE,
+            "above": ABOVE,
+            "around": AROUND,
+        },
     }
     GENERATED.mkdir(exist_ok=True)
     (GENERATED / "card.js").write_text(f"export default {json.dumps(values)}\n")

@@ -6,32 +6,40 @@ import {palettePng} from "./png.js"
 
 const LIVE = 0.5 // scale of the camera's frames at the network, against that of photos
 const PATIENCE = 4000 // milliseconds for the service worker, which some browsers never start
-const LATEST = 20 // photos at once
+const MOST = 20 // photos at once
+const ADVICE = { // by what a browser calls the reason why it gives no camera
+  NotAllowedError: "; allow this page to use one",
+  NotFoundError: "; connect one",
+  NotReadableError: "; close the program that uses it",
+}
 const {classes, palette} = card.labelSet
 
 // ---- The network, in a worker
 
 let worker = null
+let asked = 0
 const waiting = new Map()
 
 function ask(task, values = {}, transfer = []) {
   return new Promise((resolve, reject) => {
-    const id = waiting.size ? Math.max(...waiting.keys()) + 1 : 0
-    waiting.set(id, {resolve, reject})
-    worker.postMessage({id, task, ...values}, transfer)
+    waiting.set(++asked, {resolve, reject})
+    worker.postMessage({id: asked, task, ...values}, transfer)
   })
 }
 
 async function start() {
-  if (await isolating()) return // the page loads again
+  if (await isolating()) return new Promise(() => {}) // the page loads again
   worker = new Worker(new URL("./worker.js", import.meta.url), {type: "module"})
   worker.onmessage = ({data: {id, error, ...values}}) => {
-    const {resolve, reject} = waiting.get(id)
+    const question = waiting.get(id)
     waiting.delete(id)
-    if (error) reject(new Error(error))
-    else resolve(values)
+    if (error) question?.reject(new Error(error))
+    else question?.resolve(values)
   }
-  worker.onerror = ({message}) => complain(`The engine does not start (${message}); try a newer browser`)
+  worker.onerror = ({message}) => { // its program, not one of its tasks
+    for (const {reject} of waiting.values()) reject(new Error(message ?? "its program does not load"))
+    waiting.clear()
+  }
   const gpu = new URLSearchParams(location.search).get("engine") === "webgpu"
   const {engine} = await ask("load", {gpu})
   $("engine").textContent = `Engine: ${engine}`
@@ -53,10 +61,11 @@ async function isolating() {
   return true
 }
 
-const ready = start().catch((error) => {
-  complain(`The engine does not start: ${error.message}`)
+const ready = start().catch(({message}) => {
   $("engine").textContent = "Engine: none"
+  throw new Error(`The engine does not start: ${message}; try a newer browser`)
 })
+ready.catch(({message}) => complain(message))
 
 // ---- From a photo to what is shown
 
@@ -98,8 +107,8 @@ const opened = (file) => createImageBitmap(file).catch(() => {
 
 async function taken(files) {
   stop()
-  const done = take(files.slice(0, LATEST), async (file) => ({...await parsed(await opened(file), file.name), file}))
-  if (files.length > LATEST) complain(`${files.length} photos are too many for this page: it parses the first ${LATEST}; use ssnan parse for the rest`)
+  const done = take(files.slice(0, MOST), async (file) => ({...await parsed(await opened(file), file.name), file}))
+  if (files.length > MOST) complain(`${files.length} photos are too many for this page: it parses the first ${MOST}; use ssnan parse for the rest`)
   return done
 }
 
@@ -117,8 +126,9 @@ const SAVED = {
   },
 
   async overlay(photo) {
+    const ids = kept(photo.full), parts = selected() // now: somebody may choose others before the photo is decoded
     const canvas = await atFullSize(photo)
-    paint(canvas.getContext("2d"), kept(photo.full), selected())
+    paint(canvas.getContext("2d"), ids, parts)
     return png(canvas)
   },
 
@@ -159,24 +169,28 @@ function stop() {
 
 async function live() {
   const signal = begin(), video = made("video", {muted: true, playsInline: true})
+  let camera = null
   try {
-    const camera = await navigator.mediaDevices.getUserMedia({video: {facingMode: "user", width: {ideal: 640}}})
+    if (!navigator.mediaDevices) throw new Error("a browser gives one to an https address alone")
+    camera = await navigator.mediaDevices.getUserMedia({video: {facingMode: "user", width: {ideal: 640}}})
     if (signal.aborted) return camera.getTracks().forEach((track) => track.stop())
     video.srcObject = stream = camera
+    $("camera").setAttribute("aria-pressed", true)
     await video.play()
+    for (let last = performance.now(), rate = 0; ;) {
+      const frame = await parsed(await createImageBitmap(video), "camera", {scale: LIVE, apart: false})
+      if (signal.aborted || stream !== camera) return
+      if (shown) showNext(frame)
+      else show(frame)
+      const now = performance.now(), current = 1000 / (now - last)
+      rate = rate ? 0.8 * rate + 0.2 * current : current
+      last = now
+      $("camera").textContent = `Stop the camera (${rate.toFixed(1)} frames a second)`
+    }
   } catch (error) {
-    return complain(`No camera: ${error.message}; allow this page to use one`)
-  }
-  $("camera").setAttribute("aria-pressed", true)
-  for (let last = performance.now(), rate = 0; stream;) {
-    const frame = await parsed(await createImageBitmap(video), "camera", {scale: LIVE, apart: false})
-    if (signal.aborted || !stream) return
-    if (shown) showNext(frame)
-    else show(frame)
-    const now = performance.now(), current = 1000 / (now - last)
-    rate = rate ? 0.8 * rate + 0.2 * current : current
-    last = now
-    $("camera").textContent = `Stop the camera (${rate.toFixed(1)} frames a second)`
+    if (signal.aborted || stream !== camera) return // somebody has stopped it
+    stop()
+    complain(`No camera: ${error.message}${ADVICE[error.name] ?? ""}`)
   }
 }
 

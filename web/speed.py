@@ -19,6 +19,7 @@ from playwright.sync_api import Page, sync_playwright
 import ssnan
 
 ROOT = Path(__file__).parent.parent
+BUILT = ROOT / "web" / "dist"
 FLAGS = ("--no-sandbox", "--disable-gpu", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
 FRAMES = re.compile(r"\((.*) frames a second\)")
 WAIT = 300_000
@@ -66,7 +67,9 @@ def main() -> None:
     parser.add_argument("photo", type=Path, nargs="?", default=ROOT / "examples" / "grace_hopper.jpg")
     parser.add_argument("--runs", type=int, default=7, help="pairs of page and Python whose median counts")
     options = parser.parse_args()
-    host = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Host, directory=ROOT / "web" / "dist"))
+    if not BUILT.is_dir():
+        parser.error(f"expected the built page in {BUILT}; run make web")
+    host = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Host, directory=BUILT))
     threading.Thread(target=host.serve_forever, daemon=True).start()
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     with sync_playwright() as playwright:

@@ -72,10 +72,13 @@ const TASKS = {
   },
 }
 
-self.onmessage = async ({data: {id, task, ...values}}) => {
+async function answer({id, task, ...values}) {
   try {
     self.postMessage({id, ...await TASKS[task](values)})
   } catch (error) {
-    self.postMessage({id, error: error.message})
+    self.postMessage({id, error: error.message || `the engine stops with ${error}`}) // it may throw a number
   }
 }
+
+let last = Promise.resolve() // one task after another: an engine takes no photo while it has one
+self.onmessage = ({data}) => { last = last.then(() => answer(data)) }

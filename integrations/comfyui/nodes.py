@@ -12,18 +12,18 @@ import ssnan
 from ssnan.errors import unknown
 from ssnan.parsing.card import bundled_cards
 
-MODELS = [card.name for card in bundled_cards()]
-"""Models that need no download."""
+CARDS = {card.name: card for card in bundled_cards()}
+"""Of the models that need no download."""
 
 
 @lru_cache(maxsize=2)
 def loaded(model: str) -> ssnan.Parser:
-    """The parser of one of :data:`MODELS`.
+    """The parser of one of :data:`CARDS`.
 
     Raises:
         ValueError: it is another model.
     """
-    if problem := unknown("model", [model], MODELS):
+    if problem := unknown("model", [model], list(CARDS)):
         raise ValueError(problem)
     return ssnan.load(model)
 
@@ -41,7 +41,7 @@ class HumanParsing:
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:  # noqa: N802 - ComfyUI's name
-        known = ", ".join(loaded("small").label_set.classes[1:])
+        known = ", ".join(next(iter(CARDS.values())).label_set.classes[1:])
         return {
             "required": {
                 "image": ("IMAGE",),
@@ -51,7 +51,7 @@ class HumanParsing:
                 ),
                 "edge": (list(cls.EDGES), {"default": "soft"}),
                 "opacity": ("FLOAT", {"default": 0.65, "min": 0.0, "max": 1.0, "step": 0.05}),
-                "model": (MODELS,),
+                "model": (list(CARDS),),
             }
         }
 
@@ -61,10 +61,10 @@ class HumanParsing:
         gives None for an input that another node fills."""
         if model is None:
             return True
-        problem = unknown("model", [model], MODELS)
+        problem = unknown("model", [model], list(CARDS))
         if problem or parts is None:
             return problem or True
-        return unknown("part", names(parts), loaded(model).label_set.classes) or True
+        return unknown("part", names(parts), CARDS[model].label_set.classes) or True
 
     def parse(
         self, image: torch.Tensor, parts: str, edge: str, opacity: float, model: str

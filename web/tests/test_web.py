@@ -69,9 +69,11 @@ def visit(browser, host):
     """Opens the page and waits for its engine; nothing may go wrong in it, and no other host may be asked."""
     contexts, wrong = [], []
 
-    def visit(width=1280, height=1000, **options):
+    def visit(width=1280, height=1000, broken=None, **options):
         context = browser.new_context(viewport={"width": width, "height": height}, **options)
         contexts.append(context)
+        if broken is not None:
+            context.route(broken, lambda route: route.fulfill(body=b"broken"))
         page = context.new_page()
         context.on("request", lambda request: wrong.append(request.url) if is_elsewhere(request.url, host) else None)
         page.on("pageerror", lambda error: wrong.append(str(error)))
@@ -354,6 +356,57 @@ def test_several_photos_and_one_that_is_none(visit, tmp_path):
     assert page.inner_text("#notice").startswith("notes.jpg: expected a photo that this browser can open")
     page.click("#photos button >> nth=1")
     assert page.get_attribute("#view", "aria-label").startswith("camera.png with its parts: ")
+
+
+def test_an_engine_that_does_not_start_says_so_for_every_photo(visit):
+    page = visit(broken="**/model-*.bin", service_workers="block")
+    assert page.inner_text("#engine") == "Engine: none"
+    assert page.inner_text("#notice").startswith("The engine does not start: ")
+    page.set_input_files("#file", PHOTO)
+    page.wait_for_selector("#notice:has-text('grace_hopper.jpg: The engine does not start: ')", timeout=WAIT)
+    assert page.inner_text("#empty") == "The photo and its parts appear here."
+
+
+def test_another_photo_takes_the_place_of_one_that_is_being_parsed(visit):
+    page = visit()
+    page.set_input_files("#file", ROOT / "examples" / "camera.png")
+    parsed(page, PHOTO)
+    assert page.locator("#photos img").evaluate_all("images => images.map(({alt}) => alt)") == ["grace_hopper.jpg"]
+    assert page.inner_text("#notice") == ""
+
+
+def test_an_overlay_has_the_parts_of_the_click_and_not_of_later_ones(visit, tmp_path):
+    page = visit()
+    parsed(page)
+    whole = read_rgb(saved(page, "Overlay", tmp_path / "whole.png"))
+    with page.expect_download(timeout=WAIT) as waiting:
+        page.evaluate("['overlay', 'hair'].map((value) => document.querySelector(`button[value=${value}]`).click())")
+    waiting.value.save_as(tmp_path / "again.png")
+    np.testing.assert_array_equal(read_rgb(tmp_path / "again.png"), whole)
+
+
+NO_PERMISSION = """void (navigator.mediaDevices.getUserMedia = async () => {
+  throw new DOMException("Denied", "NotAllowedError")
+})"""
+NO_HTTPS = "Object.defineProperty(navigator, 'mediaDevices', {value: undefined})"
+
+
+@pytest.mark.parametrize(
+    ("without", "notice"),
+    [
+        (NO_PERMISSION, "No camera: Denied; allow this page to use one"),
+        (NO_HTTPS, "No camera: a browser gives one to an https address alone"),
+    ],
+    ids=["permission", "https"],
+)
+def test_a_camera_that_is_not_given_is_said_in_words(visit, without, notice):
+    page = visit()
+    page.evaluate(without)
+    page.click("#camera")
+    page.wait_for_selector("#notice p", timeout=WAIT)
+    assert page.inner_text("#notice") == notice
+    assert page.inner_text("#camera") == "Live camera"
+    assert page.get_attribute("#camera", "aria-pressed") == "false"
 
 
 def test_the_camera_says_its_frame_rate_and_stops(visit):
