@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import mean
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch.nn.functional import interpolate
 
 from ssnan.data.folder import Sample
 from ssnan.evaluation import bootstrap
 from ssnan.evaluation.bootstrap import Counts
-from ssnan.evaluation.metrics import class_counts, confusion_matrix, iou_of
+from ssnan.evaluation.metrics import FREQUENT, class_counts, confusion_matrix, iou_of
 from ssnan.evaluation.sides import count_sides
 from ssnan.labels import LabelSet
 from ssnan.models import ParsingNetwork
@@ -29,12 +29,14 @@ class Measured(NamedTuple):
     """What a network counts on N photos.
 
     Attributes:
-        pixels: :func:`ssnan.evaluation.metrics.class_counts` of each photo, (N, 3, C).
-        sides: :class:`ssnan.evaluation.sides.SideCounts` of each photo, (N, 1, 4).
+        pixels: :func:`ssnan.evaluation.metrics.class_counts` of each sample, (N, 3, C).
+        sides: :class:`ssnan.evaluation.sides.SideCounts` of each sample, (N, 1, 4).
+        photos: the photo of each sample, see :func:`photo_of`.
     """
 
     pixels: Counts
     sides: Counts
+    photos: Sequence[str]
 
     def save(self, path: Path) -> None:
         """Write the counts; an interrupted write leaves no file with this name."""
@@ -43,10 +45,16 @@ class Measured(NamedTuple):
     @classmethod
     def read(cls, path: Path) -> Measured:
         with np.load(path) as stored:
-            return cls(stored["pixels"], stored["sides"])
+            return cls(stored["pixels"], stored["sides"], stored["photos"].tolist())
 
 
-def save(path: Path, arrays: dict[str, Counts]) -> None:
+def photo_of(name: str) -> str:
+    """The photo of a sample; crops of COCO's people are named PHOTO_PERSON. A bootstrap draws them together."""
+    photo, _, person = name.partition("_")
+    return photo if photo.isdigit() and person.isdigit() else name
+
+
+def save(path: Path, arrays: Mapping[str, ArrayLike]) -> None:
     """Write arrays to a .npz file; an interrupted write leaves no file with this name."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part.npz")
@@ -84,10 +92,6 @@ class Photos:
                 # 16 bits, as in the first convolution under autocast
                 self.batches.append((chosen, torch.from_numpy(pixels).to(device, torch.bfloat16)))
 
-    @property
-    def names(self) -> list[str]:
-        return [sample.id for sample, _ in self.samples]
-
     @torch.no_grad()
     def measured(self, network: ParsingNetwork) -> Measured:
         """Counts of each photo, at its own size and in the order of the samples."""
@@ -104,12 +108,18 @@ class Photos:
                 pixels_of = class_counts(confusion_matrix(sample.labels, decided, labels), labels.sets)
                 found[index] = pixels_of, np.array([count_sides(decided, sample.people, labels)])
         ordered = [found[index] for index in range(len(self.samples))]
-        return Measured(np.stack([pixels for pixels, _ in ordered]), np.stack([sides for _, sides in ordered]))
+        photos = [photo_of(sample.id) for sample, _ in self.samples]
+        return Measured(np.stack([pixels for pixels, _ in ordered]), np.stack([sides for _, sides in ordered]), photos)
 
 
 def mean_iou_over(classes: Sequence[int] | slice) -> Callable[[Counts], NDArray[np.float64]]:
     """Mean IoU of some classes in percent, from summed pixels (…, 3, C); classes that no photo shows do not count."""
     return lambda counts: 100 * np.nanmean(iou_of(counts)[..., classes], axis=-1)
+
+
+def frequent(pixels: Counts) -> list[int]:
+    """Classes in enough photos, from the pixels of each, (N, 3, C)."""
+    return np.flatnonzero((pixels[:, 1] > 0).sum(axis=0) >= FREQUENT).tolist()
 
 
 def difference(

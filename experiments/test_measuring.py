@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from experiments.measuring import Measured, Photos, right_sides
+from experiments.measuring import Measured, Photos, frequent, photo_of, right_sides
 from fakes.keypoints import people
 from fakes.lip import person
 from ssnan.data.folder import Sample
@@ -41,7 +41,6 @@ def test_photos_of_one_size_go_together_and_counts_keep_the_order():
     photos = Photos(chosen, Preprocessing(longest_side=97), CPU)
     measured = photos.measured(network)
     assert sorted(network.seen) == [(1, 97, 97), (2, 97, 65)]
-    assert photos.names == ["p0", "p1", "p2"]
     for (sample, _), pixels in zip(chosen, measured.pixels, strict=True):
         assert pixels[1].tolist() == np.bincount(sample.labels.ravel(), minlength=20).tolist()
     # Of four joints one is no arm; of three on an arm, two are on their own side.
@@ -62,3 +61,14 @@ def test_counts_are_read_as_they_were_written(tmp_path):
     read = Measured.read(tmp_path / "new" / "one.npz")
     assert all(np.array_equal(one, other) for one, other in zip(measured, read, strict=True))
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["one.npz"]
+
+
+def test_crops_of_one_photo_share_it():
+    names = ("104097_469401", "104097_900100104097", "ccp_0002", "0002", "2_a")
+    assert [*map(photo_of, names)] == ["104097", "104097", "ccp_0002", "0002", "2_a"]
+
+
+def test_frequent_classes_by_hand():
+    pixels = np.zeros((30, 3, 3), dtype=int)
+    pixels[:28, 1, 0], pixels[:27, 1, 1] = 5, 9
+    assert frequent(pixels) == [0]

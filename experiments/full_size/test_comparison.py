@@ -11,16 +11,16 @@ HERE = Path(comparison.__file__).parent
 
 
 def pixels(hits):
-    """Two photos with a hundred pixels of each class, ``hits`` of them right."""
-    counts = np.full((2, 3, 20), 100)
+    """Thirty photos with a hundred pixels of each class, ``hits`` of them right."""
+    counts = np.full((30, 3, 20), 100)
     counts[:, 0] = hits
     return counts
 
 
 def write(folder, name, hits, right):
     for dataset in ("lip-marks", "ccp-lip", "lip-photos"):
-        sides = np.array([[[10, 9, 8, right]]])
-        Measured(pixels(hits), sides).save(folder / name / f"{dataset}.npz")
+        sides = np.repeat([[[10, 9, 8, right]]], 30, axis=0)
+        Measured(pixels(hits), sides, [f"{dataset} {n}" for n in range(30)]).save(folder / name / f"{dataset}.npz")
     numbers = {"crops": 300, "seconds": 10.0, "parameters": 2_500_000, "gflops_321": 7.4}
     (folder / name / "numbers.json").write_text(json.dumps(numbers))
 
@@ -34,9 +34,9 @@ def test_rows_by_hand(tmp_path):
     head, average, ours, second = comparison.systems_table(read)
     assert average[:4] == ["average", "33.33", "33.33", "33.33"]  # 50 / (100 + 100 - 50)
     assert average[4] == "+66.67 (+66.67 … +66.67)"
-    assert average[5:7] == ["33.33", "50.00"]
-    assert average[7] == "+25.00 (+25.00 … +25.00)"
-    assert average[8:] == ["2.5", "7", "30"]
+    assert average[5:9] == ["33.33", "+66.67 (+66.67 … +66.67)", "33.33", "50.00"]
+    assert average[9] == "+25.00 (+25.00 … +25.00)"
+    assert average[10:] == ["2.5", "7", "30"]
     assert ours[:5] == ["ss_nan", "100.00", "100.00", "100.00", ""]
     assert second[4] == ""  # its crops are not those of the others
     assert len(head) == len(average)

@@ -8,7 +8,7 @@ from statistics import mean
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.measuring import mean_iou_over, with_intervals
+from experiments.measuring import frequent, mean_iou_over, with_intervals
 from ssnan.evaluation import bootstrap
 from ssnan.evaluation.metrics import FREQUENT
 from ssnan.evaluation.report import Row
@@ -40,8 +40,9 @@ def main_table(results: Results) -> list[Row]:
     first = np.concatenate([fold["own"] for fold in results[MODULE]])
     small, large = small_and_large(first)
     photos = [str(number) for number in range(len(first))]  # each is in one fold
-    outcomes = {
+    outcomes: dict[str, tuple[str, list[int] | slice]] = {
         "mean IoU": ("own", slice(None)),
+        "mean IoU of frequent classes": ("own", frequent(first)),
         "mean IoU at half size": ("half", slice(None)),
         "mean IoU at double size": ("double", slice(None)),
         "small parts": ("own", small),

@@ -34,7 +34,7 @@ OF_ANOTHER = {"product (Eq. 4)": "product, another photo"}
 """The control of an arm without a share."""
 
 
-def table(runs: Mapping[Key, Measured], untouched: Mapping[str, Measured], photos: Sequence[str]) -> list[Row]:
+def table(runs: Mapping[Key, Measured], untouched: Mapping[str, Measured]) -> list[Row]:
     """Rows of :data:`COLUMNS`: means over the seeds, and paired differences ± half the 95 % interval over the seeds
     (Student's t), with 95 % of a bootstrap over photos.
 
@@ -43,13 +43,12 @@ def table(runs: Mapping[Key, Measured], untouched: Mapping[str, Measured], photo
     Args:
         runs: what each finished run counts.
         untouched: what each base counts before any arm.
-        photos: the photo of each row of the counts; crops of one photo are drawn together.
     """
     return [
         row
         for outcome, (kind, measure) in OUTCOMES.items()
         for base in untouched
-        for row in _of_one_outcome(outcome, kind, measure, base, runs, untouched[base], photos)
+        for row in _of_one_outcome(outcome, kind, measure, base, runs, untouched[base])
     ]
 
 
@@ -60,7 +59,6 @@ def _of_one_outcome(
     base: str,
     runs: Mapping[Key, Measured],
     untouched: Measured,
-    photos: Sequence[str],
 ) -> Iterator[Row]:
     def counts(arm: str, share: float) -> dict[int, Counts]:
         """Of each seed; empty for no arm."""
@@ -71,10 +69,10 @@ def _of_one_outcome(
         if control == own_arm:
             return ""
         given = share if control in ARMS and ARMS[control].shared else SHARES[0]
-        return _difference(counts(control, given), counts(own_arm, share), measure, photos)
+        return _difference(counts(control, given), counts(own_arm, share), measure, untouched.photos)
 
     whole, without = getattr(untouched, kind), counts(NONE, SHARES[0])
-    beside = _difference(without, dict.fromkeys(without, whole), measure, photos)
+    beside = _difference(without, dict.fromkeys(without, whole), measure, untouched.photos)
     yield [outcome, base, UNTOUCHED, "", "", f"{measure(whole.sum(axis=0)):.2f}", beside, "", ""]
     for share in sorted(SHARES):
         for name, arm in ARMS.items():

@@ -22,7 +22,7 @@ from typing import NamedTuple
 from safetensors.torch import save_file
 
 from experiments.loop import DivergedError, device_at_hand, finish, opened, training
-from experiments.measuring import Measured, Photos
+from experiments.measuring import Measured, Photos, photo_of
 from experiments.structure_trial.arms import ARMS, DECIDING, NONE, SHARES
 from experiments.structure_trial.comparison import COLUMNS, table
 from experiments.tables import show, write
@@ -164,26 +164,22 @@ def refuse_known_people(tests: Sequence[Path]) -> None:
         SystemExit: there is one; the message names it.
     """
     test, train = (
-        {coco_id(pair.id) for root in tests for pair in open_split(root, split).pairs} for split in ("val", "train")
+        {photo_of(pair.id) for root in tests for pair in open_split(root, split).pairs} for split in ("val", "train")
     )
     if test & train:
         raise SystemExit(f"COCO photo {min(test & train)} is in train and in val; make the datasets again")
 
 
-def coco_id(name: str) -> str:
-    """The COCO photo of a crop, named PHOTO_PERSON."""
-    return name.partition("_")[0]
-
-
-def tables(output: Path, seeds: Sequence[int], names: Sequence[str]) -> Path:
+def tables(output: Path, seeds: Sequence[int]) -> Path:
     """Write what the finished runs show, and say where."""
     runs = {
         planned: Measured.read(output / planned.path) for planned in order(seeds) if (output / planned.path).exists()
     }
-    untouched = {base: Measured.read(output / base / "untouched.npz") for base in {planned.base for planned in runs}}
+    untouched = {
+        base: Measured.read(output / base / "untouched.npz") for base in dict.fromkeys(planned.base for planned in runs)
+    }
     path = output / "results.csv"
-    photos = [coco_id(name) for name in names]
-    write([list(COLUMNS), *table({tuple(planned): found for planned, found in runs.items()}, untouched, photos)], path)
+    write([list(COLUMNS), *table({tuple(planned): found for planned, found in runs.items()}, untouched)], path)
     return path
 
 
@@ -199,11 +195,10 @@ def main() -> None:
     if options.results is not None:
         show(options.results)
         return
-    tests = (MARKED, UNMARKED)
     if not options.tables:
         began = time.monotonic()
         cli = opened([RECIPE, *options.also])
-        trial = Trial(cli.model, cli.datamodule, tests, options.output)
+        trial = Trial(cli.model, cli.datamodule, (MARKED, UNMARKED), options.output)
         for base in RATES:
             trial.base(base)
         for planned in order(options.seeds):
@@ -214,8 +209,7 @@ def main() -> None:
                 break
             trial.run(planned)
             print(f"{(time.monotonic() - began) / 60:5.1f} min: {planned.path}", flush=True)
-    names = [pair.id for root in tests for pair in open_split(root, "val").pairs]
-    show(tables(options.output, options.seeds, names))
+    show(tables(options.output, options.seeds))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,10 @@ from ssnan.training.task import SGDOptions
 
 HERE = Path(run.__file__).parent
 FIRST = people(left_elbow=(0.77, 0.4), right_elbow=(0.23, 0.4), right_ankle=(0.37, 0.9))
+
+
+PHOTOS = ["102", "102", "202", "202"]
+"""Of the val crops of both test datasets."""
 
 
 def write_crops(root, first, train=4, val=2):
@@ -95,6 +100,7 @@ def test_every_arm_starts_and_no_finished_run_is_repeated(trial, tests, monkeypa
         assert found["pixels"].shape == (2, 3, 20)  # of the marked photos alone
         assert found["sides"].shape == (4, 1, 4)
         assert found["sides"][:, 0, 0].tolist() == [3] * 4
+        assert found["photos"].tolist() == PHOTOS
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run, "training", lambda *arguments: pytest.fail("trained again"))
         for planned in runs:
@@ -105,7 +111,7 @@ def test_every_arm_starts_and_no_finished_run_is_repeated(trial, tests, monkeypa
     trial.run(run.Run("early", "none", SHARES[0], 1))
     assert set(results(trial)) - set(kept) == {trial.output / "early/none/seed1.npz"}
 
-    path = run.tables(trial.output, [0, 1], trial.photos.names)
+    path = run.tables(trial.output, [0, 1])
     lines = path.read_text().splitlines()
     rows = [line for line in lines if line.startswith("right sides,early,")]
     assert len(rows) == len(ARMS) + 1
@@ -184,3 +190,8 @@ def test_the_first_trial_prints_its_table(capsys):
     printed = capsys.readouterr().out
     assert "| none | 41.78 | 49.97 | 31.00 | 3.45 | 12.60 | 2.28 |" in printed
     assert "-1.04 ± 0.74 (-1.46 … -0.74)" in printed
+
+
+def test_the_kept_table_is_that_of_the_kept_counts(tmp_path):
+    shutil.copytree(HERE / "counts", tmp_path / "counts")
+    assert run.tables(tmp_path / "counts", [0, 1, 2]).read_bytes() == (HERE / "results.csv").read_bytes()
