@@ -1,5 +1,5 @@
 """How sure of people must a model be? Of a threshold on the mean probability of a person, over the pixels called
-person: how many pictures of nobody still show somebody, and how many photos of people are lost.
+person: how many photos of nobody still show somebody, and how many photos of people are lost.
 
     python -m experiments.bundled.confidence runs/taught/nobody runs/taught/lip-marks ... [--model small]
 
@@ -21,11 +21,11 @@ from ssnan.evaluation.report import markdown
 THRESHOLDS = (0.0, 0.8, 0.84, 0.85, 0.86, 0.87, 0.88, 0.9)
 
 SHOWN = 0.02
-"""Share of a picture's pixels from which somebody is seen in it, as ``ssnan evaluate`` counts."""
+"""Share of a photo's pixels from which somebody is seen in it, as ``ssnan evaluate`` counts."""
 
 
 def confidences(parser: ssnan.Parser, data: Path, most: int) -> tuple[list[float], list[float]]:
-    """The mean probabilities of the pictures in which somebody is seen: of those that show nobody, and of the others
+    """The mean probabilities of the photos in which somebody is seen: of those that show nobody, and of the others
     whose labels show somebody."""
     folder = open_split(data, "val")
     nobody, somebody = [], []
@@ -48,7 +48,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, nargs="+")
     parser.add_argument("--model", default="small")
-    parser.add_argument("--most", type=int, default=250, help="pictures of each dataset (250)")
+    parser.add_argument("--most", type=int, default=250, help="photos of each dataset (250)")
     options = parser.parse_args()
     model = ssnan.load(options.model, engine="onnxruntime")
     model.min_person_confidence = 0.0

@@ -3,7 +3,8 @@
     python -m experiments.bundled.garments data/ccp-lip runs/taught/lip-marks ... [--model small]
 
 Prints the mean IoU on the val splits, at the network's own stride: as it is, with every garment ruled out that the true
-mask hardly shows, and with the probability of each garment multiplied by a power of its share of all garments.
+mask hardly shows, with the probability of each garment multiplied by a power of its share of all garments, and with the
+class of garments decided by the photo at half the size.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ from ssnan.data.layouts import open_split
 from ssnan.evaluation.metrics import class_counts, confusion_matrix
 from ssnan.evaluation.report import markdown
 from ssnan.labels import LIP
+from ssnan.parsing.views import Views
 from ssnan.scores.softmax import softmax
+from ssnan.scores.upsampling import resized
 
 GARMENTS = [LIP.classes.index(name) for name in ("upper-clothes", "dress", "coat", "pants", "jumpsuits", "skirt")]
 
@@ -34,6 +37,9 @@ FLOOR = 0.01
 """Added to shares, so that no garment is ruled out."""
 
 POWERS = (0.25, 0.5, 1.0, 2.0)
+
+SHARES = (0.3, 0.5, 1.0)
+"""Of the photo at half the size, in the mean of logarithms that decides between garments."""
 
 Probabilities = NDArray[np.float32]
 """(C, h, w)."""
@@ -48,35 +54,53 @@ def ruled_out(probabilities: Probabilities, labels: NDArray[np.uint8]) -> Probab
 
 
 def weighed(probabilities: Probabilities, power: float) -> Probabilities:
-    """Garments weighed by a power of their share; all garments together keep their probability at every pixel."""
+    """Garments weighed by a power of their share."""
     garments = probabilities[GARMENTS]
-    together = garments.sum(axis=0)
-    weight = (garments.sum(axis=(1, 2)) / max(float(together.sum()), 1e-6) + FLOOR) ** power
-    garments = garments * weight[:, None, None]
+    weight = (garments.sum(axis=(1, 2)) / max(float(garments.sum()), 1e-6) + FLOOR) ** power
+    return with_garments(probabilities, garments * weight[:, None, None])
+
+
+def mixed(probabilities: Probabilities, half: Probabilities, share: float) -> Probabilities:
+    """Garments by the geometric mean with those of ``half``, which has this share."""
+    own, other = (one[GARMENTS].clip(1e-4) for one in (probabilities, half))
+    return with_garments(probabilities, own ** (1 - share) * other**share)
+
+
+def with_garments(probabilities: Probabilities, garments: Probabilities) -> Probabilities:
+    """Other proportions of the garments, which together keep their probability at every pixel."""
     result = probabilities.copy()
-    result[GARMENTS] = garments * (together / garments.sum(axis=0).clip(1e-9))
+    result[GARMENTS] = garments * (result[GARMENTS].sum(axis=0) / garments.sum(axis=0).clip(1e-9))
     return result
 
 
-CHANGES: dict[str, Callable[[Probabilities, NDArray[np.uint8]], Probabilities]] = {
-    "as it is": lambda probabilities, labels: probabilities,
-    "ruled out": ruled_out,
-    **{f"weighed, power {power:g}": lambda scores, labels, power=power: weighed(scores, power) for power in POWERS},
+CHANGES: dict[str, Callable[[Probabilities, Probabilities, NDArray[np.uint8]], Probabilities]] = {
+    "as it is": lambda own, half, labels: own,
+    "ruled out": lambda own, half, labels: ruled_out(own, labels),
+    **{f"weighed, power {power:g}": lambda own, half, labels, power=power: weighed(own, power) for power in POWERS},
+    **{
+        f"half size, share {share:g}": lambda own, half, labels, share=share: mixed(own, half, share)
+        for share in SHARES
+    },
 }
 
 
-def mean_iou(model: ssnan.Parser, data: Path) -> dict[str, float]:
-    """Percent, for every change."""
+def mean_iou(model: ssnan.Parser, at_half: ssnan.Parser, data: Path) -> dict[str, float]:
+    """Percent, for every change.
+
+    Args:
+        model, at_half: the model as it is, and on photos of half the size.
+        data: a dataset with a val split.
+    """
     folder = open_split(data, "val")
     labels_of, sets = folder.label_set, folder.label_set.sets
     counts = {name: np.zeros((3, len(labels_of)), dtype=np.int64) for name in CHANGES}
     for index in track(range(len(folder)), data.name):
         sample = folder[index]
-        probabilities = softmax(model.score(model.decode(sample.image)).scores)
-        size = probabilities.shape[:0:-1]
-        labels = np.array(Image.fromarray(sample.labels).resize(size, Image.Resampling.NEAREST))
+        own, half = (softmax(one.score(one.decode(sample.image)).scores) for one in (model, at_half))
+        half = resized(half, *own.shape[1:])
+        labels = np.array(Image.fromarray(sample.labels).resize(own.shape[:0:-1], Image.Resampling.NEAREST))
         for name, change in CHANGES.items():
-            decided = change(probabilities, labels).argmax(axis=0).astype(np.uint8)
+            decided = change(own, half, labels).argmax(axis=0).astype(np.uint8)
             counts[name] += class_counts(confusion_matrix(labels, decided, labels_of), sets)
     return {name: float(mean_iou_over(slice(None))(of_change)) for name, of_change in counts.items()}
 
@@ -86,8 +110,8 @@ def main() -> None:
     parser.add_argument("data", type=Path, nargs="+")
     parser.add_argument("--model", default="small")
     options = parser.parse_args()
-    model = ssnan.load(options.model)
-    found = {data.name: mean_iou(model, data) for data in options.data}
+    models = ssnan.load(options.model), ssnan.load(options.model, views=Views(scales=(0.5,)))
+    found = {data.name: mean_iou(*models, data) for data in options.data}
     rows = [["garments", *found], *([name, *(f"{values[name]:.1f}" for values in found.values())] for name in CHANGES)]
     print(markdown(rows))
 
