@@ -145,7 +145,7 @@ def with_intervals(gains: Sequence[float], over_photos: tuple[float, float]) -> 
 
 
 def right_sides(counts: Counts) -> NDArray[np.float64]:
-    """Of the limb joints on a limb, those on their own side, in percent, from summed sides (…, 1, 4); 0 if none is on a
-    limb."""
+    """Of the limb keypoints on a limb, those on their own side, in percent, from summed sides (…, 1, 4); 0 if none is
+    on a limb."""
     *_, sided, right = np.moveaxis(counts[..., 0, :], -1, 0)
     return np.divide(100 * right, sided, out=np.zeros(sided.shape), where=sided > 0)
