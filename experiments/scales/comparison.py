@@ -15,7 +15,8 @@ from ssnan.evaluation.report import Row
 from ssnan.labels import LIP
 
 Results = Mapping[str, Sequence[Mapping[str, NDArray[np.int64]]]]
-"""Of each arm, what each fold counts: pixels (N, 3, C) by size and by crops; its rate, and what each rate reached."""
+"""Of each arm, what each fold counts: pixels (N, 3, C) by size and their sum (3, C) by crops; its rate, and what each
+rate reached."""
 
 MODULE = "SS-NAN"
 SMALL = 0.01
@@ -35,8 +36,8 @@ def small_and_large(pixels: NDArray[np.int64]) -> tuple[list[int], list[int]]:
 
 
 def main_table(results: Results) -> list[Row]:
-    """A row an outcome and arm: its mean over the folds, and how much more SS-NAN has, ± half the 95 % interval over
-    the folds (Student's t), with 95 % of a bootstrap over the photos of all folds."""
+    """Two rows an outcome: the mean of each arm over the folds, and how much more SS-NAN has, ± half the 95 % interval
+    over the folds (Student's t), with 95 % of a bootstrap over the photos of all folds."""
     first = np.concatenate([fold["own"] for fold in results[MODULE]])
     small, large = small_and_large(first)
     photos = [str(number) for number in range(len(first))]  # each is in one fold
@@ -48,22 +49,20 @@ def main_table(results: Results) -> list[Row]:
         "small parts": ("own", small),
         "large parts": ("own", large),
     }
-    rows: list[Row] = [["outcome", "arm", "rates", "%", f"{MODULE} has more by"]]
+    rows: list[Row] = [["outcome", *results]]
     for outcome, (size, classes) in outcomes.items():
         if classes == []:
             continue
         measure = mean_iou_over(classes)
-        ours = [measure(fold[size].sum(axis=0)) for fold in results[MODULE]]
-        for arm, folds in results.items():
-            own = [measure(fold[size].sum(axis=0)) for fold in folds]
-            gain = [float(a - b) for a, b in zip(ours, own, strict=True)]
-            all_own, all_ours = (
-                np.concatenate([counts[size] for counts in arm])[None] for arm in (folds, results[MODULE])
-            )
-            rates = " ".join(f"{float(fold['rate']):g}" for fold in folds)
-            over_photos = bootstrap.interval(all_own, all_ours, measure, photos)
-            more = "" if arm == MODULE else with_intervals(gain, over_photos)
-            rows.append([outcome, arm, rates, f"{mean(map(float, own)):.2f}", more])
+        reached = {arm: [float(measure(fold[size].sum(axis=0))) for fold in folds] for arm, folds in results.items()}
+        counts = {arm: np.concatenate([fold[size] for fold in folds])[None] for arm, folds in results.items()}
+        more = dict.fromkeys(results, "")
+        for arm in results.keys() - {MODULE}:
+            gain = [ours - own for ours, own in zip(reached[MODULE], reached[arm], strict=True)]
+            over_photos = bootstrap.interval(counts[arm], counts[MODULE], measure, photos)
+            more[arm] = with_intervals(gain, over_photos)
+        rows.append([outcome, *(f"{mean(of_folds):.2f}" for of_folds in reached.values())])
+        rows.append([f"{MODULE} minus the arm", *more.values()])
     for name, classes in (("small", small), ("large", large)):
         print(f"{name} parts: {', '.join(LIP.classes[class_id] for class_id in classes) or 'none'}")
     return rows
@@ -75,14 +74,16 @@ def curve_table(results: Results) -> list[Row]:
     measure = mean_iou_over(slice(None))
     rows: list[Row] = [["mean IoU after crops", *(name[6:] for name in crops)]]
     for arm, folds in results.items():
-        points = (mean(float(measure(fold[name].sum(axis=0))) for fold in folds) for name in crops)
+        points = (mean(float(measure(fold[name])) for fold in folds) for name in crops)
         rows.append([arm, *(f"{point:.2f}" for point in points)])
     return rows
 
 
 def rates_table(results: Results, rates: Sequence[float]) -> list[Row]:
-    """Mean IoU that each rate reached on the photos that choose it, over the folds."""
-    rows: list[Row] = [["mean IoU of the rate", *(f"{rate:g}" for rate in rates)]]
+    """Mean IoU that each rate reached on the photos that choose it, over the folds, and the rate of each fold."""
+    rows: list[Row] = [["mean IoU of the rate", *(f"{rate:g}" for rate in rates), "chosen"]]
     for arm, folds in results.items():
-        rows.append([arm, *(f"{reached:.2f}" for reached in np.mean([fold["reached"] for fold in folds], axis=0))])
+        reached = np.mean([fold["reached"] for fold in folds], axis=0)
+        chosen = ", ".join(f"{float(fold['rate']):g}" for fold in folds)
+        rows.append([arm, *(f"{percent:.2f}" for percent in reached), chosen])
     return rows

@@ -120,7 +120,7 @@ class Budget:
         sgd = replace(task.sgd, learning_rate=rate)
         for seen in training(network, loss, self.data, sgd, self.device):
             if seen in measured_at:
-                counts[f"after {seen}"] = self.photos("test", fold).measured(network).pixels
+                counts[f"after {seen}"] = self.photos("test", fold).measured(network).pixels.sum(axis=0)
         return network
 
     def task(self, arm: str, fold: int) -> ParsingTask:

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,9 +13,12 @@ from experiments.scales.folds import FOLDS, fold_of, held_out, photos_of_fold, t
 from experiments.scales.residual import ResidualAggregation
 from fakes.lip import write_lip
 from ssnan.data.datamodule import ParsingData, Source
+from ssnan.evaluation.report import markdown
 from ssnan.models import NeuralAggregation
 from ssnan.parsing.preprocessing import Preprocessing
 from ssnan.training.cli import train
+
+HERE = Path(run.__file__).parent
 
 
 @pytest.mark.parametrize("count", [9, 10, 11, 903])
@@ -95,20 +99,19 @@ def test_every_arm_starts_and_goes_on_where_it_stopped(budget, monkeypatch, caps
     finished = {path: path.stat().st_mtime_ns for path in sorted(budget.output.rglob("*.*"))}
     assert len(finished) == len(run.ARMS) * 3
     with np.load(run.result_of(budget.output, MODULE, 0)) as found:
-        assert {name: found[name].shape for name in found if name not in ("rate", "reached")} == dict.fromkeys(
-            ("after 2", "after 4", "half", "own", "double"), (3, 3, 20)
-        )
-        assert np.array_equal(found["after 4"], found["own"])
+        assert {name: found[name].shape for name in ("half", "own", "double")} == dict.fromkeys(run.SIZES, (3, 3, 20))
+        assert found["after 2"].shape == (3, 20)
+        assert np.array_equal(found["after 4"], found["own"].sum(axis=0))
         assert found["rate"] == run.RATES[found["reached"].argmax()]
     monkeypatch.setattr(run, "training", lambda *arguments: pytest.fail("trained again"))
     run.go_on(budget, minutes=10)
     assert {path: path.stat().st_mtime_ns for path in sorted(budget.output.rglob("*.*"))} == finished
 
     results, curve, rates = run.tables(budget.output)
-    assert len(results) == 1 + 3 * len(run.ARMS)  # parts in few photos are neither small nor large
-    assert results[1][:2] == ["mean IoU", "one scale"]
+    assert [row[0] for row in results[1::2]] == ["mean IoU", "mean IoU at half size", "mean IoU at double size"]
+    assert results[2][0] == f"{MODULE} minus the arm"  # parts in few photos are neither small nor large nor frequent
     assert curve[0] == ["mean IoU after crops", "2", "4"]
-    assert rates[0] == ["mean IoU of the rate", "0.004", "0.012"]
+    assert rates[0] == ["mean IoU of the rate", "0.004", "0.012", "chosen"]
     assert [row[0] for row in rates[1:]] == [*run.ARMS]
 
 
@@ -126,6 +129,12 @@ def test_the_best_rate_is_taken(budget):
 def test_a_rate_that_diverges_reaches_nothing(budget):
     budget.tune("average", 0, 1e9)
     assert json.loads(run.rate_of(budget.output, "average", 0, 1e9).read_text()) == float("-inf")
+
+
+def test_readme_prints_what_is_kept_here(capsys):
+    readme = (HERE / "README.md").read_text()
+    for rows in run.tables(HERE / "counts"):
+        assert markdown(rows) in readme
 
 
 def test_small_and_large_parts_by_hand():
