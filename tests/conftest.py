@@ -1,4 +1,5 @@
 import os
+import signal
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Each worker is one of several; threads of their own would only get in each other's way.
@@ -11,6 +12,10 @@ from fakes.lip import write_lip
 from ssnan.labels import LIP
 from ssnan.parsing.parser import Parser
 from ssnan.parsing.preprocessing import Preprocessing
+
+# nohup and shells that run pytest in the background ignore signals, and the programs that tests start would too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture
