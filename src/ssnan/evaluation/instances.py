@@ -89,7 +89,7 @@ class Instances:
         rows = np.cumsum((numbers > 0) & (numbers != UNKNOWN_PERSON)) * ((numbers > 0) & (numbers != UNKNOWN_PERSON))
         true, total = rows[owners].reshape(people.shape), int(rows.max(initial=0))
         known = people != UNKNOWN_PERSON
-        mine, found = result.people_map.astype(np.int64), len(result.people)
+        mine, found = result.people_map.astype(np.int64), result.count
         whole = np.bincount((mine * (total + 1) + true)[known], minlength=(found + 1) * (total + 1))
         judged = known & (truth < count)
         one, other = mine * count + result.labels * (mine > 0), true * count + truth * (true > 0)
@@ -189,9 +189,9 @@ def _of_class(photo: _Photo, class_id: int) -> Pairs:
 def _part_scores(result: ParsingResult, count: int) -> Floats:
     """The mean probability of each part of each person, (P, C); the person's score for a map without scores."""
     if result.scores is None:
-        return np.ones((len(result.people), count))
+        return np.ones((result.count, count))
     parts = result.people_map.astype(np.int64) * count + result.labels
-    size = (len(result.people) + 1) * count
+    size = (result.count + 1) * count
     sums = np.bincount(parts.ravel(), result.confidence.ravel(), minlength=size)
     return _ratio(sums, np.bincount(parts.ravel(), minlength=size)).reshape(-1, count)[1:]
 

@@ -106,18 +106,7 @@ def load(path: Path) -> Stored:
     if text is None:
         raise ImageError(f"{quoted(path)}: contains no label set; ParsingResult.from_png takes one")
     label_set = _label_set(path, text)
-    return Stored(read_map(path, label_set), label_set)
-
-
-def read_map(path: Path, label_set: LabelSet) -> NDArray[np.uint8]:
-    """Read the label ids of a map, uint8 (H, W). A palette is read by colour, as :func:`ssnan.io.masks.read_labels`
-    does with a label set, if every class has a colour of its own; otherwise its indices are the ids.
-
-    Raises:
-        ImageError: as :func:`ssnan.io.masks.read_labels`.
-    """
-    apart = len(set(label_set.palette)) == len(label_set)
-    return read_labels(path, label_set if apart else None)
+    return Stored(read_labels(path, label_set), label_set)
 
 
 def _text(path: Path) -> str | None:

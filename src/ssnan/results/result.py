@@ -17,9 +17,9 @@ from PIL import Image
 
 from ssnan.errors import quoted, unknown
 from ssnan.io.images import ImageLike, read_reduced, read_unflattened
-from ssnan.io.masks import palette_image
+from ssnan.io.masks import palette_image, read_labels
 from ssnan.io.opening import ImageError
-from ssnan.io.storing import Stored, load, read_map, save
+from ssnan.io.storing import Stored, load, save
 from ssnan.labels import LabelSet
 from ssnan.results.colors import distinct
 from ssnan.results.detections import Segment, detections, of_people, segments
@@ -74,12 +74,12 @@ class ParsingResult:
 
     @classmethod
     def from_png(cls, path: str | os.PathLike[str], label_set: LabelSet) -> ParsingResult:
-        """Read a mask of any origin, see :func:`ssnan.io.storing.read_map`.
+        """Read a mask of any origin, see :func:`ssnan.io.masks.read_labels`.
 
         Raises:
             ImageError: the file is not a mask.
         """
-        return cls(read_map(Path(path), label_set), label_set)
+        return cls(read_labels(Path(path), label_set), label_set)
 
     def __repr__(self) -> str:
         height, width = self.labels.shape
