@@ -158,6 +158,20 @@ def test_a_wrong_file_is_called_what_it_is(visit, tmp_path):
     assert not page.locator("#notice >> text=not an image").count()
 
 
+def test_a_folder_is_told_to_be_one(visit):
+    page = visit()
+    page.evaluate(
+        """() => document.ondrop({
+            preventDefault: () => {},
+            dataTransfer: {
+                files: [new File([], "holiday")],
+                items: [{webkitGetAsEntry: () => ({isDirectory: true, name: "holiday"})}],
+            },
+        })"""
+    )
+    page.wait_for_selector("#notice >> text=holiday is a folder; drop the photos in it", timeout=30_000)
+
+
 def test_a_name_is_no_part_of_the_page(visit, tmp_path):
     page = visit()
     name = "<img src=x onerror=alert(1)>.png"

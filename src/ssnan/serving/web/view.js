@@ -275,7 +275,10 @@ export function connect({taken, content, more = decorate, looks = []}) {
   document.ondrop = (event) => {
     event.preventDefault()
     $("drop").classList.remove("over")
-    if (event.dataTransfer.files.length) taken([...event.dataTransfer.files])
+    const {files, items} = event.dataTransfer
+    const folder = [...items].map((item) => item.webkitGetAsEntry()).find((entry) => entry?.isDirectory)
+    if (folder) complain(`${folder.name} is a folder; drop the photos in it`)
+    else if (files.length) taken([...files])
   }
   $("examples").onclick = async ({target}) => {
     const image = target.closest("button")?.querySelector("img")
