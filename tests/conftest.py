@@ -15,7 +15,8 @@ from ssnan.parsing.preprocessing import Preprocessing
 
 # nohup and shells that run pytest in the background ignore signals, and the programs that tests start would too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-signal.signal(signal.SIGHUP, signal.SIG_DFL)
+if hasattr(signal, "SIGHUP"):  # Windows has none
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture
