@@ -28,6 +28,7 @@ def test_mirroring_swaps_every_left_with_its_right():
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
+        ({"classes": (), "palette": ()}, "at least the background as a class, got none"),
         ({"palette": (RED,)}, "one colour for each"),
         ({"classes": ("a", "a")}, "same name"),
         ({"classes": ("a", "top, long")}, "without / .* and commas, got 'top, long'"),

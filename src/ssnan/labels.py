@@ -52,9 +52,9 @@ class LabelSet:
         sets: mask values of 100 and more for pixels that belong to one of several classes.
 
     Raises:
-        ValueError: lengths differ, a class name cannot be part of a file name or a list, a colour is invalid, an id is
-            not an integer or out of range, an id is in two flip pairs, or a set has fewer than two classes or a
-            used value.
+        ValueError: there is no class, lengths differ, a class name cannot be part of a file name or a list, a colour is
+            invalid, an id is not an integer or out of range, an id is in two flip pairs, or a set has fewer than two
+            classes or a used value.
     """
 
     name: str
@@ -68,6 +68,8 @@ class LabelSet:
 
     def __post_init__(self) -> None:
         count = len(self.classes)
+        if not count:
+            raise ValueError(f"label set {self.name!r}: expected at least the background as a class, got none")
         if len(self.palette) != count:
             raise ValueError(
                 f"label set {self.name!r}: expected one colour for each of the {count} classes, "
