@@ -70,6 +70,10 @@ def test_other_labels_show_the_people_that_an_instance_head_told_apart():
     assert result.remap("atr").in_distinct_colors().people_map.max() == 1
 
 
+def test_labels_without_heads_show_the_people_of_those_with_heads():
+    assert two(gap=0).remap("merged").count == 2
+
+
 def test_a_person_whose_pixels_are_gone_is_gone():
     numbers = np.zeros((20, 30), dtype=np.uint8)
     numbers[:, :10], numbers[:, 10:] = 1, 2

@@ -258,8 +258,8 @@ class ParsingResult:
     def remapped(self, how: Remapping) -> ParsingResult:
         """As :meth:`remap`, for a given remapping."""
         scores = None if self.scores is None else how.scores(self.scores)
-        # An instance head goes by heads, which other labels may not know.
-        people = self.instances if self.instance_maps is None else self.people_map
+        # People are found by their heads, which other labels may not know.
+        people = self.people_map if self.instances is None else self.instances
         labels = how.labels(self.labels)
         return replace(self, labels=labels, label_set=how.target, scores=scores, instances=people, instance_maps=None)
 
