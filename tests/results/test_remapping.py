@@ -92,6 +92,7 @@ def test_labels_of_one_s_own(result, tmp_path):
         ("[1, 2", "expected name, classes"),
         ("classes: 3\nfrom: 4\nname: x", "expected name, classes"),
         (OWN.replace("black", "blackish"), "unknown color"),
+        (OWN.replace("black", "[0.5, 1.0, 0.9]"), r"expected three integers in 0..255, got \[0.5, 1.0, 0.9\]"),
         ("just words", "expected name, classes"),
     ],
 )

@@ -26,10 +26,10 @@ def rgb_of(color: Any) -> RGB:
     """
     if isinstance(color, str):
         return ImageColor.getrgb(color)[:3]
-    red, green, blue = (int(value) for value in color)
-    if not all(0 <= value <= 255 for value in (red, green, blue)):
+    levels = tuple(color)
+    if len(levels) != 3 or not all(isinstance(level, int) and 0 <= level <= 255 for level in levels):
         raise ValueError(f"expected three integers in 0..255, got {color!r}")
-    return red, green, blue
+    return levels
 
 
 def distinct(label_set: LabelSet) -> LabelSet:
