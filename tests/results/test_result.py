@@ -116,7 +116,7 @@ def test_the_overlay_over_the_photo():
     result = ParsingResult(labels, LIP, source=photo)
     half = np.array(result.overlay(opacity=0.5))
     assert half[0, 0].tolist() == [100, 100, 100]
-    assert half[40, 30].tolist() == [50, 50, 178]
+    assert half[40, 30].tolist() == [50, 50, 177]
     lined = np.array(result.overlay(opacity=0.0, contours=True))
     assert lined[40, 30].tolist() == [100, 100, 100]
     assert lined[20, 30].tolist() == [0, 0, 255]

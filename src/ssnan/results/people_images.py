@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ssnan.results.colors import DISTINCT
+from ssnan.results.render import colors_over
 
 COLORS: NDArray[np.uint8] = np.array(
     [(0, 0, 0), *(DISTINCT[number % len(DISTINCT)] for number in range(255))], dtype=np.uint8
@@ -25,6 +26,5 @@ def people_image(numbers: NDArray[np.uint8]) -> Image.Image:
 
 def people_over(rgb: NDArray[np.uint8], numbers: NDArray[np.integer[Any]], opacity: float = 0.65) -> Image.Image:
     """The people over the photo (H, W, 3), each in the colour of the number or track (H, W); nobody is not covered."""
-    share = np.where(numbers > 0, opacity, 0.0)[..., None]
-    colors = COLORS[np.where(numbers > 0, 1 + (numbers.astype(np.int64) - 1) % (len(COLORS) - 1), 0)]
-    return Image.fromarray((rgb * (1 - share) + colors * share).round().astype(np.uint8))
+    repeating = np.where(numbers > 0, 1 + (numbers.astype(np.int64) - 1) % (len(COLORS) - 1), 0)
+    return colors_over(rgb, people_image(repeating.astype(np.uint8)), opacity)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
+from ssnan.io.masks import palette_image
 from ssnan.labels import LabelSet
 
 SCREEN_SIDE = 1024
@@ -59,9 +60,16 @@ def map_over(
     rgb: NDArray[np.uint8], labels: NDArray[np.uint8], label_set: LabelSet, opacity: float = 0.65
 ) -> Image.Image:
     """The label map over the photo, at the photo's size; the background is not covered."""
-    share = np.where(labels > 0, opacity, 0.0)[..., None]
-    blend = rgb * (1 - share) + label_set.color_table[labels] * share
-    return Image.fromarray(blend.round().astype(np.uint8))
+    return colors_over(rgb, palette_image(labels, label_set), opacity)
+
+
+def colors_over(rgb: NDArray[np.uint8], drawing: Image.Image, opacity: float) -> Image.Image:
+    """A palette image over the photo (H, W, 3) of its size; index 0 is not covered."""
+    # In 8 bits, a photo of 12 million pixels takes a seventh of the time and memory that it takes in floats.
+    photo = Image.fromarray(rgb)
+    blend = Image.blend(photo, drawing.convert("RGB"), opacity)
+    blend.paste(photo, mask=Image.fromarray(np.asarray(drawing) == 0))
+    return blend
 
 
 def with_contours(image: Image.Image, labels: NDArray[np.uint8], label_set: LabelSet) -> Image.Image:
@@ -85,7 +93,7 @@ def with_names(image: Image.Image, labels: NDArray[np.uint8], label_set: LabelSe
     small = Image.fromarray(labels)
     small.thumbnail((NAMES_SIDE, NAMES_SIDE), Image.Resampling.NEAREST)
     labels = np.asarray(small)
-    factor = image.width / small.width
+    factor = max(image.size) / max(small.size)  # the shorter side is rounded, to 1 for a thin photo
     size = max(10.0, max(image.size) / 45)
     font = ImageFont.load_default(size=size)
     areas = np.bincount(labels.ravel(), minlength=256)[: len(label_set)]  # other values have no name
