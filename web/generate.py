@@ -12,7 +12,7 @@ from ssnan.parsing.preprocessing import MIN_SIDE
 from ssnan.results.colors import distinct
 from ssnan.results.people import ABOVE, AROUND
 from ssnan.results.result import SOLID, TRANSPARENT
-from ssnan.scores.grouping import APART, LEAST, LEAST_HEAD, MOST, ONE_HEAD, SURE
+from ssnan.scores.grouping import APART, LEAST, LEAST_HEAD, MOST_PEOPLE, ONE_HEAD, SURE
 from ssnan.scores.unsure import MARGIN
 
 HERE = Path(__file__).parent
@@ -39,7 +39,7 @@ def main() -> None:
             "oneHead": ONE_HEAD,
             "least": LEAST,
             "leastHead": LEAST_HEAD,
-            "most": MOST,
+            "most": MOST_PEOPLE,
             "sure": SURE,
             "above": ABOVE,
             "around": AROUND,

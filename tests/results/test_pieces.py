@@ -84,6 +84,16 @@ def test_nobody_and_ignored_pixels(labels):
     assert not numbered(labels, LIP).any()
 
 
+def test_only_the_largest_regions_belong_to_people(labels, monkeypatch):
+    """So that noise, which has a million regions, takes no time."""
+    monkeypatch.setattr("ssnan.results.pieces.MOST_PIECES", 4)
+    figure(labels, 20, 20)
+    labels[20:80:10, 42] = SHOE
+    found = numbered(labels, LIP)
+    assert found.max() == 1
+    assert np.count_nonzero(found[:, 42]) == 3
+
+
 def test_specks_of_heads_are_no_people(labels):
     figure(labels, 20, 20)
     labels[60:63, 22:25] = FACE

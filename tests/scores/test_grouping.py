@@ -1,7 +1,7 @@
 import numpy as np
 
 from ssnan.labels import LIP
-from ssnan.scores.grouping import MOST, centers_of, grouped, largest_first
+from ssnan.scores.grouping import MOST_PEOPLE, centers_of, grouped, largest_first
 
 CLOTHES = 5
 
@@ -81,7 +81,7 @@ def test_centres_are_peaks_most_probable_first_and_not_too_many():
     maps[0, 5, 5], maps[0, 5, 6], maps[0, 20, 30] = 2, 1, 3  # the second is beside a higher one
     assert centers_of(maps, nowhere, everywhere).tolist() == [[20, 30], [5, 5]]
     maps[0, ::5, ::5] = 1 + np.arange(144).reshape(12, 12) / 144
-    assert len(centers_of(maps, nowhere, everywhere)) == MOST
+    assert len(centers_of(maps, nowhere, everywhere)) == MOST_PEOPLE
 
 
 def test_a_bystander_whom_the_label_map_lacks_has_no_centre():

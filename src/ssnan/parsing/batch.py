@@ -21,7 +21,7 @@ from ssnan.parsing.parser import Parser, Scored
 from ssnan.parsing.pipeline import in_stages
 from ssnan.results.outputs import files
 from ssnan.results.reading import read_document
-from ssnan.scores.grouping import MOST
+from ssnan.scores.grouping import MOST_PEOPLE
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,7 @@ def _possible(target: Path, saving: Saving, classes: Iterable[str]) -> list[Path
     """The files that a result may have."""
     endings = [".png", *(".json" if kind == "json" else f".{kind}.png" for kind in saving.kinds if kind != "masks")]
     masks = (saving.parts or classes) if "masks" in saving.kinds else ()
-    people = range(1, 1 + MOST) if "people" in saving.kinds else ()
+    people = range(1, 1 + MOST_PEOPLE) if "people" in saving.kinds else ()
     endings += [*(f".mask.{part}.png" for part in masks), *(f".person{number}.png" for number in people)]
     return [_file(target, ending) for ending in endings]
 

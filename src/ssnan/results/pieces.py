@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssnan.labels import LabelSet
-from ssnan.scores.grouping import MOST, largest_first
+from ssnan.scores.grouping import MOST_PEOPLE, largest_first
 
 LARGE = 0.15
 """The least share of the largest region that another person has, and of the largest head that another head has. A
@@ -20,6 +20,10 @@ Chosen by hand."""
 UPRIGHT = 8.0
 """A body is mostly below its head, so a distance downwards counts this many times less than one to a side or upwards.
 Chosen on half of the photos in experiments/people."""
+
+MOST_PIECES = 1000
+"""The most regions that are given to people, largest first, beside those with a head; the others are nobody's. A map of
+noise has more, and would take hours."""
 
 Point = tuple[float, float]
 
@@ -48,7 +52,7 @@ def numbered(labels: NDArray[np.uint8], label_set: LabelSet) -> NDArray[np.uint8
         owner[piece] = owner[piece] or number
     people, owned = len(heads), sorted({piece for piece, _ in heads})
     boxes = np.array([[(side.start, side.stop) for side in window] for window in windows])
-    for piece in (1 + np.argsort(-sizes, kind="stable")).tolist():
+    for piece in (1 + np.argsort(-sizes, kind="stable")[:MOST_PIECES]).tolist():
         if owner[piece]:
             continue
         gaps = _gaps(boxes[piece - 1], boxes[np.array(owned, dtype=int) - 1])
@@ -56,7 +60,7 @@ def numbered(labels: NDArray[np.uint8], label_set: LabelSet) -> NDArray[np.uint8
         large = sizes[piece - 1] >= LARGE * sizes.max()
         if owned and (heads or not large) and gaps.min() <= NEAR * sizes[nearest - 1] ** 0.5:
             owner[piece] = owner[nearest]
-        elif large and people < MOST:
+        elif large and people < MOST_PEOPLE:
             people += 1
             owner[piece] = people
         else:
@@ -76,7 +80,7 @@ def _heads(labels: NDArray[np.uint8], pieces: NDArray[np.int32], label_set: Labe
     if not count:
         return []
     sizes = np.bincount(heads.ravel())[1:]
-    large = 1 + np.argsort(-sizes, kind="stable")[: np.count_nonzero(sizes >= LARGE * sizes.max())][:MOST]
+    large = 1 + np.argsort(-sizes, kind="stable")[: np.count_nonzero(sizes >= LARGE * sizes.max())][:MOST_PEOPLE]
     windows = ndimage.find_objects(heads)
     found = []
     for head in large.tolist():

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ssnan.labels import LabelSet
 from ssnan.scores.upsampling import labels_at
 
-MOST = 99
+MOST_PEOPLE = 99
 """The most people in a photo."""
 
 SURE = 0.4
@@ -57,7 +57,7 @@ def grouped(maps: NDArray[np.float32], labels: NDArray[np.uint8], label_set: Lab
 
 
 def centers_of(maps: NDArray[np.float32], heads: NDArray[np.bool_], people: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """The cells (y, x) of the centres, most probable first, (n, 2), at most :data:`MOST`.
+    """The cells (y, x) of the centres, most probable first, (n, 2), at most :data:`MOST_PEOPLE`.
 
     Centres are peaks of the scores at people. Bystanders whom the label map calls background have none; otherwise feet
     of somebody else would point to them. A large head of the label map may have several peaks, but has one centre. A
@@ -85,7 +85,7 @@ def centers_of(maps: NDArray[np.float32], heads: NDArray[np.bool_], people: NDAr
     kept += _missed(maps[1:], heads, LEAST_HEAD, kept)
     if kept:
         kept += _missed(maps[1:], people, LEAST, kept)
-    return np.array(kept[:MOST], dtype=np.intp).reshape(-1, 2)
+    return np.array(kept[:MOST_PEOPLE], dtype=np.intp).reshape(-1, 2)
 
 
 def _missed(
