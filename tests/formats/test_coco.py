@@ -7,8 +7,8 @@ from pycocotools.coco import COCO
 
 from formats.conftest import LABELS
 from ssnan.commands import main
-from ssnan.formats.coco import instances
-from ssnan.formats.folder import read_folder
+from ssnan.formats.coco import instances, panoptic
+from ssnan.formats.folder import NamedResult, read_folder
 from ssnan.labels import LIP
 from ssnan.results.result import ParsingResult
 
@@ -116,6 +116,13 @@ def test_panoptic_s_segments_are_those_of_the_picture(folder):
         assert {segment["id"]: segment["area"] for segment in annotation["segments_info"]} == {
             i: (ids == i).sum() for i in np.unique(ids) if i
         }
+
+
+def test_panoptic_s_picture_has_only_classes():
+    labels = np.full((4, 4), 150, dtype=np.uint8)
+    labels[0] = LIP.classes.index("hair")
+    ((picture, _, _),) = panoptic([NamedResult("one", "one.jpg", ParsingResult(labels, LIP))])
+    np.testing.assert_array_equal(np.asarray(picture)[..., 0], np.where(labels == 150, 0, labels))
 
 
 def test_readers_find_the_head_that_they_want(coco, folder):

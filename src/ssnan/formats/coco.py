@@ -57,7 +57,7 @@ def panoptic(results: Iterable[NamedResult]) -> Iterator[tuple[Image.Image, dict
     """
     for number, named in enumerate(results, start=1):
         result = named.result
-        ids = np.where(result.labels == result.label_set.ignore_index, 0, result.labels)
+        ids = np.where(result.labels < len(result.label_set), result.labels, 0)  # other values are no category
         colors = np.zeros((*ids.shape, 3), dtype=np.uint8)
         colors[..., 0] = ids
         segments = [
