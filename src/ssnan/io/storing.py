@@ -68,7 +68,7 @@ def save(stored: Stored, path: Path) -> None:
         if path.suffix.lower() == ".npz":
             text = np.frombuffer(json.dumps(stored.label_set.to_dict()).encode(), dtype=np.uint8)
             arrays = {name: values for name, values in stored._asdict().items() if values is not None}
-            np.savez_compressed(file, allow_pickle=False, **arrays | {"label_set": text})
+            np.savez_compressed(file, **arrays | {"label_set": text})
         else:
             image = palette_image(stored.labels, stored.label_set)
             image.save(file, format="PNG", pnginfo=png_info(stored.label_set))
