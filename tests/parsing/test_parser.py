@@ -145,7 +145,7 @@ def test_a_camera_may_write_every_photo_into_one_array(color_parser):
         np.testing.assert_array_equal(result.photo, photo(column))
 
 
-@pytest.mark.parametrize("one", ["photo.jpg", np.zeros((9, 9, 3), dtype=np.uint8)])
+@pytest.mark.parametrize("one", ["photo.jpg", np.zeros((9, 9, 3), dtype=np.uint8), io.BytesIO(b"x")])
 def test_one_photo_is_not_many(color_parser, one):
     with pytest.raises(ImageError, match=r"expected several photos, got one; call parser\(photo\)"):
         color_parser.map(one)

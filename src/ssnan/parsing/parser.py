@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ssnan.errors import quoted
-from ssnan.io.images import ImageLike, read_reduced, repeatable
+from ssnan.io.images import BinaryFile, ImageLike, read_reduced, repeatable
 from ssnan.io.opening import MAX_PIXELS, ImageError
 from ssnan.labels import LabelSet
 from ssnan.parsing.card import ModelCard, ModelError
@@ -162,7 +162,8 @@ class Parser:
         Raises:
             ImageError: one photo was given instead of many.
         """
-        if isinstance(images, str | os.PathLike | bytes | Image.Image) or getattr(images, "ndim", 4) < 4:
+        one = isinstance(images, str | os.PathLike | bytes | Image.Image | BinaryFile)
+        if one or getattr(images, "ndim", 4) < 4:
             raise ImageError("map: expected several photos, got one; call parser(photo)")
         return self._map(image.copy() if isinstance(image, np.ndarray) else image for image in images)
 
