@@ -49,6 +49,7 @@ def load(
     Raises:
         ModelError: there is no such model or engine.
         RemapError: ``labels`` is not a label set, or the model's labels cannot be mapped to it.
+        ValueError: ``colors`` or ``max_pixels`` is none of the allowed values.
     """
     return _load(model, engine, threads, views).with_options(labels, colors, max_pixels, largest)
 
