@@ -10,11 +10,8 @@ from PIL import Image
 
 from ssnan.errors import quoted
 from ssnan.io.opening import ImageError, explained, opened_image, refuse_if_huge, refuse_unless_regular
-from ssnan.io.pixels import upright
+from ssnan.io.pixels import stretch_of, upright
 from ssnan.labels import LabelSet
-
-STRETCHED = {"'L;2'": 85, "'L;4'": 17}
-"""Pillow's factor for grey levels of 2 and 4 bits, by raw mode."""
 
 
 def read_labels(mask: Path | bytes, label_set: LabelSet | None = None) -> NDArray[np.uint8]:
@@ -37,9 +34,7 @@ def read_labels(mask: Path | bytes, label_set: LabelSet | None = None) -> NDArra
                 raise ImageError(
                     f"expected a mask with one channel (palette or grey) of label ids, got mode {opened.mode}"
                 )
-            scale = max(
-                (factor for bits, factor in STRETCHED.items() if bits in str(getattr(opened, "tile", ""))), default=1
-            )
+            scale = stretch_of(opened)
             values = np.array(upright(opened))
             if values.max() > 255 or values.min() < 0:
                 raise ImageError(f"expected label ids from 0 to 255, got {values.min()} to {values.max()}")

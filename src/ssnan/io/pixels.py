@@ -44,12 +44,18 @@ def decoded(image: Image.Image) -> tuple[Image.Image, bytes | None]:
     if isinstance(key, tuple) and ";16" in stored:  # Pillow scales the pixels, but not what is transparent
         image.info["transparency"] = tuple(level >> 8 for level in key)
     elif isinstance(key, int):
-        image.info["transparency"] = key * (17 if "'L;4'" in stored else 85 if "'L;2'" in stored else 1)
+        image.info["transparency"] = key * stretch_of(image)
     deep = image.mode in ("LA", "RGB", "RGBA") and ";16" in stored
     image = upright(image)
     if deep and 0 < np.max(image.getextrema()[: 1 if image.mode == "LA" else 3]) < 64:  # Pillow keeps the upper 8 bits
         raise ImageError("has colours of 14 bits or fewer in 16, which would become dark; save it with 8 bits")
     return image, profile
+
+
+def stretch_of(image: Image.Image) -> int:
+    """The factor by which Pillow will multiply grey levels of 2 and 4 bits when it decodes this image; 1 for others."""
+    stored = str(getattr(image, "tile", ""))
+    return 85 if "'L;2'" in stored else 17 if "'L;4'" in stored else 1
 
 
 def upright(image: Image.Image) -> Image.Image:
