@@ -26,10 +26,10 @@ def rgb_of(color: Any) -> RGB:
     """
     if isinstance(color, str):
         return ImageColor.getrgb(color)[:3]
-    levels = tuple(color)
-    if len(levels) != 3 or not all(isinstance(level, int) and 0 <= level <= 255 for level in levels):
+    red, green, blue = color
+    if not all(isinstance(level, int) and 0 <= level <= 255 for level in (red, green, blue)):
         raise ValueError(f"expected three integers in 0..255, got {color!r}")
-    return levels
+    return red, green, blue
 
 
 def distinct(label_set: LabelSet) -> LabelSet:
