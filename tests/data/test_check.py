@@ -1,4 +1,5 @@
 import shutil
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -6,7 +7,8 @@ from PIL import Image
 
 from fakes.custom import write_custom
 from ssnan.commands import main
-from ssnan.data.check import check_split
+from ssnan.data.check import SplitCheck, between, check_split
+from ssnan.labels import LIP
 
 
 def test_counts(lip_root):
@@ -52,6 +54,21 @@ def test_same_look_in_another_file_is_found(lip_root, capsys):
         photo.save(images / "val_images" / "val_1.jpg", quality=70)
     assert main(["data", "check", str(lip_root)]) == 1
     assert "same look: train_3 and val_1" in capsys.readouterr().out
+
+
+def test_many_photos_are_compared_in_little_memory():
+    signs = np.where(np.random.default_rng(0).random((3000, 256)) < 0.5, 1, -1).astype(np.float32)
+    none = np.zeros(len(LIP), dtype=np.int64)
+    train, val = (
+        SplitCheck(LIP, 3000, none, none, looks=[(f"{split}{i}", row) for i, row in enumerate(rows)])
+        for split, rows in (("t", signs), ("v", -signs))
+    )
+    train.looks[2999] = ("t2999", -signs[0])
+    tracemalloc.start()
+    assert between(train, val) == ["same look: t2999 and v0"]
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 3000 * 3000 * 4  # bytes of all products
 
 
 @pytest.mark.parametrize("arguments", [["check"], ["look", "x"], []])

@@ -22,6 +22,8 @@ ALIKE_BITS = 8
 """Photos are near copies if their difference hashes differ in at most this many of 256 bits."""
 FEW = 5
 """With fewer validation photos, their numbers mean little."""
+TOGETHER = 512
+"""Photos of one split that are compared with the other at once; more need more memory."""
 FLAT = 4
 """Neighbouring cells with at most this difference in grey levels count as equal."""
 
@@ -85,10 +87,12 @@ def between(first: SplitCheck, second: SplitCheck) -> list[str]:
     ]
     if first.looks and second.looks:
         ones, others = (np.stack([signs for _, signs in found.looks]) for found in (first, second))
-        for i, j in np.argwhere(ones @ others.T >= ones.shape[1] - 2 * ALIKE_BITS):
-            line = f"{first.looks[i][0]} and {second.looks[j][0]}"
-            if f"same file: {line}" not in same:
-                same.append(f"same look: {line}")
+        for start in range(0, len(ones), TOGETHER):
+            alike = ones[start : start + TOGETHER] @ others.T >= ones.shape[1] - 2 * ALIKE_BITS
+            for i, j in np.argwhere(alike):
+                line = f"{first.looks[start + i][0]} and {second.looks[j][0]}"
+                if f"same file: {line}" not in same:
+                    same.append(f"same look: {line}")
     return sorted(same)
 
 
