@@ -34,7 +34,7 @@ class Source:
     Attributes:
         root: folder of the dataset, in any layout of :mod:`ssnan.data.layouts`.
         share: how often its photos are drawn, relative to the other sources. If None for all sources, every photo is
-            seen once per epoch.
+            seen once per epoch, except for a random rest that fills no step.
         rare: a class in a smaller share of the source's photos is rare, and photos with it are drawn more often, see
             :func:`ssnan.data.sampling.repeat_factors`. 0 draws all photos equally often.
     """

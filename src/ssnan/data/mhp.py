@@ -1,8 +1,8 @@
 """Multi-Human Parsing 1.0 and 2.0 in the layout of their archives (Li et al., 2017; Zhao et al., ACM MM 2018): one mask
 per person, ``<photo>_<people>_<person>.png``.
 
-The classes are read as LIP's. Classes without a counterpart become the ignored value. Objects that people hold count in
-neither map.
+The classes are read as LIP's. Classes without a counterpart become the ignored value. Objects that people hold, which
+only version 2 tells from what they wear, count in neither map.
 """
 
 from __future__ import annotations

@@ -18,6 +18,8 @@ def open_pascal_person_part(root: Path, split: str) -> ParsingFolder:
     ``JPEGImages``, ``pascal_person_part_gt`` and ``pascal_person_part_trainval_list`` (or ``SegmentationPart`` and
     ``list``) are in the root, or in the folders of the archives of VOC and the parts. A line of a list has photo and
     mask, "/JPEGImages/a.jpg /…_gt/a.png". Masks are palette PNG files in VOC's colours; only their indices are read.
+    The public lists of train and val have 1,716 and 1,817 photos, one fewer each than the paper says; its test split is
+    this val.
 
     Raises:
         DatasetError: the folder has another layout, or there is no such split.

@@ -32,4 +32,4 @@ TABLE_3 = {
     "Attention+SSL": (83.26, 62.40, 47.80, 45.58, 42.32, 39.48, 94.68),
     "SS-NAN": (86.43, 67.28, 51.09, 48.07, 44.82, 42.15, 97.23),
 }
-"""PASCAL-Person-Part test: IoU of each class in the order of ``PASCAL_PERSON_PART.table_order``."""
+"""PASCAL-Person-Part: IoU of each class in the order of ``PASCAL_PERSON_PART.table_order``."""

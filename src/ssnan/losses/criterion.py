@@ -39,7 +39,8 @@ JointForm = Literal["none", "weighted", "product", "product_detached"]
 """
 
 JointMeasure = Literal["distance", "heatmap"]
-"""L_joint of Eq. 4, or the heatmaps of Attention+SSL's code; see :mod:`ssnan.losses.joints`."""
+"""L_joint of Eq. 4, or the heatmaps of Attention+SSL's code, which have no gradient for a joint that only one side has;
+see :mod:`ssnan.losses.joints`."""
 
 JointUnit = Literal["own", "cells", "mean", "gradient"]
 """The unit of L_joint, which determines the step of ``product`` and the meaning of λ.
