@@ -50,11 +50,14 @@ def test_versions_of_a_photo_are_drawn_together():
 
 def test_only_a_photo_with_all_its_versions_is_one():
     names = ["plain_0", "part_0", "plain_1", "turned_1", "part_1", "1", "other_1"]
+    names += ["plain_plain", "turned_plain", "part_plain"]
     one = dict.fromkeys(("plain_1", "turned_1", "part_1"), "plain_1")
+    one |= dict.fromkeys(("plain_plain", "turned_plain", "part_plain"), "plain_plain")
     assert photos_of(names) == {name: name for name in names} | one
 
 
 def test_student_s_t_by_hand():
-    """Of 1 and 3, the mean is 2 with a standard error of 1; of 1 to 5, 3 with one of 0.7071."""
+    """Of 1 and 3, the mean is 2 with a standard error of 1; of 1 to 5, 3 with one of 0.7071; of 12, the last t."""
     assert half_width([1.0, 3.0]) == pytest.approx(12.706)
     assert half_width([1.0, 2.0, 3.0, 4.0, 5.0]) == pytest.approx(2.776 * 0.70711, rel=1e-4)
+    assert half_width([0.0, 1.0] * 6) == pytest.approx(2.228 * 0.5222 / 12**0.5, rel=1e-3)

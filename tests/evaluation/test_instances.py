@@ -95,7 +95,21 @@ def test_two_people_taken_for_one_are_found_once_at_most():
     assert numbers["ap"] == pytest.approx(0.05)
     assert numbers["right_count"] == 0
     assert numbers["ap_r_50"] == pytest.approx(0.5)
+    assert numbers["ap_r"] == pytest.approx(0.5 * 5 / 9)  # up to a threshold of .5
     assert numbers["pcp_50"] == pytest.approx(0)  # an IoU of one half does not exceed one half
+
+
+def test_the_surer_ones_come_first():
+    """A person where nobody is costs nothing after all that are there, however large; no more do its parts."""
+    people = np.zeros((20, 40), dtype=np.uint8)
+    people[:, :20], people[:, 26:36] = 1, 2
+    labels = np.where(people > 0, 5, 0).astype(np.uint8)
+    for sure, expected in ((2, 1), (1, 0.5)):
+        scores = np.zeros((20, 20, 40), dtype=np.float32)
+        scores[0], scores[5, people > 0], scores[5, people == sure] = 3, 4, 6
+        truth = np.where(people == 2, 5, 0).astype(np.uint8)
+        found = measured((truth, (people == 2).astype(np.uint8), ParsingResult(labels, LIP, scores, instances=people)))
+        assert found["ap_50"] == found["ap_r_50"] == pytest.approx(expected)
 
 
 def test_a_person_cut_in_two_costs_precision_and_recall():

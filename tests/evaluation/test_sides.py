@@ -11,7 +11,7 @@ ID = {name: number for number, name in enumerate(LIP.classes)}
 
 
 def standing(visible=2):
-    """Left wrist at the right of a 4 × 4 photo, right wrist at its left, an ankle below each; a nose above."""
+    """Left wrist at the right of a photo of 4 × 8, right wrist at its left, an ankle below each; a nose above."""
     joints = np.zeros((1, len(JOINTS), 3), dtype=np.float32)
     for name, x, y in (("left-wrist", 0.9, 0.3), ("right-wrist", 0.1, 0.3), ("left-ankle", 0.9, 0.9),
                        ("right-ankle", 0.1, 0.9), ("nose", 0.5, 0.1)):  # fmt: skip
@@ -20,8 +20,8 @@ def standing(visible=2):
 
 
 def predicted(left_wrist, right_wrist, left_ankle, right_ankle):
-    labels = np.zeros((4, 4), dtype=np.uint8)
-    labels[1, 3], labels[1, 0], labels[3, 3], labels[3, 0] = (
+    labels = np.zeros((4, 8), dtype=np.uint8)
+    labels[1, 7], labels[1, 0], labels[3, 7], labels[3, 0] = (
         ID[name] for name in (left_wrist, right_wrist, left_ankle, right_ankle)
     )
     return labels
@@ -40,6 +40,26 @@ def test_counts_by_hand(names, expected):
     assert count_sides(predicted(*names), standing(), LIP) == expected
 
 
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize(
+    ("kind", "parts"),
+    [("elbow", ["arm"]), ("wrist", ["arm"]), ("knee", ["leg", "shoe"]), ("ankle", ["leg", "shoe"]), ("hip", None)],
+)
+def test_every_joint_has_its_parts(side, kind, parts):
+    there = np.zeros((1, len(JOINTS), 3), dtype=np.float32)
+    there[0, JOINTS.index(f"{side}-{kind}")] = 0.5, 0.5, 2
+    for part in ("arm", "leg", "shoe"):
+        found = count_sides(np.full((3, 5), ID[f"{side}-{part}"], dtype=np.uint8), there, LIP)
+        assert found == ((0, 0, 0, 0) if parts is None else (1, 1, part in parts, part in parts))
+
+
+@pytest.mark.parametrize(("place", "seen"), [((0, 0), 1), ((1, 0.5), 0), ((0.5, 1), 0)])
+def test_the_first_row_and_column_are_in_the_photo(place, seen):
+    there = np.zeros((1, len(JOINTS), 3), dtype=np.float32)
+    there[0, JOINTS.index("left-wrist")] = *place, 2
+    assert count_sides(np.zeros((4, 8), dtype=np.uint8), there, LIP).seen == seen
+
+
 def test_hidden_joints_others_and_joints_outside_do_not_count():
     labels = predicted("left-arm", "right-arm", "left-shoe", "right-shoe")
     assert count_sides(labels, standing(visible=1), LIP) == SideCounts()
@@ -52,7 +72,7 @@ def test_hidden_joints_others_and_joints_outside_do_not_count():
 
 def test_the_structure_of_a_dataset_tells_shares():
     structure = Structure(LIP)
-    truth = np.ones((4, 4), dtype=np.uint8)
+    truth = np.ones((4, 8), dtype=np.uint8)
     structure.add(truth, predicted("left-arm", "left-arm", "left-shoe", "background"), None, standing())
     structure += Structure(LIP)
     found = structure.numbers()
@@ -76,7 +96,7 @@ def test_people_seen_where_nobody_is():
 
 def test_a_label_set_without_sides_has_no_share_of_limbs():
     structure = Structure(PASCAL_PERSON_PART)
-    truth = np.ones((4, 4), dtype=np.uint8)
+    truth = np.ones((4, 8), dtype=np.uint8)
     structure.add(truth, truth, None, standing())
     found = structure.numbers()
     assert found["joints_on_person"] == 1

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from fakes.keypoints import SLEEVED
 from fakes.lip import person
 from ssnan.evaluation.structure import BINS, FOUND_SHARE, Structure
 from ssnan.labels import LIP, ClassSet
@@ -78,6 +79,19 @@ def test_pixels_of_which_nobody_said_what_they_are_move_no_joint():
     assert (found["hard_joint_offset"], found["hard_joints_missed"]) == (0, 0)
 
 
+def test_the_sums_of_two_halves_are_those_of_the_whole():
+    """As the processes of a training each measure a share of the photos."""
+    random, truth = np.random.default_rng(0), person()[1]
+    halves, whole = [Structure(LIP), Structure(LIP)], Structure(LIP)
+    for half, labels in zip(halves, (truth, truth * 0), strict=True):
+        predicted = np.where(random.random(truth.shape) < 0.4, LIP.flip_permutation[truth], truth).astype(np.uint8)
+        confidence = random.random(truth.shape, dtype=np.float32)
+        for structure in (half, whole):
+            structure.add(labels, predicted, confidence, SLEEVED)
+    assert sum(halves, Structure(LIP)).numbers() == pytest.approx(whole.numbers())
+    assert sum(halves[::-1], Structure(LIP)).numbers() == pytest.approx(whole.numbers())
+
+
 def test_calibration_by_hand():
     truth = np.array([[0, 0, 0, 1, 255]], dtype=np.uint8)
     predicted = np.array([[0, 0, 1, 1, 1]], dtype=np.uint8)
@@ -93,5 +107,5 @@ def test_confidence_that_is_earned_is_no_error():
     truth = np.ones((400, 400), dtype=np.uint8)
     predicted = np.where(random.random((400, 400)) < confidence, truth, 0).astype(np.uint8)
     assert measured(truth, predicted, confidence)["calibration_error"] < 0.01
-    assert measured(truth, predicted, np.full_like(confidence, 0.999))["calibration_error"] > 0.4
+    assert measured(truth, predicted, np.full_like(confidence, 1.0))["calibration_error"] > 0.4
     assert BINS == 15
