@@ -31,9 +31,23 @@ def test_a_bone_to_a_hidden_joint_is_not_painted():
 
 def test_where_limbs_cross_nobody_knows():
     crossed = people(left_elbow=(0.2, 0.5), left_wrist=(0.8, 0.5), right_elbow=(0.5, 0.2), right_wrist=(0.5, 0.8))
-    limbs = limb_map(crossed, np.zeros((101, 101), dtype=np.uint8), LIP)
-    assert limbs[50, 50] == LIP.ignore_index
-    assert (limbs[50, 25], limbs[25, 50], limbs[0, 0]) == (LEFT_ARM, RIGHT_ARM, 0)
+    limbs = limb_map(crossed, np.zeros((101, 201), dtype=np.uint8), LIP)
+    assert limbs[50, 100] == LIP.ignore_index
+    assert (limbs[50, 50], limbs[25, 100], limbs[0, 0]) == (LEFT_ARM, RIGHT_ARM, 0)
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize(
+    ("limb", "ends"),
+    [("arm", "shoulder elbow"), ("arm", "elbow wrist"), ("leg", "hip knee"), ("leg", "knee ankle")],
+)
+def test_every_bone_is_of_its_limb(side, limb, ends):
+    """It is a twentieth as wide as the person's keypoints, without those that nobody marked."""
+    upper, lower = (f"{side}_{end}" for end in ends.split())
+    bone = people(**{upper: (0.8, 0.4), lower: (0.8, 0.8)})
+    limbs = limb_map(bone, np.ones((100, 50), dtype=np.uint8), LIP)
+    assert limbs[60, 40] == LIP.classes.index(f"{side}-{limb}")
+    assert np.count_nonzero(limbs[60] < 255) == 2
 
 
 def test_without_keypoints_the_labels_say_what_they_can():

@@ -40,6 +40,8 @@ def test_a_cut_out_is_the_box_of_the_person():
     np.testing.assert_array_equal(cut.labels[cut.labels < 255], labels[4:92, 10:54][cut.labels < 255])
     assert not cut.cut_below
     assert cut_out(photo[:50], labels[:50], LIP).cut_below
+    labels[:4, 24:40] = 255  # who knows what, on the hair
+    assert cut_out(photo, labels, LIP).shown.shape == (92, 44)
 
 
 def test_a_neck_without_a_label_is_shown_and_ignored_but_a_white_wall_is_not():
@@ -49,15 +51,25 @@ def test_a_neck_without_a_label_is_shown_and_ignored_but_a_white_wall_is_not():
     slit = cut.labels[20:24, 14:30]
     assert cut.shown[20:24, 14:30].all()
     assert (slit == 255).all()
+    photo[24:28, 20:44] = 240, 100, 100  # red, not white
+    assert cut_out(photo, labels, LIP).shown[20:24, 14:30].all()
     photo[24:28, 20:44] = 240
     assert not cut_out(photo, labels, LIP).shown[20:24, 14:30].any()
+
+
+def test_a_gap_as_wide_as_a_leg_is_no_part_of_the_person():
+    photo, labels = person()
+    labels[24:36, 20:44] = 0
+    assert not cut_out(photo, labels, LIP).shown[25:27, 14:30].any()
 
 
 def test_what_is_pasted_covers_the_scene_with_its_own_pixels_and_labels():
     photo, labels = person()
     image, truth = np.zeros((96, 120, 3), dtype=np.uint8), np.zeros((96, 120), dtype=np.uint8)
     cut, random = cut_out(photo, labels, LIP), np.random.default_rng(7)
-    paste(cut, anywhere(cut, 0.6, truth.shape, random), image, truth, 255, random)
+    place = anywhere(cut, 0.6, truth.shape, random)
+    assert place.factor == pytest.approx(0.6 * 96 / 88)
+    paste(cut, place, image, truth, 255, random)
     assert {FACE, CLOTHES} <= set(np.unique(truth))
     # The light differs, the colours of a part do not spread: blue faces stay the bluest thing there is.
     blueness = image[..., 2].astype(int) - image[..., :2].max(axis=2)
@@ -85,20 +97,59 @@ def test_a_person_is_pasted_at_the_place_and_size_that_are_asked_for():
     assert window == (slice(20, 64), slice(0, 12))
     np.testing.assert_array_equal(truth[window] > 0, solid)
     assert truth.astype(bool).sum() == solid.sum()
+    _, solid = paste(cut, Place(0.5, 20, 60), image, truth, 255, np.random.default_rng(0))
+    assert solid.sum() == pytest.approx(cut.shown.sum() / 4, rel=0.03)
+    truth[:] = 0
+    window, solid = paste(cut, Place(1.0, 20, -10), image, truth, 255, np.random.default_rng(0))
+    np.testing.assert_array_equal(solid, cut.shown[:76, 10:])
+    np.testing.assert_array_equal(truth[window], np.where(solid, cut.labels[:76, 10:], 0))
+
+
+def test_a_person_takes_on_some_of_the_light_of_the_scene():
+    photo, labels = person()
+    cut = cut_out(np.minimum(photo, 150) + np.uint8(100), labels, LIP)
+    for level, sign in ((0, -1), (255, 1)):
+        changes = []
+        for seed in range(10):
+            image, truth = np.full((96, 120, 3), level, dtype=np.uint8), np.zeros((96, 120), dtype=np.uint8)
+            window, solid = paste(cut, Place(1.0, 0, 0), image, truth, 255, np.random.default_rng(seed))
+            changes.append(sign * (image[window][solid].astype(float) - cut.image[solid]))
+        assert np.min(changes) >= -1
+        assert np.mean(changes) > 5
+
+
+def test_near_people_cover_far_ones(scenes, lip_root):
+    pasted = PastedScenes(scenes, [open_split(lip_root, "train")], LIP)
+    for seed in range(20):
+        factors = [place.factor for _, place in pasted._anywhere((60, 80), np.random.default_rng(seed))]
+        assert factors == sorted(factors)
+
+
+def test_a_group_has_only_people_with_heads_and_who_was_cut_off_stands_at_the_lower_edge(scenes, lip_root, monkeypatch):
+    pasted = PastedScenes(scenes, [open_split(lip_root, "train")], LIP, most=5)
+    photo, labels = person()
+    half = cut_out(photo[:50], labels[:50], LIP)
+    for shown, alone in ((half, False), (half._replace(labels=np.full_like(half.labels, CLOTHES)), True)):
+        monkeypatch.setattr(pasted, "_person", lambda random, shown=shown: shown)
+        placed = [one for seed in range(10) for one in pasted._group((600, 800), np.random.default_rng(seed))]
+        assert (not placed) == alone
+        assert all(place.top + place.factor * len(one.shown) > 599 for one, place in placed)
 
 
 def test_the_heads_of_a_group_are_of_similar_size_and_side_by_side(scenes, lip_root):
     pasted = PastedScenes(scenes, [open_split(lip_root, "train")], LIP, most=5, groups=1.0)
-    counts, spans = [], []
+    counts, spans, down = [], [], []
     for seed in range(40):
         random = np.random.default_rng(seed)
         placed = pasted._group((600, 800), random)
         heads = [person.shown.shape[0] * place.factor for person, place in placed]
         counts.append(len(placed))
+        down += np.diff([place.top + height for (_, place), height in zip(placed, heads, strict=True)]).tolist()
         if len(placed) > 1:
             assert max(heads) / min(heads) < np.exp(0.6) * 1.01  # one drawn person, so heads grow with people
             spans += np.abs(np.diff(sorted(place.left for _, place in placed))).tolist()
     assert max(counts) == 5
+    assert np.mean(down) > 0  # the nearer ones come later, in front
     assert 0 < np.median(spans) < HEADS[1] * 600 * APART[1] * 1.5
 
 

@@ -59,6 +59,21 @@ def test_person_crop_holds_the_whole_person(sample):
         assert cropped.numel() < mask.numel()
 
 
+def test_a_person_crop_is_the_box_and_margins_within_the_photo(sample):
+    image, mask = sample
+    mask[0, 0] = 255  # nobody
+    cropped_image, cropped = CropAroundPerson(LIP, probability=1.0, margin=0.0)(image, mask)
+    assert torch.equal(cropped, mask[4:92, 10:54])
+    assert torch.equal(cropped_image, image[:, 4:92, 10:54])
+    torch.manual_seed(0)
+    widths = [CropAroundPerson(LIP, probability=1.0, margin=0.15)(image, mask)[1].shape[1] for _ in range(40)]
+    assert 44 + 2 * 0.15 * 44 < max(widths) <= 64  # of the longer side, 88
+    for _ in range(10):
+        cropped = CropAroundPerson(LIP, probability=1.0, margin=9.0)(image, mask)[1]
+        assert cropped.shape[0] <= 96
+        assert cropped.shape[1] <= 64
+
+
 def test_scale_is_within_its_range_and_invents_no_labels(sample):
     heights = set()
     for _ in range(30):
@@ -111,6 +126,17 @@ def test_turned_photos_and_labels_stay_together(sample):
     assert len(shapes) > 10
 
 
+def test_photos_are_turned_to_either_side_and_one_in_six_by_a_quarter():
+    torch.manual_seed(0)
+    angles = np.array([Rotate(1.0, {}).make_params([])["angle"] for _ in range(600)])
+    quarters = np.abs(angles) == 90
+    assert quarters.mean() == pytest.approx(1 / 6, abs=0.05)
+    for turned, least in ((angles[quarters], 90), (angles[~quarters], 28)):
+        assert turned.min() <= -least
+        assert turned.max() >= least
+    assert np.abs(angles[~quarters]).max() <= 30
+
+
 def test_nothing_is_turned_at_probability_zero(sample):
     image, mask = Rotate(0.0, {})(*sample)
     assert torch.equal(image, sample[0])
@@ -123,6 +149,44 @@ def test_sepia_is_brown():
     assert (red >= green).all()
     assert (green >= blue).all()
     assert (red > blue).any()
+
+
+def test_darkness_has_a_gamma_a_gain_and_noise():
+    torch.manual_seed(0)
+    image = torch.full((3, 64, 64), 255, dtype=torch.uint8)
+    image[:, 32:] = 128
+    whites, powers = [], []
+    for _ in range(60):
+        white, grey = Darken(gamma=2.5, noise=0.03)(tv_tensors.Image(image)).float().chunk(2, dim=1)
+        whites.append(float(white.mean() / 255))
+        powers.append(float((grey.mean() / white.mean()).log() / torch.tensor(128 / 255).log()))
+        if whites[-1] < 0.8:  # the noise is not cut off
+            assert float(white.std() / white.mean()) == pytest.approx(0.03, rel=0.1)
+    assert 1 / 2.5 - 0.01 < min(whites) < 0.5
+    assert max(whites) > 0.9
+    assert 0.9 < min(powers) < 1.2
+    assert 2.2 < max(powers) < 2.6
+
+
+def test_most_bars_are_left_and_right():
+    torch.manual_seed(0)
+    photo = torch.zeros(3, 90, 60)
+    pads = [Bars(1.0).make_params([photo])["pad"] for _ in range(400)]
+    beside = [(60 + 2 * left) / 90 for left, top, *_ in pads if left]
+    above = [(90 + 2 * top) / 60 for left, top, *_ in pads if top]
+    assert len(beside) / 400 == pytest.approx(0.7, abs=0.06)
+    assert 4 / 3 - 0.02 < min(beside) < 1.5
+    assert 2.8 < max(beside) < 3.02
+    assert 1.5 < min(above) < max(above) < 3.04
+
+
+def test_crops_are_mirrored_half_the_time_and_may_have_bars(sample):
+    torch.manual_seed(0)
+    plain = geometric(LIP, (96, 64), (1.0, 1.0), None, 0.0, MEAN)
+    mirrored = sum(not torch.equal(plain(*sample)[0], sample[0]) for _ in range(40))
+    assert 10 < mirrored < 30
+    barred = geometric(LIP, (300, 300), (1.0, 1.0), None, 0.0, MEAN, bars=1.0)(*sample)[1]
+    assert (barred < 255).sum() > 96 * 64
 
 
 @pytest.mark.parametrize("seed", range(8))
