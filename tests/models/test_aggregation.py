@@ -89,6 +89,14 @@ def test_shared_head_takes_any_number_of_scales(count):
     torch.testing.assert_close(weights.sum(1), torch.ones(2, 5, 6))
 
 
+@pytest.mark.parametrize("kind", ["own", "shared"])
+def test_training_starts_near_average_pooling(kind):
+    torch.manual_seed(0)
+    module = NeuralAggregation(4, 3, hidden=8) if kind == "own" else SharedNeuralAggregation(4, hidden=8)
+    _, weights = module(three_maps())
+    torch.testing.assert_close(weights, torch.full_like(weights, 1 / 3), atol=0.01, rtol=0)
+
+
 def test_pooling_over_scales_by_hand():
     maps = [torch.tensor([[[[1.0]], [[6.0]]]]), torch.tensor([[[[3.0]], [[2.0]]]])]
     fused, weights = AverageAggregation()(maps)

@@ -23,19 +23,21 @@ def network(kind=SSNANWithPeople, **options):
 
 
 def people():
-    """Two photos (40, 64): two who touch, a speck and something unknown; nobody."""
+    """Two photos (40, 64): two who touch, a speck, somebody of three cells and something unknown; nobody."""
     numbers = np.zeros((2, 40, 64), dtype=np.int64)
     numbers[0, 4:36, 8:32] = 1
     numbers[0, 8:36, 32:48] = 2
     numbers[0, 0:2, 60:62] = 3
+    numbers[0, 0:4, 36:48] = 4
     numbers[0, 30:, 56:] = UNKNOWN_PERSON
     return numbers
 
 
 def heads():
-    """The head of the first person, a speck of the second one's, too small to count, and one of nobody."""
+    """The head of the first person, a speck of the second one's, too small to count, two cells of the small one's, and
+    one of nobody."""
     shown = np.zeros((2, 40, 64), dtype=bool)
-    shown[0, 4:24, 8:32] = shown[0, 8:12, 32:36] = shown[1, :8, :8] = True
+    shown[0, 4:24, 8:32] = shown[0, 8:12, 32:36] = shown[0, :4, 36:44] = shown[1, :8, :8] = True
     return shown
 
 
@@ -70,7 +72,7 @@ def numpy_targets(numbers, shown, stride=4):
 def test_targets_are_those_of_a_loop():
     for got, expected in zip(targets(), numpy_targets(people(), heads()), strict=True):
         np.testing.assert_allclose(got.numpy(), expected, atol=1e-6)
-    assert (targets().heat == 1).sum() == 2
+    assert (targets().heat == 1).sum() == 3
 
 
 def test_the_centre_is_the_heads_if_one_is_seen():
@@ -101,8 +103,20 @@ def test_losses_are_those_of_a_loop():
         step = np.abs(maps[at[0], 1:, at[1], at[2]] - offsets[at[0], :, at[1], at[2]]).sum()
         distance += weight[at] * step
     given = torch.from_numpy(maps).float()
-    assert center_loss(given[:, 0], targets()).item() == pytest.approx(total / 2, rel=1e-4)
+    assert center_loss(given[:, 0], targets()).item() == pytest.approx(total / 3, rel=1e-4)
     assert offset_loss(given[:, 1:], targets()).item() == pytest.approx(distance / (weight > 0).sum(), rel=1e-4)
+
+
+def test_centres_are_rare_at_first_and_the_losses_have_weights():
+    images, numbers = torch.randn(2, 3, 65, 97), torch.from_numpy(people())
+    found = []
+    for weights in ((1.0, 1.0), (2.0, 3.0)):
+        larger = network(center_weight=weights[0], offset_weight=weights[1]).train()
+        output = larger(images)
+        losses = larger.auxiliary_losses(output, {"labels": numbers, "instances": numbers}, LIP)
+        found.append(torch.stack([losses["centers"], losses["offsets"]]) / torch.tensor(weights))
+    torch.testing.assert_close(*found)
+    assert 0.05 < output.people[:, 0].sigmoid().mean() < 0.2
 
 
 def test_nothing_known_costs_nothing():

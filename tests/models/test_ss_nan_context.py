@@ -8,6 +8,7 @@ from ssnan.labels import LIP, LabelSet
 from ssnan.models import SSNAN, EdgeBackbone, NeuralAggregation, SSNANWithContext
 from ssnan.models.initial_weights import take_over
 from ssnan.models.mean_field import MeanField
+from ssnan.models.ss_nan_context import Context
 
 
 def backbone():
@@ -40,7 +41,7 @@ def test_garments_agree_after_the_scales_are_fused():
     [
         ({"aggregation": NeuralAggregation(20, 3, hidden=8)}, "built for 3 scales, but the maps have 2"),
         ({"aggregation": NeuralAggregation(7, 2, hidden=8)}, "built for 7 channels, but the maps have 20"),
-        ({"agreement": MeanField([[5, 99]])}, r"agreement.groups: expected ids from 0 to 19, got \[99\]"),
+        ({"agreement": MeanField([[5, 20]])}, r"agreement.groups: expected ids from 0 to 19, got \[20\]"),
     ],
 )
 def test_parts_for_other_maps_are_refused(options, message):
@@ -59,6 +60,34 @@ def test_every_score_hears_of_the_whole_photo():
     assert not torch.allclose(before.scores[0, :, 0], after.scores[0, :, 0], atol=1e-6)
 
 
+def test_context_is_near_and_that_of_the_whole_photo():
+    """A row hears itself, then the rows that the dilations reach together, then all rows."""
+    torch.manual_seed(0)
+    context = Context(3, 16, 8, dilations=(1, 3, 2))
+    torch.nn.init.normal_(context.out.weight)
+
+    def heard():
+        deep = torch.randn(1, 3, 41, 9, requires_grad=True)
+        [gradient] = torch.autograd.grad(context(deep)[:, :, 20].square().sum(), deep)
+        return gradient.abs().sum(dim=(0, 1, 3)).nonzero().flatten().tolist()
+
+    assert heard() == list(range(41))
+    for tensor in context.everywhere.parameters():
+        torch.nn.init.zeros_(tensor)
+    assert heard() == list(range(14, 27))
+    for tensor in context.around.parameters():
+        torch.nn.init.zeros_(tensor)
+    assert heard() == [20]
+
+
+def test_all_that_is_new_beside_the_backbone_learns_faster():
+    larger = network()
+    fast = {id(parameter) for parameter in larger.classifier_parameters()}
+    parts = {name.partition(".")[0] for name, parameter in larger.named_parameters() if id(parameter) in fast}
+    assert parts == {"classifier", "aggregation", "context", "limbs", "backbone"}
+    assert fast < {id(parameter) for parameter in larger.parameters()}
+
+
 def test_the_limb_head_is_asked_in_training_alone():
     images = torch.randn(1, 3, 65, 65)
     assert "limbs" not in network().eval()(images).extra
@@ -75,8 +104,9 @@ def test_its_loss_by_hand():
     limbs = torch.full((1, 64, 64), 255)
     scores = [torch.zeros(1, 5, 8, 8), torch.zeros(1, 5, 4, 4)]
     assert limb_loss(limbs, scores) == 0  # nobody knows anything
-    limbs[:] = LIP.classes.index("right-arm")
-    torch.testing.assert_close(limb_loss(limbs, scores), 0.5 * torch.tensor(5.0).log())
+    for known in (0, LIP.classes.index("right-arm")):
+        limbs[:] = known
+        torch.testing.assert_close(limb_loss(limbs, scores), 0.5 * torch.tensor(5.0).log())
     for scale in scores:
         scale[:, 1 + SSNANWithContext.LIMBS.index("right-arm")] = 100
     assert limb_loss(limbs, scores) < 1e-6
