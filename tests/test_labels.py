@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from ssnan.labels import LIP, PASCAL_PERSON_PART, LabelSet, Region, label_set_by_name
+from ssnan.labels import ATR, LIP, PASCAL_PERSON_PART, LabelSet, Region, label_set_by_name
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 
@@ -12,16 +12,28 @@ def test_lip_is_the_published_one():
     assert len(LIP) == 20
     assert LIP.classes[13] == "face"
     assert LIP.palette[7] == (0, 119, 221)
-    assert [region.name for region in LIP.regions][:3] == ["head", "upper-body", "lower-body"]
-    assert len(LIP.regions) == 9
 
 
-def test_mirroring_swaps_every_left_with_its_right():
-    permutation = LIP.flip_permutation
-    for class_id, name in enumerate(LIP.classes):
+@pytest.mark.parametrize("label_set", [LIP, ATR], ids=lambda label_set: label_set.name)
+def test_nine_joints_and_their_classes(label_set):
+    joints = {region.name: {label_set.classes[i] for i in region.class_ids} for region in label_set.regions}
+    limbs = [name for name in label_set.classes if name.startswith(("left-", "right-"))]
+    assert joints == {
+        "head": {"hat", "hair", "sunglasses", "face"},
+        "upper-body": {"upper-clothes", "coat", "scarf"} & {*label_set.classes},
+        "lower-body": {"pants", "skirt"},
+        **{name: {name} for name in limbs},
+    }
+    assert len(joints) == 9
+
+
+@pytest.mark.parametrize("label_set", [LIP, ATR], ids=lambda label_set: label_set.name)
+def test_mirroring_swaps_every_left_with_its_right(label_set):
+    permutation = label_set.flip_permutation
+    for class_id, name in enumerate(label_set.classes):
         other = name.replace("left", "?").replace("right", "left").replace("?", "right")
-        assert LIP.classes[permutation[class_id]] == other
-    np.testing.assert_array_equal(permutation[permutation], np.arange(20))
+        assert label_set.classes[permutation[class_id]] == other
+    np.testing.assert_array_equal(permutation[permutation], np.arange(len(label_set)))
     np.testing.assert_array_equal(PASCAL_PERSON_PART.flip_permutation, np.arange(7))
 
 

@@ -63,6 +63,7 @@ def test_arrays():
     for wrong, message in (
         (np.zeros((2, 2, 2), np.uint8), "shape"),
         (np.full((2, 2), 7.0), "between 0 and 1"),
+        (np.full((2, 2), -0.1), "between 0 and 1"),
         (np.zeros((2, 2), np.int32), "dtype"),
         (np.zeros((0, 2), np.uint8), "shape"),
     ):

@@ -39,6 +39,7 @@ def test_srgb_and_damaged_profiles_change_nothing(profile):
 
 STORED = np.array([[[200, 100, 100], [40, 200, 90], [90, 90, 90]]], dtype=np.uint8)
 P3_TO_SRGB = np.array([[1.2249, -0.2247, 0], [-0.0420, 1.0419, 0], [-0.0197, -0.0786, 1.0979]])
+BT_2020_TO_SRGB = np.array([[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]])
 P3 = (31270, 32900, 68000, 32000, 26500, 69000, 15000, 6000)
 DISPLAY_P3 = bytes((12, 13, 0, 1))
 
@@ -59,7 +60,8 @@ def converted(stored, matrix=None, gamma=None):
         ({"gAMA": struct.pack(">I", 45455), "cHRM": struct.pack(">8I", *P3)}, converted(STORED, P3_TO_SRGB)),
         ({"gAMA": struct.pack(">I", 100000)}, converted(STORED, gamma=1)),
         ({"gAMA": struct.pack(">I", 55556)}, converted(STORED, gamma=1.8)),
-        ({"cICP": bytes((1, 8, 0, 1))}, converted(STORED, gamma=1)),
+        ({"cICP": bytes((9, 13, 0, 1))}, converted(STORED, BT_2020_TO_SRGB)),
+        *(({"cICP": bytes((1, code, 0, 1))}, converted(STORED, gamma=g)) for code, g in ((4, 2.2), (5, 2.8), (8, 1))),
         ({"sRGB": b"\0", "gAMA": struct.pack(">I", 55556)}, STORED),
         ({"gAMA": struct.pack(">I", 45455)}, STORED),
         ({"cICP": bytes((1, 13, 0, 1)), "gAMA": struct.pack(">I", 100000)}, STORED),

@@ -38,6 +38,22 @@ def test_preprocessing_resizes_and_normalises():
     np.testing.assert_allclose(pixels[:, 0, 0], [5, 3, 1.4], rtol=1e-5)
     assert Preprocessing(longest_side=64).size(10, 1000) == (33, 65)
     assert Preprocessing().size(100, 200) == (97, 193)
+    assert Preprocessing().size(112, 80) == (97, 65)  # 111 is nearer to 96 than to 128
+    stripes = np.zeros((130, 130, 3), dtype=np.uint8)
+    stripes[:, ::2] = 255
+    shrunk = Preprocessing((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), longest_side=65)(stripes)
+    np.testing.assert_allclose(shrunk[:, :, 1:-1], 0.5, atol=0.05)  # a mean, not one or the other
+
+
+def test_a_huge_photo_stays_as_large_as_the_largest_view(monkeypatch):
+    monkeypatch.setattr("ssnan.io.images.REDUCED_FROM", 1)
+    for views, side in ((Views(), 100), (Views((0.5, 2.0)), 200)):
+        parser = Parser(lambda pixels: pixels, LIP, Preprocessing(longest_side=100), views)
+        decoded = parser.decode(np.zeros((400, 300, 3), dtype=np.uint8))
+        assert (decoded.rgb.shape[0], decoded.height, decoded.width) == (side, 400, 300)
+    parser = Parser(lambda pixels: pixels, LIP, Preprocessing(longest_side=100))
+    long = parser.decode(np.zeros((1200, 300, 3), dtype=np.uint8))
+    assert long.rgb.shape == (200, 50, 3)  # of windows of 600 × 300
 
 
 def test_missing_models_and_engines():
@@ -156,6 +172,7 @@ def test_one_photo_is_not_many(color_parser, one):
     [
         ({"max_pixels": 0}, "max_pixels: expected a whole number"),
         ({"max_pixels": 10**9}, "max_pixels: expected a whole number"),
+        ({"max_pixels": True}, "max_pixels: expected a whole number"),
     ],
 )
 def test_options_are_checked_where_they_are_given(color_parser, options, complaint):

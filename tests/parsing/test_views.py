@@ -6,7 +6,8 @@ import pytest
 from ssnan.labels import LIP
 from ssnan.parsing.parser import Parser
 from ssnan.parsing.preprocessing import Preprocessing
-from ssnan.parsing.views import Views
+from ssnan.parsing.views import LARGEST, Views
+from ssnan.scores.upsampling import resized
 
 PLAIN = Preprocessing(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), multiple=8)
 LEFT_ARM, RIGHT_ARM = 14, 15
@@ -67,6 +68,21 @@ def test_sizes_follow_the_scales_and_the_result_is_at_the_largest():
     scores = Views((0.5, 1.5, 1.0)).scores(arms(), engine, LIP, preprocessing)
     assert sizes == [(49, 65), (145, 193), (97, 129)]
     assert scores.shape == (20, 19, 25)
+
+
+def test_scores_are_resized_before_they_become_probabilities():
+    def engine(pixels):
+        size = (1, 20, pixels.shape[2] // 8 + 1, pixels.shape[3] // 8 + 1)
+        return np.random.default_rng(size[2]).normal(scale=4, size=size).astype(np.float32)
+
+    found = Views((0.5, 1.0)).scores(arms(), engine, LIP, PLAIN)
+    maps = [resized(engine(PLAIN(arms(), scale)[None])[0], 13, 17) for scale in (0.5, 1.0)]
+    expected = np.mean([np.exp(one) / np.exp(one).sum(axis=0) for one in maps], axis=0)
+    np.testing.assert_allclose(np.exp(found), expected, atol=1e-5)
+
+
+def test_the_largest_scale_is_allowed():
+    assert Views((LARGEST,)).scales == (4,)
 
 
 @pytest.mark.parametrize("scales", [(), (1.0, 0.0), (4.1,), (math.nan,), (math.inf,)])

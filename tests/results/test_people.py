@@ -108,7 +108,10 @@ def test_what_is_unsure_beside_others_is_not_in_a_cutout():
 
 def test_a_score_is_the_mean_probability_of_a_person():
     result = two(gap=5)
+    result.scores[0, :, 4:] = 3  # the second person is less sure
     assert result.person(0).score == pytest.approx(0.95)  # 19 of 20 equal classes
+    assert result.person(1).score == pytest.approx(19 / (19 + np.exp(3)))
+    assert (result.scores[0, :, :4] == 0).all()
     assert ParsingResult(result.labels, LIP).person(0).score is None
 
 

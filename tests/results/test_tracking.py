@@ -1,10 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from ssnan.labels import LIP
 from ssnan.results.people_images import COLORS
 from ssnan.results.result import ParsingResult, main_figure
-from ssnan.results.tracking import KEPT, Tracker
+from ssnan.results.tracking import KEPT, Tracker, _iou
 
 CLOTHES = 5
 
@@ -41,6 +43,23 @@ def test_people_keep_their_track_whoever_is_largest():
     assert found[1].person(0).to_entry()["track"] == 2
     assert found[1].remap("atr").person(0).track == 2
     assert main_figure(found[1]).track == 2
+    gone = replace(found[1], labels=np.where(found[1].people_map == 2, found[1].labels, 0))
+    assert [person.track for person in gone.people] == [1]
+
+
+@pytest.mark.parametrize(("step", "track"), [(10, 1), (11, 2)])
+def test_a_step_with_an_iou_of_less_than_three_tenths_is_somebody_new(step, track):
+    assert followed([frame(50), frame(50 + step)])[-1].person(0).track == track
+
+
+def test_boxes_apart_in_both_directions_share_nothing():
+    boxes = np.array([[0, 0, 2, 2], [5, 5, 9, 8]], dtype=float)
+    np.testing.assert_array_equal(_iou(boxes, boxes), np.eye(2))
+
+
+def test_who_comes_out_where_steps_lead_keeps_the_track_and_the_speed():
+    seen = [frame(8 * step) if step < 5 or step > 9 else frame() for step in range(13)]
+    assert {person.track for result in followed(seen) for person in result.people} == {1}
 
 
 def test_people_who_cross_keep_their_tracks():

@@ -1,6 +1,7 @@
 from dataclasses import replace
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from lightning import Trainer
@@ -11,7 +12,7 @@ from ssnan.labels import LIP, ClassSet
 from ssnan.losses import JointLoss, LossOptions, ParsingLoss
 from ssnan.models import SSNAN, AverageAggregation, Backbone
 from ssnan.training import ParsingTask
-from ssnan.training.task import SGDOptions, TrainingError
+from ssnan.training.task import SGDOptions, TrainingError, optimizer_of
 
 
 def task(loss=LossOptions(), **options):  # noqa: B008 - frozen
@@ -110,6 +111,14 @@ def test_defaults_suit_a_small_run():
     schedule = configured["lr_scheduler"]["scheduler"].lr_lambdas[0]
     assert [group["initial_lr"] for group in configured["optimizer"].param_groups] == pytest.approx([2e-4, 2e-3])
     assert [schedule(i) / (1 - i / 50) ** 0.9 for i in range(7)] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1, 1, 1])
+    [long] = optimizer_of(module.network, module.sgd, 1e-3, 5000.0)[1].lr_lambdas[:1]
+    assert long(49) == pytest.approx(0.5 * (1 - 49 / 5000) ** 0.9)  # of a hundred steps at most
+
+
+def test_the_rate_follows_time_if_it_runs_out_before_the_steps():
+    module = task()
+    _, schedule = optimizer_of(module.network, module.sgd, 1e-3, 100.0, lambda: 0.4)
+    assert [schedule.lr_lambdas[0](step) for step in (0, 40, 80)] == pytest.approx([0.6**0.9, 0.6**0.9, 0.2**0.9])
 
 
 @pytest.mark.parametrize("form", ["weighted", "product"])
@@ -156,6 +165,22 @@ def test_dropout_differs_by_process_epoch_and_seed_and_comes_again():
     assert len({drawn(), drawn(rank=1), drawn(epoch=1), drawn(seed=1), drawn(rank=1, seed=1)}) == 5
 
 
+def test_joints_of_a_validation_by_hand(monkeypatch):
+    """All seven are three columns to the right, but the left arm, which is not there."""
+    module, logged = task().eval(), {}
+    module.log = lambda name, value, **options: logged.update({name: float(value)})
+    photo, labels = person()
+    moved = np.roll(labels, 3, axis=1)
+    moved[moved == LIP.classes.index("left-arm")] = 0
+    scores = 99.0 * torch.nn.functional.one_hot(torch.from_numpy(moved).long(), len(LIP)).movedim(2, 0)[None]
+    monkeypatch.setattr(module, "scores_at_own_size", lambda sample: scores)
+    module.validation_step(Sample("x", photo, labels), 0)
+    offset = 3 / 63
+    assert logged["val/joint_offset"] == pytest.approx(offset, rel=1e-4)
+    assert logged["val/joints_missed"] == pytest.approx(1 / 7)
+    assert logged["val/joint_distance"] == pytest.approx((6 * offset**2 + 0.5) / (2 * 7), rel=1e-4)
+
+
 def test_a_photo_without_joints_logs_the_same_numbers():
     """The processes add them up, name by name, and wait for each other."""
     module, logged = task().eval(), []
@@ -178,7 +203,7 @@ def test_a_photo_without_joints_logs_the_same_numbers():
     [
         ({"warmup": -3}, "model.sgd.warmup: expected a number of at least 0, got -3"),
         ({"learning_rate": -0.1}, "model.sgd.learning_rate: expected a number of at least 0, got -0.1"),
-        ({"momentum": 1.5}, "model.sgd.momentum: expected a number from 0 to below 1, got 1.5"),
+        ({"momentum": 1.0}, "model.sgd.momentum: expected a number from 0 to below 1, got 1.0"),
     ],
 )
 def test_rates_that_cannot_be_are_refused(options, message):
