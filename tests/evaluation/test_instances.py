@@ -40,6 +40,8 @@ def test_average_precision_by_hand():
     photos = [pairs([0.9, 0.8], [[0.9, 0], [0.1, 0]]), pairs([0.7], [[0.6]])]
     assert average_precision(photos, 0.5) == pytest.approx((1 + 2 / 3) / 3)
     assert average_precision(photos, 0.7) == pytest.approx(1 / 3)
+    # Wrong, right, right: the precision of two thirds holds for less recall too.
+    assert average_precision([pairs([0.9, 0.8, 0.7], [[0, 0], [0.9, 0], [0, 0.9]])], 0.5) == pytest.approx(2 / 3)
     assert average_precision([pairs([0.5], [[]])], 0.5) is None
 
 
@@ -130,6 +132,14 @@ def test_wrong_parts_of_right_people_cost_parts_alone():
     assert numbers["ap_r_50"] == pytest.approx(6 / 8)  # no face, and hair twice as large
     assert numbers["pcp_50"] == pytest.approx(6 / 8)
     assert numbers["ap_p_50"] == 1
+
+
+def test_background_is_no_part_of_a_person_whose_map_covers_it():
+    labels, people, _ = perfect(1)
+    wide = np.where(people + np.roll(people, 8, axis=0) > 0, 1, 0).astype(np.uint8)
+    numbers = measured((labels, wide, ParsingResult(labels, LIP, instances=people)))
+    assert numbers["ap"] < 1
+    assert numbers["ap_p"] == numbers["pcp_50"] == 1
 
 
 def test_unknown_pixels_do_not_count():

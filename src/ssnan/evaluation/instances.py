@@ -95,11 +95,11 @@ class Instances:
         one, other = mine * count + result.labels * (mine > 0), true * count + truth * (true > 0)
         of_one = np.bincount(one[judged], minlength=(found + 1) * count).reshape(-1, count)[1:]
         of_other = np.bincount(other[judged], minlength=(total + 1) * count).reshape(-1, count)[1:]
-        same = judged & (result.labels == truth) & (truth > 0)
+        same = judged & (result.labels == truth)
         both = np.bincount(
             ((mine * (total + 1) + true) * count + truth)[same], minlength=(found + 1) * (total + 1) * count
         ).reshape(found + 1, total + 1, count)[1:, 1:]
-        of_one[:, 0] = of_other[:, 0] = 0
+        of_other[:, 0] = 0  # a map of people may cover some background; that of a result does not
         counts = 2 * np.bincount(mine[known], minlength=found + 1)[1:] >= np.bincount(mine.ravel())[1:]
         self.photos.append(
             _Photo(
