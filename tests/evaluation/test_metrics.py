@@ -3,7 +3,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ssnan.evaluation.metrics import LIP_GROUPS, Score, confusion_matrix, frequent_classes, merged, person_groups
+from ssnan.evaluation.metrics import (
+    LIP_GROUPS,
+    Score,
+    class_counts,
+    confusion_matrix,
+    frequent_classes,
+    iou_of,
+    merged,
+    person_groups,
+)
 from ssnan.labels import LIP, PASCAL_PERSON_PART, ClassSet
 
 
@@ -54,6 +63,13 @@ def test_hand_computed():
     assert Score.of_present(confusion).mean_iou == pytest.approx((2 / 3 + 1) / 2)
     assert Score.of(confusion).mean_accuracy == pytest.approx((2 / 3 + 1) / 2)
     assert Score.of(confusion).overall_accuracy == pytest.approx(3 / 4)
+    # A class that the truth lacks has no IoU here.
+    np.testing.assert_allclose(iou_of(class_counts(confusion)), [2 / 3, 1, *[np.nan] * 5])
+
+
+def test_no_pixels_have_no_score():
+    score = Score.of(np.zeros((7, 7), dtype=np.int64))
+    assert np.isnan([score.overall_accuracy, score.mean_accuracy, score.mean_iou]).all()
 
 
 def test_ignored_pixels_do_not_count():

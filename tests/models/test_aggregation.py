@@ -105,6 +105,8 @@ def test_pooling_over_scales_by_hand():
     fused, weights = MaximumAggregation()(maps)
     assert fused.flatten().tolist() == [3.0, 6.0]
     assert weights is None
+    fused, _ = MaximumAggregation()([*maps, torch.zeros_like(maps[0])])
+    assert fused.flatten().tolist() == [3.0, 6.0]
 
 
 def test_wrong_number_of_scales():

@@ -63,6 +63,20 @@ def test_a_large_region_far_away_is_somebody_without_a_head_and_a_small_one_nobo
     assert not found[90:94, 70:75].any()
 
 
+@pytest.mark.parametrize(("width", "count"), [(4, 2), (2, 1)])
+def test_large_is_a_seventh_of_the_largest(labels, width, count):
+    figure(labels, 10, 20)
+    labels[20:80, 120 : 120 + width] = CLOTHES
+    assert numbered(labels, LIP).max() == count
+
+
+@pytest.mark.parametrize(("gap", "owner"), [(17, 1), (18, 0)])
+def test_near_by_is_half_the_root_of_the_person_s_pixels(labels, gap, owner):
+    figure(labels, 10, 20)
+    labels[60:64, 30 + gap : 34 + gap] = SHOE
+    assert (numbered(labels, LIP)[60:64, 30 + gap : 34 + gap] == owner).all()
+
+
 def test_legs_without_anybody_s_head_are_one_person(labels):
     labels[20:80, 40:50] = labels[20:80, 56:66] = LIP.classes.index("pants")
     assert set(np.unique(numbered(labels, LIP))) == {0, 1, 2}

@@ -90,12 +90,17 @@ def test_a_cutout_is_solid_inside_and_soft_at_the_edge(parsed):
     assert alpha[14, 26] == 255
     assert alpha[35, 5] == 0
     assert ((alpha > 0) & (alpha < 255)).any()
-    np.testing.assert_array_equal(alpha > 127, parsed.probability("hair") > 0.5)
+    # From a probability of a quarter to three quarters.
+    np.testing.assert_allclose(alpha, 255 * np.clip(2 * parsed.probability("hair") - 0.5, 0, 1), atol=0.51)
 
 
 def test_a_crop_is_the_box_and_a_margin(parsed):
     left, top, right, bottom = parsed.to_dict()["parts"]["hair"]["extent"]
     assert parsed.crop("hair", margin=0.0).size == (right - left, bottom - top)
+    wide = round(0.7 * (right - left))
+    assert left < wide
+    expected = parsed.photo[max(0, top - wide) : bottom + wide, : right + wide]
+    np.testing.assert_array_equal(parsed.crop("hair", margin=0.7), expected)
     room = round(0.1 * (right - left))
     assert parsed.crop().size == (right - left + 2 * room, bottom - top + 2 * room)
     with pytest.raises(ValueError, match="face is not in this photo"):
@@ -145,8 +150,10 @@ def test_names_stay_inside_the_photo():
     assert columns[-1] < 150
 
 
-def test_the_legend_has_a_row_a_part(result):
-    assert result.legend().height == 2 * 28
+def test_the_legend_has_a_row_a_part_the_largest_first(result):
+    legend = np.asarray(result.legend())
+    assert legend.shape[0] == 2 * 28
+    assert [tuple(legend[row, 22]) for row in (14, 42)] == [LIP.palette[FACE], LIP.palette[LEFT_ARM]]
     assert ParsingResult(np.zeros((4, 4), dtype=np.uint8), LIP).legend().height == 28
 
 
