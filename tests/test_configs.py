@@ -1,3 +1,7 @@
+import io
+from contextlib import redirect_stdout
+from functools import cache
+
 import pytest
 import yaml
 
@@ -13,16 +17,17 @@ SYSTEMS = {
 WITH_JOINTS = ("ss_nan_step2", "attention_ssl", "letter_step2")
 
 
-def printed(name, capsys):
-    with pytest.raises(SystemExit) as ended:
+@cache
+def printed(name):
+    with redirect_stdout(io.StringIO()) as out, pytest.raises(SystemExit) as ended:
         train(["--config", name, "--print_config"])
     assert ended.value.code == 0
-    return yaml.safe_load(capsys.readouterr().out)
+    return yaml.safe_load(out.getvalue())
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_recipe_is_accepted_by_its_name_alone(name, capsys):
-    values, stem = printed(name, capsys), name.partition("/")[2]
+def test_every_recipe_is_accepted_by_its_name_alone(name):
+    values, stem = printed(name), name.partition("/")[2]
     network = values["model"]["network"]["class_path"]
     assert network == f"ssnan.models.{SYSTEMS.get(stem, network.rsplit('.', 1)[-1])}"
     assert (values["model"]["loss"]["joint"]["form"] == "none") == (stem not in WITH_JOINTS)
@@ -60,9 +65,9 @@ def test_people_are_told_apart_on_the_whole_bundled_model(tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize("dataset", ["lip", "pascal_person_part"])
-def test_the_paper_s_numbers(dataset, capsys):
+def test_the_paper_s_numbers(dataset):
     """Section 4.1, Training."""
-    first, second = (printed(f"{dataset}/{name}", capsys) for name in ("ss_nan", "ss_nan_step2"))
+    first, second = (printed(f"{dataset}/{name}") for name in ("ss_nan", "ss_nan_step2"))
     model, sgd, data = first["model"], first["model"]["sgd"], first["data"]
     backbone = model["network"]["init_args"]["backbone"]["init_args"]
     assert model["network"]["init_args"]["scales"] == [0.5, 0.75, 1.0]
@@ -76,9 +81,9 @@ def test_the_paper_s_numbers(dataset, capsys):
 
 
 @pytest.mark.parametrize("dataset", ["lip", "pascal_person_part"])
-def test_the_letter_of_the_paper(dataset, capsys):
+def test_the_letter_of_the_paper(dataset):
     """Section 4.1 and Eq. 4, where the recipes beside it read them otherwise."""
-    first, second = (printed(f"{dataset}/{name}", capsys) for name in ("letter", "letter_step2"))
+    first, second = (printed(f"{dataset}/{name}") for name in ("letter", "letter_step2"))
     for values in (first, second):
         assert (values["data"]["batch_size"], values["trainer"]["accumulate_grad_batches"]) == (30, 1)
         backbone = values["model"]["network"]["init_args"]["backbone"]["init_args"]
@@ -95,7 +100,7 @@ def test_the_letter_of_the_paper(dataset, capsys):
 
 
 @pytest.mark.parametrize("dataset", ["lip", "pascal_person_part"])
-def test_the_rivals_have_their_sources_rates(dataset, capsys):
+def test_the_rivals_have_their_sources_rates(dataset):
     """Rate and batch, and the biases' rate of the Caffe models; the power is the source's for DeepLabV2 and FCN-8s."""
     solvers = {
         "deeplab_v2": (0.001, 10, 0.9),
@@ -105,28 +110,28 @@ def test_the_rivals_have_their_sources_rates(dataset, capsys):
         "fcn_8s": (1e-4, 20, 0),
     }
     for name, solver in solvers.items():
-        values = printed(f"{dataset}/{name}", capsys)
+        values = printed(f"{dataset}/{name}")
         sgd, batch = values["model"]["sgd"], values["data"]["batch_size"] * values["trainer"]["accumulate_grad_batches"]
         assert (sgd["learning_rate"], batch, sgd["power"]) == solver, name
         assert sgd["bias_factor"] == 2, name
-    ssl = printed(f"{dataset}/attention_ssl", capsys)["model"]
+    ssl = printed(f"{dataset}/attention_ssl")["model"]
     assert ssl["start_from"] == "runs/{label_set}/attention/checkpoints/last.ckpt"
     assert [ssl["sgd"][name] for name in ("power", "warmup", "faster")] == [0, 0, ["classifier"]]
     assert ssl["loss"]["joint"]["centers"] == "decided"
-    scales = printed(f"{dataset}/fcn_8s", capsys)["model"]["network"]["init_args"]["skip_scales"]
+    scales = printed(f"{dataset}/fcn_8s")["model"]["network"]["init_args"]["skip_scales"]
     assert scales == pytest.approx([57 * 1e-4, 57 * 1e-2])
 
 
-def test_the_joint_loss_has_a_share_of_the_step(capsys):
+def test_the_joint_loss_has_a_share_of_the_step():
     """In its own unit, it adds 2 % to the loss of a trained network."""
-    joint = printed("lip/ss_nan_step2", capsys)["model"]["loss"]["joint"]
+    joint = printed("lip/ss_nan_step2")["model"]["loss"]["joint"]
     assert [joint[name] for name in ("form", "unit", "weight")] == ["weighted", "gradient", 0.3]
 
 
-def test_deeplab_is_large_fov_on_person_part(capsys):
+def test_deeplab_is_large_fov_on_person_part():
     """Its row of the paper's Table 3 is that of DeepLab-LargeFOV in other papers."""
     heads = [
-        printed(f"{dataset}/deeplab_v2", capsys)["model"]["network"]["init_args"]["head"]
+        printed(f"{dataset}/deeplab_v2")["model"]["network"]["init_args"]["head"]
         for dataset in ("lip", "pascal_person_part")
     ]
     assert heads == ["aspp", "large_fov"]
@@ -134,9 +139,9 @@ def test_deeplab_is_large_fov_on_person_part(capsys):
 
 @pytest.mark.parametrize("name", ["deeplab_v2", "deeplab_v2_resnet101"])
 @pytest.mark.parametrize(("dataset", "photos"), [("lip", 30_462), ("pascal_person_part", 1_716)])
-def test_deeplab_has_its_source_s_iterations_and_a_validation_every_2000_to_3100(name, dataset, photos, capsys):
+def test_deeplab_has_its_source_s_iterations_and_a_validation_every_2000_to_3100(name, dataset, photos):
     """Validations are at the ends of epochs, where a run can be interrupted."""
-    values = printed(f"{dataset}/{name}", capsys)
+    values = printed(f"{dataset}/{name}")
     trainer = values["trainer"]
     assert (trainer["max_steps"], trainer["max_epochs"], trainer["val_check_interval"]) == (20_000, -1, None)
     assert 2000 <= photos // values["data"]["batch_size"] * trainer["check_val_every_n_epoch"] <= 3100

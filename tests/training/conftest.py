@@ -2,13 +2,20 @@ import pytest
 import yaml
 
 from fakes.lip import write_lip
+from ssnan.training import results
 from ssnan.training.cli import train
 
 
+def measure_briefly(patch):
+    """``results.json`` holds the cost of a small photo, run once."""
+    patch.setattr(results, "TIMED", 0.0)
+    for measure in (results.flops, results.seconds):
+        patch.setattr(results, measure.__name__, lambda network, side, measure=measure: measure(network, side // 5))
+
+
 @pytest.fixture(autouse=True)
-def timed_once(monkeypatch):
-    """``results.json`` holds the seconds of a single call."""
-    monkeypatch.setattr("ssnan.training.results.TIMED", 0.0)
+def measured_briefly(monkeypatch):
+    measure_briefly(monkeypatch)
 
 
 @pytest.fixture(scope="session")
@@ -57,6 +64,6 @@ def plain_run(config, tmp_path_factory):
     """The folder of a finished run of one epoch; to be read only."""
     folder = tmp_path_factory.mktemp("plain") / "plain"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ssnan.training.results.TIMED", 0.0)
+        measure_briefly(patch)
         train(["--config", config, "--output", str(folder), "--trainer.max_epochs", "1"])
     return folder

@@ -1,13 +1,44 @@
+import io
 import json
 import shutil
 
+import numpy as np
+import pytest
+import torch
+from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from fakes.lip import person
+from ssnan.labels import LIP
+from ssnan.models import ParsingNetwork, ParsingOutput
 from ssnan.training.cli import train
+from ssnan.training.results import flops, seconds
 
 
 def results(run):
     return json.loads((run / "results.json").read_text())
+
+
+class Convolution(ParsingNetwork):
+    def __init__(self):
+        super().__init__()
+        self.only = torch.nn.Conv2d(3, 8, 3, padding=1)
+
+    def forward(self, images):
+        return ParsingOutput(self.only(images))
+
+    def classifier_parameters(self):
+        return [*self.parameters()]
+
+    def load_backbone(self, weights):
+        raise ValueError("it has none")
+
+
+def test_a_multiply_add_is_two_operations_and_the_mode_stays():
+    network = Convolution().train()
+    assert flops(network, 21) == 2 * 3 * 8 * 3 * 3 * 21 * 21
+    assert 0 < seconds(network, 21) < 1
+    assert network.training
 
 
 def test_a_finished_run_that_is_given_again_keeps_its_results(config, plain_run, tmp_path):
@@ -37,4 +68,17 @@ def test_a_run_in_pieces_counts_its_crops_and_measures_its_last_weights(config, 
 def test_the_curves_do_not_have_the_best_at_their_end(plain_run):
     events = EventAccumulator(str(plain_run / "logs"))
     events.Reload()
-    assert len(events.Scalars("val/mean_iou")) == 1
+    [last] = events.Scalars("val/mean_iou")
+    assert last.value == pytest.approx(results(plain_run)["mean_iou_last"])
+
+
+def test_photos_are_logged_beside_truth_and_prediction(plain_run):
+    events = EventAccumulator(str(plain_run / "logs"))
+    events.Reload()
+    assert sorted(events.Tags()["images"]) == ["val/val_0", "val/val_1"]
+    [logged] = events.Images("val/val_0")
+    photo, truth, predicted = np.split(np.array(Image.open(io.BytesIO(logged.encoded_image_string))), 3, axis=1)
+    drawn, labels = person()
+    assert np.abs(photo.astype(int) - drawn).mean() < 10
+    np.testing.assert_array_equal(truth, LIP.color_table[labels])
+    assert {tuple(color) for color in predicted.reshape(-1, 3).tolist()} <= {*LIP.palette}
