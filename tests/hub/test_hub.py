@@ -12,7 +12,7 @@ from fakes.hub import fake_hub
 from fakes.lip import person
 from ssnan.commands import main
 from ssnan.hub.download import card_of, is_hub_name
-from ssnan.parsing.card import ModelError, find_card
+from ssnan.parsing.card import ModelCard, ModelError, find_card
 from ssnan.serving import app
 
 
@@ -113,6 +113,12 @@ def test_what_lies_here_goes_first(tmp_path, monkeypatch):
         ssnan.load("somebody/small")
 
 
+def test_an_empty_name_is_no_model(published, monkeypatch):
+    monkeypatch.chdir(published)
+    with pytest.raises(ModelError, match="model '': expected one of small"):
+        ssnan.load("")
+
+
 def test_the_page_says_what_the_card_has_measured(published):
     page = (published / "README.md").read_text()
     _, head, body = page.split("---\n", 2)
@@ -183,3 +189,20 @@ def test_what_cannot_be_read_or_written_is_a_line(tmp_path, capsys):
     assert main(["publish", "small", "-o", str(tmp_path / "x"), "--about", str(tmp_path / "none.json")]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 2
     assert not (tmp_path / "x").exists()
+
+
+def test_notes_of_a_model_with_a_card_are_refused(tmp_path, capsys):
+    (tmp_path / "about.json").write_text('{"summary": "Mine."}')
+    assert main(["publish", "small", "-o", str(tmp_path / "x"), "--about", str(tmp_path / "about.json")]) == 2
+    assert "--about is for checkpoints; small has notes in its card" in capsys.readouterr().err
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_full_disk_leaves_no_half_of_a_model(tmp_path, monkeypatch, capsys):
+    def full(card, path):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(ModelCard, "write", full)
+    assert main(["publish", "small", "-o", str(tmp_path)]) == 1
+    assert "No space left on device" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

@@ -64,6 +64,9 @@ def seven(values):
         (lambda v: v["weights"].update(onnxruntime="other.onnx"), "no such file"),
         (lambda v: v.update(weights=[]), "not a model card"),
         (lambda v: v.update(about=None), "not a model card"),
+        (lambda v: v["about"].update(measured=[]), "measured: expected a JSON object"),
+        (lambda v: v["about"].update(data=["photos"]), "data: expected a JSON object"),
+        (lambda v: v["about"].update(measured={"ccp": {"mean_iou": [0.5]}}), "ccp: expected named numbers"),
     ],
 )
 def test_a_card_that_cannot_be_is_refused(model, change, reason):

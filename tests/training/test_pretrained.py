@@ -44,6 +44,31 @@ def test_a_checkpoint_replaces_no_files_of_something_else(plain_run, tmp_path, c
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("config.json", "{}")]
     (tmp_path / "config.json").unlink()
     assert [main(command), main(command)] == [0, 0]
+    (tmp_path / "README.md").write_text("# My project")
+    assert main(command) == 1
+    assert (tmp_path / "README.md").read_text() == "# My project"
+
+
+def test_a_checkpoint_published_again_has_its_new_notes(plain_run, tmp_path):
+    for summary in ("First.", "Second."):
+        (tmp_path / "about.json").write_text(json.dumps({"summary": summary}))
+        command = ["publish", str(plain_run / "checkpoints" / "best.ckpt"), "-o", str(tmp_path / "network")]
+        assert main([*command, "--about", str(tmp_path / "about.json")]) == 0
+    assert "Second." in (tmp_path / "network" / "README.md").read_text()
+
+
+def test_a_full_disk_leaves_the_published_checkpoint(plain_run, tmp_path, monkeypatch, capsys):
+    def full(state, path, metadata):
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    command = ["publish", str(plain_run / "checkpoints" / "best.ckpt"), "-o", str(tmp_path)]
+    assert main(command) == 0
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    monkeypatch.setattr("ssnan.training.pretrained.save_file", full)
+    assert main(command) == 1
+    assert capsys.readouterr().err.endswith("No space left on device\n")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 def test_a_folder_of_something_else(tmp_path):

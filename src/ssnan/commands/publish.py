@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ssnan.commands.options import FAILED, MISUSED, complain
+from ssnan.commands.options import FAILED, MISUSED, complain, folder
 
 HELP = "write a model as a folder for the Hugging Face hub"
 
@@ -17,7 +17,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "model", metavar="MODEL", help="bundled model, .onnx file with its card, checkpoint, or owner/name on the hub"
     )
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="folder to write")
+    parser.add_argument("-o", "--output", type=folder, required=True, metavar="DIR", help="folder to write")
     parser.add_argument("--to", metavar="OWNER/NAME", help="upload these files to this name")
     parser.add_argument("--about", type=Path, metavar="FILE.json", help="notes for the card of a checkpoint")
 
@@ -34,6 +34,8 @@ def run(options: argparse.Namespace) -> int:
         except ModelError as error:
             return complain(f"--about {error}", MISUSED)
     card = card_of(options.model)
+    if card is not None and options.about is not None:
+        return complain(f"--about is for checkpoints; {quoted(options.model)} has notes in its card", MISUSED)
     try:
         if card is None:
             files = _checkpoint(options, about)
@@ -54,16 +56,24 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _checkpoint(options: argparse.Namespace, about: dict[str, Any]) -> list[str]:
-    """Write the network of a checkpoint; returns the names of the files."""
+    """Write the network of a checkpoint; returns the names of the files, which appear together."""
     from ssnan.hub.folder import README, refuse_if_present
+    from ssnan.hub.readme import is_readme
+    from ssnan.io.writing import appearing_together, unfinished_folder
     from ssnan.training.checkpoint import read_task
     from ssnan.training.pretrained import CONFIG, WEIGHTS, PretrainedNetwork
 
     network, name = PretrainedNetwork(read_task(Path(options.model)), about), options.to or options.output.as_posix()
-    files = [README, CONFIG, WEIGHTS]
+    files = [WEIGHTS, README, CONFIG]
     if not _holds(options.output / CONFIG, network.task.hparams["network"]):
         refuse_if_present(options.output, files)
-    network.save_pretrained(options.output, model_card_kwargs={"name": name})
+    elif not is_readme(options.output / README):
+        refuse_if_present(options.output, [README])
+    # Elsewhere first, because the hub's client removes an earlier config.json and keeps an earlier README.
+    with unfinished_folder(options.output) as written, appearing_together() as written_at:
+        network.save_pretrained(written, model_card_kwargs={"name": name})
+        for file in files:
+            (written / file).replace(written_at(options.output / file))
     return files
 
 

@@ -50,7 +50,7 @@ def save_pretrained(card: ModelCard, folder: Path, name: str | None = None) -> l
             written_at(folder / README).write_text(
                 readme(name or card.name, card.label_set, card.about, use), encoding="utf-8"
             )
-        card.write(place)
+            card.write(written_at(place))  # its weights are beside the original card
     except OSError as error:
         raise ModelError(f"{quoted(folder)}: {cause(error)}") from None
     return names

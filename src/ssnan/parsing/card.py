@@ -66,7 +66,7 @@ class ModelCard:
                 ),
                 files={engine: _beside(path, name) for engine, name in values["weights"].items()},
                 min_person_confidence=_share(values.get("min_person_confidence", 0)),
-                about=dict(values["about"]),
+                about=_notes(values["about"]),
                 sha256=dict(values.get("sha256", {})),
             )
         except ModelError:
@@ -155,14 +155,29 @@ def read_about(path: Path) -> dict[str, Any]:
         raise ModelError(f"{of_file(error, path)}; expected a JSON file") from None
     except (ValueError, RecursionError) as error:
         raise ModelError(f"{quoted(path)}: not JSON ({error})") from None
+    try:
+        return _notes(about)
+    except ValueError as error:
+        raise ModelError(f"{quoted(path)}: {error}") from None
+
+
+def _notes(about: Any) -> dict[str, Any]:
+    """The notes of a card.
+
+    Raises:
+        ValueError: something is not an object or a number where readers of cards expect one.
+    """
     if not isinstance(about, dict):
-        raise ModelError(f"{quoted(path)}: expected a JSON object, {{…}}, got {type(about).__name__}")
+        raise ValueError(f"expected a JSON object, {{…}}, got {type(about).__name__}")
     for key in ("data", "teachers", "measured"):
         if not isinstance(about.get(key, {}), dict):
-            raise ModelError(f"{quoted(path)}: {key}: expected a JSON object, {{…}}, got {type(about[key]).__name__}")
+            raise ValueError(f"{key}: expected a JSON object, {{…}}, got {type(about[key]).__name__}")
     for data, numbers in about.get("measured", {}).items():
-        if not isinstance(numbers, dict) or any(isinstance(value, str) for value in numbers.values()):
-            raise ModelError(f'{quoted(path)}: measured: {data}: expected named numbers, such as {{"mean_iou": 0.5}}')
+        plain = isinstance(numbers, dict) and all(
+            value is None or isinstance(value, int | float) for name, value in numbers.items() if name != "iou"
+        )
+        if not plain:
+            raise ValueError(f'measured: {data}: expected named numbers, such as {{"mean_iou": 0.5}}')
     return about
 
 
@@ -179,7 +194,7 @@ def find_card(model: str | Path) -> ModelCard:
     path = Path(model)
     if path.suffix in (".json", ".onnx"):
         return ModelCard.read(path.with_suffix(".json"))
-    if path.is_dir():
+    if str(model) and path.is_dir():  # an empty name would be the working directory
         weights = sorted(path.glob("*.onnx"))
         if len(weights) != 1:
             raise ModelError(
