@@ -41,6 +41,10 @@ def test_parses_and_counts_failures(tmp_path, capsys):
         ["parse", "x.jpg", "--model", "nonesuch"],
         ["evaluate"],
         ["evaluate", "--data", ".", "--model", "none.ckpt"],
+        ["evaluate", "--data", ""],
+        ["data", "check", ""],
+        ["report", ""],
+        ["publish", "small", "-o", ""],
     ],
 )
 def test_wrong_usage_is_2(arguments, capsys):

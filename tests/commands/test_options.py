@@ -3,6 +3,9 @@ import subprocess
 import sys
 
 import pytest
+from rich.table import Table
+
+from ssnan.commands.options import print_tables
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="Windows has no SIGHUP")
 
@@ -54,3 +57,11 @@ def test_a_second_signal_does_not_disturb_the_end(more):
 def test_a_third_signal_ends_the_process():
     done = subprocess.run([sys.executable, "-c", TWICE.format(2, 2)], capture_output=True, encoding="utf-8")
     assert (done.returncode, done.stdout) == (130, "")
+
+
+def test_names_in_tables_are_plain_text(capsys):
+    table = Table("[hair]", title="[/]small.onnx")
+    table.add_row(":cat:.onnx")
+    print_tables([table])
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in ("[hair]", "[/]small.onnx", ":cat:.onnx"))

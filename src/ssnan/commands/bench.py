@@ -6,7 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
-from ssnan.commands.options import positive, threads
+from ssnan.commands.options import positive, print_tables, threads
 
 HELP = "time each step with every engine"
 
@@ -22,14 +22,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from rich.console import Console
-
     from ssnan.evaluation.bench import measure, tables
     from ssnan.io.writing import write_text
 
     measured = measure(options.model, options.photo, options.runs, options.threads)
-    for table in tables(measured):
-        Console().print(table)
+    print_tables(tables(measured))
     if measured["peak_memory_mb"] is not None:
         print(f"peak memory of this process: {measured['peak_memory_mb']:.0f} MB")
     if options.json is not None:

@@ -5,9 +5,8 @@ dataset into a few large files, WebDataset tars or Parquet, that work in place o
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from ssnan.commands.options import FAILED, MISUSED, complain, positive
+from ssnan.commands.options import FAILED, MISUSED, complain, folder, positive, print_tables
 from ssnan.errors import lacks, of_file, quoted
 
 HELP = "check or pack a dataset: ssnan data check DIR"
@@ -17,9 +16,9 @@ LISTED = 20
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", choices=("check", "pack"), help="check or pack")
-    parser.add_argument("root", type=Path, metavar="DIR", help="folder of the dataset")
+    parser.add_argument("root", type=folder, metavar="DIR", help="folder of the dataset")
     group = parser.add_argument_group("pack")
-    group.add_argument("-o", "--output", type=Path, help="folder of the packed dataset")
+    group.add_argument("-o", "--output", type=folder, help="folder of the packed dataset")
     group.add_argument("--into", choices=("webdataset", "parquet"), default="webdataset", help="format (webdataset)")
     group.add_argument("--shard", type=positive, default=1000, metavar="N", help="samples per file (1000)")
 
@@ -67,8 +66,7 @@ def _check(options: argparse.Namespace) -> int:
         steps = check_split(options.root, split)
         for found in track(steps, f"reading {split}", total=total, console=Console(stderr=True)):
             checks[split] = found
-    for table in tables(checks):
-        Console().print(table)
+    print_tables(tables(checks))
     shared = between(*checks.values())
     problems = [line for found in checks.values() for line in found.problems] + [f"in both splits, {s}" for s in shared]
     for line in problems[:LISTED]:

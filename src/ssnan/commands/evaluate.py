@@ -7,13 +7,14 @@ import argparse
 import json
 from pathlib import Path
 
-from ssnan.commands.options import FAILED, MISUSED, add_model_options, complain, load_parser
+from ssnan.commands.options import FAILED, MISUSED, add_model_options, complain, folder, load_parser, print_tables
+from ssnan.errors import quoted
 
 HELP = "measure a model on a dataset"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="dataset in the layout of LIP, "
+    parser.add_argument("--data", type=folder, required=True, metavar="DIR", help="dataset in the layout of LIP, "
                         "PASCAL-Person-Part, CIHP, MHP or COCO (whole people), or with a dataset.yaml")  # fmt: skip
     parser.add_argument("--split", default="val", help="train or val (val)")
     parser.add_argument(
@@ -40,22 +41,21 @@ def run(options: argparse.Namespace) -> int:
         if options.card:
             find_card(options.model)
         parser = load_parser(options)
-        folder = open_split(options.data, options.split)
+        dataset = open_split(options.data, options.split)
     except ModelError as error:
         return complain(str(error), MISUSED)
     except ValueError as error:
         return complain(str(error), FAILED)
     try:
-        samples = (folder[index] for index in track(range(len(folder)), "measuring", console=Console(stderr=True)))
-        confusion, structure, photos, instances = evaluate(parser, samples, folder.label_set)
+        samples = (dataset[index] for index in track(range(len(dataset)), "measuring", console=Console(stderr=True)))
+        confusion, structure, photos, instances = evaluate(parser, samples, dataset.label_set)
     except ValueError as error:
         return complain(str(error), FAILED)
-    measured = numbers(confusion, folder.label_set, photos) | {"structure": structure.numbers()}
+    measured = numbers(confusion, dataset.label_set, photos) | {"structure": structure.numbers()}
     if instances.photos:
         measured["instances"] = instances.numbers()
-    print(f"{options.model} on {len(folder)} photos of {options.data} ({options.split})")
-    for table in tables(measured, parser.label_set):
-        Console().print(table)
+    print(f"{quoted(options.model)} on {len(dataset)} photos of {quoted(options.data)} ({options.split})")
+    print_tables(tables(measured, parser.label_set))
     if options.card:
         engine = choose()[0] if options.engine == "auto" else options.engine
         record(find_card(options.model), f"{options.data.name} {options.split}, {engine}", measured)

@@ -69,7 +69,7 @@ def run(options: argparse.Namespace) -> int:
         for name, mean_iou in reached.items():
             print(f"  {100 * mean_iou:.2f} {name}")
     for engine, file in card.files.items():
-        print(f"wrote {file} for {engine}")
+        print(f"wrote {quoted(file)} for {engine}")
     if options.weights is not None:
-        print(f"wrote {options.weights} for model.start_from")
+        print(f"wrote {quoted(options.weights)} for model.start_from")
     return 0

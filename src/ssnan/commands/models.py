@@ -6,6 +6,7 @@ import argparse
 
 from rich.table import Table
 
+from ssnan.commands.options import print_tables
 from ssnan.parsing.card import bundled_cards
 from ssnan.recipes import CONFIGS, shipped, summary
 
@@ -44,9 +45,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from rich.console import Console
-
-    for table in tables():
-        Console().print(table)
+    print_tables(tables())
     print(f"recipes are in {CONFIGS}")
     return 0

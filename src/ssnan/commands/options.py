@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -17,6 +17,7 @@ from ssnan.errors import did_you_mean, printable, unknown
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
     from ssnan.parsing.parser import Parser
 
@@ -71,6 +72,15 @@ def stoppable() -> Iterator[None]:
 def show(console: Console, problem: str) -> None:
     """Print a problem in one line, beside a progress bar."""
     console.print(f"ssnan: {printable(problem)}", style="red", markup=False, highlight=False, soft_wrap=True)
+
+
+def print_tables(tables: Iterable[Table]) -> None:
+    """Print tables in which every name is plain text: rich would take ``[hair]`` for a style and leave it out."""
+    from rich.console import Console
+
+    console = Console(markup=False, emoji=False)
+    for table in tables:
+        console.print(table)
 
 
 def complain(message: str, status: int) -> int:

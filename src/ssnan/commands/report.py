@@ -6,23 +6,24 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ssnan.commands.options import FAILED, MISUSED, complain, names, positive
+from ssnan.commands.options import FAILED, MISUSED, complain, folder, names, positive
 from ssnan.errors import lacks, quoted
 
 HELP = "compare runs in the paper's tables and figures"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("runs", nargs="+", type=Path, metavar="RUNS", help="folders of runs, or a runs.csv")
+    parser.add_argument("runs", nargs="+", type=folder, metavar="RUNS", help="folders of runs, or a runs.csv")
     parser.add_argument(
         "--systems", type=names, metavar="A,B", help="only these systems; the others are compared with the first"
     )
-    parser.add_argument("-o", "--output", type=Path, default=Path("report"), help="output folder (report)")
+    parser.add_argument("-o", "--output", type=folder, default=Path("report"), help="output folder (report)")
     parser.add_argument(
         "--photos",
-        type=Path,
+        type=folder,
         metavar="DIR",
-        help="also draw figures of these photos, or of a dataset's val photos with their ground truth",
+        help="also draw figures of these photos, or of a dataset's val photos with their ground truth; without it, "
+        "figures of an earlier report stay",
     )
     parser.add_argument("--count", type=positive, default=4, help="photos per figure (4)")
 
@@ -55,5 +56,5 @@ def run(options: argparse.Namespace) -> int:
     except ValueError as error:
         return complain(str(error), FAILED)
     print(path.read_text(encoding="utf-8"))
-    print("wrote " + ", ".join(str(file) for file in written))
+    print("wrote " + ", ".join(map(quoted, written)))
     return 0

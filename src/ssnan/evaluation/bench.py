@@ -132,9 +132,8 @@ def spread(seconds: Sequence[float]) -> dict[str, float]:
 
 def tables(report: dict[str, Any]) -> list[Table]:
     """The report as tables, in milliseconds."""
-    stages = Table(
-        title=f"{report['model']}, a {' × '.join(map(str, report['photo']))} photo, {report['threads']} threads: ms"
-    )
+    width, height = report["photo"]
+    stages = Table(title=f"{quoted(report['model'])}, a {width} × {height} photo, {report['threads']} threads: ms")
     stages.add_column("step")
     for name in report["engines"]:
         stages.add_column(name, justify="right")
