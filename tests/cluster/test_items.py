@@ -137,6 +137,13 @@ def test_what_cannot_be_read_costs_itself_alone(tmp_path, monkeypatch):
     assert "row 1 of 'image' has no bytes" in str(nothing)
 
 
+def test_a_camera_raw_file_is_refused_by_its_name(tmp_path):
+    """Its bytes may be those of a TIFF with a thumbnail."""
+    raw = Item("raw", str(write(tmp_path / "raw.NEF")))
+    [(_, content)] = contents([raw])
+    assert (type(content), "is a camera raw file" in str(content)) == (OSError, True)
+
+
 @pytest.mark.parametrize("error", [RuntimeError("Unable to locate credentials"), PermissionError(13, "denied")])
 def test_errors_of_a_store_are_told_apart_from_those_of_a_photo(tmp_path, monkeypatch, error):
     def fail(uri):
@@ -176,6 +183,12 @@ def test_a_table_without_the_column_is_one_clear_line(tmp_path, content, column,
     with pytest.raises(ItemsError, match="it has id, address") as raised:
         find_items([str(tmp_path / "t.csv")], column=column)
     assert told in str(raised.value)
+
+
+def test_a_table_with_two_columns_of_the_name_is_one_clear_line(tmp_path):
+    pq.write_table(pa.table([pa.array(["a.jpg"])] * 2, names=["image", "image"]), tmp_path / "t.parquet")
+    with pytest.raises(ItemsError, match="has several columns 'image'; rename all but one"):
+        find_items([str(tmp_path / "t.parquet")])
 
 
 @pytest.mark.parametrize("name", ["t.parquet", "t.tar"])

@@ -21,8 +21,8 @@ from fsspec.implementations.local import LocalFileSystem
 
 from ssnan.errors import UserError, cause, did_you_mean, quoted
 from ssnan.io.lists import text_of, without_case
-from ssnan.io.opening import refuse_unless_regular
-from ssnan.io.signatures import HEAD, is_photo
+from ssnan.io.opening import A_RAW_FILE, UnknownFormatError, refuse_unless_regular
+from ssnan.io.signatures import HEAD, RAW, is_photo
 from ssnan.parsing.inputs import is_file_or_lost, is_result, result_it_could_be_of, result_names
 
 MOST_BYTES = 1 << 30
@@ -271,6 +271,8 @@ def _column(given: str, names: Sequence[str], wanted: str | None) -> str:
     known = {name.strip().lower(): name for name in reversed(names)} | {name: name for name in names}
     for name in [wanted] if wanted is not None else COLUMNS:
         if name in known:
+            if names.count(known[name]) > 1:
+                raise ItemsError(f"{quoted(given)}: has several columns {known[name]!r}; rename all but one")
             return known[name]
     hint = "" if wanted is None else did_you_mean(wanted, names)
     expected = repr(wanted) if wanted is not None else "one of " + ", ".join(COLUMNS)
@@ -301,6 +303,8 @@ def _of_one_place(items: Sequence[Item]) -> Iterator[bytes | OSError]:
     if column is not None:
         yield from _rows(uri, column, [item.place or 0 for item in items])
         return
+    if PurePosixPath(uri).suffix.lower() in RAW:  # only the name shows some of them
+        raise UnknownFormatError(A_RAW_FILE)
     if "://" not in uri:
         refuse_unless_regular(uri)
     with _opened(uri) as file:
