@@ -96,6 +96,7 @@ def form_without_image(photo):
         ("/api/parse?parts=hare", lambda photo: {"content": photo}, Limits(), 422, "did you mean 'hair'"),
         ("/api/parse?person=3", lambda photo: {"content": photo}, Limits(), 422, "no person 3: the photo shows 2"),
         ("/api/parse?person=0", lambda photo: {"content": photo}, Limits(), 422, "person: "),
+        (f"/api/parse?person={'9' * 4000}", lambda photo: {"content": photo}, Limits(), 422, "equal to 99"),
         ("/api/parse?model=big", lambda photo: {"content": photo}, Limits(), 422, "expected one of colors"),
         ("/api/parse?labels=/etc/x.yaml", lambda photo: {"content": photo}, Limits(), 422, "expected one of atr"),
         ("/api/parse", lambda photo: {"content": photo, "headers": {"accept": "text/html"}}, Limits(), 406, "Accept"),

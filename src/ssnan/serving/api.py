@@ -25,6 +25,7 @@ from ssnan.parsing.card import ModelCard
 from ssnan.results.outputs import KINDS
 from ssnan.results.remapping import TARGETS, RemapError, Remapping, remapping
 from ssnan.results.result import ParsingResult
+from ssnan.scores.grouping import MOST
 from ssnan.serving.answers import ANSWERS, as_files, chosen, keep_person
 from ssnan.serving.guard import Guard, refusal
 from ssnan.serving.limits import Limits, RefusedError
@@ -88,7 +89,8 @@ def application(queue: RequestQueue, cards: Mapping[str, ModelCard | None], host
         request: Request,
         parts: Annotated[str, Query(description="keep only these parts, separated by commas")] = "",
         person: Annotated[
-            int | None, Query(ge=1, description="keep only this person, 1 for the largest, as in the JSON's people")
+            int | None,
+            Query(ge=1, le=MOST, description="keep only this person, 1 for the largest, as in the JSON's people"),
         ] = None,
         model: Annotated[str | None, Query(description="a model from /api/models")] = None,
         labels: Annotated[str | None, Query(description=f"another label set: {', '.join(TARGETS)}")] = None,
