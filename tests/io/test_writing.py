@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ssnan.io.writing import ABANDONED_AFTER, appearing_together, sweep, unfinished_prefix
+from ssnan.io.writing import ABANDONED_AFTER, appearing_together, sweep, unfinished_prefix, write_text
 
 
 def test_where_a_process_cannot_be_looked_for_age_decides(tmp_path, monkeypatch):
@@ -58,3 +58,13 @@ def test_a_failed_move_keeps_the_files_that_were_there(tmp_path):
     with pytest.raises(OSError, match="taken"):
         convert_in(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"corrected", "taken"}
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no pipes with names")
+def test_a_pipe_or_a_device_is_not_replaced(tmp_path):
+    """Root could replace /dev/null."""
+    os.mkfifo(tmp_path / "numbers.json")
+    with pytest.raises(OSError, match="is not a regular file"):
+        write_text(tmp_path / "numbers.json", "{}")
+    assert (tmp_path / "numbers.json").is_fifo()
+    assert len(list(tmp_path.iterdir())) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
@@ -46,6 +47,8 @@ def appearing_together() -> Iterator[Callable[[Path], Path]]:
     places: dict[Path, Path] = {}
 
     def written_at(place: Path) -> Path:
+        if place.exists() and not (place.is_file() or place.is_dir()):  # root would replace /dev/null
+            raise OSError(errno.EEXIST, "is not a regular file", str(place))
         place.parent.mkdir(parents=True, exist_ok=True)
         part = place.parent / f"{unfinished_prefix()}{uuid.uuid4().hex}.part"
         with naming(place):
