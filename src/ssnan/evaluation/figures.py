@@ -14,6 +14,7 @@ from PIL import Image
 from ssnan.data.folder import DatasetError
 from ssnan.data.layouts import open_split
 from ssnan.io.images import read_rgb
+from ssnan.io.writing import appearing_together
 from ssnan.parsing.inputs import find_inputs, is_video
 from ssnan.parsing.parser import Parser
 from ssnan.results.images import joints_over
@@ -86,8 +87,9 @@ def draw(systems: Sequence[Shown], photos: Path, count: int, output: Path) -> li
         files["scale_weights.jpg"] = grid(weights, weight_heads)
     if label_set.regions:
         files["joints.jpg"] = grid(joints, heads[-len(systems) :])
-    for file, figure in files.items():
-        figure.save(output / file, quality=90)
+    with appearing_together() as written_at:
+        for file, figure in files.items():
+            figure.save(written_at(output / file), format="JPEG", quality=90)
     return [output / file for file in files]
 
 
