@@ -25,7 +25,7 @@ from ssnan.parsing.card import ModelCard
 from ssnan.results.outputs import KINDS
 from ssnan.results.remapping import TARGETS, RemapError, Remapping, remapping
 from ssnan.results.result import ParsingResult
-from ssnan.scores.grouping import MOST
+from ssnan.scores.grouping import MOST_PEOPLE
 from ssnan.serving.answers import ANSWERS, as_files, chosen, keep_person
 from ssnan.serving.guard import Guard, refusal
 from ssnan.serving.limits import Limits, RefusedError
@@ -90,7 +90,7 @@ def application(queue: RequestQueue, cards: Mapping[str, ModelCard | None], host
         parts: Annotated[str, Query(description="keep only these parts, separated by commas")] = "",
         person: Annotated[
             int | None,
-            Query(ge=1, le=MOST, description="keep only this person, 1 for the largest, as in the JSON's people"),
+            Query(ge=1, le=MOST_PEOPLE, description="keep only this person of the JSON, 1 for the largest"),
         ] = None,
         model: Annotated[str | None, Query(description="a model from /api/models")] = None,
         labels: Annotated[str | None, Query(description=f"another label set: {', '.join(TARGETS)}")] = None,
