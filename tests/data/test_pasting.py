@@ -136,6 +136,15 @@ def test_a_group_has_only_people_with_heads_and_who_was_cut_off_stands_at_the_lo
         assert all(place.top + place.factor * len(one.shown) > 599 for one, place in placed)
 
 
+def test_everybody_of_a_group_is_in_the_scene(scenes, lip_root):
+    pasted = PastedScenes(scenes, [open_split(lip_root, "train")], LIP, most=7, groups=1.0)
+    for seed in range(270, 300):
+        for one, place in pasted._group((40, 50), np.random.default_rng(seed)):
+            (height, width), top, left = one.size_at(place.factor), round(place.top), round(place.left)
+            assert -height < top < 40
+            assert -width < left < 50
+
+
 def test_the_heads_of_a_group_are_of_similar_size_and_side_by_side(scenes, lip_root):
     pasted = PastedScenes(scenes, [open_split(lip_root, "train")], LIP, most=5, groups=1.0)
     counts, spans, down = [], [], []

@@ -49,6 +49,11 @@ class Person(NamedTuple):
     shown: Bool[np.ndarray, "h w"]
     cut_below: bool
 
+    def size_at(self, factor: float) -> tuple[int, int]:
+        """Rows and columns of the box when it is pasted ``factor`` times as large."""
+        height, width = self.shown.shape
+        return max(1, round(height * factor)), max(1, round(width * factor))
+
 
 class Place(NamedTuple):
     """Where a person is pasted: how many times as large, and the row and column of the upper left corner."""
@@ -141,7 +146,7 @@ class PastedScenes:
             extent = 1 + max(np.subtract(*np.percentile(side, [98, 2])) for side in (rows, columns))
             factor = head * math.exp(random.uniform(-0.3, 0.3)) / extent
             top = level + random.normal(0, 0.5) * head - factor * rows.mean()
-            tall, wide = (factor * length for length in person.shown.shape)
+            tall, wide = person.size_at(factor)
             if person.cut_below:
                 top = max(top, height - tall)
             left = x - factor * columns.mean()
@@ -181,7 +186,7 @@ def anywhere(person: Person, size: float, scene: tuple[int, ...], random: np.ran
     """A random place in a scene (height, width). The person's longer side is ``size`` times the height of the scene. A
     person cut off by the lower edge of the photo is also cut off by that of the scene."""
     factor = size * scene[0] / max(person.shown.shape)
-    height, width = (max(1, round(length * factor)) for length in person.shown.shape)
+    height, width = person.size_at(factor)
     top = scene[0] - height * (random.uniform(0.6, 1) if person.cut_below else 1)
     if not person.cut_below:
         top = random.uniform(-0.6 * height, scene[0] - 0.4 * height)
@@ -202,7 +207,7 @@ def paste(
     Returns:
         The rows and columns that the person may cover, and where they do.
     """
-    height, width = (max(1, round(length * place.factor)) for length in person.shown.shape)
+    height, width = person.size_at(place.factor)
     top, left = round(place.top), round(place.left)
     rows = slice(max(0, top), min(labels.shape[0], top + height))
     columns = slice(max(0, left), min(labels.shape[1], left + width))
