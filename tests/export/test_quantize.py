@@ -134,13 +134,14 @@ def test_the_convolution_that_rounding_hurts_most_comes_first(models, tmp_path):
     assert "classifier" in found[names[0]]
 
 
-@pytest.fixture
-def agreeing(tmp_path):
+@pytest.fixture(scope="module")
+def agreeing(tmp_path_factory):
     """A small network with a softmax over scales and a mean field, in floating point."""
+    folder = tmp_path_factory.mktemp("agreeing")
     backbone = EdgeBackbone("resnet26", width=8, edge_width=8)
     network = SSNANWithContext(5, backbone, context_width=8, agreement=MeanField([[1, 2]]))
-    export_network(network, tmp_path / "agreeing.onnx")
-    return tmp_path / "agreeing.onnx"
+    export_network(network, folder / "agreeing.onnx")
+    return folder / "agreeing.onnx"
 
 
 def test_onnx_runtime_rounds_nothing_after_the_softmax(agreeing):

@@ -8,10 +8,10 @@ from typing import Any, Literal, TypeVar
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import interpolate
 
 from ssnan.models.frozen_norms import freeze_norms, other_norms
 from ssnan.models.initial_weights import State, grow_resnet, in_feature_names, initial_weights, load_all
+from ssnan.models.pyramid import enlarged
 from ssnan.models.timm_network import timm_network
 from ssnan.models.vgg import VGG
 
@@ -238,11 +238,6 @@ def start_for_relu(layer: nn.Conv2d) -> None:
     """Initialise weights for a following ReLU as He et al., and biases to zero."""
     nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
     nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
-
-
-def enlarged(features: Tensor, like: Tensor) -> Tensor:
-    """Resize ``features`` to the height and width of ``like``, with aligned corners."""
-    return interpolate(features, size=like.shape[-2:], mode="bilinear", align_corners=True)
 
 
 class Pyramid(_TimmFeatures):

@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
 from ssnan.labels import UNKNOWN_PERSON, LabelSet
-from ssnan.models.backbone import EdgeBackbone, enlarged, start_for_relu
+from ssnan.models.backbone import EdgeBackbone, start_for_relu
 from ssnan.models.output import ParsingOutput, no_loss
 from ssnan.models.processes import mean_count
-from ssnan.models.pyramid import at_features
+from ssnan.models.pyramid import at_features, enlarged
 from ssnan.models.ss_nan_context import Seen, SSNANWithContext
 
 SPREAD, SPREAD_WITHOUT_HEAD = 0.25, 0.1

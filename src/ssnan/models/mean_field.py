@@ -15,8 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 
-from ssnan.models.backbone import enlarged
-from ssnan.models.pyramid import resized
+from ssnan.models.pyramid import enlarged, resized
 
 FLOOR = 0.01
 """Added to the share of a class among a pixel's neighbours, so that a sure pixel can be alone."""

@@ -45,8 +45,11 @@ def at_features(maps: Shaped[Tensor, "b H W"], height: int, width: int) -> Shape
     return maps[:, rows[:, None], columns]
 
 
+def enlarged(features: Tensor, like: Tensor) -> Tensor:
+    """Resize ``features`` to the height and width of ``like``, with aligned corners."""
+    return interpolate(features, size=like.shape[-2:], mode="bilinear", align_corners=True)
+
+
 def resize_to_finest(maps: Sequence[Tensor]) -> list[Tensor]:
     """Resize ``maps`` of several scales, the finest last, to the size of the finest."""
-    finest = maps[-1].shape[-2:]
-    coarser = (interpolate(coarse, size=finest, mode="bilinear", align_corners=True) for coarse in maps[:-1])
-    return [*coarser, maps[-1]]
+    return [*(enlarged(coarse, maps[-1]) for coarse in maps[:-1]), maps[-1]]
