@@ -91,3 +91,8 @@ def test_every_row_of_a_comparison_is_another_recipe(experiment, capsys):
     rows = sorted(path for path in (ROOT / experiment / "configs").glob("*.yaml") if path.stem != "base")
     told_apart = {yaml.safe_dump(printed(capsys, row)) for row in rows}
     assert len(told_apart) == len(rows)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "bundled" / "configs").glob("*.yaml")), ids=lambda path: path.stem)
+def test_recipes_that_did_not_ship_are_accepted(capsys, path):
+    assert printed(capsys, path)["output"] == f"runs/bundled/{path.stem}"

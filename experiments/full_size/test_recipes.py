@@ -36,12 +36,14 @@ def test_systems_see_the_same_with_the_same_solver(is_tiny, capsys):
     assert values["ss_nan_step2"] == values["ss_nan_step2_none"]
 
 
-def test_bundled_runs_have_one_budget_and_read_what_the_systems_read(capsys):
+def test_bundled_runs_have_one_budget_and_read_all_marks(capsys):
     small, base = (printed(name, capsys) for name in BUNDLED)
     assert small["data"] == base["data"]
     assert small["trainer"] == base["trainer"]
     assert small["data"]["samples_per_epoch"] * small["trainer"]["max_epochs"] >= 1_990_000
-    assert small["data"]["sources"] == printed("ss_nan", capsys)["data"]["sources"]
+    roots = {source["root"] for source in small["data"]["sources"]}
+    assert {"runs/taught/lip-marks", "runs/taught/ccp-marks", "runs/taught/selfies"} < roots
+    assert set(small["data"]["pasting"]["people"]) < roots  # what is packed for them
     assert (small["model"]["start_from"], base["model"]["start_from"]) == ("small", None)
     for values in (small, base):
         agreement = values["model"]["network"]["init_args"]["agreement"]
