@@ -1,4 +1,5 @@
 import os
+import pickle
 import subprocess
 import sys
 
@@ -62,6 +63,7 @@ def test_the_first_unknown_name_is_told_with_what_was_meant():
         (ValueError("one\ntwo"), "one"),
         (ValueError(" "), "ValueError"),
         (ValueError("a" * 300), "a" * 200),
+        (pickle.UnpicklingError("set weights_only=False"), "not a file of weights and plain values"),
     ],
 )
 def test_a_cause_is_one_short_line(error, told):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import pickle
 import re
 import warnings
 from collections.abc import Iterable, Sequence
@@ -50,6 +51,8 @@ def cause(error: BaseException) -> str:
     error, the line of the file and the problem."""
     if mark := getattr(error, "problem_mark", None):
         return f"line {mark.line + 1}: {getattr(error, 'problem', None) or 'not YAML'}"
+    if isinstance(error, pickle.UnpicklingError):  # torch advises to read the file without its protection
+        return "not a file of weights and plain values"
     text = str(getattr(error, "strerror", None) or error).strip()
     return (text.splitlines() or [type(error).__name__])[0][:200]
 

@@ -55,7 +55,7 @@ def read_weights(path: str) -> State:
         tensors = {key: value for key, value in state.items() if isinstance(value, Tensor)}
         return in_timm_names({key.removeprefix("module."): value for key, value in tensors.items()})
     except Exception as error:
-        raise ValueError(f"backbone weights {path!r}: cannot be read ({error})") from None
+        raise ValueError(f"backbone weights {path!r}: cannot be read ({cause(error)})") from None
 
 
 def downloaded(name: str) -> State:
