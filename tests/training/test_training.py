@@ -26,7 +26,7 @@ from ssnan.models.initial_weights import read_network
 from ssnan.parsing.card import ModelError, find_card
 from ssnan.scores.upsampling import labels_at
 from ssnan.training.checkpoint import read_task
-from ssnan.training.cli import train
+from ssnan.training.cli import command_line, train
 from ssnan.training.task import ParsingTask
 
 
@@ -189,6 +189,13 @@ def test_a_mistyped_option_is_one_line(option, complaint, config, capfd):
     [line] = [line for line in capfd.readouterr().err.splitlines() if line.startswith("ssnan: ")]
     assert complaint in line
     assert "'ssnan train --help' lists the options" in line
+
+
+def test_tips_to_install_other_products_are_hidden(config, caplog):
+    with caplog.at_level(logging.INFO):
+        command_line(["--config", config])
+    assert "GPU available" in caplog.text
+    assert "Tip:" not in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import re
 import warnings
 from collections.abc import Iterator, Sequence
@@ -121,16 +122,26 @@ NOISE = (
 """Patterns of Lightning's warnings that have no class of their own and do not concern the user."""
 
 
+def is_no_tip(record: logging.LogRecord) -> bool:
+    """Whether a line of Lightning's log is more than a tip to install its other products."""
+    return "Tip:" not in record.getMessage()
+
+
 @contextmanager
 def without_noise() -> Iterator[None]:
-    """Hide what libraries say about each other, Lightning's advice on speed and logging, and :data:`NOISE`."""
+    """Hide what libraries say about each other, Lightning's tips and advice on speed and logging, and :data:`NOISE`."""
+    log = logging.getLogger("lightning.pytorch.utilities.rank_zero")
     with warnings.catch_warnings():
         for category in (DeprecationWarning, FutureWarning):
             warnings.filterwarnings("ignore", category=category, module=r"(jsonargparse|lightning|torch|torchvision)\b")
         warnings.filterwarnings("ignore", category=PossibleUserWarning)
         for pattern in NOISE:
             warnings.filterwarnings("ignore", pattern)
-        yield
+        log.addFilter(is_no_tip)
+        try:
+            yield
+        finally:
+            log.removeFilter(is_no_tip)
 
 
 DESCRIPTION = (
