@@ -1,3 +1,4 @@
+import os
 import signal
 import subprocess
 import sys
@@ -65,3 +66,11 @@ def test_names_in_tables_are_plain_text(capsys):
     print_tables([table])
     printed = capsys.readouterr().out
     assert all(name in printed for name in ("[hair]", "[/]small.onnx", ":cat:.onnx"))
+
+
+def test_a_closed_pipe_ends_tables_with_141():
+    ends, closed = os.pipe()
+    os.close(ends)
+    done = subprocess.run([sys.executable, "-m", "ssnan", "models"], stdout=closed, stderr=subprocess.PIPE)
+    os.close(closed)
+    assert (done.returncode, done.stderr) == (141, b"")

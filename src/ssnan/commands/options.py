@@ -79,8 +79,10 @@ def print_tables(tables: Iterable[Table]) -> None:
     from rich.console import Console
 
     console = Console(markup=False, emoji=False)
-    for table in tables:
-        console.print(table)
+    with console.capture() as captured:  # rich itself would end the program with status 1 when a pipe is closed
+        for table in tables:
+            console.print(table)
+    print(captured.get(), end="")
 
 
 def complain(message: str, status: int) -> int:
