@@ -219,6 +219,7 @@ def test_on_ray(photos, tmp_path):
         (["{in}", "--workers", "1", "--labels", "nothing"], "nothing"),
         (["{empty}", "--workers", "1"], "no photo in"),
         (["{empty}/list.csv", "--workers", "1"], "cannot be listed"),
+        (["{in}", "-o", "{in}/astronaut.jpg"], "astronaut.jpg: is a file; expected a folder for the catalog"),
     ],
 )
 def test_mistakes_are_one_clear_line_and_leave_nothing(photos, tmp_path, capsys, monkeypatch, arguments, told):

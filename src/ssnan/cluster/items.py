@@ -86,6 +86,7 @@ def find_items(inputs: Sequence[str], recursive: bool = False, column: str | Non
     for given in inputs:
         try:
             items = list(_items_of(_absolute(given), recursive, column))
+            deeper = not items and not recursive and any(True for _ in _items_of(_absolute(given), True, column))
         except ItemsError:
             raise
         except Exception as error:
@@ -96,7 +97,8 @@ def find_items(inputs: Sequence[str], recursive: bool = False, column: str | Non
             problem = "expected text in UTF-8 or UTF-16; Excel saves it as 'CSV UTF-8'" if text else cause(error)
             raise ItemsError(f"{quoted(given)}: cannot be listed: {problem}") from None
         if not items:
-            raise ItemsError(f"no photo in {quoted(given)}")
+            hint = "; its subfolders have some, --recursive includes them" if deeper else ""
+            raise ItemsError(f"no photo in {quoted(given)}{hint}")
         for item in items:
             found.setdefault(item.key, item)
     # Paths, because find_inputs names results after paths; here a key is only a key.

@@ -93,6 +93,8 @@ def run(options: argparse.Namespace) -> int:
         return complain(f"--ray {options.ray}: expected HOST:PORT or ray://HOST:PORT; put inputs before --ray", MISUSED)
     if into == "parquet" and options.save:
         return complain("--into parquet writes only maps; use --save with --into files or webdataset", MISUSED)
+    if Path(options.output).is_file():
+        return complain(f"{quoted(options.output)}: is a file; expected a folder for the catalog", MISUSED)
     recipe = _recipe(options)
     try:
         # Report mistakes here rather than in every worker.
