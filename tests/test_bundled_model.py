@@ -49,6 +49,7 @@ def test_card_says_what_it_is():
         "viton-lip",
         "celeba-faces",
         "selfie-people",
+        "selfies",
         "street-people",
         "lip-marks",
         "lip-photos",

@@ -82,7 +82,7 @@ def test_scores_are_resized_before_they_become_probabilities():
 
 
 def test_the_largest_scale_is_allowed():
-    assert Views((LARGEST,)).scales == (4,)
+    assert Views((float(LARGEST),)).scales == (4.0,)
 
 
 @pytest.mark.parametrize("scales", [(), (1.0, 0.0), (4.1,), (math.nan,), (math.inf,)])
