@@ -1,4 +1,4 @@
-"""Masks of selfies: parts grown from marks, inside outlines of the person that somebody drew.
+"""Masks of selfies: parts grown from marks, inside the outlines of the person that come with the photos.
 
     python -m experiments.data.selfies data/selfie-people runs/grown/selfies -o runs/taught/selfies
 

@@ -50,7 +50,7 @@ def test_an_input_without_a_photo_is_named(tmp_path):
         write(tmp_path / "list.txt", b"\n")
         with pytest.raises(ItemsError, match=rf"no photo in .*{re.escape(empty)}"):
             find_items([str(tmp_path / "a.jpg"), str(tmp_path / empty)])
-    with pytest.raises(ItemsError, match=r"no photo in .*; its subfolders have some, --recursive includes them"):
+    with pytest.raises(ItemsError, match=r"no photo in .*; subfolders of .* contain photos; --recursive includes them"):
         find_items([str(write(tmp_path / "outer" / "inner" / "b.jpg").parents[1])])
 
 

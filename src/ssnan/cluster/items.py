@@ -97,7 +97,7 @@ def find_items(inputs: Sequence[str], recursive: bool = False, column: str | Non
             problem = "expected text in UTF-8 or UTF-16; Excel saves it as 'CSV UTF-8'" if text else cause(error)
             raise ItemsError(f"{quoted(given)}: cannot be listed: {problem}") from None
         if not items:
-            hint = "; its subfolders have some, --recursive includes them" if deeper else ""
+            hint = f"; subfolders of {quoted(given)} contain photos; --recursive includes them" if deeper else ""
             raise ItemsError(f"no photo in {quoted(given)}{hint}")
         for item in items:
             found.setdefault(item.key, item)

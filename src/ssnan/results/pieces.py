@@ -23,7 +23,7 @@ Chosen on half of the photos in experiments/people."""
 
 MOST_PIECES = 1000
 """The most regions that are given to people, largest first, beside those with a head; the others are nobody's. A map of
-noise has more, and would take hours."""
+noise has more, and the time grows with their square."""
 
 Point = tuple[float, float]
 

@@ -65,7 +65,7 @@ def map_over(
 
 def colors_over(rgb: NDArray[np.uint8], drawing: Image.Image, opacity: float) -> Image.Image:
     """A palette image over the photo (H, W, 3) of its size; index 0 is not covered."""
-    # In 8 bits, a photo of 12 million pixels takes a seventh of the time and memory that it takes in floats.
+    # In 8 bits, because floats take several times the memory of the photo.
     photo = Image.fromarray(rgb)
     blend = Image.blend(photo, drawing.convert("RGB"), opacity)
     blend.paste(photo, mask=Image.fromarray(np.asarray(drawing) == 0))
