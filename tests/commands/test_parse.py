@@ -424,17 +424,48 @@ def test_a_photo_s_size_has_a_limit_that_the_user_sets(tmp_path, capsys):
     assert "expected millions of pixels, 1 to 150" in " ".join(capsys.readouterr().err.split())
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits of memory are Linux's")
-def test_too_little_memory_is_a_line(tmp_path):
-    command = f"ulimit -v {350 * 1024}; exec {sys.executable} -m ssnan parse {EXAMPLES / 'camera.png'}"
-    ended = subprocess.run(
-        ["bash", "-c", f"{command} -o {tmp_path} --engine onnxruntime --threads 2"], capture_output=True, text=True
-    )
-    assert ended.returncode in (0, 1, 2)
-    assert "Traceback" not in ended.stderr
-    assert "terminate" not in ended.stderr
-    if ended.returncode:
-        assert "ssnan: " in ended.stderr
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (MemoryError(), "ssnan: not enough memory\n"),
+        (
+            RuntimeError("can't start new thread"),
+            "ssnan: cannot start a thread: too little memory, or too many processes\n",
+        ),
+    ],
+)
+def test_too_little_memory_is_a_line(error, line, tmp_path, monkeypatch, capsys):
+    def loaded(*arguments, **options):
+        raise error
+
+    monkeypatch.setattr(parse, "load_parser", loaded)
+    assert main(["parse", str(write_photo(tmp_path / "p.jpg")), "-o", str(tmp_path / "out")]) == 1
+    assert capsys.readouterr() == ("", line)
+
+
+def test_another_runtime_error_is_not_called_too_little_memory(tmp_path, monkeypatch):
+    def loaded(*arguments, **options):
+        raise RuntimeError("a fault of ours")
+
+    monkeypatch.setattr(parse, "load_parser", loaded)
+    with pytest.raises(RuntimeError, match="a fault of ours"):
+        main(["parse", str(write_photo(tmp_path / "p.jpg")), "-o", str(tmp_path / "out")])
+
+
+def test_a_photo_that_needs_too_much_memory_does_not_stop_the_others(tmp_path, monkeypatch, color_parser, capsys):
+    def scores(pixels):
+        if pixels.shape[3] > 200:
+            raise MemoryError
+        return own(pixels)
+
+    own = color_parser.engine
+    color_parser.engine = scores
+    monkeypatch.setattr(parse, "load_parser", lambda *arguments, **options: color_parser)
+    Image.new("RGB", (64, 64), "red").save(tmp_path / "small.png")
+    Image.new("RGB", (300, 300), "red").save(tmp_path / "large.png")
+    assert main(["parse", str(tmp_path), "-o", str(tmp_path / "out")]) == 1
+    assert "large.png: not enough memory for a photo of this size" in " ".join(capsys.readouterr().err.split())
+    assert names(tmp_path / "out") == {"small.png"}
 
 
 def test_other_labels_and_clear_colours(run, tmp_path):

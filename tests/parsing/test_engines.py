@@ -138,6 +138,15 @@ def test_an_engine_that_is_not_installed_names_its_extra(monkeypatch):
         ssnan.load(engine="openvino")
 
 
+def test_an_engine_that_finds_no_memory_raises_a_memory_error(monkeypatch, small_photos):
+    def outputs(names, pixels):
+        raise RuntimeError("Non-zero status code returned while running Conv node. Status Message: std::bad_alloc")
+
+    monkeypatch.setattr(small_photos.engine, "_outputs", outputs)
+    with pytest.raises(MemoryError):
+        small_photos(np.zeros((60, 60, 3), dtype=np.uint8))
+
+
 def test_weights_of_the_scales_are_given_by_either_engine():
     """Eq. 3: at every place they sum to one; ONNX Runtime and OpenVINO agree but for 8-bit rounding."""
     pixels = np.random.default_rng(0).normal(size=(1, 3, 97, 65)).astype(np.float32)
