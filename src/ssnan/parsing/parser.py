@@ -231,9 +231,7 @@ class Parser:
         if not getattr(self.engine, "tells_apart", False) or is_long(*rgb.shape[:2]):
             return self.views.scores(rgb, self.engine, self.label_set, self.preprocessing), None
         scores, people = self.engine.with_people(self.preprocessing(rgb)[None])  # type: ignore[attr-defined]
-        if self.views == ONE_VIEW:
-            return scores[0], people[0]
-        return self.views.scores(rgb, self.engine, self.label_set, self.preprocessing), people[0]
+        return self.views.scores(rgb, self.engine, self.label_set, self.preprocessing, usual=scores[0]), people[0]
 
     def _decode_or_error(self, image: ImageLike) -> tuple[ImageLike, Decoded | ImageError]:
         try:

@@ -44,11 +44,20 @@ class Views:
             raise ValueError(f"scales: expected factors above 0 and at most {LARGEST}, got {list(self.scales)}")
 
     def scores(
-        self, rgb: NDArray[np.uint8], engine: Engine, label_set: LabelSet, preprocessing: Preprocessing
+        self,
+        rgb: NDArray[np.uint8],
+        engine: Engine,
+        label_set: LabelSet,
+        preprocessing: Preprocessing,
+        usual: Scores | None = None,
     ) -> Scores:
         """Class scores (C, h, w) of a photo (H, W, 3) at the stride of the largest view: the network's scores for one
-        view, log mean probabilities for several."""
-        views = list(self._each(rgb, engine, label_set, preprocessing))
+        view, log mean probabilities for several.
+
+        Args:
+            usual: the network's scores of the photo at its usual size, if the network has seen it already.
+        """
+        views = list(self._each(rgb, engine, label_set, preprocessing, usual))
         if len(views) == 1:
             return views[0]
         height, width = max((view.shape[1:] for view in views), key=np.prod)
@@ -56,7 +65,12 @@ class Views:
         return logarithms(np.mean(probabilities, axis=0))
 
     def _each(
-        self, rgb: NDArray[np.uint8], engine: Engine, label_set: LabelSet, preprocessing: Preprocessing
+        self,
+        rgb: NDArray[np.uint8],
+        engine: Engine,
+        label_set: LabelSet,
+        preprocessing: Preprocessing,
+        usual: Scores | None,
     ) -> Iterator[Scores]:
         def plain(part: NDArray[np.uint8], scale: float) -> Scores:
             return engine(preprocessing(part, scale)[None])[0]
@@ -66,6 +80,6 @@ class Views:
             return np.ascontiguousarray(scores[label_set.flip_permutation, :, ::-1])
 
         for scale in self.scales:
-            yield in_windows(rgb, partial(plain, scale=scale))
+            yield usual if usual is not None and scale == 1 else in_windows(rgb, partial(plain, scale=scale))
             if self.mirror:
                 yield in_windows(rgb, partial(mirrored, scale=scale))
