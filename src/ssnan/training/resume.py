@@ -74,12 +74,13 @@ class LastCheckpoint(MovableCheckpoint):
 
 
 class StartAgain(Callback):
-    """Remove the checkpoints and results of an earlier run in ``folder``, once the new one has opened its data and has
-    its initial weights, which may be of the earlier one."""
+    """Remove the checkpoints, results and TensorBoard's curves of an earlier run in ``folder``, once the new one has
+    opened its data and has its initial weights, which may be of the earlier one."""
 
     def __init__(self, folder: Path) -> None:
         checkpoints = [folder / "checkpoints" / f"{name}.ckpt" for name in ("best", "last", "previous")]
-        self.earlier = [*checkpoints, folder / RESULTS, folder / PICTURES]
+        curves = (folder / "logs").glob("events.out.tfevents.*")  # before the new run writes its own
+        self.earlier = [*checkpoints, *curves, folder / RESULTS, folder / PICTURES]
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.is_global_zero:
