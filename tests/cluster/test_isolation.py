@@ -84,6 +84,12 @@ def test_an_error_of_a_store_kills_nobody_and_is_unfinished(isolation, tmp_path)
     assert answers[2]["reason"].startswith("cannot be read: Protocol not known: htp")
 
 
+def test_a_model_that_fails_kills_nobody_and_leaves_the_photo_unfinished(isolation, tmp_path):
+    answers = [parsed.row for _, parsed in isolation.parse(items(tmp_path, "fine", "nan", "fine"))]
+    assert [row["status"] for row in answers] == ["parsed", "unfinished", "parsed"]
+    assert answers[1]["reason"] == "the network returns scores that are not finite; its weights are damaged"
+
+
 def test_a_child_that_is_killed_between_photos_is_started_anew(isolation, tmp_path):
     given = items(tmp_path, *["fine"] * 12)
     answers = []

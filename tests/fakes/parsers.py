@@ -34,12 +34,12 @@ class WordParser(Parser):
                 time.sleep(3600)
             case b"broken":
                 return super().decode(image)
-        return Decoded(np.zeros((4, 6, 3), dtype=np.uint8), 4, 6)
+        return Decoded(np.full((4, 6, 3), 255 * (word == b"nan"), dtype=np.uint8), 4, 6)
 
     @staticmethod
     def hair(pixels):
         scores = np.zeros((len(pixels), 20, 2, 2), dtype=np.float32)
-        scores[:, 2] = 9
+        scores[:, 2] = np.where(pixels.max() > 0, np.nan, 9)
         return scores
 
 

@@ -224,7 +224,12 @@ def parse_each(parser: Parser, items: Sequence[Item], recipe: Recipe) -> Iterato
             return Job(item, without_result("failed", reason, content), content, started)
 
     def score(job: Job) -> Job:
-        return job if isinstance(job.state, Parsed) else job._replace(state=parser.score(job.state))
+        if isinstance(job.state, Parsed):
+            return job
+        try:
+            return job._replace(state=parser.score(job.state))
+        except ModelError as error:
+            return job._replace(state=without_result("unfinished", str(error)))
 
     def write(job: Job) -> Parsed:
         item, state, content, started = job
