@@ -200,6 +200,13 @@ def test_a_damaged_file_is_one_clear_line(tmp_path, name):
         find_items([str(tmp_path / name)])
 
 
+@pytest.mark.parametrize("given", ["**.jpg", "list.txt"])
+def test_an_impossible_pattern_or_path_is_one_clear_line(tmp_path, given):
+    (tmp_path / "list.txt").write_bytes(b"nul\0/../a.jpg\n")
+    with pytest.raises(ItemsError, match="cannot be listed"):
+        find_items([str(tmp_path / given)])
+
+
 def test_photos_called_alike_in_two_folders_have_two_names(tmp_path):
     given = write(
         tmp_path / "list.txt", b"photos/a.jpg\nphotos/sub/a.jpg\nphotos/b.jpg\nb/a.overlay.jpg\nc/a.overlay.jpg"

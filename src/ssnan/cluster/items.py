@@ -90,7 +90,7 @@ def find_items(inputs: Sequence[str], recursive: bool = False, column: str | Non
         except ItemsError:
             raise
         except Exception as error:
-            known = (OSError, ImportError, tarfile.TarError, pa.ArrowException, UnicodeDecodeError, csv.Error)
+            known = (OSError, ImportError, ValueError, tarfile.TarError, pa.ArrowException, csv.Error)
             if not isinstance(error, known) and "://" not in given:  # remote stores raise their own errors
                 raise
             text = isinstance(error, UnicodeDecodeError)
