@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import yaml
 
 from ssnan.labels import ATR, LIP, PASCAL_PERSON_PART, LabelSet
 from ssnan.results.remapping import TARGETS, RemapError, Remapping, remapping
@@ -82,6 +83,13 @@ def test_labels_of_one_s_own(result, tmp_path):
     again = result.remap(tmp_path / "shop.yaml")
     assert again.label_set.palette[1:3] == ((255, 128, 0), (1, 2, 3))
     np.testing.assert_array_equal(again.labels[0], [2, 3, 0, 3, 2, 1, 0])
+
+
+def test_numbers_are_names(result, tmp_path):
+    homes = dict.fromkeys(LIP.classes, 7) | {"background": 0, "gloves": [7, 0]}
+    text = yaml.safe_dump({"name": "mine", "classes": {0: "black", 7: "red"}, "from": homes}, sort_keys=False)
+    (tmp_path / "mine.yaml").write_text(text)
+    assert result.remap(tmp_path / "mine.yaml").areas.keys() == {"0", "7"}
 
 
 @pytest.mark.parametrize(

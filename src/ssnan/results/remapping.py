@@ -167,7 +167,8 @@ def _read(path: Path) -> tuple[LabelSet, Homes]:
         classes, homes = values["classes"], values["from"]
         palette = tuple(rgb_of(color) for color in classes.values())
         label_set = LabelSet(str(values["name"]), tuple(map(str, classes)), palette)
-        return label_set, {str(name): tuple(home if isinstance(home, list) else [home]) for name, home in homes.items()}
+        lists = {str(name): home if isinstance(home, list) else [home] for name, home in homes.items()}
+        return label_set, {name: tuple(map(str, home)) for name, home in lists.items()}
     except OSError as error:
         raise RemapError(of_file(error, path)) from None
     except KeyError as error:
