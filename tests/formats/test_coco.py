@@ -121,7 +121,7 @@ def test_panoptic_s_segments_are_those_of_the_picture(folder):
 def test_panoptic_s_picture_has_only_classes():
     labels = np.full((4, 4), 150, dtype=np.uint8)
     labels[0] = LIP.classes.index("hair")
-    ((picture, _, _),) = panoptic([NamedResult("one", "one.jpg", ParsingResult(labels, LIP))])
+    picture, _, _ = panoptic(1, NamedResult("one", "one.jpg", ParsingResult(labels, LIP)))
     np.testing.assert_array_equal(np.asarray(picture)[..., 0], np.where(labels == 150, 0, labels))
 
 

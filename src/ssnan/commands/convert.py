@@ -4,6 +4,7 @@ have holes: a cut joins each hole to the outside."""
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -87,16 +88,14 @@ def _panoptic(results: Iterable[NamedResult], options: argparse.Namespace, write
     from ssnan.formats.coco import HEADER, panoptic, panoptic_categories
 
     document: dict[str, Any] = HEADER | {"images": [], "annotations": [], "categories": []}
-
-    def noting_labels() -> Iterable[NamedResult]:
-        for named in results:
-            document["categories"] = list(panoptic_categories(named.result.label_set))
-            yield named
-
-    for segments, image, annotation in panoptic(noting_labels()):
-        write(options.output / "panoptic" / annotation["file_name"], _png(segments))
+    for number, named in enumerate(results, start=1):
+        segments, image, annotation = panoptic(number, named)
+        content = io.BytesIO()
+        segments.save(content, format="PNG")
+        write(options.output / "panoptic" / annotation["file_name"], content.getvalue())
         document["images"].append(image)
         document["annotations"].append(annotation)
+        document["categories"] = panoptic_categories(named.result.label_set)
     write(options.output / "panoptic.json", json.dumps(document).encode())
     return len(document["images"])
 
@@ -141,14 +140,6 @@ FORMATS: dict[str, Callable[[Iterable[NamedResult], argparse.Namespace, Write], 
     "labelme": _labelme,
     "openraster": _openraster,
 }
-
-
-def _png(image: object) -> bytes:
-    import io
-
-    buffer = io.BytesIO()
-    image.save(buffer, format="PNG")  # type: ignore[attr-defined]
-    return buffer.getvalue()
 
 
 @contextmanager

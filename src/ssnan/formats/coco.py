@@ -48,23 +48,18 @@ def instances(results: Iterable[NamedResult]) -> dict[str, Any]:
     return HEADER | {"images": images, "annotations": annotations, "categories": categories}
 
 
-def panoptic(results: Iterable[NamedResult]) -> Iterator[tuple[Image.Image, dict[str, Any], dict[str, Any]]]:
-    """Yield for every photo the image of its segment ids (R + 256 G + 65536 B, 0 for the background), its entry in
-    ``images`` and its entry in ``annotations``. :func:`panoptic_categories` gives the ``categories``.
-
-    Raises:
-        FormatError, ImageError: from ``results``.
-    """
-    for number, named in enumerate(results, start=1):
-        result = named.result
-        ids = np.where(result.labels < len(result.label_set), result.labels, 0)  # other values are no category
-        colors = np.zeros((*ids.shape, 3), dtype=np.uint8)
-        colors[..., 0] = ids
-        segments = [
-            {"id": class_id, "category_id": class_id, "iscrowd": 0} | _extent(mask) for class_id, mask in _parts(result)
-        ]
-        entry = {"image_id": number, "file_name": f"{named.stem}.png", "segments_info": segments}
-        yield Image.fromarray(colors), _image(number, named), entry
+def panoptic(number: int, named: NamedResult) -> tuple[Image.Image, dict[str, Any], dict[str, Any]]:
+    """The image of the segment ids of photo ``number`` (R + 256 G + 65536 B, 0 for the background), its entry in
+    ``images`` and its entry in ``annotations``. :func:`panoptic_categories` gives the ``categories``."""
+    result = named.result
+    ids = np.where(result.labels < len(result.label_set), result.labels, 0)  # other values are no category
+    colors = np.zeros((*ids.shape, 3), dtype=np.uint8)
+    colors[..., 0] = ids
+    segments = [
+        {"id": class_id, "category_id": class_id, "iscrowd": 0} | _extent(mask) for class_id, mask in _parts(result)
+    ]
+    entry = {"image_id": number, "file_name": f"{named.stem}.png", "segments_info": segments}
+    return Image.fromarray(colors), _image(number, named), entry
 
 
 def panoptic_categories(labels: LabelSet) -> list[dict[str, Any]]:
