@@ -8,7 +8,7 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -163,9 +163,10 @@ def _parse_all(
             elif saving.skip_existing and video_of(saving.folder / f"{name}.labels.mkv") == printable(path.name):
                 skipped += 1
             else:
-                found = list(_parse_video(parser, path, saving.folder / name, saving.kinds, console))
-                done += not found
-                for problem in found:
+                problem = _parse_video(parser, path, saving.folder / name, saving.kinds, console)
+                if problem is None:
+                    done += 1
+                else:
                     note(problem)
     except Stopped:
         show(
@@ -185,8 +186,8 @@ def _parse_all(
     return FAILED if problems else 0
 
 
-def _parse_video(parser: Parser, path: Path, output: Path, kinds: Sequence[str], console: Console) -> Iterator[str]:
-    """Parse a video with a progress bar in frames per second; yields problems."""
+def _parse_video(parser: Parser, path: Path, output: Path, kinds: Sequence[str], console: Console) -> str | None:
+    """Parse a video with a progress bar in frames per second; returns the problem if there is one."""
     from rich.progress import BarColumn, Progress, TextColumn
 
     from ssnan.io.opening import ImageError
@@ -195,8 +196,7 @@ def _parse_video(parser: Parser, path: Path, output: Path, kinds: Sequence[str],
 
     foreign = [kind for kind in kinds if kind not in OF_VIDEOS]
     if foreign:
-        yield f"{quoted(path)}: videos have no {' or '.join(foreign)}, only {', '.join(OF_VIDEOS)}"
-        return
+        return f"{quoted(path)}: videos have no {' or '.join(foreign)}, only {', '.join(OF_VIDEOS)}"
     count = TextColumn("{task.completed:.0f} frames, {task.fields[rate]:.1f} per second")
     try:
         with Progress(TextColumn("{task.description}", markup=False), BarColumn(), count, console=console) as progress:
@@ -204,13 +204,14 @@ def _parse_video(parser: Parser, path: Path, output: Path, kinds: Sequence[str],
             for done, total in parse_video(parser, path, output, kinds):
                 progress.update(bar, completed=done, total=total, rate=done / (time.perf_counter() - started))
     except ImageError as error:
-        yield str(error)
+        return str(error)
     except OSError as error:
-        yield of_file(error, path)
+        return of_file(error, path)
     except MemoryError:
-        yield f"{quoted(path)}: not enough memory for frames of this size"
+        return f"{quoted(path)}: not enough memory for frames of this size"
     except ModuleNotFoundError as error:
-        yield f"{quoted(path)}: {lacks('a video', error, 'video')}"
+        return f"{quoted(path)}: {lacks('a video', error, 'video')}"
+    return None
 
 
 def _write_to_standard_output(parser: Parser, path: Path, contents: dict[Path, bytes], saving: Saving) -> int:
