@@ -311,6 +311,17 @@ def test_a_file_that_is_not_a_result_is_never_replaced(color_parser, tmp_path, e
         assert {path.name for path in tmp_path.iterdir()} == {"video.mkv", "other.mkv", own.name}
 
 
+@pytest.mark.parametrize("ending", RESULTS)
+@pytest.mark.parametrize("make", [name for name in ("mkdir", "mkfifo") if hasattr(os, name)])
+def test_no_result_replaces_a_pipe_or_a_folder(color_parser, tmp_path, ending, make):
+    video, own = write_video(tmp_path / "video.mkv"), tmp_path / f"video{ending}"
+    getattr(os, make)(own)
+    with pytest.raises(ImageError, match=rf"would overwrite .*video{ending}, which is not a result of ssnan"):
+        list(parse_video(color_parser, video, tmp_path / "video", ("json", "confidence", "people")))
+    assert own.is_fifo() or own.is_dir()
+    assert {path.name for path in tmp_path.iterdir()} == {"video.mkv", own.name}
+
+
 def test_results_name_their_video_and_are_replaced_or_skipped_for_it_alone(color_parser, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(parse, "load_parser", lambda *_: color_parser)
     video = write_video(tmp_path / "video.mkv")

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssnan.errors import printable, quoted
-from ssnan.io.opening import ImageError
+from ssnan.io.opening import ImageError, refuse_unless_regular
 from ssnan.io.writing import unfinished_folder
 from ssnan.parsing.frames import frames, opened
 from ssnan.parsing.parser import Parser
@@ -131,6 +131,7 @@ def video_of(place: Path) -> str | None:
     result of a video, or PyAV is not installed."""
     try:
         if place.suffix == ".jsonl":
+            refuse_unless_regular(place)  # opening a pipe would wait forever
             with place.open("rb") as file:
                 return printable(str(read_document(file.readline(LONGEST_LINE)).get("image", "")))
         with opened(place) as source:
@@ -142,7 +143,7 @@ def video_of(place: Path) -> str | None:
 
 def _refuse_to_replace(places: Iterable[Path], video: Path) -> None:
     for place in places:
-        if not place.is_file() or (of := video_of(place)) == printable(video.name):
+        if not place.exists() or (of := video_of(place)) == printable(video.name):
             continue
         what = "is not a result of ssnan" if of is None else f"is a result of another video, {quoted(of)}"
         raise ImageError(
