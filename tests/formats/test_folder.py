@@ -208,6 +208,16 @@ def test_corrected_files_are_replaced_only_on_request(folder, capsys, target, fi
     assert (out / file).read_bytes() != b"corrected"
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes on this system")
+def test_a_pipe_is_no_map_and_is_not_replaced(folder, capsys):
+    (folder / "out").mkdir()
+    for pipe in (folder / "maps" / "pipe.png", folder / "out" / "instances.json"):
+        os.mkfifo(pipe)
+    assert main(["convert", str(folder / "maps"), "--to", "coco", "-o", str(folder / "out")]) == 1
+    assert "instances.json: is not a regular file" in capsys.readouterr().err
+    assert (folder / "out" / "instances.json").is_fifo()
+
+
 def test_the_same_conversion_again_is_no_overwriting(folder):
     command = ["convert", str(folder / "maps"), "--to", "labelme", "-o", str(folder / "out")]
     assert main(command) == 0

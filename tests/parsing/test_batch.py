@@ -48,6 +48,21 @@ def test_a_bad_file_does_not_stop_the_others(color_parser, tmp_path):
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["b.png"]
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes on this system")
+@pytest.mark.parametrize("skip_existing", [False, True])
+def test_a_pipe_among_the_results_stays(color_parser, tmp_path, skip_existing):
+    first, second = write_photo(tmp_path / "a.jpg"), write_photo(tmp_path / "b.jpg")
+    pipes = [tmp_path / "out" / name for name in ("a.png", "b.json", "b.overlay.png")]
+    (tmp_path / "out").mkdir()
+    for pipe in pipes:
+        os.mkfifo(pipe)
+    saving = Saving(tmp_path / "out", skip_existing=skip_existing)
+    refused, parsed = parse_files(color_parser, find_inputs([str(first), str(second)], False), saving)
+    assert "is not a regular file" in refused.problem
+    assert parsed == Outcome(second)
+    assert all(pipe.is_fifo() for pipe in pipes)
+
+
 def test_a_name_too_long_for_its_results_does_not_stop_the_others(color_parser, tmp_path):
     long, good = write_photo(tmp_path / f"{'a' * 246}.jpg"), write_photo(tmp_path / "b.jpg")
     saving = Saving(tmp_path / "out", ("confidence",))

@@ -161,7 +161,7 @@ def _writing(overwrite: bool) -> Iterator[Write]:
             if place.parent not in swept:
                 sweep(place.parent)
                 swept.add(place.parent)
-            if place.exists() and place.read_bytes() != content:
+            if place.is_file() and place.read_bytes() != content:
                 if is_map_or_document(place):
                     raise FormatError(f"{quoted(place)}: is a result of 'ssnan parse'; choose another folder with -o")
                 if not overwrite:

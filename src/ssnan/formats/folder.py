@@ -44,7 +44,7 @@ class NamedResult:
 def find_maps(folder: Path) -> list[Path]:
     """The label maps of ``ssnan parse`` in a folder and its subfolders, without overlays, masks and maps of one
     person."""
-    return [path for path in sorted(folder.rglob("*.png")) if path.is_file() and is_map(path)]
+    return [path for path in sorted(folder.rglob("*.png")) if is_map(path)]
 
 
 def is_map_or_document(path: Path) -> bool:

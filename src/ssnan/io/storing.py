@@ -78,6 +78,7 @@ def is_map(path: Path) -> bool:
     """Whether a file is the label map of a whole photo, with its label set. Reads only what stands before the
     pixels."""
     try:
+        refuse_unless_regular(path)  # opening a pipe would wait forever
         with opened_image(path) as image:
             return KEY in image.info and PERSON_KEY not in image.info
     except Exception:  # Pillow raises many kinds of errors
@@ -88,6 +89,7 @@ def photo_of(path: Path) -> str | None:
     """The name of the photo that a PNG is a result of, as :func:`ssnan.errors.printable` gives it; empty for a map that
     does not name it. None if the file is no result of ssnan. Reads only what stands before the pixels."""
     try:
+        refuse_unless_regular(path)
         with opened_image(path) as image:
             return str(image.info.get(PHOTO_KEY, "")) if {KEY, PHOTO_KEY} & image.info.keys() else None
     except Exception:  # Pillow raises many kinds of errors

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from ssnan.errors import UserError, of_file, printable, quoted
 from ssnan.io.images import ImageLike
 from ssnan.io.lists import CASE_MATTERS, without_case
-from ssnan.io.opening import ImageError
+from ssnan.io.opening import ImageError, refuse_unless_regular
 from ssnan.io.storing import photo_of
 from ssnan.io.writing import appearing_together, sweep
 from ssnan.parsing.inputs import result_it_could_be_of
@@ -187,6 +187,7 @@ def _photo_of(place: Path) -> str | None:
     if place.suffix != ".json":
         return photo_of(place)
     try:
+        refuse_unless_regular(place)
         return printable(str(read_document(place.read_bytes()).get("image", "")))
     except (OSError, UserError):
         return None
@@ -203,7 +204,7 @@ def _write(parser: Parser, job: Job, saving: Saving, scored: Scored) -> None:
         for ending, content in files(result, job.path.name, saving.kinds, saving.parts).items()
     }
     map_place = _file(job.target, ".png")
-    before = map_place.read_bytes() if map_place in job.earlier else None
+    before = map_place.read_bytes() if map_place in job.earlier and map_place.is_file() else None
     same_map = False
     with appearing_together() as written_at:
         for place, content in contents.items():
