@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -32,9 +33,11 @@ def test_maps_of_one_person_are_no_maps_of_photos(folder):
 
 
 def test_maps_in_other_labels_are_named(folder):
-    ParsingResult(np.minimum(LABELS, 10), ATR).save(folder / "maps" / "three.png")
-    with pytest.raises(FormatError, match=r"three.png'?: has label set"):
-        list(read_folder(folder / "maps"))
+    hood = replace(LIP, classes=("background", "hood", *LIP.classes[2:]))
+    for label_set, difference in ((ATR, "18 classes, not 20"), (hood, "class 1 is 'hood', not 'hat'")):
+        ParsingResult(np.minimum(LABELS, 10), label_set).save(folder / "maps" / "three.png")
+        with pytest.raises(FormatError, match=rf"three.png'?: its labels are not .*: {difference}; convert them"):
+            list(read_folder(folder / "maps"))
 
 
 def test_a_photo_that_is_not_there_is_named(folder, capsys):

@@ -100,7 +100,7 @@ def read_folder(folder: Path, photos: Path | None = None, min_area: int = 0) -> 
         first = first or result.label_set
         if result.label_set.classes != first.classes:
             raise FormatError(
-                f"{quoted(path)}: has label set {result.label_set.name}, the maps before have {first.name}; "
+                f"{quoted(path)}: its labels are not those of the maps before: {result.label_set.difference(first)}; "
                 "convert them separately"
             )
         name = path.relative_to(folder)
