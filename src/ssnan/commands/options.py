@@ -8,12 +8,12 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from ssnan.errors import did_you_mean, printable, unknown
+from ssnan.errors import printable, unknown
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -165,19 +165,14 @@ def folder(text: str) -> Path:
     return Path(text)
 
 
-def names_of(known: Sequence[str]) -> Callable[[str], list[str]]:
-    """An argument type: some of ``known``, separated by commas."""
+def kinds(text: str) -> list[str]:
+    """Files to save, separated by commas."""
+    from ssnan.results.outputs import KINDS
 
-    def read(text: str) -> list[str]:
-        given = names(text)
-        for name in given:
-            if name not in known:
-                raise argparse.ArgumentTypeError(
-                    f"no {name!r} among {', '.join(known)}{did_you_mean(name, known)}; separate several by commas"
-                )
-        return given
-
-    return read
+    given = names(text)
+    if problem := unknown("file to save", given, list(KINDS)):
+        raise argparse.ArgumentTypeError(f"{problem}; separate several by commas")
+    return given
 
 
 def add_engine_options(parser: argparse._ActionsContainer) -> None:
@@ -213,14 +208,13 @@ def add_result_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that select photos and output files."""
     from ssnan.results.outputs import KINDS
 
-    kinds = "; ".join(f"{kind}: {meaning}" for kind, meaning in KINDS.items())
     parser.add_argument(
         "--save",
-        type=names_of(list(KINDS)),
+        type=kinds,
         action="extend",
         default=[],
         metavar="KIND,KIND",
-        help=f"also save other files. {kinds}",
+        help="also save other files. " + "; ".join(f"{kind}: {meaning}" for kind, meaning in KINDS.items()),
     )
     parser.add_argument(
         "--parts",
