@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from fakes.parsers import WordRecipe
+from fakes.parsers import DyingRecipe, WordRecipe
 from ssnan.cluster.isolation import ClosedError, Isolation, Recipe
 from ssnan.cluster.items import Item
 from ssnan.parsing.card import ModelError
@@ -102,8 +102,13 @@ def test_a_child_that_is_killed_between_photos_is_started_anew(isolation, tmp_pa
 
 
 def test_a_model_that_is_not_there_is_said():
-    with pytest.raises(ModelError, match="model nowhere"):
+    with pytest.raises(ModelError, match=r"^model 'nowhere': expected one of small"):
         list(Isolation(Recipe(model="nowhere")).parse([Item("a", "a.jpg")]))
+
+
+def test_a_child_that_dies_while_it_loads_is_said():
+    with pytest.raises(ModelError, match=r"^model small: its process ended by signal 9 \(SIGKILL\) while it loaded$"):
+        list(Isolation(DyingRecipe()).parse([Item("a", "a.jpg")]))
 
 
 def test_recipes_ask_for_what_parse_asks_for(tmp_path):

@@ -47,3 +47,9 @@ class WordParser(Parser):
 class WordRecipe(Recipe):
     def parser(self):
         return WordParser()
+
+
+@dataclass(frozen=True)
+class DyingRecipe(Recipe):
+    def parser(self):
+        os.kill(os.getpid(), signal.SIGKILL)

@@ -150,9 +150,7 @@ class Isolation:
         except (EOFError, OSError):
             if self._closed:
                 raise ClosedError from None
-            self._process.join()
-            code = self._process.exitcode or 0
-            how = f"by signal {-code} ({signal.Signals(-code).name})" if code < 0 else f"with status {code}"
+            how = _how_ended(self._process)
             self._end()
             yield f"the process that parsed it ended {how} in two attempts"
 
@@ -169,13 +167,20 @@ class Isolation:
         try:
             problem = self._connection.recv()
         except EOFError:
-            self._process.join()
-            problem = f"ended with status {self._process.exitcode} while it loaded"
+            how = _how_ended(self._process)
+            problem = f"model {self.recipe.model}: its process ended {how} while it loaded"
         if self._closed:
             raise ClosedError
         if problem is not None:
             self._end()
-            raise ModelError(f"model {self.recipe.model}: its process {problem}")
+            raise ModelError(problem)
+
+
+def _how_ended(process: BaseProcess) -> str:
+    """The status or the signal with which a process ends."""
+    process.join()
+    code = process.exitcode or 0
+    return f"by signal {-code} ({signal.Signals(-code).name})" if code < 0 else f"with status {code}"
 
 
 def _child(connection: Connection, recipe: Recipe) -> None:
