@@ -1,5 +1,7 @@
 import io
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +17,7 @@ from PIL import Image
 from ssnan.cluster.items import StoreError
 from ssnan.commands import main
 from ssnan.labels import LIP
+from ssnan.parsing.card import find_card
 from ssnan.results.result import ParsingResult
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -103,6 +106,20 @@ def test_one_folder_holds_one_meaning_of_a_label_file(photos, tmp_path, monkeypa
         Path("my.yaml").write_text(content)
         assert main(["catalog", str(photos / "astronaut.jpg"), "-o", "out", "--labels", "my.yaml"]) == status
         assert ("out: has results with labels_checksum" in capsys.readouterr().err) == (status == 2)
+
+
+def test_one_folder_holds_results_of_one_model(photos, tmp_path, capsys):
+    card = find_card("small")
+    path, copy = tmp_path / "small.json", tmp_path / "small.onnx"
+    for file in card.all_files():
+        shutil.copy(file, tmp_path)
+    card.write(path)
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"sha256": {}}))
+    command = ["catalog", str(photos / "broken.jpg"), "-o", str(tmp_path / "out"), "--engine", "onnxruntime"]
+    assert main([*command, "--model", str(copy)]) == 1
+    copy.write_bytes(copy.read_bytes() + b"2\x01x")  # the field doc_string
+    assert main([*command, "--model", str(copy)]) == 2
+    assert "out: has results with checksum" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("into", ["files", "webdataset"])

@@ -182,7 +182,7 @@ def _settings(options: argparse.Namespace, remapping: Remapping | None) -> dict[
     if card is None:
         content = Path(options.model).read_bytes()
     else:
-        content = "".join(map("".join, sorted(card.sha256.items()))).encode()
+        content = "".join(map("".join, sorted(card.checksums().items()))).encode()
     names = ("model", "labels", "colors", "scales", "mirror", "save", "parts")
     settings = {"checksum": hashlib.sha256(content).hexdigest(), **{name: getattr(options, name) for name in names}}
     if remapping is not None and options.labels not in TARGETS:  # a YAML, which may change between two runs

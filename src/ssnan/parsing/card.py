@@ -90,6 +90,14 @@ class ModelCard:
         """All files of the weights, sorted by name, including companion files."""
         return sorted({name for file in self.files.values() for name in _with_companion(file)})
 
+    def checksums(self) -> dict[str, str]:
+        """The SHA-256 of every file of the weights, by file name, as it is now.
+
+        Raises:
+            ModelError: a file cannot be read.
+        """
+        return {file.name: _sha256(file) for file in self.all_files()}
+
     def verify(self, engine: str = "onnxruntime") -> None:
         """Compare the weights of an engine with the checksums in the card, if it has any.
 
@@ -108,7 +116,7 @@ class ModelCard:
         values = {
             "name": self.name,
             "weights": {engine: file.name for engine, file in self.files.items()},
-            "sha256": {file.name: _sha256(file) for file in self.all_files()},
+            "sha256": self.checksums(),
             "label_set": self.label_set.to_dict(),
             "preprocessing": asdict(self.preprocessing),
             "min_person_confidence": self.min_person_confidence,
