@@ -54,6 +54,7 @@ def test_the_first_unknown_name_is_told_with_what_was_meant():
         unknown("part", ["face", "hare"], known) == "no part 'hare'; did you mean 'hair'?; expected one of hair, face"
     )
     assert unknown("part", ["face"], known) is None
+    assert unknown("part", [13], known) == "no part '13'; expected one of hair, face"
 
 
 @pytest.mark.parametrize(

@@ -37,11 +37,12 @@ def did_you_mean(given: str, names: Iterable[str]) -> str:
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
-def unknown(what: str, names: Iterable[str], known: Sequence[str]) -> str | None:
-    """An error message for the first of ``names`` that is not in ``known``, or None."""
+def unknown(what: str, names: Iterable[object], known: Sequence[str]) -> str | None:
+    """An error message for the first of ``names`` that is not in ``known``, or None. A caller of the API may give
+    something else than a name, such as an id."""
     for name in names:
         if name not in known:
-            given = name[:40]
+            given = str(name)[:40]
             return f"no {what} {given!r}{did_you_mean(given, known)}; expected one of {', '.join(known)}"
     return None
 
