@@ -90,7 +90,7 @@ def test_evaluate_prints_the_tables_and_writes_json(lip_root, tmp_path, capsys, 
 
 def test_evaluate_names_what_is_wrong_with_a_dataset(tmp_path, capsys):
     assert main(["evaluate", "--data", str(tmp_path)]) == 1
-    assert "LIP's layout" in capsys.readouterr().err
+    assert "expected dataset.yaml, or val_images in TrainVal_images or beside it" in capsys.readouterr().err
 
 
 def test_evaluate_names_the_first_class_that_differs(lip_root, tmp_path, capsys):

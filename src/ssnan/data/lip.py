@@ -33,7 +33,9 @@ def _find(root: Path, name: str, parent: str) -> Path:
     for place in places:
         for child in _children(place, name):
             return child
-    raise DatasetError(f"{root}: expected {name} in {parent} or beside it (LIP's layout), found neither")
+    raise DatasetError(
+        f"{root}: expected dataset.yaml, or {name} in {parent} or beside it (LIP's layout), found neither"
+    )
 
 
 def _children(place: Path, name: str) -> list[Path]:
