@@ -121,6 +121,19 @@ def test_checksums_are_of_what_is_written(model, tmp_path):
     assert not list(tmp_path.glob("*.part"))
 
 
+@pytest.mark.parametrize("name", ["none.onnx", "none.json", 300 * "n" + ".onnx"])
+def test_a_model_that_is_not_there_is_named(name):
+    with pytest.raises(ModelError, match=f"^{name}: no such file$"):
+        ssnan.load(name)
+
+
+def test_a_model_without_its_card_says_which_file_is_missing(model):
+    path = model()
+    path.with_suffix(".json").unlink()
+    with pytest.raises(ModelError, match=r"small\.json: No such file or directory; a model needs its card beside it"):
+        ssnan.load(path)
+
+
 @pytest.mark.parametrize("threads", [0, -1, 100_000, True])
 def test_threads_have_a_limit(threads):
     with pytest.raises(ModelError, match="threads: expected a whole number from 1 to 256"):

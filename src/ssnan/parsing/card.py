@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import asdict, dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -201,6 +202,8 @@ def find_card(model: str | Path) -> ModelCard:
         return ModelCard.read(bundled[str(model)])
     path = Path(model)
     if path.suffix in (".json", ".onnx"):
+        if not os.path.exists(path):  # noqa: PTH110 - Path.exists raises if the name is too long
+            raise ModelError(f"{quoted(path)}: no such file")
         return ModelCard.read(path.with_suffix(".json"))
     if str(model) and path.is_dir():  # an empty name would be the working directory
         weights = sorted(path.glob("*.onnx"))
