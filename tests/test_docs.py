@@ -41,11 +41,12 @@ def print_config(path, capsys):
 @pytest.fixture
 def workwear(tmp_path, monkeypatch):
     """docs/own-data.md followed to the letter, with twelve drawn people."""
-    description, config, sets = blocks("docs/own-data.md", "yaml")
+    description, config, rival, sets = blocks("docs/own-data.md", "yaml")
     (tmp_path / "workwear" / "photos").mkdir(parents=True)
     (tmp_path / "workwear" / "masks").mkdir()
     (tmp_path / "workwear" / "dataset.yaml").write_text(description + sets)
     (tmp_path / "workwear.yaml").write_text(config)
+    (tmp_path / "workwear_deeplab.yaml").write_text(rival)
     own = {"hair": 1, "face": 2, "upper-clothes": 3, "left-arm": 4, "right-arm": 5}
     for number in range(12):
         photo, labels = person(shift=number)
@@ -64,6 +65,11 @@ def test_own_data_says_what_it_means(workwear, capsys):
     assert [region.name for region in label_set.regions] == ["head", "body", "left-hand", "right-hand"]
     assert label_set.sets[1].class_ids == (4, 5)
     assert print_config("workwear.yaml", capsys)["data"]["label_set"] == "workwear/dataset.yaml"
+    rival = print_config("workwear_deeplab.yaml", capsys)
+    assert rival["data"]["sources"][0]["root"] == rival["data"]["validation"] == "workwear"
+    assert rival["model"]["network"]["class_path"] == "ssnan.models.DeepLabV2"
+    assert rival["trainer"]["max_steps"] == 20_000  # as the text says
+    assert Path(rival["output"].format(label_set=label_set.name)) == Path("runs/workwear/deeplab_v2")
 
 
 SMALLER = ["--data.crop", "[97, 65]", "--data.preprocessing.longest_side", "97", "--data.num_workers", "0",
