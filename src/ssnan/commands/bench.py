@@ -14,7 +14,9 @@ HELP = "time each step with every engine"
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("photo", type=Path, metavar="PHOTO", help="photo to parse")
     parser.add_argument(
-        "--model", default="small", help="bundled model, .onnx file with its card, or owner/name on the hub"
+        "--model",
+        default="small",
+        help="bundled model, .onnx file with its card, published folder, or owner/name on the hub (small)",
     )
     parser.add_argument("--threads", type=threads, help="threads to use (all available cores)")
     parser.add_argument("--runs", type=positive, default=20, help="runs per step (20)")

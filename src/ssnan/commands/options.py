@@ -27,6 +27,9 @@ FAILED, MISUSED = 1, 2
 EMPTY = "is a variable on the command line empty?"
 """Asked about an empty argument, which a script gives by mistake."""
 
+MODELS = "bundled model, .onnx file with its card, published folder, owner/name on the hub, or checkpoint"
+"""What a command takes as a model, for its help."""
+
 
 class Stopped(BaseException):
     """A signal asked the process to end; ``status`` is its exit status."""
@@ -184,11 +187,7 @@ def add_engine_options(parser: argparse._ActionsContainer) -> None:
 def add_model_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that :func:`load_parser` reads."""
     group = parser.add_argument_group("model")
-    group.add_argument(
-        "--model",
-        default="small",
-        help="bundled model, .onnx file with its card, published folder, owner/name on the hub, or checkpoint (small)",
-    )
+    group.add_argument("--model", default="small", help=f"{MODELS} (small)")
     add_engine_options(group)
     group.add_argument(
         "--scales",

@@ -8,15 +8,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ssnan.commands.options import FAILED, MISUSED, complain, folder
+from ssnan.commands.options import FAILED, MISUSED, MODELS, complain, folder
 
 HELP = "write a model as a folder for the Hugging Face hub"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "model", metavar="MODEL", help="bundled model, .onnx file with its card, checkpoint, or owner/name on the hub"
-    )
+    parser.add_argument("model", metavar="MODEL", help=MODELS)
     parser.add_argument("-o", "--output", type=folder, required=True, metavar="DIR", help="folder to write")
     parser.add_argument("--to", metavar="OWNER/NAME", help="upload these files to this name")
     parser.add_argument("--about", type=Path, metavar="FILE.json", help="notes for the card of a checkpoint")

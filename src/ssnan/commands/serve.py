@@ -8,7 +8,7 @@ import ipaddress
 import re
 from pathlib import Path
 
-from ssnan.commands.options import FAILED, MISUSED, add_engine_options, complain, megapixels, positive
+from ssnan.commands.options import FAILED, MISUSED, MODELS, add_engine_options, complain, megapixels, positive
 from ssnan.errors import lacks, printable
 
 HELP = "serve a web page for photos and an HTTP service"
@@ -31,8 +31,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--model",
         action="append",
         metavar="MODEL",
-        help="bundled model, .onnx file with its card, checkpoint, or owner/name on the hub; repeatable, the "
-        "first is the default",
+        help=f"{MODELS} (small); repeatable, the first is the default",
     )
     add_engine_options(parser)
     limits = parser.add_argument_group("limits")
