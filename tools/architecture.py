@@ -1,4 +1,5 @@
-"""Figure 2 of the paper as a drawing of this code: every box is a module, every number was read while it ran.
+"""Draw a network of this code in the layout of the paper's Figure 2. Each box is a module; shapes are read from a
+forward pass.
 
     architecture.py CONFIG -o FIGURE.svg
 
@@ -24,7 +25,7 @@ ROW, BOX = 96, 46
 
 @dataclass
 class Sheet:
-    """SVG elements, and how much room they take."""
+    """SVG elements, and the size of the area that they cover."""
 
     parts: list[str] = field(default_factory=list)
     width: float = 0
@@ -58,7 +59,7 @@ class Sheet:
 
 
 def watched(network: SSNAN, images: Tensor) -> dict[str, list[tuple[int, ...]]]:
-    """Shapes (C, h, w) of what each module gave, call by call, by the module's name."""
+    """The shapes (C, h, w) of each module's outputs, in the order of its calls, by the module's name."""
     seen: dict[str, list[tuple[int, ...]]] = {}
     names = {module: name for name, module in network.named_modules()}
 

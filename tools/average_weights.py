@@ -1,11 +1,11 @@
-"""The weights between two trainings of one network: what the second learned without all that it forgot.
+"""Average the weights of two trainings of one network, to restore what the second forgot.
 
     average_weights.py FIRST.ckpt SECOND.ckpt --share 0.6 -o AVERAGE.ckpt
 
-With ``--from-zero context.out``, tensors of that name which FIRST lacks count as zero there; others are SECOND's, and
-are printed.
-``--share`` is the second's (Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022). The result is
-a checkpoint for ``ssnan evaluate`` and ``ssnan export``; FIRST may be anything that ``model.start_from`` takes.
+``--share`` is the weight of SECOND, 0 to 1 (Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022).
+Tensors that FIRST lacks are taken from SECOND and printed; with ``--from-zero context.out``, those whose names start so
+count as zero in FIRST instead. The result is a checkpoint for ``ssnan evaluate`` and ``ssnan export``. FIRST may be
+anything that ``model.start_from`` takes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import torch
 from ssnan.models.initial_weights import read_network
 
 KEPT = ("hyper_parameters", "pytorch-lightning_version", "epoch", "global_step")
-"""Of the second checkpoint beside its weights, what building the network again takes."""
+"""The values of SECOND, beside its weights, from which the network is built again."""
 
 
 def main() -> None:

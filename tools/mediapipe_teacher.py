@@ -1,13 +1,13 @@
-"""What MediaPipe's selfie-multiclass model says of photos, as masks to train on.
+"""Label photos with MediaPipe's selfie-multiclass model, as masks to train on.
 
     mediapipe_teacher.py selfie_multiclass_256x256.tflite PHOTOS -o DATASET
 
-The model tells six classes apart: background, hair, body skin, face skin, clothes, others. Each stands
-for a set of LIP's classes; where its probability is at least ``--sure``, the mask names that set, and
-elsewhere the pixel is ignored. With ``--draw`` every pixel's class is drawn from the probabilities instead,
-so that over many pixels the loss is the one of soft targets: the expectation of −log p(set drawn) is
-−Σ p_teacher log p. DATASET gets ``masks/``, ``dataset.yaml`` and ``train.txt`` and reads the
-photos where they are. benchmarks/README.md says where the model comes from (Apache-2.0).
+The model has six classes: background, hair, body skin, face skin, clothes and others. Each but "others" stands for one
+or several of LIP's classes. A pixel gets them if the probability of the class is at least ``--sure``; the rest is
+ignored. With ``--draw``, the class of every pixel is drawn from the probabilities instead. Over many pixels, this is
+the loss of soft targets: the expectation of −log p(set drawn) is −Σ p_teacher log p. DATASET gets ``masks/``,
+``dataset.yaml`` and ``train.txt``, and reads the photos where they are. benchmarks/README.md says where the model comes
+from (Apache-2.0).
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ WORN = ("gloves", "upper-clothes", "dress", "coat", "socks", "pants", "jumpsuits
         "right-shoe")  # fmt: skip
 GROUPS: dict[int, tuple[str, ...]] = {
     0: ("background",),
-    1: ("hat", "hair"),  # a cap is hair to the model
-    2: SKIN,  # the neck too, of which LIP has no class: people call it face or nothing
+    1: ("hat", "hair"),  # the model calls caps hair
+    2: SKIN,  # includes the neck, for which LIP has no class
     3: ("face", "sunglasses"),
     4: ("hat", *WORN),
 }
-"""LIP's classes for each of the model's. "Others" is hats, bags, glasses and whatever is held: not certain
-enough for a set."""
+"""LIP's classes for each of the model's. "Others" (hats, bags, glasses, things in hands) is missing, because it may be
+anything."""
 
 
 def teacher(model: Path, threads: int) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
-    """RGB (H, W, 3) to probabilities (6, H, W): the mean over the photo and its mirror image, each in a square
-    with grey beside it, since people squeezed into the model's square are taken for background."""
+    """A function from RGB (H, W, 3) to probabilities (6, H, W): the mean over the photo and its mirror image. Each is
+    padded with grey to a square, because the model takes people who are squeezed into one for background."""
     from ai_edge_litert.interpreter import Interpreter  # only to run the model: evidence is read without it
 
     interpreter = Interpreter(str(model), num_threads=threads)

@@ -1,11 +1,11 @@
-"""What our own model says inside the sets of classes that a half-labelled dataset names.
+"""Replace the sets of classes in a half-labelled dataset by the classes that a model of ssnan predicts there.
 
     own_teacher.py MODEL DATASET -o TAUGHT [--sure 0.7] [--scales 0.75,1,1.25] [--mirror]
 
-A pixel of a set S becomes the class c of S with the largest p(c) / Σ p over S, where that is at least ``--sure``, and
-keeps the set elsewhere: what the first teacher or a person drew is never contradicted. Pixels with a class and
-ignored pixels stay. TAUGHT gets ``masks/``, ``dataset.yaml`` and the list of ``--split``, and reads the photos
-where they are. MODEL is anything that ``ssnan evaluate`` takes.
+A pixel of a set S becomes the class c of S with the largest p(c) / Σ p over S if that is at least ``--sure``, and
+otherwise keeps the set. So no label of the first teacher or of a person is contradicted. Pixels with a class and
+ignored pixels stay. TAUGHT gets ``masks/``, ``dataset.yaml`` and the list of ``--split``, and reads the photos where
+they are. MODEL is anything that ``ssnan evaluate`` takes.
 """
 
 from __future__ import annotations

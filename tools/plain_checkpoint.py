@@ -1,9 +1,10 @@
-"""A checkpoint that holds pickled objects, rewritten as weights and plain values, which is all that ssnan reads.
+"""Rewrite a checkpoint that holds pickled objects as weights and plain values, which is all that ssnan reads.
 
     plain_checkpoint.py OLD.ckpt NEW.ckpt
 
-READING OLD RUNS WHATEVER CODE IS IN IT: only for files that you made yourself. Paths become strings, data classes
-dictionaries; the state of optimisers and callbacks is left out, so that NEW is to evaluate, export and start from.
+READING OLD RUNS WHATEVER CODE IS IN IT: use it only for files that you made yourself. Paths become strings, and data
+classes become dictionaries. The state of optimisers and callbacks is left out, so NEW can be evaluated, exported and
+started from, but its training cannot continue.
 """
 
 from __future__ import annotations

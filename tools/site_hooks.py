@@ -1,4 +1,4 @@
-"""Hooks of MkDocs: what reads well where the repository is read, and on the site would not."""
+"""Hooks of MkDocs: change links and roles that the site cannot show."""
 
 from __future__ import annotations
 
@@ -12,5 +12,5 @@ def on_page_markdown(markdown: str, *, config: Any, **_: Any) -> str:
 
 
 def on_page_content(html: str, **_: Any) -> str:
-    """Docstrings' :class:`Name` becomes the name alone; of ~long.Name too."""
+    """Replace the role :class:`Name` in docstrings by the name, and :class:`~long.Name` by its last part."""
     return re.sub(r":(?:class|data|func|meth|mod|attr):<code>(?:~[\w.]*\.)?", "<code>", html)
