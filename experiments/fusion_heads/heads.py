@@ -1,4 +1,4 @@
-"""Experiment A1: do weights for each pixel fuse scales better because they adapt, or because they are many?
+"""Do weights for each pixel fuse scales better because they adapt, or because they are many?
 
     python -m experiments.fusion_heads.heads TRUNK [--seeds 0,1,2,3,4] [--steps 200] [--minutes 60]
     python -m experiments.fusion_heads.heads --results experiments/fusion_heads/results.csv

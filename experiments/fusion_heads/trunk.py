@@ -1,4 +1,4 @@
-"""The trunk of experiment A1: one network over several sizes of the photo, which never meet."""
+"""The trunk: one network over several sizes of the photo, without a fusion."""
 
 from __future__ import annotations
 
