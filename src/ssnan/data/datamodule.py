@@ -45,8 +45,10 @@ class Source:
 
 
 class ParsingData(LightningDataModule):
-    """Batches of ``{"images": (B, 3, H, W), "labels": (B, H, W)}``, with ``"limbs": (B, H, W)`` if a source has
-    keypoints, see :func:`ssnan.data.keypoints.limb_map`.
+    """Training batches and validation photos, from one or several datasets.
+
+    A batch is ``{"images": (B, 3, H, W), "labels": (B, H, W)}``, with ``"limbs": (B, H, W)`` if a source has keypoints,
+    see :func:`ssnan.data.keypoints.limb_map`.
 
     Args:
         sources: training datasets.

@@ -65,11 +65,11 @@ class JointLoss:
     """Options of the joint loss.
 
     Attributes:
-        form: combination with the cross-entropy, see :data:`JointForm`; ``none`` is the first step.
+        form: combination with the cross-entropy, see :data:`ssnan.losses.JointForm`; ``none`` is the first step.
         weight: λ of the ``weighted`` form.
         measure: ``distance`` (Eq. 4) or ``heatmap``.
-        unit: unit of the joint loss, see :data:`JointUnit`.
-        count: divisor of the distance, see :data:`JointCount`.
+        unit: unit of the joint loss, see :data:`ssnan.losses.JointUnit`.
+        count: divisor of the distance, see :data:`ssnan.losses.JointCount`.
         centers: ``soft`` (of probabilities) or ``decided``, see :data:`ssnan.losses.JointCenters`.
         detach_centers: whether to stop the gradient through predicted joints.
 

@@ -22,7 +22,8 @@ class Preprocessing:
     """Resize, scale to 0..1, normalise.
 
     Attributes:
-        mean, std: of RGB in 0..1.
+        mean: mean of RGB in 0..1, which is subtracted.
+        std: standard deviation of RGB in 0..1, by which the rest is divided.
         longest_side: pixels of the longer side of the network's input; the shorter side keeps the photo's
             proportions. None keeps the photo's size.
         multiple: sides are rounded to a multiple of this plus one. The network's stride divided by the scales' common

@@ -67,7 +67,9 @@ class SGDOptions:
             has ``[classifier]``.
         bias_factor: factor on the rate of biases. If it is not 1, biases have no weight decay, as in the Caffe models
             of DeepLab and Attention, which use 2.
-        momentum, weight_decay, power: 0.9, 5e-4 and 0.9 in the paper.
+        momentum: momentum of SGD; 0.9 in the paper.
+        weight_decay: weight decay; 5e-4 in the paper.
+        power: exponent of the poly schedule, (1 − step / steps) ** power; 0.9 in the paper.
         warmup: iterations over which the rate rises linearly; 0 in the paper. If None, a tenth of all, at most 100.
     """
 
@@ -95,7 +97,8 @@ class ParsingTask(LightningModule):
         network: any system of :mod:`ssnan.models`.
         label_set: name of a label set, a ``dataset.yaml``, or the plain values of a label set, as in a checkpoint.
         preprocessing: preprocessing of validation photos, and of the trained model's input.
-        backbone_weights: initial weights of the backbone, see :meth:`Backbone.load`; random if None.
+        backbone_weights: initial weights of the backbone: ``timm``, which downloads those of ImageNet, or a file, see
+            :meth:`ssnan.models.Backbone.load`; random if None.
         start_from: initial weights of the whole network: a bundled model such as ``small``, a checkpoint (for the
             second step), or a .safetensors file. Parts that do not fit, such as the classifier of other labels, start
             untrained.
