@@ -47,7 +47,7 @@ def load(
         largest: keep only the largest person.
 
     Raises:
-        ModelError: there is no such model or engine.
+        ModelError: there is no such model or engine, the model is damaged, or ``threads`` is not in 1..256.
         RemapError: ``labels`` is not a label set, or the model's labels cannot be mapped to it.
         ValueError: ``colors`` or ``max_pixels`` is none of the allowed values.
     """

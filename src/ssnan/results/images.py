@@ -19,6 +19,9 @@ def summary(rgb: NDArray[np.uint8], result: ParsingResult, opacity: float = 0.65
         rgb: the photo, uint8 (H, W, 3), or a smaller version with a longer side of at least ``SCREEN_SIDE``.
         result: its result.
         opacity: opacity of the map over the photo, 0..1; the background is not covered.
+
+    Raises:
+        ValueError: ``rgb`` has another size than the result and a longer side below ``SCREEN_SIDE``, 1024.
     """
     if rgb.shape[:2] != result.labels.shape and max(rgb.shape[:2]) < SCREEN_SIDE:
         raise ValueError(
