@@ -213,6 +213,7 @@ def test_every_recipe_does_what_it_says(studio, served):
     }  # fmt: skip
     assert any("#" in text for text in printed)
     assert any("face" in text and "[" in text for text in printed)
+    assert any("thousand.py: not an image" in text and "camera.png {" in text for text in printed)
 
 
 @pytest.mark.parametrize("document", ["docs/index.md", "docs/serving.md", "README.md"])
