@@ -17,6 +17,7 @@ import yaml
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+import ssnan
 from fakes.lip import person
 from ssnan.commands import main, parsers
 from ssnan.data.custom import read_label_set
@@ -223,6 +224,12 @@ def test_the_first_things_that_are_shown_work(document, studio, served):
     for language, block in re.findall(r"```(python|sh)\n(.*?)```", text, re.DOTALL):
         if language == "python" or "/api/" in block:
             run(language, block, served)
+
+
+def test_the_page_of_the_api_lists_every_public_name():
+    text = (ROOT / "docs" / "api.md").read_text()
+    missing = [name for name in ssnan.__all__ if not re.search(rf"\bssnan\.{name}\b", text)]
+    assert missing == ["__version__"]
 
 
 def test_the_site_copies_no_data():
