@@ -2,6 +2,7 @@
 
 import copy
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -11,6 +12,9 @@ from ssnan.labels import LIP
 from ssnan.losses import ParsingLoss
 from ssnan.models import ParsingNetwork
 from ssnan.parsing.engines import OnnxRuntimeEngine
+from ssnan.parsing.parser import Parser
+from ssnan.parsing.preprocessing import Preprocessing
+from ssnan.training.checkpoint import TorchEngine
 
 CLASSES = 20
 
@@ -79,6 +83,14 @@ class SystemContract:
                     nn.init.normal_(module.weight, std=0.1)
             first, second = (network(torch.randn(1, 3, 65, 65)).scores for _ in range(2))
         assert (first - second).abs().max() > 1e-5
+
+    def test_torch_parses_a_photo(self, network):
+        parser = Parser(TorchEngine(network, torch.device("cpu")), LIP, Preprocessing(longest_side=65))
+        result = parser(np.random.default_rng(0).integers(0, 256, (60, 40, 3), dtype=np.uint8))
+        assert result.labels.shape == (60, 40)
+        with torch.no_grad():
+            output = network(torch.randn(1, 3, 65, 65))
+        assert (result.instance_maps is not None) == (output.people is not None)
 
     def test_exported_is_the_same(self, network, tmp_path):
         if self.export_skipped:

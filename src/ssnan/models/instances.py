@@ -97,6 +97,8 @@ class SSNANWithPeople(SSNANWithContext):
         options: the other arguments of :class:`SSNANWithContext`.
     """
 
+    tells_apart = True
+
     def __init__(
         self,
         num_classes: int,

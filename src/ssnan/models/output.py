@@ -35,9 +35,15 @@ class ParsingOutput(NamedTuple):
 
 
 class ParsingNetwork(nn.Module, ABC):
-    """A network from normalised photos (B, 3, H, W) to a :class:`ParsingOutput`."""
+    """A network from normalised photos (B, 3, H, W) to a :class:`ParsingOutput`.
+
+    Attributes:
+        num_classes: classes C, including the background.
+        tells_apart: whether the output has ``people``.
+    """
 
     num_classes: int
+    tells_apart: bool = False
 
     @abstractmethod
     def forward(self, images: Float[Tensor, "b 3 H W"]) -> ParsingOutput: ...

@@ -23,9 +23,14 @@ from ssnan.training.task import ParsingTask
 
 
 class TorchEngine:
-    """A network in evaluation mode. On a GPU, if there is one, it is compiled and runs in bf16."""
+    """A network in evaluation mode. On a GPU, if there is one, it is compiled and runs in bf16.
+
+    Attributes:
+        tells_apart: whether the network has an instance head.
+    """
 
     def __init__(self, network: ParsingNetwork, device: torch.device | None = None) -> None:
+        self.tells_apart = network.tells_apart
         self.device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
         network = network.eval().to(self.device).to(memory_format=torch.channels_last)
         # Photos differ in size, and one compilation must serve all.
@@ -33,11 +38,6 @@ class TorchEngine:
 
     def __call__(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
         return _numpy(self._output(pixels).scores)
-
-    @property
-    def tells_apart(self) -> bool:
-        """Whether the network has an instance head."""
-        return hasattr(self.network, "people")
 
     def with_people(self, pixels: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """The scores, and the maps of the instance head, (B, 3, p, q), see :mod:`ssnan.scores.grouping`."""
