@@ -19,6 +19,13 @@ def test_a_zoomed_region_shows_what_lies_there():
     torch.testing.assert_close(regions[1, 1, 0], torch.linspace(0.0, 0.5, 9), atol=1e-4, rtol=0)
 
 
+def test_a_region_keeps_its_place_in_mixed_precision():
+    photo, box = torch.randn(1, 3, 65, 65), torch.tensor([[[0.1, 0.2, 0.7, 0.9]]])
+    expected = zoomed(photo, box, (65, 65), "bilinear")
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(zoomed(photo, box, (65, 65), "bilinear"), expected)
+
+
 def test_pasting_undoes_zooming():
     maps, box = ramp(41, 61), torch.tensor([[[0.25, 0.5, 0.75, 1.0]]])
     closer = zoomed(maps, box, (33, 33), "bilinear")

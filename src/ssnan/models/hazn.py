@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Bool, Float
 from scipy.ndimage import label
 from torch import Tensor, nn
-from torch.nn.functional import affine_grid, binary_cross_entropy_with_logits, grid_sample, smooth_l1_loss
+from torch.nn.functional import binary_cross_entropy_with_logits, grid_sample, smooth_l1_loss
 
 from ssnan.labels import LabelSet
 from ssnan.models.backbone import Backbone
@@ -216,16 +216,19 @@ def inside(outer: Float[Tensor, "b 4"], boxes: Boxes) -> Boxes:
 
 def zoomed(maps: Float[Tensor, "b c h w"], boxes: Boxes, size: tuple[int, int], mode: str) -> Float[Tensor, "bn c H W"]:
     """Resize every box of every photo to ``size``; the result is ordered by photo."""
-    count = boxes.shape[1]
-    top, left, bottom, right = boxes.flatten(0, 1).unbind(dim=1)
-    zero = torch.zeros_like(top)
-    # grid_sample's coordinates run from -1 to 1, x before y.
-    theta = torch.stack([right - left, zero, right + left - 1, zero, bottom - top, bottom + top - 1], dim=1).reshape(
-        -1, 2, 3
-    )
-    repeated = maps.repeat_interleave(count, dim=0)
-    grid = affine_grid(theta, [theta.shape[0], 1, *size], align_corners=True)
+    repeated = maps.repeat_interleave(boxes.shape[1], dim=0)
+    top, left, bottom, right = boxes.flatten(0, 1)[..., None].unbind(dim=1)
+    down, across = (torch.linspace(0, 1, side, device=boxes.device) for side in size)
+    # Not affine_grid, because autocast would compute it in 16 bits, too few for the pixels of a photo.
+    grid = grid_of(top + down * (bottom - top), left + across * (right - left))
     return grid_sample(repeated, grid, mode=mode, align_corners=True)
+
+
+def grid_of(y: Float[Tensor, "n h"], x: Float[Tensor, "n w"]) -> Float[Tensor, "n h w 2"]:
+    """The grid for ``grid_sample`` of rows and columns, each from 0 at the first to 1 at the last: x before y, from −1
+    to 1."""
+    rows, columns = torch.broadcast_tensors(y[:, :, None], x[:, None])
+    return 2 * torch.stack([columns, rows], dim=3) - 1
 
 
 def merged(
@@ -242,10 +245,8 @@ def merged(
     top, left, bottom, right = (side[..., None] for side in boxes.unbind(dim=2))
     y, x = (rows - top) / (bottom - top), (columns - left) / (right - left)
     within = ((y >= 0) & (y <= 1)).unsqueeze(3) & ((x >= 0) & (x <= 1)).unsqueeze(2)
-    grid = torch.stack(
-        [(2 * x - 1).unsqueeze(2).expand(-1, -1, height, -1), (2 * y - 1).unsqueeze(3).expand(-1, -1, -1, width)], dim=4
-    )
-    pasted = grid_sample(closer, grid.flatten(0, 1), align_corners=True).reshape(batch, -1, classes, height, width)
+    grid = grid_of(y.flatten(0, 1), x.flatten(0, 1))
+    pasted = grid_sample(closer, grid, align_corners=True).reshape(batch, -1, classes, height, width)
     weight = (sure[..., None, None] * within).unsqueeze(2)
     left = (1.0 - weight).prod(dim=1)  # the sum with all weights is at least 1
     return (left * scores + (weight * pasted).sum(dim=1)) / (left + weight.sum(dim=1))
