@@ -174,6 +174,7 @@ def test_joints_of_a_validation_by_hand(monkeypatch):
     moved[moved == LIP.classes.index("left-arm")] = 0
     scores = 99.0 * torch.nn.functional.one_hot(torch.from_numpy(moved).long(), len(LIP)).movedim(2, 0)[None]
     monkeypatch.setattr(module, "scores_at_own_size", lambda sample: scores)
+    module.on_validation_epoch_start()
     module.validation_step(Sample("x", photo, labels), 0)
     offset = 3 / 63
     assert logged["val/joint_offset"] == pytest.approx(offset, rel=1e-4)
@@ -186,6 +187,7 @@ def test_a_photo_without_joints_logs_the_same_numbers():
     module, logged = task().eval(), []
     module.log = lambda name, value, **options: logged.append((name, options.get("sync_dist")))
     photo, labels = person(33, 33)
+    module.on_validation_epoch_start()
     seen = []
     for sample in (Sample("x", photo, labels), Sample("y", photo, labels * 0)):
         logged.clear()

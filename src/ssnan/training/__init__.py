@@ -5,8 +5,8 @@ builds a :class:`ParsingTask` and its data. Lightning then calls these methods o
 
 - ``setup``: initial weights and the criterion; ``on_load_checkpoint``, if a run continues.
 - ``configure_optimizers``: SGD and its schedule.
-- In every epoch ``training_step`` for each batch, ``validation_step`` for each photo, ``on_validation_epoch_end``, and
-  ``on_save_checkpoint`` for ``best.ckpt`` and ``last.ckpt``.
+- In every epoch ``training_step`` for each batch; ``on_validation_epoch_start``, ``validation_step`` for each photo and
+  ``on_validation_epoch_end``; ``on_save_checkpoint`` for ``best.ckpt`` and ``last.ckpt``.
 """
 
 from ssnan.training.task import ParsingTask

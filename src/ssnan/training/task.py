@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from lightning import LightningModule, Trainer
@@ -19,7 +20,6 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 from torch.optim import SGD
 from torch.optim.lr_scheduler import LambdaLR
-from torchmetrics.classification import MulticlassConfusionMatrix
 
 from ssnan.data.folder import Sample
 from ssnan.data.layouts import label_set_of
@@ -32,7 +32,6 @@ from ssnan.evaluation.metrics import (
     confusion_matrix,
     merged,
     person_groups,
-    rows_of,
 )
 from ssnan.evaluation.structure import Structure
 from ssnan.labels import LIP
@@ -120,7 +119,6 @@ class ParsingTask(LightningModule):
     validated: Confusion
     validated_structure: dict[str, Any]
     validated_photos: dict[str, list[list[int]]]
-    rows: Tensor
 
     def __init__(
         self,
@@ -148,9 +146,6 @@ class ParsingTask(LightningModule):
         # Compile the function, because compiling the module would rename its parameters.
         self.forward_in_training = torch.compile(network.forward) if compiled else network.forward
         self.validation_labels = self.label_set
-        self.confusion = self._empty_confusion()
-        self.structure = Structure(self.validation_labels)
-        self.photos: dict[str, list[list[int]]] = {}
         self.crops_seen = 0
         self.validated_step: int | None = None
 
@@ -159,8 +154,6 @@ class ParsingTask(LightningModule):
         build the criterion."""
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         self.validation_labels = replace(self.label_set, sets=data.val_folder.label_set.sets)
-        self.confusion = self._empty_confusion().to(self.device)
-        self.structure = Structure(self.validation_labels)
         if stage != "fit":
             return
         if self.start_from is not None:
@@ -229,18 +222,23 @@ class ParsingTask(LightningModule):
             older = checkpoint["global_step"] * photos_per_step(self.trainer, data.batch_size)
             self.crops_seen = checkpoint.get("crops_seen", older)
 
+    def on_validation_epoch_start(self) -> None:
+        """Start the sums over the photos of this process."""
+        label_set = self.validation_labels
+        self.confusion: Confusion = np.zeros((len(label_set) + len(label_set.sets), len(label_set)), dtype=np.int64)
+        self.structure = Structure(label_set)
+        self.photos: dict[str, list[list[int]]] = {}
+
     def validation_step(self, sample: Sample, batch_idx: int) -> None:
         scores = self.scores_at_own_size(sample)
         labels = torch.as_tensor(sample.labels, device=self.device).long()[None]
         probabilities = scores.softmax(dim=1)
         confidence, predicted_labels = probabilities[0].max(dim=0)
-        self.confusion.update(predicted_labels[None], self.rows.to(labels.device)[labels])
         decided = predicted_labels.to(torch.uint8).cpu().numpy()
         self.structure.add(sample.labels, decided, confidence.float().cpu().numpy(), sample.people)
-        counts = class_counts(
-            confusion_matrix(sample.labels, decided, self.validation_labels), self.validation_labels.sets
-        )
-        self.photos[sample.id] = counts.tolist()
+        confusion = confusion_matrix(sample.labels, decided, self.validation_labels)
+        self.confusion += confusion
+        self.photos[sample.id] = class_counts(confusion, self.validation_labels.sets).tolist()
         if self.label_set.regions:
             truth, known = label_centers(labels, self.validation_labels)
             predicted = soft_centers(probabilities, known, self.label_set.regions)
@@ -255,16 +253,12 @@ class ParsingTask(LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         sets = self.validation_labels.sets
-        confusion = self.confusion.compute().cpu().numpy()[:, : len(self.label_set)]
-        self.validated = confusion
+        everywhere = self._of_all_processes((self.confusion, self.structure, self.photos))
+        confusions, structures, photos = zip(*everywhere, strict=True)
+        self.validated = confusion = np.sum(confusions, axis=0)
         self.validated_step = None if self.trainer.sanity_checking else self.trainer.global_step
-        self.confusion.reset()
-        everywhere = self._of_all_processes((self.structure, self.photos))
-        self.validated_structure = sum(
-            (structure for structure, _ in everywhere), Structure(self.validation_labels)
-        ).numbers()
-        self.validated_photos = {name: counts for _, photos in everywhere for name, counts in photos.items()}
-        self.structure, self.photos = Structure(self.validation_labels), {}
+        self.validated_structure = sum(structures, Structure(self.validation_labels)).numbers()
+        self.validated_photos = {name: counts for of_process in photos for name, counts in of_process.items()}
         for name, value in self.validated_structure.items():
             if value is not None:
                 self.log(f"val/{name}", float(value))
@@ -283,12 +277,6 @@ class ParsingTask(LightningModule):
         gathered: list[Any] = [None] * self.trainer.world_size
         torch.distributed.all_gather_object(gathered, own)
         return gathered
-
-    def _empty_confusion(self) -> MulticlassConfusionMatrix:
-        """An empty matrix with rows for the sets of the validation data; square, as torchmetrics requires."""
-        label_set = self.validation_labels
-        self.rows = torch.from_numpy(rows_of(label_set))  # no buffer, because averaging of weights rounds buffers
-        return MulticlassConfusionMatrix(len(label_set) + len(label_set.sets), ignore_index=-1)
 
     def scores_at_own_size(self, sample: Sample) -> Float[Tensor, "1 c H W"]:
         """Fused scores of one photo, upsampled to its size."""
