@@ -1,4 +1,5 @@
 import pytest
+import timm
 import torch
 from torch.nn.functional import max_pool2d, max_unpool2d
 
@@ -23,6 +24,18 @@ def test_decoder_mirrors_the_encoder():
     assert widths[0] == [(512, 512), (512, 512)]
     assert widths[1] == [(512, 512), (256, 512)]
     assert widths[-1] == [(5, 64)]
+
+
+@torch.no_grad()
+def test_the_encoder_starts_from_weights_of_timm(tmp_path):
+    vgg = timm.create_model("vgg11_bn").features.eval()
+    torch.save({f"features.{name}": value for name, value in vgg.state_dict().items()}, tmp_path / "vgg.pth")
+    network, images = SegNet(5, "vgg11_bn").eval(), torch.randn(1, 3, 64, 64)
+    network.load_backbone(str(tmp_path / "vgg.pth"))
+    features = images
+    for block in network.encoder:
+        features = max_pool2d(block(features), 2)
+    torch.testing.assert_close(features, vgg(images))
 
 
 @pytest.mark.parametrize("wrong", [{"layer1.weight": torch.zeros(2)}, {"features.0.weight": torch.zeros(3)}])

@@ -80,18 +80,16 @@ class SegNet(ParsingNetwork):
         Raises:
             ValueError: there are no such weights, or they belong to another network.
         """
-        features = timm_network(self.name).features
+        # timm counts a pool after each block.
+        features = nn.Sequential(*(layer for block in self.encoder for layer in (*block, nn.Identity())))  # type: ignore[misc]
         load_all(nn.ModuleDict({"features": features}), initial_weights(self.name, weights), weights, self.name)
-        layers = [layer for layer in features if not isinstance(layer, nn.MaxPool2d)]
-        own = [layer for block in self.encoder for layer in block]  # type: ignore[attr-defined]
-        for mine, loaded in zip(own, layers, strict=True):
-            mine.load_state_dict(loaded.state_dict())
 
 
 def unpool(
     pooled: Float[Tensor, "b c h w"], indices: Int[Tensor, "b c h w"], before: Float[Tensor, "b c H W"]
 ) -> Float[Tensor, "b c H W"]:
-    """Put every pooled value back at its flat index in a map of zeros with the size of ``before``."""
+    """Put every pooled value back at its flat index in a map of zeros with the size of ``before``: torch's
+    ``max_unpool2d`` with operations that can be exported."""
     flat = torch.zeros_like(before).flatten(2)
     return flat.scatter(2, indices.flatten(2), pooled.flatten(2)).reshape(before.shape)
 
