@@ -21,7 +21,7 @@ from ssnan.data.batch_photometric import PHOTOMETRIC_CHANCES, photometric_of_bat
 from ssnan.data.folder import ParsingFolder
 from ssnan.data.keypoints import limb_map
 from ssnan.data.pasting import PastedScenes
-from ssnan.data.transforms import Bars, MirrorWithSwap, Rotate
+from ssnan.data.transforms import Bars, CropAroundPerson, MirrorWithSwap, Rotate
 from ssnan.labels import LabelSet
 from ssnan.parsing.preprocessing import Preprocessing
 
@@ -195,11 +195,11 @@ class ResidentPhotos:
         # Pixel centres are at i + ½ in every photo; positions are 0 at the first centre.
         return View(box, angle, bars, fill, (offset + 0.5) * step - 0.5, step, mirror < 0.5)
 
-    def _boxes(self, index: Tensor, margins: Tensor, near: Tensor, most: float = 0.15) -> Float[Tensor, "b 4"]:
+    def _boxes(self, index: Tensor, margins: Tensor, near: Tensor) -> Float[Tensor, "b 4"]:
         """The box around the person with random margins where ``near``, elsewhere the whole photo."""
         size, person = self.sizes[index], self.people[index]
         extent = (person[:, 2:] - person[:, :2]).amax(dim=1, keepdim=True)
-        room = margins * most * extent
+        room = margins * CropAroundPerson.MARGIN * extent
         around = [(person[:, :2] - room[:, :2]).clamp_min(0), torch.minimum(person[:, 2:] + room[:, 2:], size)]
         whole = torch.cat([torch.zeros_like(size), size], dim=1)
         return torch.where(near[:, None], torch.cat(around, dim=1).round(), whole)

@@ -40,7 +40,9 @@ class CropAroundPerson(v2.Transform):
     0 .. ``margin`` times the longer side of the box.
     """
 
-    def __init__(self, label_set: LabelSet, probability: float, margin: float = 0.15) -> None:
+    MARGIN = 0.15
+
+    def __init__(self, label_set: LabelSet, probability: float, margin: float = MARGIN) -> None:
         super().__init__()
         self.person = torch.from_numpy(label_set.person)
         self.probability = probability
