@@ -202,7 +202,6 @@ def test_tips_to_install_other_products_are_hidden(config, caplog):
     "option",
     [
         ["--model.loss.joint.form", "product"],
-        ["--model.loss.joint.form", "product_detached"],
         ["--model.loss.joint.measure", "heatmap"],
         ["--model.loss.joint.unit", "mean"],
         ["--model.loss.joint.count", "defined"],

@@ -26,7 +26,7 @@ from ssnan.losses.sides import side_loss
 from ssnan.models.output import ParsingOutput
 from ssnan.models.processes import mean_over_processes, whole_batch
 
-JointForm = Literal["none", "weighted", "product", "product_detached"]
+JointForm = Literal["none", "weighted", "product"]
 """The combination of joint loss and cross-entropy for each photo.
 
 - ``none``: L_parsing, the first training step.
@@ -34,8 +34,6 @@ JointForm = Literal["none", "weighted", "product", "product_detached"]
   joints are perfect or absent.
 - ``product``: L_parsing · L_joint, the form of Eq. 4. With unit ``cells``, count ``defined`` and ``decided`` centers,
   it is as close to Eq. 4 as we can read it.
-- ``product_detached``: the same without a gradient through the joints, as in a public Keras version of SS-NAN. The
-  Caffe code of Attention+SSL leaves the joints out of the gradient altogether.
 """
 
 JointMeasure = Literal["distance", "heatmap"]
@@ -71,7 +69,8 @@ class JointLoss:
         unit: unit of the joint loss, see :data:`ssnan.losses.JointUnit`.
         count: divisor of the distance, see :data:`ssnan.losses.JointCount`.
         centers: ``soft`` (of probabilities) or ``decided``, see :data:`ssnan.losses.JointCenters`.
-        detach_centers: whether to stop the gradient through predicted joints.
+        detach_centers: whether to stop the gradient through predicted joints. A public Keras version of SS-NAN is a
+            ``product`` without it. The Caffe code of Attention+SSL leaves the joints out of the gradient altogether.
 
     Raises:
         ValueError: ``heatmap`` with ``cells``.
@@ -211,7 +210,7 @@ class ParsingLoss:
         if self.joint.unit == "mean":
             mean = mean_over_processes(joint.mean())
             joint = joint / mean.where(mean > 0, 1)  # a tiny divisor of photos without joints gives NaN gradients
-        if self.joint.detach_centers or self.joint.form == "product_detached":
+        if self.joint.detach_centers:
             joint = joint.detach()
         values = terms | {"joint": joint.mean()}
         together = parsing * joint
