@@ -1,10 +1,10 @@
 import pytest
-import timm
 import torch
 from torch.nn.functional import max_pool2d, max_unpool2d
 
 from ssnan.models import SegNet
 from ssnan.models.segnet import unpool
+from ssnan.models.vgg import vgg_layers
 
 
 def test_unpooling_against_torch_s_own():
@@ -28,7 +28,7 @@ def test_decoder_mirrors_the_encoder():
 
 @torch.no_grad()
 def test_the_encoder_starts_from_weights_of_timm(tmp_path):
-    vgg = timm.create_model("vgg11_bn").features.eval()
+    vgg = vgg_layers("vgg11_bn").eval()
     torch.save({f"features.{name}": value for name, value in vgg.state_dict().items()}, tmp_path / "vgg.pth")
     network, images = SegNet(5, "vgg11_bn").eval(), torch.randn(1, 3, 64, 64)
     network.load_backbone(str(tmp_path / "vgg.pth"))

@@ -14,7 +14,7 @@ from torch.nn.functional import max_pool2d
 from ssnan.models.heads import classifier
 from ssnan.models.initial_weights import initial_weights, load_all
 from ssnan.models.output import ParsingNetwork, ParsingOutput
-from ssnan.models.timm_network import timm_network
+from ssnan.models.vgg import vgg_layers
 
 
 class SegNet(ParsingNetwork):
@@ -36,7 +36,7 @@ class SegNet(ParsingNetwork):
         self.num_classes = num_classes
         self.name = encoder
         blocks: list[list[nn.Module]] = [[]]
-        for layer in timm_network(encoder).features:
+        for layer in vgg_layers(encoder):
             if isinstance(layer, nn.MaxPool2d):
                 blocks.append([])
             else:

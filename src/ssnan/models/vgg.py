@@ -3,6 +3,8 @@ tables."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -31,7 +33,7 @@ class VGG(nn.Module):
     def __init__(self, name: str, output_stride: int, pools: tuple[int, ...] = (5,)) -> None:
         super().__init__()
         # timm's names and numbers, so that its weights fit.
-        self.features = timm_network(name).features
+        self.features = vgg_layers(name)
         self.taps: list[int] = []
         self.channels: list[int] = []
         self.strides: list[int] = []
@@ -61,3 +63,13 @@ class VGG(nn.Module):
             if index in self.taps:
                 maps.append(features)
         return maps
+
+
+def vgg_layers(name: str) -> Any:
+    """The convolutions and pools of timm's VGG ``name``, an ``nn.Sequential``.
+
+    Raises:
+        ValueError: timm has no such VGG.
+    """
+    # The narrowest fully connected layers, because timm always makes them. The usual ones are nine tenths of a VGG.
+    return timm_network(name, num_classes=0, mlp_ratio=1 / 4096).features
