@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
 from scipy import ndimage
 
 from ssnan.data.folder import Sample
-from ssnan.data.keypoints import BONES, JOINTS, THICKNESS, People
+from ssnan.data.keypoints import BONES, JOINTS, People, lines
 from ssnan.labels import UNKNOWN_PERSON, LabelSet
 
 TRUNK = (("left-shoulder", "right-shoulder"), ("left-hip", "right-hip"), ("left-shoulder", "left-hip"),
@@ -19,7 +18,7 @@ TRUNK = (("left-shoulder", "right-shoulder"), ("left-hip", "right-hip"), ("left-
          ("nose", "left-shoulder"), ("nose", "right-shoulder"), ("left-ear", "right-ear"))  # fmt: skip
 """The pairs of keypoints of head and trunk."""
 
-LINES = (
+PAIRS = (
     *(pair for bones in BONES.values() for pair in bones),
     *((JOINTS.index(one), JOINTS.index(other)) for one, other in TRUNK),
 )
@@ -46,27 +45,13 @@ def from_keypoints(people: People, labels: NDArray[np.uint8], label_set: LabelSe
     if not len(people):
         return result
     somebody = label_set.person[labels]
-    painted = np.stack([_painted(person, labels.shape) & somebody for person in people[: UNKNOWN_PERSON - 1]])
+    painted = np.stack([lines(person, PAIRS, labels.shape) & somebody for person in people[: UNKNOWN_PERSON - 1]])
     alone = painted.sum(axis=0) == 1
     pieces, count = ndimage.label(somebody, structure=np.ones((3, 3)))
     touched = np.zeros((len(painted), count + 1), dtype=bool)
-    for number, lines in enumerate(painted):
-        result[lines & alone] = 1 + number
-        touched[number, pieces[lines]] = True
+    for number, own in enumerate(painted):
+        result[own & alone] = 1 + number
+        touched[number, pieces[own]] = True
     owner = np.where(touched.sum(axis=0) == 1, 1 + touched.argmax(axis=0), 0).astype(np.uint8)
     owned = owner[pieces] * somebody
     return np.where(owned > 0, owned, result)
-
-
-def _painted(person: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """The pixels (H, W) on the lines of a person, keypoints (17, 3)."""
-    height, width = shape
-    points = person[:, :2] * (width, height)
-    known = points[person[:, 2] > 0]
-    thickness = max(1, round(THICKNESS * np.ptp(known, axis=0).max())) if len(known) else 1
-    canvas = Image.new("1", (width, height))
-    draw = ImageDraw.Draw(canvas)
-    for ends in LINES:
-        if (person[list(ends), 2] == 2).all():
-            draw.line([tuple(points[end]) for end in ends], 1, thickness)
-    return np.asarray(canvas)

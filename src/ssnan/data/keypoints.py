@@ -6,7 +6,7 @@ A label map gives the side of a bare arm, but not of an arm in a sleeve. Keypoin
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -74,7 +74,6 @@ def limb_map(people: People, labels: NDArray[np.uint8], label_set: LabelSet) -> 
         people: keypoints of the photo.
         labels: mask values of ``label_set``, (H, W).
     """
-    height, width = labels.shape
     classes = {name: label_set.classes.index(name) for name in (*BONES, *SHOES) if name in label_set.classes}
     result = np.full(labels.shape, label_set.ignore_index, dtype=np.uint8)
     result[labels == 0] = 0
@@ -82,16 +81,25 @@ def limb_map(people: People, labels: NDArray[np.uint8], label_set: LabelSet) -> 
         result[labels == class_id] = classes.get(SHOES.get(name, name), class_id)
     painted = np.zeros(labels.shape, dtype=np.uint8)
     for name in (name for name in BONES if name in classes):
-        canvas = Image.new("1", (width, height))
-        draw = ImageDraw.Draw(canvas)
+        limb = np.zeros(labels.shape, dtype=np.bool_)
         for person in people:
-            known = person[person[:, 2] > 0, :2] * (width, height)
-            thickness = round(THICKNESS * np.ptp(known, axis=0).max()) if len(known) else 0
-            for ends in BONES[name]:
-                if (person[list(ends), 2] == 2).all():
-                    draw.line([(x * width, y * height) for x, y, _ in person[list(ends)]], 1, max(1, thickness))
-        limb = np.asarray(canvas)
+            limb |= lines(person, BONES[name], labels.shape)
         result[limb] = classes[name]
         painted += limb
     result[painted > 1] = label_set.ignore_index
     return result
+
+
+def lines(person: NDArray[np.float32], pairs: Iterable[tuple[int, int]], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """The pixels (H, W) on thick lines between those ``pairs`` of a person's keypoints, (17, 3), that are both
+    visible."""
+    height, width = shape
+    points = person[:, :2] * (width, height)
+    known = points[person[:, 2] > 0]
+    thickness = max(1, round(THICKNESS * np.ptp(known, axis=0).max())) if len(known) else 1
+    canvas = Image.new("1", (width, height))
+    draw = ImageDraw.Draw(canvas)
+    for ends in pairs:
+        if (person[list(ends), 2] == 2).all():
+            draw.line([tuple(points[end]) for end in ends], 1, thickness)
+    return np.asarray(canvas)
