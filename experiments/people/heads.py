@@ -25,7 +25,6 @@ from torch import Tensor
 from ssnan.models.initial_weights import read_network, take_over
 from ssnan.models.instances import SSNANWithPeople, center_loss, heads_in, offset_loss, targets_of
 from ssnan.models.pyramid import resized
-from ssnan.models.ss_nan_context import Seen
 from ssnan.training.cli import TrainingCLI, command_line
 
 HEAD = "people."
@@ -44,11 +43,11 @@ class Stored(TypedDict):
     heads: Tensor
 
 
-def seen_by(network: SSNANWithPeople, images: Tensor) -> Seen:
-    """What the head reads of a batch of images (B, 3, H, W)."""
+def inputs_of_head(network: SSNANWithPeople, images: Tensor) -> tuple[Tensor, list[Tensor]]:
+    """The deep map and the features that the head reads of a batch of images (B, 3, H, W)."""
     pyramids = [network.backbone.maps(resized(images, scale)) for scale in network.scales]
     context = network.context(pyramids[0][-1])
-    return Seen(pyramids[0][-1], [network.backbone.joined(fine, deep, context) for _, fine, deep in pyramids])
+    return pyramids[0][-1], [network.backbone.joined(fine, deep, context) for _, fine, deep in pyramids]
 
 
 def store(cli: TrainingCLI, folder: Path, minutes: float) -> None:
@@ -59,10 +58,10 @@ def store(cli: TrainingCLI, folder: Path, minutes: float) -> None:
     begun = time.monotonic()
     for number, batch in enumerate(cli.datamodule.train_dataloader()):
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-            seen = seen_by(network, batch["images"].contiguous(memory_format=torch.channels_last))
+            deep, features = inputs_of_head(network, batch["images"].contiguous(memory_format=torch.channels_last))
         stored = Stored(
-            deep=seen.deep.bfloat16().contiguous(),
-            features=[of_scale.bfloat16().contiguous() for of_scale in seen.features],
+            deep=deep.bfloat16().contiguous(),
+            features=[of_scale.bfloat16().contiguous() for of_scale in features],
             instances=batch["instances"].to(torch.uint8),
             heads=heads_in(batch["labels"], label_set),
         )
@@ -82,7 +81,7 @@ def learn(network: SSNANWithPeople, files: Sequence[Path], epochs: int, rate: fl
     total = torch.zeros(2)
     for step, file in enumerate(order, start=1):
         stored: Stored = torch.load(file)
-        maps = network.people(Seen(stored["deep"].float(), [of_scale.float() for of_scale in stored["features"]]))
+        maps = network.people(stored["deep"].float(), [of_scale.float() for of_scale in stored["features"]])
         targets = targets_of(stored["instances"], stored["heads"], maps.shape[-2], maps.shape[-1])
         losses = torch.stack([center_loss(maps[:, 0], targets), offset_loss(maps[:, 1:], targets)])
         optimizer.zero_grad()

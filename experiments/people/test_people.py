@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 import ssnan
 from experiments.people import coco128
 from experiments.people.compare import compare
-from experiments.people.heads import Stored, learn, seen_by, start
+from experiments.people.heads import Stored, inputs_of_head, learn, start
 from experiments.people.photos import write as write_photos
 from experiments.people.scenes import write
 from fakes.lip import write_lip
@@ -46,10 +46,10 @@ def test_the_head_reads_the_same_stored_or_not_and_learns(tmp_path: Path):
     images, instances = torch.randn(2, 3, 64, 96), torch.zeros(2, 64, 96, dtype=torch.long)
     instances[:, 10:50, 10:40], instances[:, 10:50, 50:80] = 1, 2
     with torch.no_grad():
-        seen = seen_by(network, images)
-        torch.testing.assert_close(network.people(seen), network(images).people)
+        deep, features = inputs_of_head(network, images)
+        torch.testing.assert_close(network.people(deep, features), network(images).people)
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    stored = Stored(deep=seen.deep, features=seen.features, instances=instances, heads=instances > 1)
+    stored = Stored(deep=deep, features=features, instances=instances, heads=instances > 1)
     torch.save(stored, tmp_path / "0.pt")
     learn(network, [tmp_path / "0.pt"], epochs=3, rate=1e-2)
     changed = {name for name, value in network.state_dict().items() if not torch.equal(value, before[name])}

@@ -152,11 +152,11 @@ def test_an_example_is_learned():
     """The losses of one batch fall to a small part, so that the head can tell people apart at all."""
     larger = network(heads_only=True).train()
     batch = {"instances": torch.from_numpy(people()), "labels": torch.from_numpy(people())}
-    output, seen = larger.parsed(torch.randn(2, 3, 80, 128))
+    output, deep, features = larger.parsed(torch.randn(2, 3, 80, 128))
     optimizer = torch.optim.Adam(larger.people.parameters(), lr=3e-3)
     totals = []
     for _ in range(60):
-        losses = larger.auxiliary_losses(output._replace(people=larger.people(seen)), batch, LIP)
+        losses = larger.auxiliary_losses(output._replace(people=larger.people(deep, features)), batch, LIP)
         total = sum(losses.values())
         optimizer.zero_grad()
         total.backward()

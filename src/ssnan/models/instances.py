@@ -21,7 +21,7 @@ from ssnan.models.backbone import EdgeBackbone, start_for_relu
 from ssnan.models.output import ParsingOutput, no_loss
 from ssnan.models.processes import mean_count
 from ssnan.models.pyramid import at_features, enlarged
-from ssnan.models.ss_nan_context import Seen, SSNANWithContext
+from ssnan.models.ss_nan_context import SSNANWithContext
 
 SPREAD, SPREAD_WITHOUT_HEAD = 0.25, 0.1
 """The standard deviation of a centre in the heatmap, relative to the square root of the head's cells, or of the
@@ -73,9 +73,9 @@ class InstanceHead(nn.Module):
             assert self.out.bias is not None
             self.out.bias.copy_(torch.tensor([RARE, 0.0, 0.0]))
 
-    def forward(self, seen: Seen) -> Float[Tensor, "b 3 h w"]:
-        coarse, fine = seen.features[0], seen.features[-1]
-        deep = self.deep(seen.deep).relu()
+    def forward(self, deep: Float[Tensor, "b d p q"], features: Sequence[Tensor]) -> Float[Tensor, "b 3 h w"]:
+        coarse, fine = features[0], features[-1]
+        deep = self.deep(deep).relu()
         for layer in self.far:
             deep = deep + layer(deep).relu()
         found = (self.fine(fine) + enlarged(self.coarse(coarse), fine) + enlarged(deep, fine)).relu()
@@ -129,10 +129,10 @@ class SSNANWithPeople(SSNANWithContext):
         """Parse normalised photos; ``people`` has centre scores and offsets, (B, 3, h, w)."""
         if self.training and self.heads_only:
             with torch.no_grad():
-                output, seen = self.parsed(images)
+                output, deep, features = self.parsed(images)
         else:
-            output, seen = self.parsed(images)
-        return output._replace(people=self.people(seen))
+            output, deep, features = self.parsed(images)
+        return output._replace(people=self.people(deep, features))
 
     def auxiliary_losses(
         self, output: ParsingOutput, batch: Mapping[str, Tensor], label_set: LabelSet

@@ -9,7 +9,6 @@ predicts the limbs of the keypoints, clothed or bare, from these features.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -58,18 +57,6 @@ class Context(nn.Module):
             found = found + layer(found).relu()
         whole = self.everywhere(found.mean(dim=(2, 3), keepdim=True)).relu()
         return self.out(found + whole)
-
-
-class Seen(NamedTuple):
-    """What further heads may read.
-
-    Attributes:
-        deep: the deepest map of the coarsest scale.
-        features: the features of every scale before the edges, coarsest first.
-    """
-
-    deep: Float[Tensor, "b d h w"]
-    features: list[Tensor]
 
 
 class SSNANWithContext(ParsingNetwork):
@@ -123,8 +110,9 @@ class SSNANWithContext(ParsingNetwork):
         scores of the limb head for every scale, (B, 5, h, w) each."""
         return self.parsed(images)[0]
 
-    def parsed(self, images: Float[Tensor, "b 3 H W"]) -> tuple[ParsingOutput, Seen]:
-        """The result of :meth:`forward`, and the maps that it was made from."""
+    def parsed(self, images: Float[Tensor, "b 3 H W"]) -> tuple[ParsingOutput, Tensor, list[Tensor]]:
+        """The result of :meth:`forward`, and what further heads may read: the deepest map of the coarsest scale, and
+        the features of every scale before the edges, coarsest first."""
         pyramids = [self.backbone.maps(resized(images, scale)) for scale in self.scales]
         context = self.context(pyramids[0][-1])
         features = [self.backbone.joined(fine, deep, context) for _, fine, deep in pyramids]
@@ -134,7 +122,7 @@ class SSNANWithContext(ParsingNetwork):
         if self.agreement is not None:
             fused = self.agreement(fused, images)
         limbs = {"limbs": [self.limbs(of_scale) for of_scale in features]} if self.training else {}
-        return ParsingOutput(fused, tuple(maps), weights, limbs), Seen(pyramids[0][-1], features)
+        return ParsingOutput(fused, tuple(maps), weights, limbs), pyramids[0][-1], features
 
     def auxiliary_losses(
         self, output: ParsingOutput, batch: Mapping[str, Tensor], label_set: LabelSet
