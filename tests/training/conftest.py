@@ -51,7 +51,6 @@ def config(tmp_path_factory):
             "accelerator": "cpu",
             "num_sanity_val_steps": 0,
             "log_every_n_steps": 1,
-            "enable_model_summary": False,
         },
     }
     path = folder / "tiny.yaml"

@@ -236,3 +236,15 @@ def test_losses_of_a_network_know_the_sets_of_the_data(monkeypatch):
     images = torch.from_numpy(photo.copy()).permute(2, 0, 1)[None].float() / 255
     module.losses({"images": images, "labels": torch.from_numpy(labels.astype(int))[None]})
     assert known == [sets]
+
+
+def test_a_run_says_how_large_the_network_is_and_how_much_of_it_trains(monkeypatch):
+    said = []
+    monkeypatch.setattr("ssnan.training.task.rank_zero_info", said.append)
+    module = task()
+    module.trainer = SimpleNamespace(log_every_n_steps=1, num_training_batches=1)
+    total = sum(tensor.numel() for tensor in module.network.parameters())
+    frozen = module.network.backbone.requires_grad_(False)
+    left = total - sum(tensor.numel() for tensor in frozen.parameters())
+    module.on_train_start()
+    assert said == [f"SSNAN: {total / 1e6:.1f} million parameters, {left / 1e6:.1f} in training"]

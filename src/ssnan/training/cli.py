@@ -68,8 +68,12 @@ class TrainingCLI(LightningCLI):
             "data.label_set", "model.network.init_args.num_classes", compute_fn=lambda name: len(label_set_of(name))
         )
         parser.link_arguments("data.preprocessing", "model.preprocessing")
-        # A few unusual photos can make training diverge at any rate.
-        parser.set_defaults({"trainer.gradient_clip_val": 10.0})
+        parser.set_defaults(
+            {
+                "trainer.gradient_clip_val": 10.0,  # a few unusual photos can make training diverge at any rate
+                "trainer.enable_model_summary": False,  # a table that counts no FLOPs; ParsingTask logs the parameters
+            }
+        )
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse, and fill in the name of the label set in ``output`` and ``start_from``, as in
@@ -117,7 +121,6 @@ class TrainingCLI(LightningCLI):
 NOISE = (
     "Checkpoint directory .* exists and is not empty",  # a resumed run
     r"`ModelCheckpoint\(monitor='val/mean_iou'\)` could not find",  # a run that ends before the first validation
-    "Precision bf16-mixed is not supported by the model summary",
 )
 """Patterns of Lightning's warnings that have no class of their own and do not concern the user."""
 

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Timer
-from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.nn.functional import interpolate
@@ -174,6 +174,11 @@ class ParsingTask(LightningModule):
         trainer: Any = self.trainer
         trainer.log_every_n_steps = max(1, min(trainer.log_every_n_steps, trainer.num_training_batches))
         self.seed = torch.initial_seed()  # the seed of the run
+        sizes = {tensor: tensor.numel() / 1e6 for tensor in self.network.parameters()}
+        trained = sum(size for tensor, size in sizes.items() if tensor.requires_grad)
+        rank_zero_info(
+            f"{type(self.network).__name__}: {sum(sizes.values()):.1f} million parameters, {trained:.1f} in training"
+        )
 
     def on_train_epoch_start(self) -> None:
         self.network.train()  # Lightning does not call it, and it puts frozen norms in inference mode
