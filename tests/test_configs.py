@@ -14,7 +14,7 @@ SYSTEMS = {
     "segnet": "SegNet", "fcn_8s": "FCN8s", "deeplab_v2": "DeepLabV2", "attention": "Attention",
     "attention_ssl": "Attention", "hazn": "HAZN", "lg_lstm": "LGLSTM", "ss_nan": "SSNAN",
 }  # fmt: skip
-WITH_JOINTS = ("ss_nan_step2", "attention_ssl", "letter_step2")
+WITH_JOINTS = ("ss_nan_step2", "attention_ssl", "ss_nan_literal_step2")
 
 
 @cache
@@ -83,13 +83,13 @@ def test_the_paper_s_numbers(dataset):
 @pytest.mark.parametrize("dataset", ["lip", "pascal_person_part"])
 def test_the_letter_of_the_paper(dataset):
     """Section 4.1 and Eq. 4, where the recipes beside it read them otherwise."""
-    first, second = (printed(f"{dataset}/{name}") for name in ("letter", "letter_step2"))
+    first, second = (printed(f"{dataset}/{name}") for name in ("ss_nan_literal", "ss_nan_literal_step2"))
     for values in (first, second):
         assert (values["data"]["batch_size"], values["trainer"]["accumulate_grad_batches"]) == (30, 1)
         backbone = values["model"]["network"]["init_args"]["backbone"]["init_args"]
         assert (backbone["name"], backbone["resnet"], backbone["frozen_batch_norm"]) == ("resnet101", "pspnet", False)
         assert backbone["output_stride"] == 8
-        assert values["model"]["network"]["init_args"]["aggregated"] == "letter"
+        assert values["model"]["network"]["init_args"]["aggregated"] == "literal"
         assert values["model"]["sgd"]["faster"] == ["classifier"]
     joints = [values["model"]["loss"]["joint"] for values in (first, second)]
     assert [joint["form"] for joint in joints] == ["none", "product"]

@@ -28,7 +28,11 @@ def test_a_base_comes_first_and_once():
     both = ["data/lip.yaml", "paper/ss_nan.yaml", "paper/ss_nan_step2.yaml"]
     assert files("-c", "lip/ss_nan_step2") == both
     assert files("-c", "lip/ss_nan", "-c", "lip/ss_nan_step2") == both
-    assert files("-c", "lip/letter_step2") == [*both, "paper/letter.yaml", "paper/letter_step2.yaml"]
+    assert files("-c", "lip/ss_nan_literal_step2") == [
+        *both,
+        "paper/ss_nan_literal.yaml",
+        "paper/ss_nan_literal_step2.yaml",
+    ]
     assert files("-c", "bundled/context_end") == ["bundled/context.yaml", "bundled/context_end.yaml"]
 
 

@@ -6,7 +6,7 @@ def test_every_recipe_has_a_summary():
     for folder, names in shipped().items():
         for name in names:
             assert 20 < len(summary(f"{folder}/{name}")) < 300, name
-    assert summary("lip/letter") == "SS-NAN by the text of the paper, where ss_nan.yaml departs from it."
+    assert summary("lip/ss_nan_literal") == "SS-NAN by the text of the paper, where ss_nan.yaml departs from it."
     assert summary("lip/hazn").startswith("HAZN (https://arxiv.org/abs/1511.06881) as we read it")
 
 

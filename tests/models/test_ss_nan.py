@@ -93,9 +93,9 @@ def test_fused_probabilities_are_the_weighted_sum_of_the_scales():
     torch.testing.assert_close(output.scores.softmax(1), expected)
 
 
-def test_the_letter_puts_a_softmax_on_the_fused_probabilities():
+def test_the_literal_reading_puts_a_softmax_on_the_fused_probabilities():
     """Section 3.2 resizes the probabilities, not the scores."""
-    network, images = small(aggregated="letter").eval(), 20 * torch.randn(1, 3, 64, 48)
+    network, images = small(aggregated="literal").eval(), 20 * torch.randn(1, 3, 64, 48)
     output = network(images)
     own = [network.classifier(network.backbone(resized(images, scale))) for scale in network.scales]
     probabilities = resize_to_finest([scores.softmax(dim=1) for scores in own])

@@ -28,9 +28,10 @@ class SSNAN(ParsingNetwork):
         aggregation: fuses the scales; the paper's :class:`NeuralAggregation` by default.
         aggregated: what to fuse. The paper says "probability maps" and then applies a softmax to their sum. ``scores``
             is our reading: one softmax after the fusion. ``probabilities`` fuses after the softmax of each scale and
-            returns logarithms, so that a softmax restores the fused probabilities. ``letter`` is the text of the paper:
-            probabilities are resized to the finest scale, and their fusion is returned as scores, softmax(Σ w·p).
-            ``features`` fuses the output of the backbone and classifies once, as a public Keras version does.
+            returns logarithms, so that a softmax restores the fused probabilities. ``literal`` is the text of the
+            paper: probabilities are resized to the finest scale, and their fusion is returned as scores,
+            softmax(Σ w·p). ``features`` fuses the output of the backbone and classifies once, as a public Keras version
+            does.
 
     Raises:
         ValueError: the scales are invalid, or the aggregation was built for other maps.
@@ -42,7 +43,7 @@ class SSNAN(ParsingNetwork):
         backbone: Backbone | SkipBackbone,
         scales: Sequence[float] = (0.5, 0.75, 1.0),
         aggregation: Aggregation | None = None,
-        aggregated: Literal["scores", "probabilities", "letter", "features"] = "scores",
+        aggregated: Literal["scores", "probabilities", "literal", "features"] = "scores",
     ) -> None:
         super().__init__()
         self.num_classes = num_classes
@@ -63,7 +64,7 @@ class SSNAN(ParsingNetwork):
             return ParsingOutput(self.classifier(fused), tuple(maps), weights)
         scores = [self.classifier(of_scale) for of_scale in features]
         maps = resize_to_finest(scores)
-        if self.aggregated == "letter":
+        if self.aggregated == "literal":
             fused, weights = self.aggregation(resize_to_finest([of_scale.softmax(dim=1) for of_scale in scores]))
             return ParsingOutput(fused, tuple(maps), weights)
         if self.aggregated == "probabilities":
