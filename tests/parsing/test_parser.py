@@ -59,7 +59,7 @@ def test_a_huge_photo_stays_as_large_as_the_largest_view(monkeypatch):
 def test_missing_models_and_engines():
     with pytest.raises(ssnan.ModelError, match="small"):
         ssnan.load("nonesuch")
-    with pytest.raises(ssnan.ModelError, match=r"nonesuch\.json"):
+    with pytest.raises(ssnan.ModelError, match=r"nonesuch\.onnx: no such file"):
         ssnan.load("nonesuch.onnx")
     with pytest.raises(ssnan.ModelError, match="onnxruntime, openvino, torch"):
         ssnan.load(engine="abacus")
