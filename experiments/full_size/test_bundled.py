@@ -1,7 +1,9 @@
 import pytest
 
+from experiments.bundled import lighting
 from experiments.full_size import bundled
-from experiments.full_size.recipes import BUNDLED, tiny
+from experiments.full_size.recipes import BUNDLED, piece, tiny
+from ssnan.training.cli import train
 
 
 def test_a_run_that_is_not_there(monkeypatch, capsys):
@@ -46,3 +48,19 @@ def test_finished_runs_are_left_and_none_begins_in_the_last_seconds(tmp_path, mo
     bundled.train(tmp_path, 1, [], [])
     assert [arguments[arguments.index("--output") + 1] for arguments in began] == [str(tmp_path / "base")]
     assert list(BUNDLED) == ["small", "base"]
+
+
+def test_photos_in_memory_are_relit(recipe, tmp_path, monkeypatch):
+    seen = []
+
+    def relit(pixels):
+        seen.append(pixels)
+        return pixels
+
+    monkeypatch.setattr(lighting, "relit", relit)
+    train([*recipe, "--config", piece("light"), "--output", str(tmp_path / "run"), "--trainer.max_epochs", "1"])
+    assert seen
+    for pixels in seen:
+        assert pixels.shape == (2, 3, 65, 65)
+        assert pixels.min() >= -1e-5
+        assert pixels.max() <= 1 + 1e-5
