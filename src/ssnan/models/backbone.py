@@ -128,7 +128,9 @@ class SkipBackbone(_TimmFeatures):
         name: timm model, or a VGG.
         strides: strides of the finer and the deeper map; 8 and 16 are ``layer2`` and ``layer3`` of a ResNet.
         width: channels of the result.
-        resnet, frozen_batch_norm, frozen: see :class:`Backbone`.
+        resnet: where a ResNet of bottlenecks strides, see :class:`Backbone`.
+        frozen_batch_norm: whether to keep the batch norms of the initial weights.
+        frozen: names of modules without gradient.
 
     Attributes:
         channels: channels of the features.
@@ -192,7 +194,9 @@ class EdgeBackbone(SkipBackbone):
         strides: strides of the three maps; 4, 8 and 16 are ``layer1`` to ``layer3`` of a ResNet.
         width: channels of the features with a skip, which come first.
         edge_width: channels of the edges, which come last.
-        resnet, frozen_batch_norm, frozen: see :class:`Backbone`.
+        resnet: where a ResNet of bottlenecks strides, see :class:`Backbone`.
+        frozen_batch_norm: whether to keep the batch norms of the initial weights.
+        frozen: names of modules without gradient.
 
     Attributes:
         channels: channels of the features.
@@ -246,7 +250,9 @@ class Pyramid(_TimmFeatures):
     Args:
         name: timm model, or a VGG, whose maps come after its pools.
         strides: strides of the maps; 8, 16 and 32 are pool3, pool4 and pool5 of a VGG.
-        resnet, frozen_batch_norm, frozen: see :class:`Backbone`.
+        resnet: where a ResNet of bottlenecks strides, see :class:`Backbone`.
+        frozen_batch_norm: whether to keep the batch norms of the initial weights.
+        frozen: names of modules without gradient.
 
     Attributes:
         channels: channels of each map.
