@@ -69,8 +69,8 @@ class JointLoss:
         unit: unit of the joint loss, see :data:`ssnan.losses.JointUnit`.
         count: divisor of the distance, see :data:`ssnan.losses.JointCount`.
         centers: ``soft`` (of probabilities) or ``decided``, see :data:`ssnan.losses.JointCenters`.
-        detach_centers: whether to stop the gradient through predicted joints. A public Keras version of SS-NAN is a
-            ``product`` without it. The Caffe code of Attention+SSL leaves the joints out of the gradient altogether.
+        detach_centers: whether to stop the gradient through predicted joints, as a public Keras version of SS-NAN does
+            in its ``product``, and the Caffe code of Attention+SSL.
 
     Raises:
         ValueError: ``heatmap`` with ``cells``.

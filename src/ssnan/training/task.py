@@ -174,11 +174,9 @@ class ParsingTask(LightningModule):
         trainer: Any = self.trainer
         trainer.log_every_n_steps = max(1, min(trainer.log_every_n_steps, trainer.num_training_batches))
         self.seed = torch.initial_seed()  # the seed of the run
-        sizes = {tensor: tensor.numel() / 1e6 for tensor in self.network.parameters()}
-        trained = sum(size for tensor, size in sizes.items() if tensor.requires_grad)
-        rank_zero_info(
-            f"{type(self.network).__name__}: {sum(sizes.values()):.1f} million parameters, {trained:.1f} in training"
-        )
+        total = sum(tensor.numel() for tensor in self.network.parameters()) / 1e6
+        trained = sum(tensor.numel() for tensor in self.network.parameters() if tensor.requires_grad) / 1e6
+        rank_zero_info(f"{type(self.network).__name__}: {total:.1f} million parameters, {trained:.1f} in training")
 
     def on_train_epoch_start(self) -> None:
         self.network.train()  # Lightning does not call it, and it puts frozen norms in inference mode

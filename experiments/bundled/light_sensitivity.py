@@ -1,6 +1,6 @@
 """Does the bundled model give the same classes in other light?
 
-    python -m experiments.bundled.lights data/ccp-lip runs/taught/selfies ... [--model small]
+    python -m experiments.bundled.light_sensitivity data/ccp-lip runs/taught/selfies ... [--model small]
 
 Prints, for photos of the val splits as they are and in other light, the mean IoU and the share of the pixels of people
 whose class the change of light changes.

@@ -8,7 +8,7 @@ from ssnan.parsing.parser import Parser
 from ssnan.parsing.preprocessing import Preprocessing
 
 cv2 = pytest.importorskip("cv2")
-lights = pytest.importorskip("experiments.bundled.lights")
+sensitivity = pytest.importorskip("experiments.bundled.light_sensitivity")
 
 
 def photo():
@@ -17,20 +17,20 @@ def photo():
 
 def test_no_strength_and_a_gamma_of_1_change_nothing():
     random = np.random.default_rng(0)
-    assert (lights.uneven(0.0)(photo(), random) == photo()).all()
-    assert (lights.tones(1.0)(photo(), random) == photo()).all()
+    assert (sensitivity.uneven(0.0)(photo(), random) == photo()).all()
+    assert (sensitivity.tones(1.0)(photo(), random) == photo()).all()
 
 
 def test_uneven_light_makes_some_places_lighter_and_others_darker():
     grey = np.full((40, 30, 3), 100, dtype=np.uint8)
-    found = lights.uneven(0.4)(grey, np.random.default_rng(0))
+    found = sensitivity.uneven(0.4)(grey, np.random.default_rng(0))
     assert found.min() < 90 < 110 < found.max()
     assert np.abs(np.diff(found.astype(int), axis=0)).max() < 20
 
 
 def test_tones_by_hand():
-    assert lights.tones(0.5)(np.full((1, 1, 3), 64, np.uint8), None)[0, 0, 0] == 128  # 255 √(64/255) = 127.75
-    assert lights.tones(2.0)(np.full((1, 1, 3), 51, np.uint8), None)[0, 0, 0] == 10  # 255 · 0.2² = 10.2
+    assert sensitivity.tones(0.5)(np.full((1, 1, 3), 64, np.uint8), None)[0, 0, 0] == 128  # 255 √(64/255) = 127.75
+    assert sensitivity.tones(2.0)(np.full((1, 1, 3), 51, np.uint8), None)[0, 0, 0] == 10  # 255 · 0.2² = 10.2
 
 
 def test_a_model_that_looks_at_brightness_changes_and_one_that_does_not_stays(tmp_path):
@@ -48,7 +48,9 @@ def test_a_model_that_looks_at_brightness_changes_and_one_that_does_not_stays(tm
         return scores
 
     plain = Preprocessing(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
-    found = {name: lights.measure(Parser(engine, LIP, plain), root) for name, engine in (("b", bright), ("h", hair))}
+    found = {
+        name: sensitivity.measure(Parser(engine, LIP, plain), root) for name, engine in (("b", bright), ("h", hair))
+    }
     assert found["b"]["as they are"][1] == 0
     assert found["b"]["uneven light, strength 0.6"][1] > 0
     assert all(changed == 0 for _, changed in found["h"].values())
@@ -58,6 +60,6 @@ def test_a_model_that_looks_at_brightness_changes_and_one_that_does_not_stays(tm
 def test_local_contrast_grows():
     flat = np.full((64, 64, 3), 100, dtype=np.uint8)
     flat[::2] += 4
-    grown = lights.equalised(flat, None).astype(int)
+    grown = sensitivity.equalised(flat, None).astype(int)
     assert np.abs(np.diff(grown[..., 0], axis=0)).max() > 4
     assert Image.fromarray(grown.astype(np.uint8)).mode == "RGB"
