@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from torch.nn.functional import avg_pool2d, interpolate
+from torch.nn.functional import interpolate
 
 from ssnan.models.mean_field import FLOOR, LEAST, MeanField
 
@@ -15,28 +15,32 @@ def softmax(scores):
     return exponents / exponents.sum(axis=0)
 
 
-def halved(maps):
-    """3 × 3 averages around every second position, without positions outside the map."""
+def averaged(maps, apart):
+    """Averages over a square around every ``apart``-th position, without positions outside the map."""
     height, width = maps.shape[1:]
+    near = apart // 2
     return np.stack(
         [
-            [maps[:, max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2].mean(axis=(1, 2)) for x in range(0, width, 2)]
-            for y in range(0, height, 2)
+            [
+                maps[:, max(y - near, 0) : y + near + 1, max(x - near, 0) : x + near + 1].mean(axis=(1, 2))
+                for x in range(0, width, apart)
+            ]
+            for y in range(0, height, apart)
         ]
     ).transpose(2, 0, 1)
 
 
 def heard(scores, colors, classes, distance, steps):
-    """The shares that MeanField multiplies by, in numpy with loops, at every second position of the map."""
-    scores = halved(scores)
+    """The shares that MeanField multiplies by, in numpy with loops, at every fourth position of the map."""
+    scores = averaged(scores, 4)
     height, width = scores.shape[1:]
-    features = np.concatenate([colors, np.mgrid[:height, :width] * 8 / distance])
-    told = halved(features).reshape(5, -1).T
+    features = np.concatenate([colors, np.mgrid[:height, :width] * 16 / distance])
+    told = features.reshape(5, -1).T
     own = softmax(scores)[classes]
     together = own.sum(axis=0)
     shares = own / together
     for _ in range(steps):
-        said = halved(shares * together).reshape(len(classes), -1)
+        said = (shares * together).reshape(len(classes), -1)
         factors = np.empty_like(own)
         for y in range(height):
             for x in range(width):
@@ -48,14 +52,14 @@ def heard(scores, colors, classes, distance, steps):
 
 def test_it_equals_its_twin():
     random = np.random.default_rng(0)
-    scores = random.normal(size=(4, 9, 5)).astype(np.float32)
-    images = torch.from_numpy(random.normal(size=(1, 3, 33, 17)).astype(np.float32))
-    colors = interpolate(avg_pool2d(images[..., ::2, ::2], 4), (5, 3), mode="bilinear", align_corners=True)[0].numpy()
-    own = softmax(halved(scores))[[1, 3]]
+    scores = random.normal(size=(4, 17, 9)).astype(np.float32)
+    images = random.normal(size=(1, 3, 65, 33)).astype(np.float32)
+    colors = averaged(images[0, :, ::2, ::2], 8)
+    own = softmax(averaged(scores, 4))[[1, 3]]
     factors = heard(scores, colors / 0.5, [1, 3], 16, 2)
     factors *= own.sum(axis=0) / (own * factors).sum(axis=0)
-    gained = interpolate(torch.from_numpy(np.log(factors))[None], (9, 5), mode="bilinear", align_corners=True)
-    found = garments()(torch.from_numpy(scores)[None], images) - torch.from_numpy(scores)
+    gained = interpolate(torch.from_numpy(np.log(factors))[None], (17, 9), mode="bilinear", align_corners=True)
+    found = garments()(torch.from_numpy(scores)[None], torch.from_numpy(images)) - torch.from_numpy(scores)
     torch.testing.assert_close(found[:, [1, 3]], gained.float(), rtol=1e-4, atol=1e-5)
 
 

@@ -17,6 +17,9 @@ from torch.nn.functional import avg_pool2d
 
 from ssnan.models.pyramid import enlarged, resized
 
+APART = 4
+"""Positions of the scores between those that hear each other, an even number."""
+
 FLOOR = 0.01
 """Added to the share of a class among a pixel's neighbours, so that a sure pixel can be alone."""
 
@@ -32,8 +35,8 @@ class MeanField(nn.Module):
 
     A pixel hears every other pixel with the weight exp(−½ d²), where d² adds squared differences of place and of
     colour. In every group, the shares of the classes among what it hears multiply its own probabilities; together, the
-    classes of a group keep their probability, and classes without a group keep theirs. Every second position hears
-    averages around every fourth, and the positions between take interpolated factors, which makes the arithmetic small.
+    classes of a group keep their probability, and classes without a group keep theirs. Only averages around every fourth
+    position hear each other, and the positions between take interpolated factors, which makes the arithmetic small.
 
     Args:
         groups: ids of the classes that agree among themselves, such as garments; a class is in one group at most.
@@ -71,43 +74,45 @@ class MeanField(nn.Module):
     def forward(self, scores: Float[Tensor, "b c h w"], images: Float[Tensor, "b 3 H W"]) -> Float[Tensor, "b c h w"]:
         """Scores before the softmax, from scores before the softmax and the normalised photos."""
         with torch.autocast(scores.device.type, enabled=False):  # in 16 bits, TINY is 0 and ratios are NaN
-            gained = self.gained(halved(scores.float()), images.float()).log()
+            coarse = averaged(scores.float(), APART)
+            factors = self.factors(coarse.flatten(2), self.kernel(coarse, images.float()))
+            gained = factors.log().reshape(-1, len(self.members), *coarse.shape[2:])
         last = len(self.members)  # the channel of zeros, for classes without a group
         place = [self.members.index(id) if id in self.members else last for id in range(scores.shape[1])]
         gained = torch.cat([gained, torch.zeros_like(gained[:, :1])], dim=1)
         return scores + enlarged(gained.index_select(1, torch.tensor(place, device=scores.device)), scores)
 
-    def gained(self, scores: Float[Tensor, "b c h w"], images: Tensor) -> Float[Tensor, "b m h w"]:
-        """Factors of the probabilities of the groups' classes at every position that hears."""
+    def factors(self, scores: Float[Tensor, "b c n"], kernel: Float[Tensor, "b n n"]) -> Float[Tensor, "b m n"]:
+        """Factors of the probabilities of the groups' classes at every position, from the positions' scores and what
+        each of them hears of each."""
         own = scores.softmax(1).index_select(1, torch.tensor(self.members, device=scores.device))
         of_group = self.total(own) + TINY
-        kernel = self.kernel(scores, images)
-        shares = torch.ones_like(own)
+        said, factors = own, torch.ones_like(own)
         for _ in range(self.steps):
-            weighed = own * shares
-            said = halved(weighed / (self.total(weighed) + TINY) * of_group)
-            heard = (said.flatten(2) @ kernel).reshape(own.shape)
+            heard = said @ kernel
             shares = heard / self.total(heard).clamp_min(LEAST) + FLOOR
-        return shares * of_group / (self.total(own * shares) + TINY)
+            factors = shares * of_group / (self.total(own * shares) + TINY)
+            said = own * factors
+        return factors
 
-    def total(self, maps: Float[Tensor, "b m h w"]) -> Float[Tensor, "b m h w"]:
+    def total(self, values: Float[Tensor, "b m n"]) -> Float[Tensor, "b m n"]:
         """The sum over the classes of its group, for each class."""
-        return (self.together @ maps.flatten(2)).reshape(maps.shape)
+        return self.together @ values
 
     def kernel(self, scores: Tensor, images: Tensor) -> Float[Tensor, "b heard hearing"]:
-        """Weights exp(−½ d²) of averages of ``scores`` for each of its positions."""
+        """Weights exp(−½ d²) of all positions of ``scores`` for each of them."""
         height, width = scores.shape[-2:]
         # Half the size is enough for a mean, and a network with a scale of ½ has the photo in this size.
-        colors = enlarged(avg_pool2d(resized(images, 0.5), self.stride), scores) / self.color
-        step = 2 * self.stride / self.distance
+        apart = APART * self.stride
+        colors = enlarged(averaged(resized(images, 0.5), apart // 2), scores) / self.color
+        step = apart / self.distance
         rows, columns = (torch.arange(side, device=scores.device) * step for side in (height, width))
         place = torch.stack([rows[:, None].expand(height, width), columns.expand(height, width)])
         place = place - place.mean(dim=(1, 2), keepdim=True)  # small numbers, for engines that compute in bf16
-        hearing = torch.cat([colors, place.expand(colors.shape[0], -1, -1, -1)], dim=1)
-        heard, hearing = halved(hearing).flatten(2), hearing.flatten(2)
+        positions = torch.cat([colors, place.expand(colors.shape[0], -1, -1, -1)], dim=1).flatten(2)
         # −½ |a − b|² = a·b − ½ |a|² − ½ |b|², as one product
-        heard = torch.cat([heard, minus_half_square(heard), torch.ones_like(heard[:, :1])], dim=1)
-        hearing = torch.cat([hearing, torch.ones_like(hearing[:, :1]), minus_half_square(hearing)], dim=1)
+        ones, squares = torch.ones_like(positions[:, :1]), minus_half_square(positions)
+        heard, hearing = torch.cat([positions, squares, ones], dim=1), torch.cat([positions, ones, squares], dim=1)
         return (heard.transpose(1, 2) @ hearing).exp()
 
 
@@ -115,6 +120,6 @@ def minus_half_square(vectors: Float[Tensor, "b d n"]) -> Float[Tensor, "b 1 n"]
     return -vectors.square().sum(1, keepdim=True) / 2
 
 
-def halved(maps: Float[Tensor, "b c h w"]) -> Tensor:
-    """Averages around every second position."""
-    return avg_pool2d(maps, 3, 2, 1, count_include_pad=False)
+def averaged(maps: Float[Tensor, "b c h w"], apart: int) -> Tensor:
+    """Averages around every ``apart``-th position, an even number."""
+    return avg_pool2d(maps, apart + 1, apart, apart // 2, count_include_pad=False)
