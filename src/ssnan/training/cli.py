@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from jsonargparse import DefaultHelpFormatter
 from lightning import Trainer
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.fabric.utilities.warnings import PossibleUserWarning
@@ -36,6 +37,27 @@ from ssnan.training.task import ParsingTask, TrainingError
 
 def read_before(base: object) -> None:
     """Ignore ``base`` of a recipe, because :func:`ssnan.recipes.expand` has already inserted its files."""
+
+
+class PlainHelp(DefaultHelpFormatter):
+    """Help texts without the roles and double backticks of the docstrings that they come from."""
+
+    def start_section(self, heading: str | None) -> None:
+        super().start_section(None if heading is None else _plain(heading))
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        return _plain(super()._get_help_string(action))
+
+
+def _plain(text: str) -> str:
+    return re.sub(r":[a-z]+:`(~[\w.]+\.)?", "`", text).replace("``", "`")
+
+
+class TrainingParser(LightningArgumentParser):
+    """The parser of ``ssnan train``. jsonargparse makes another one of this class for the help of each network."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, prog="ssnan train", formatter_class=PlainHelp, **options)
 
 
 class TrainingCLI(LightningCLI):
@@ -170,12 +192,13 @@ def command_line(arguments: Sequence[str]) -> TrainingCLI:
             ParsingTask,
             ParsingData,
             run=False,
+            parser_class=TrainingParser,
             seed_everything_default=0,
             args=expand(arguments),
             auto_configure_optimizers=False,
             save_config_kwargs={"overwrite": True},
             # By itself, jsonargparse prints the usage, more than a hundred lines, before the error.
-            parser_kwargs={"prog": "ssnan train", "description": DESCRIPTION, "exit_on_error": False},
+            parser_kwargs={"description": DESCRIPTION, "exit_on_error": False},
         )
     except argparse.ArgumentError as error:
         problem = re.sub(r"^Call to compute_fn of link .* failed: ", "", " ".join(str(error).split()))
