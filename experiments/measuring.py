@@ -106,7 +106,7 @@ class Photos:
                 large = interpolate(own[None], size=sample.labels.shape, mode="bilinear", align_corners=True)
                 decided = large[0].argmax(dim=0).to(torch.uint8).cpu().numpy()
                 pixels_of = class_counts(confusion_matrix(sample.labels, decided, labels), labels.sets)
-                found[index] = pixels_of, np.array([count_sides(decided, sample.people, labels)])
+                found[index] = pixels_of, np.array([count_sides(decided, sample.keypoints, labels)])
         ordered = [found[index] for index in range(len(self.samples))]
         photos = [photo_of(sample.id) for sample, _ in self.samples]
         return Measured(np.stack([pixels for pixels, _ in ordered]), np.stack([sides for _, sides in ordered]), photos)

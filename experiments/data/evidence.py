@@ -18,7 +18,7 @@ from rich.progress import track
 
 import ssnan
 from ssnan.data.folder import photos_by_stem
-from ssnan.data.keypoints import BONES, JOINTS
+from ssnan.data.keypoints import BONES, KEYPOINTS
 from ssnan.io.images import read_rgb
 from ssnan.labels import LIP
 from ssnan.parsing.views import Views
@@ -88,7 +88,8 @@ def bone_distances(people: NDArray[np.float32], size: tuple[int, int]) -> dict[s
         extent = max(float(np.ptp(points[known], axis=0).max()), 1.0)
         segments = [(name, a, b) for name, bones in BONES.items() for a, b in bones]
         segments += [
-            (f"{side}-shoe", JOINTS.index(f"{side}-ankle"), JOINTS.index(f"{side}-ankle")) for side in ("left", "right")
+            (f"{side}-shoe", KEYPOINTS.index(f"{side}-ankle"), KEYPOINTS.index(f"{side}-ankle"))
+            for side in ("left", "right")
         ]
         segments += [("face", joint, 0) for joint in range(5)]
         segments += [("torso", a, b) for a, b in ((5, 11), (6, 12), (5, 6), (11, 12), (5, 12), (6, 11))]

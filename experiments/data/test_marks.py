@@ -4,7 +4,7 @@ from PIL import Image
 
 from experiments.data.evidence import bone_distances
 from experiments.data.marks import OTHER, SKIN, Stroke, drawn, read_marks, with_sides
-from ssnan.data.keypoints import JOINTS
+from ssnan.data.keypoints import KEYPOINTS
 from ssnan.labels import LIP
 
 LEFT_ARM, RIGHT_ARM = LIP.classes.index("left-arm"), LIP.classes.index("right-arm")
@@ -31,10 +31,10 @@ def test_a_wrong_line_is_named(tmp_path, body):
 
 def person():
     """Left arm down the right of the photo, right arm down its left."""
-    joints = np.zeros((1, len(JOINTS), 3), dtype=np.float32)
+    joints = np.zeros((1, len(KEYPOINTS), 3), dtype=np.float32)
     for name, x, y in (("left-shoulder", 0.8, 0.1), ("left-elbow", 0.8, 0.5), ("left-wrist", 0.8, 0.9),
                        ("right-shoulder", 0.2, 0.1), ("right-elbow", 0.2, 0.5), ("right-wrist", 0.2, 0.9)):  # fmt: skip
-        joints[0, JOINTS.index(name)] = x, y, 2
+        joints[0, KEYPOINTS.index(name)] = x, y, 2
     return joints
 
 

@@ -166,7 +166,7 @@ def pack(
                     pieces.add(f"{root}/masks/{name}.png", mask)
                 stored.append(name)
             pieces.add(f"{root}/{split}.txt", "".join(f"{name}\n" for name in stored).encode())
-            joints |= {name: _joints(folder.people[name]) for name in stored if name in folder.people}
+            joints |= {name: _joints(folder.keypoints[name]) for name in stored if name in folder.keypoints}
             yield f"{root}: {len(stored)} photos of {split}"
         if joints:
             pieces.add(f"{root}/joints.json", json.dumps(joints, separators=(",", ":")).encode())

@@ -71,7 +71,7 @@ def test_what_was_packed_trains_elsewhere(recipe, tmp_path, monkeypatch, capsys)
     assert after.label_set == before.label_set
     assert len(after.label_set.sets) == len(SETS)
     np.testing.assert_array_equal(after[1].labels, photo.labels)
-    np.testing.assert_allclose(after[1].people, photo.people, atol=1e-4)
+    np.testing.assert_allclose(after[1].keypoints, photo.keypoints, atol=1e-4)
     assert np.abs(after[1].image.astype(int) - photo.image).mean() < 8
     nobody = open_split("data/nobody", "train")[0]
     assert nobody.image.shape == (225, 300, 3)

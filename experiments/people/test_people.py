@@ -85,7 +85,7 @@ def test_photos_of_one_person_and_of_several_are_two_datasets(tmp_path: Path):
     assert write_photos(tmp_path, tmp_path / "out", ssnan.load(threads=1)) == {"alone": 1, "groups": 1}
     lists = {kind: (tmp_path / "out" / kind / "train.txt").read_text().split() for kind in ("alone", "groups")}
     assert lists == {"alone": ["a"], "groups": ["b"]}
-    assert len(open_split(tmp_path / "out" / "groups", "train")[0].people) == 2
+    assert len(open_split(tmp_path / "out" / "groups", "train")[0].keypoints) == 2
 
 
 def test_photos_of_coco128_are_a_dataset_of_whole_people(tmp_path: Path):

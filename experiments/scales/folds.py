@@ -22,7 +22,7 @@ def whole(root: Path) -> ParsingFolder:
     """The photos of both lists, in the order of their numbers: similar photos often have close numbers."""
     train, val = (open_split(root, split) for split in ("train", "val"))
     pairs = sorted((*train.pairs, *val.pairs), key=lambda pair: [int(part) for part in re.findall(r"\d+", pair.id)])
-    return replace(train, pairs=tuple(pairs), people={**train.people, **val.people})
+    return replace(train, pairs=tuple(pairs), keypoints={**train.keypoints, **val.keypoints})
 
 
 def fold_of(count: int) -> NDArray[np.int64]:

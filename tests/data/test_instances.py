@@ -129,7 +129,9 @@ def test_resident_photos_cannot_tell_people_apart(lip_root):
 def test_padding_is_nobody_known_whatever_value_is_ignored(tmp_path):
     labels = replace(LIP, ignore_index=200)
     root = write_lip(tmp_path / "lip")
-    folder = replace(open_split(root, "train"), label_set=labels, read_people=lambda pair: np.ones((96, 64), np.uint8))
+    folder = replace(
+        open_split(root, "train"), label_set=labels, read_instances=lambda pair: np.ones((96, 64), np.uint8)
+    )
     larger = geometric(labels, (129, 129), (1.0, 1.0), None, 0.0, (0.5, 0.5, 0.5))
     data = Augmented([folder], [(0, 0)], labels, larger, v2.Identity(), Preprocessing(), 0, "stop", True)
     sample = data[0]

@@ -65,8 +65,8 @@ def test_samples_carry_their_people_the_main_one_first(tmp_path):
     write_joints(root, {"p1": entry(SLEEVED[0])})
     folder = open_split(root, "train")
     by_name = {pair.id: folder[index] for index, pair in enumerate(folder.pairs)}
-    np.testing.assert_allclose(by_name["p1"].people, np.concatenate([SLEEVED, SLEEVED]))
-    assert by_name["p2"].people.shape == (0, 17, 3)
+    np.testing.assert_allclose(by_name["p1"].keypoints, np.concatenate([SLEEVED, SLEEVED]))
+    assert by_name["p2"].keypoints.shape == (0, 17, 3)
 
 
 @pytest.mark.parametrize(

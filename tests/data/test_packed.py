@@ -106,7 +106,7 @@ def test_keypoints_are_packed_too(tmp_path):
     root = write_custom(tmp_path / "own")
     write_joints(root, {"p1": entry(SLEEVED[0] / 3)})
     assert main(["data", "pack", str(root), "-o", str(tmp_path / "packed")]) == 0
-    before, after = (open_split(tmp_path / name, "train").people for name in ("own", "packed"))
+    before, after = (open_split(tmp_path / name, "train").keypoints for name in ("own", "packed"))
     assert after.keys() == before.keys() == {"p1"}
     np.testing.assert_array_equal(after["p1"], before["p1"])
 

@@ -165,7 +165,7 @@ def test_around_the_person(folder, photos):
 def test_limbs_come_with_the_labels(folder):
     joints = np.full((1, 17, 3), 2.0, dtype=np.float32)
     joints[..., :2] = np.linspace(0.2, 0.8, 17)[None, :, None]
-    known = replace(folder, people={folder.pairs[0].id: joints})
+    known = replace(folder, keypoints={folder.pairs[0].id: joints})
     photos = ResidentPhotos([known], LIP, RAW, side=96, device=torch.device("cpu"))
     _, maps = photos.crops(torch.tensor([0]), plain(), (96, 64))
     np.testing.assert_array_equal(maps[0, 1], limb_map(joints, folder[0].labels, LIP))

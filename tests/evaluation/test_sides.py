@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from ssnan.data.folder import NOBODY
-from ssnan.data.keypoints import JOINTS
+from ssnan.data.keypoints import KEYPOINTS
 from ssnan.evaluation.sides import SideCounts, count_sides
 from ssnan.evaluation.structure import Structure
 from ssnan.labels import LIP, PASCAL_PERSON_PART
@@ -12,10 +12,10 @@ ID = {name: number for number, name in enumerate(LIP.classes)}
 
 def standing(visible=2):
     """Left wrist at the right of a photo of 4 × 8, right wrist at its left, an ankle below each; a nose above."""
-    joints = np.zeros((1, len(JOINTS), 3), dtype=np.float32)
+    joints = np.zeros((1, len(KEYPOINTS), 3), dtype=np.float32)
     for name, x, y in (("left-wrist", 0.9, 0.3), ("right-wrist", 0.1, 0.3), ("left-ankle", 0.9, 0.9),
                        ("right-ankle", 0.1, 0.9), ("nose", 0.5, 0.1)):  # fmt: skip
-        joints[0, JOINTS.index(name)] = x, y, visible
+        joints[0, KEYPOINTS.index(name)] = x, y, visible
     return joints
 
 
@@ -46,8 +46,8 @@ def test_counts_by_hand(names, expected):
     [("elbow", ["arm"]), ("wrist", ["arm"]), ("knee", ["leg", "shoe"]), ("ankle", ["leg", "shoe"]), ("hip", None)],
 )
 def test_every_joint_has_its_parts(side, kind, parts):
-    there = np.zeros((1, len(JOINTS), 3), dtype=np.float32)
-    there[0, JOINTS.index(f"{side}-{kind}")] = 0.5, 0.5, 2
+    there = np.zeros((1, len(KEYPOINTS), 3), dtype=np.float32)
+    there[0, KEYPOINTS.index(f"{side}-{kind}")] = 0.5, 0.5, 2
     for part in ("arm", "leg", "shoe"):
         found = count_sides(np.full((3, 5), ID[f"{side}-{part}"], dtype=np.uint8), there, LIP)
         assert found == ((0, 0, 0, 0) if parts is None else (1, 1, part in parts, part in parts))
@@ -55,8 +55,8 @@ def test_every_joint_has_its_parts(side, kind, parts):
 
 @pytest.mark.parametrize(("place", "seen"), [((0, 0), 1), ((1, 0.5), 0), ((0.5, 1), 0)])
 def test_the_first_row_and_column_are_in_the_photo(place, seen):
-    there = np.zeros((1, len(JOINTS), 3), dtype=np.float32)
-    there[0, JOINTS.index("left-wrist")] = *place, 2
+    there = np.zeros((1, len(KEYPOINTS), 3), dtype=np.float32)
+    there[0, KEYPOINTS.index("left-wrist")] = *place, 2
     assert count_sides(np.zeros((4, 8), dtype=np.uint8), there, LIP).seen == seen
 
 

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import numpy as np
 
-from ssnan.data.keypoints import JOINTS
+from ssnan.data.keypoints import KEYPOINTS
 
 
 def people(**places):
     """One person with the joints named, as (x, y) or (x, y, v)."""
-    joints = np.zeros((1, len(JOINTS), 3), dtype=np.float32)
+    joints = np.zeros((1, len(KEYPOINTS), 3), dtype=np.float32)
     for name, place in places.items():
-        joints[0, JOINTS.index(name.replace("_", "-"))] = (*place, 2)[:3]
+        joints[0, KEYPOINTS.index(name.replace("_", "-"))] = (*place, 2)[:3]
     return joints
 
 

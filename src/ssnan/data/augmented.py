@@ -44,7 +44,7 @@ class Augmented(Dataset[dict[str, Tensor]]):
         self.order = order
         self.relabels = [source.label_set.values_in(label_set) for source in sources]
         self.label_set = label_set
-        self.with_limbs = any(isinstance(source, ParsingFolder) and source.people for source in sources)
+        self.with_limbs = any(isinstance(source, ParsingFolder) and source.keypoints for source in sources)
         self.geometric = geometric
         self.photometric = photometric
         self.preprocessing = preprocessing
@@ -64,7 +64,7 @@ class Augmented(Dataset[dict[str, Tensor]]):
             labels = self.relabels[source][sample.labels]
             maps = {"labels": labels}
             if self.with_limbs:
-                maps["limbs"] = limb_map(sample.people, labels, self.label_set)
+                maps["limbs"] = limb_map(sample.keypoints, labels, self.label_set)
             if self.instances:
                 maps["instances"] = instances_of(sample, labels, self.label_set)
             image, *masks = self.geometric(

@@ -156,7 +156,7 @@ def _add(found: SplitCheck, folder: ParsingFolder, pair: Pair) -> None:
     found.looks.append((pair.id, _look(image)))
     if image.shape[:2] != labels.shape:
         raise DatasetError(f"{pair.mask}: is {labels.shape} (rows, columns), but its photo is {image.shape[:2]}")
-    if folder.read_people is not None and (people := folder.read_people(pair)).shape != labels.shape:
+    if folder.read_instances is not None and (people := folder.read_instances(pair)).shape != labels.shape:
         raise DatasetError(f"{pair.mask}: is {labels.shape} (rows, columns), but its map of people is {people.shape}")
     counts = np.bincount(labels.ravel(), minlength=256)
     if wrong := foreign_ids(labels, folder.label_set):

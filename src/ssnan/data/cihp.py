@@ -41,7 +41,7 @@ def open_cihp(root: Path, split: str) -> ParsingFolder:
         if listed_in.is_file() and (folder / "Human_ids").is_dir():
             ids = text_of(listed_in.read_bytes()).split()
             found = paired(zip(ids, ids, strict=True), folder / "Images", folder / "Category_ids", listed_in)
-            return ParsingFolder(LIP, *found, read_mask=_read_categories, read_people=_read_people)
+            return ParsingFolder(LIP, *found, read_mask=_read_categories, read_instances=_read_instances)
     raise DatasetError(f"{root}: expected {SPLITS[split]}/Human_ids and {SPLITS[split]}/{split}_id.txt (CIHP's layout)")
 
 
@@ -50,6 +50,6 @@ def _read_categories(mask: Path) -> NDArray[np.uint8]:
     return np.where(labels == TORSO_SKIN, np.uint8(LIP.ignore_index), labels)
 
 
-def _read_people(pair: Pair) -> NDArray[np.uint8]:
+def _read_instances(pair: Pair) -> NDArray[np.uint8]:
     mask = Path(str(pair.mask))
     return read_labels(mask.parent.with_name("Human_ids") / mask.name)

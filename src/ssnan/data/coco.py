@@ -77,7 +77,7 @@ def open_coco(root: Path, split: str) -> ParsingFolder:
         tuple(pairs),
         tuple(missing),
         read_mask=partial(_labels, photos=by_path, file=files[0]),
-        read_people=partial(_people_of, photos=by_path, file=files[0]),
+        read_instances=partial(_people_of, photos=by_path, file=files[0]),
     )
 
 

@@ -80,23 +80,26 @@ def open_custom(root: Path, split: str) -> ParsingFolder:
         ]
     else:
         raise DatasetError(f"{description}: splits: no {split!r}; expected one of {', '.join(splits)}")
-    people = read_keypoints(root / str(values["keypoints"])) if values.get("keypoints") else {}
-    if people and people.keys().isdisjoint(photos_by_stem(images)):
+    keypoints = read_keypoints(root / str(values["keypoints"])) if values.get("keypoints") else {}
+    if keypoints and keypoints.keys().isdisjoint(photos_by_stem(images)):
         raise DatasetError(
-            f"{description}: keypoints: expected names of photos in {images} without suffix, got {next(iter(people))!r}"
+            f"{description}: keypoints: expected names of photos in {images} without suffix, got "
+            f"{next(iter(keypoints))!r}"
         )
     if empty:
         pairs, missing = without_masks(names, images, listed_in)
-        return ParsingFolder(label_set, pairs, missing, all_background, people)
+        return ParsingFolder(label_set, pairs, missing, all_background, keypoints)
     pairs, missing = paired(zip(names, names, strict=True), images, masks, listed_in)
-    read_people = partial(_read_people, folder=root / str(values["instances"])) if values.get("instances") else None
+    read_instances = (
+        partial(_read_instances, folder=root / str(values["instances"])) if values.get("instances") else None
+    )
     read_mask = partial(read_ids_or_colors, label_set=label_set)
-    split_folder = ParsingFolder(label_set, pairs, missing, read_mask, people, read_people)
+    split_folder = ParsingFolder(label_set, pairs, missing, read_mask, keypoints, read_instances)
     _refuse_if_all_ignored(split_folder, masks)
     return split_folder
 
 
-def _read_people(pair: Pair, folder: Path) -> NDArray[np.uint8]:
+def _read_instances(pair: Pair, folder: Path) -> NDArray[np.uint8]:
     return read_labels(folder / f"{pair.id}.png")
 
 

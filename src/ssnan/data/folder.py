@@ -30,7 +30,7 @@ class Sample(NamedTuple):
     """One photo (H, W, 3) and its labels (H, W), both uint8.
 
     Attributes:
-        people: keypoints of its people, (n, 17, 3), see :data:`ssnan.data.keypoints.People`; n is 0 if they are
+        keypoints: those of the people, (n, 17, 3), see :data:`ssnan.data.keypoints.Keypoints`; n is 0 if they are
             unknown.
         instances: the person of each pixel, (H, W), see :mod:`ssnan.data.instances`; None if people are not told apart.
     """
@@ -38,7 +38,7 @@ class Sample(NamedTuple):
     id: str
     image: NDArray[np.uint8]
     labels: NDArray[np.uint8]
-    people: NDArray[np.float32] = NOBODY
+    keypoints: NDArray[np.float32] = NOBODY
     instances: NDArray[np.uint8] | None = None
 
 
@@ -72,9 +72,9 @@ class ParsingFolder:
         missing: one line per listed file that does not exist; :func:`open_split <ssnan.data.layouts.open_split>` never
             returns a folder with missing files.
         read_mask: reads the label ids at a location, uint8 (H, W).
-        people: keypoints by the name of a sample, if the dataset has any.
-        read_people: reads the person at every pixel of a sample, uint8 (H, W), see :mod:`ssnan.data.instances`; None if
-            the dataset does not tell people apart.
+        keypoints: those of the people in a photo, by the name of a sample, if the dataset has any.
+        read_instances: reads the person at every pixel of a sample, uint8 (H, W), see :mod:`ssnan.data.instances`; None
+            if the dataset does not tell people apart.
         mask_files: the files of the mask at a path.
     """
 
@@ -82,8 +82,8 @@ class ParsingFolder:
     pairs: tuple[Pair, ...]
     missing: tuple[str, ...] = ()
     read_mask: Callable[[Any], NDArray[np.uint8]] = read_labels
-    people: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
-    read_people: Callable[[Pair], NDArray[np.uint8]] | None = None
+    keypoints: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    read_instances: Callable[[Pair], NDArray[np.uint8]] | None = None
     mask_files: Callable[[Path], list[Path]] = one_file
 
     def __len__(self) -> int:
@@ -106,12 +106,12 @@ class ParsingFolder:
                 f"{mask_path}: has label id {wrong[0]}, which is not a class of {self.label_set.name!r} "
                 f"(0..{len(self.label_set) - 1}), one of its sets, or the ignored value {self.label_set.ignore_index}"
             )
-        instances = None if self.read_people is None else self.read_people(pair)
+        instances = None if self.read_instances is None else self.read_instances(pair)
         if instances is not None and instances.shape != labels.shape:
             raise DatasetError(
                 f"{mask_path}: is {labels.shape} (rows, columns), but its map of people is {instances.shape}"
             )
-        return Sample(sample_id, image, labels, self.people.get(sample_id, NOBODY), instances)
+        return Sample(sample_id, image, labels, self.keypoints.get(sample_id, NOBODY), instances)
 
 
 def read_photo(place: Place) -> NDArray[np.uint8]:

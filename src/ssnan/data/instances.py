@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from ssnan.data.folder import Sample
-from ssnan.data.keypoints import BONES, JOINTS, People, lines
+from ssnan.data.keypoints import BONES, KEYPOINTS, Keypoints, lines
 from ssnan.labels import UNKNOWN_PERSON, LabelSet
 
 TRUNK = (("left-shoulder", "right-shoulder"), ("left-hip", "right-hip"), ("left-shoulder", "left-hip"),
@@ -20,7 +20,7 @@ TRUNK = (("left-shoulder", "right-shoulder"), ("left-hip", "right-hip"), ("left-
 
 PAIRS = (
     *(pair for bones in BONES.values() for pair in bones),
-    *((JOINTS.index(one), JOINTS.index(other)) for one, other in TRUNK),
+    *((KEYPOINTS.index(one), KEYPOINTS.index(other)) for one, other in TRUNK),
 )
 
 
@@ -28,24 +28,24 @@ def instances_of(sample: Sample, labels: NDArray[np.uint8], label_set: LabelSet)
     """The map of people of a sample, with its mask values in ``label_set``, (H, W)."""
     if sample.instances is not None:
         return sample.instances
-    return from_keypoints(sample.people, labels, label_set)
+    return from_keypoints(sample.keypoints, labels, label_set)
 
 
-def from_keypoints(people: People, labels: NDArray[np.uint8], label_set: LabelSet) -> NDArray[np.uint8]:
+def from_keypoints(keypoints: Keypoints, labels: NDArray[np.uint8], label_set: LabelSet) -> NDArray[np.uint8]:
     """The map of people of a photo with keypoints. Without keypoints, only the background is known.
 
     Lines between two visible keypoints are painted. A connected region of people that the lines of one person alone
     touch belongs to that person. In other regions, only pixels on the lines of one person are known.
 
     Args:
-        people: keypoints of everybody in the photo, (n, 17, 3).
+        keypoints: those of everybody in the photo, (n, 17, 3).
         labels: mask values of ``label_set``, (H, W).
     """
     result = np.where(labels == 0, np.uint8(0), np.uint8(UNKNOWN_PERSON))
-    if not len(people):
+    if not len(keypoints):
         return result
     somebody = label_set.person[labels]
-    painted = np.stack([lines(person, PAIRS, labels.shape) & somebody for person in people[: UNKNOWN_PERSON - 1]])
+    painted = np.stack([lines(person, PAIRS, labels.shape) & somebody for person in keypoints[: UNKNOWN_PERSON - 1]])
     alone = painted.sum(axis=0) == 1
     pieces, count = ndimage.label(somebody, structure=np.ones((3, 3)))
     touched = np.zeros((len(painted), count + 1), dtype=bool)

@@ -16,11 +16,11 @@ from PIL import Image, ImageDraw
 from ssnan.data.folder import DatasetError
 from ssnan.labels import LabelSet
 
-People = NDArray[np.float32]
+Keypoints = NDArray[np.float32]
 """Keypoints of the people in a photo, (n, 17, 3), the main person first: x and y as fractions of the photo's sides,
 which may be outside 0..1, and COCO's visibility (2 visible, 1 hidden, 0 absent)."""
 
-JOINTS = (
+KEYPOINTS = (
     "nose", "left-eye", "right-eye", "left-ear", "right-ear", "left-shoulder", "right-shoulder", "left-elbow",
     "right-elbow", "left-wrist", "right-wrist", "left-hip", "right-hip", "left-knee", "right-knee", "left-ankle",
     "right-ankle",
@@ -43,7 +43,7 @@ THICKNESS = 0.05
 
 
 def read_keypoints(path: Path) -> dict[str, NDArray[np.float32]]:
-    """Read a JSON file ``{photo: {"joints": 17 × [x, y, v], "others": [17 × …, …]}}``: :data:`People` by the name of
+    """Read a JSON file ``{photo: {"joints": 17 × [x, y, v], "others": [17 × …, …]}}``: :data:`Keypoints` by the name of
     the photo.
 
     Raises:
@@ -57,13 +57,13 @@ def read_keypoints(path: Path) -> dict[str, NDArray[np.float32]]:
     result = {}
     for name, found in people.items():
         try:
-            result[name] = np.array(found, dtype=np.float32).reshape(len(found), len(JOINTS), 3)
+            result[name] = np.array(found, dtype=np.float32).reshape(len(found), len(KEYPOINTS), 3)
         except (ValueError, TypeError):
-            raise DatasetError(f"{path}: {name}: expected {len(JOINTS)} keypoints [x, y, v] per person") from None
+            raise DatasetError(f"{path}: {name}: expected {len(KEYPOINTS)} keypoints [x, y, v] per person") from None
     return result
 
 
-def limb_map(people: People, labels: NDArray[np.uint8], label_set: LabelSet) -> NDArray[np.uint8]:
+def limb_map(keypoints: Keypoints, labels: NDArray[np.uint8], label_set: LabelSet) -> NDArray[np.uint8]:
     """The limb of each pixel, clothed or bare, uint8 (H, W): the class of the limb's skin, 0 for background, or the
     ignored value if unknown.
 
@@ -71,7 +71,7 @@ def limb_map(people: People, labels: NDArray[np.uint8], label_set: LabelSet) -> 
     bare limbs, shoes and background. A label set without limbs gives only background.
 
     Args:
-        people: keypoints of the photo.
+        keypoints: those of the people in the photo.
         labels: mask values of ``label_set``, (H, W).
     """
     classes = {name: label_set.classes.index(name) for name in (*BONES, *SHOES) if name in label_set.classes}
@@ -82,7 +82,7 @@ def limb_map(people: People, labels: NDArray[np.uint8], label_set: LabelSet) -> 
     painted = np.zeros(labels.shape, dtype=np.uint8)
     for name in (name for name in BONES if name in classes):
         limb = np.zeros(labels.shape, dtype=np.bool_)
-        for person in people:
+        for person in keypoints:
             limb |= lines(person, BONES[name], labels.shape)
         result[limb] = classes[name]
         painted += limb

@@ -81,7 +81,7 @@ def open_mhp(root: Path, split: str) -> ParsingFolder:
         tuple(pairs),
         tuple(missing),
         read_mask=partial(_read_labels, meanings=meanings),
-        read_people=partial(_read_people, meanings=meanings),
+        read_instances=partial(_read_instances, meanings=meanings),
         mask_files=_files,
     )
 
@@ -130,7 +130,7 @@ def _read_labels(first: Path, meanings: tuple[str, ...]) -> NDArray[np.uint8]:
     return labels
 
 
-def _read_people(pair: Pair, meanings: tuple[str, ...]) -> NDArray[np.uint8]:
+def _read_instances(pair: Pair, meanings: tuple[str, ...]) -> NDArray[np.uint8]:
     held = [class_id for class_id, name in enumerate(meanings) if name == HELD]
     masks = _masks(Path(str(pair.mask)))
     people = np.zeros_like(masks[0])

@@ -89,14 +89,14 @@ def open_packed(root: Path, split: str) -> ParsingFolder:
             for pair, places in _places(root / file["file"], into, file["samples"], values.get("people", False)):
                 pairs.append(pair)
                 people_at.update((pair.id, place) for place in places)
-        people = {name: np.array(found, dtype=np.float32) for name, found in values.get("keypoints", {}).items()}
+        keypoints = {name: np.array(found, dtype=np.float32) for name, found in values.get("keypoints", {}).items()}
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise DatasetError(f"{quoted(index)}: not an index of 'ssnan data pack' ({error!r})") from None
     missing = tuple(
         f"{index}: no such file {root / file['file']}" for file in files if not (root / file["file"]).is_file()
     )
-    read_people = partial(_read_people, places=people_at) if values.get("people") else None
-    return ParsingFolder(label_set, tuple(pairs), missing, partial(read_place, read_labels), people, read_people)
+    read_instances = partial(_read_instances, places=people_at) if values.get("people") else None
+    return ParsingFolder(label_set, tuple(pairs), missing, partial(read_place, read_labels), keypoints, read_instances)
 
 
 def _places(file: Path, into: Into, samples: list[Any], people: bool) -> Iterator[tuple[Pair, list[Place]]]:
@@ -112,7 +112,7 @@ def _places(file: Path, into: Into, samples: list[Any], people: bool) -> Iterato
         yield Pair(name, image, mask), rest
 
 
-def _read_people(pair: Pair, places: Mapping[str, Place]) -> NDArray[np.uint8]:
+def _read_instances(pair: Pair, places: Mapping[str, Place]) -> NDArray[np.uint8]:
     return read_place(read_labels, places[pair.id])
 
 
@@ -135,10 +135,10 @@ def pack(splits: dict[str, ParsingFolder], output: Path, into: Into, size: int) 
                     )
             index["label_set"] = folder.label_set.to_dict()
             index["splits"][split] = []
-            index["people"] |= folder.read_people is not None
-            known = {pair.id: folder.people[pair.id] for pair in folder.pairs if pair.id in folder.people}
+            index["people"] |= folder.read_instances is not None
+            known = {pair.id: folder.keypoints[pair.id] for pair in folder.pairs if pair.id in folder.keypoints}
             # By their shortest text, which gives the same float32 again.
-            index["keypoints"] |= {name: people.astype(str).astype(float).tolist() for name, people in known.items()}
+            index["keypoints"] |= {name: found.astype(str).astype(float).tolist() for name, found in known.items()}
             for number, first in enumerate(range(0, len(folder), size)):
                 file = f"{split}-{number:06d}.{'parquet' if into == 'parquet' else 'tar'}"
                 chosen = range(first, min(first + size, len(folder)))

@@ -245,7 +245,7 @@ class _Decoded(Dataset[Stored]):
         times = [COMPOSITIONS if isinstance(folder, PastedScenes) else 1 for folder in folders]
         self.starts = np.cumsum([0, *(count * len(folder) for count, folder in zip(times, folders, strict=True))])
         self.relabels = [folder.label_set.values_in(label_set) for folder in folders]
-        self.with_limbs = any(isinstance(folder, ParsingFolder) and folder.people for folder in folders)
+        self.with_limbs = any(isinstance(folder, ParsingFolder) and folder.keypoints for folder in folders)
 
     def __len__(self) -> int:
         return int(self.starts[-1])
@@ -261,7 +261,7 @@ class _Decoded(Dataset[Stored]):
         height, width = (max(1, round(length * factor)) for length in labels.shape)
         photo = np.array(Image.fromarray(sample.image).resize((width, height), Image.Resampling.BILINEAR))
         labels = np.array(Image.fromarray(labels).resize((width, height), Image.Resampling.NEAREST))
-        maps = [labels, limb_map(sample.people, labels, self.label_set)] if self.with_limbs else [labels]
+        maps = [labels, limb_map(sample.keypoints, labels, self.label_set)] if self.with_limbs else [labels]
         rows, columns = np.nonzero(self.label_set.person[labels])
         box = (rows.min(), columns.min(), rows.max() + 1, columns.max() + 1) if len(rows) else (0, 0, height, width)
         beyond = ((0, 0), (0, self.side - height), (0, self.side - width))

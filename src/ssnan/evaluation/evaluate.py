@@ -70,7 +70,7 @@ def evaluate(parser: Parser, samples: Iterable[Sample], label_set: LabelSet) -> 
             raise ValueError(f"{sample.id}: {error}") from None
         total += confusion
         photos[sample.id] = class_counts(confusion, label_set.sets)
-        structure.add(sample.labels, result.labels, result.confidence, sample.people)
+        structure.add(sample.labels, result.labels, result.confidence, sample.keypoints)
         if sample.instances is not None:
             instances.add(sample.labels, sample.instances, result)
     return Measured(total, structure, photos, instances)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ssnan.data.keypoints import JOINTS, People
+from ssnan.data.keypoints import KEYPOINTS, Keypoints
 from ssnan.labels import LabelSet
 
 JUDGED = {
@@ -45,17 +45,17 @@ def has_limbs(label_set: LabelSet) -> bool:
     return not limbs.isdisjoint(label_set.classes)
 
 
-def count_sides(predicted: NDArray[np.uint8], people: People, label_set: LabelSet) -> SideCounts:
-    """Count the limb keypoints of the main person of a photo, the first of ``people``.
+def count_sides(predicted: NDArray[np.uint8], keypoints: Keypoints, label_set: LabelSet) -> SideCounts:
+    """Count the limb keypoints of the main person of a photo, the first of ``keypoints``.
 
     Args:
         predicted: class ids, (H, W).
-        people: keypoints, (n, 17, 3).
+        keypoints: those of the people, (n, 17, 3).
     """
     counts = np.zeros(4, dtype=int)
     height, width = predicted.shape
-    for joint, (x, y, visible) in zip(JOINTS, people[0] if len(people) else (), strict=False):
-        side, _, kind = joint.partition("-")
+    for keypoint, (x, y, visible) in zip(KEYPOINTS, keypoints[0] if len(keypoints) else (), strict=False):
+        side, _, kind = keypoint.partition("-")
         if kind not in JUDGED or visible != 2 or not (0 <= x < 1 and 0 <= y < 1):
             continue
         name = label_set.classes[predicted[int(y * height), int(x * width)]]

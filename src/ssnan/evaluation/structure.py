@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssnan.data.folder import NOBODY
-from ssnan.data.keypoints import People
+from ssnan.data.keypoints import Keypoints
 from ssnan.evaluation.sides import SideCounts, count_sides, has_limbs
 from ssnan.labels import LabelSet
 
@@ -70,7 +70,7 @@ class Structure:
         truth: NDArray[np.uint8],
         predicted: NDArray[np.uint8],
         confidence: NDArray[np.float32] | None = None,
-        people: People = NOBODY,
+        keypoints: Keypoints = NOBODY,
     ) -> None:
         """Add one photo.
 
@@ -78,9 +78,9 @@ class Structure:
             truth: mask values of the label set, (H, W).
             predicted: class ids, (H, W).
             confidence: probability of each predicted class, (H, W), if known.
-            people: keypoints, (n, 17, 3), if known.
+            keypoints: those of the people, (n, 17, 3), if known.
         """
-        self.sides = self.sides.plus(count_sides(predicted, people, self.label_set))
+        self.sides = self.sides.plus(count_sides(predicted, keypoints, self.label_set))
         if not truth.any():
             self.empty += 1
             self.false_people += bool(np.count_nonzero(predicted) > SOMEBODY * predicted.size)

@@ -238,7 +238,7 @@ class ParsingTask(LightningModule):
         probabilities = scores.softmax(dim=1)
         confidence, predicted_labels = probabilities[0].max(dim=0)
         decided = predicted_labels.to(torch.uint8).cpu().numpy()
-        self.structure.add(sample.labels, decided, confidence.float().cpu().numpy(), sample.people)
+        self.structure.add(sample.labels, decided, confidence.float().cpu().numpy(), sample.keypoints)
         confusion = confusion_matrix(sample.labels, decided, self.validation_labels)
         self.confusion += confusion
         self.photos[sample.id] = class_counts(confusion, self.validation_labels.sets).tolist()
