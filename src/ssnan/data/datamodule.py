@@ -47,8 +47,9 @@ class Source:
 class ParsingData(LightningDataModule):
     """Training batches and validation photos, from one or several datasets.
 
-    A batch is ``{"images": (B, 3, H, W), "labels": (B, H, W)}``, with ``"limbs": (B, H, W)`` if a source has keypoints,
-    see :func:`ssnan.data.keypoints.limb_map`.
+    A batch is ``{"images": (B, 3, H, W), "labels": (B, H, W)}``, normalised float32 and int64. If a source has
+    keypoints, it also has ``"limbs": (B, H, W)``, see :func:`ssnan.data.keypoints.limb_map`; with ``instances``, also
+    ``"instances": (B, H, W)``, see :mod:`ssnan.data.instances`.
 
     Args:
         sources: training datasets.
@@ -75,6 +76,9 @@ class ParsingData(LightningDataModule):
         resident_side: if given, photos are decoded once, at this longer side, and are stored and augmented in the
             GPU's memory, see :mod:`ssnan.data.resident`. Four photos are composed for each scene of ``pasting``.
         seed: seed of sampling and augmentation; if None, ``seed_everything`` in ``ssnan train``, and 0 elsewhere.
+
+    Raises:
+        ValueError: there is no such label set, a value is out of range, or two options do not go together.
     """
 
     def __init__(

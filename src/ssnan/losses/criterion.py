@@ -43,10 +43,10 @@ see :mod:`ssnan.losses.joints`."""
 JointUnit = Literal["own", "cells", "mean", "gradient"]
 """The unit of L_joint, which determines the step of ``product`` and the meaning of λ.
 
-- ``own``: the unit of the measure. A distance is in sides of the photo, about 0.002 for a trained network, so the steps
-  of ``product`` are 500 times smaller than those of the cross-entropy.
-- ``cells``: cells of the score map, about 1,000 times larger; coordinates "computed according to the dense
-  predictions", as in Eq. 4.
+- ``own``: the unit of the measure. A distance is in squared sides of the photo, about 0.002 for a trained network
+  (experiments/joint_loss), so the steps of ``product`` are 500 times smaller than those of the cross-entropy.
+- ``cells``: squared cells of the score map, of which a side of 321 pixels has 40 at stride 8, so 1,600 times larger;
+  coordinates "computed according to the dense predictions", as in Eq. 4.
 - ``mean``: the mean of the batch, without gradient. ``product`` then only weights the photos relative to each other.
 - ``gradient``: the unit in which L_parsing · L_joint has the gradient norm of the cross-entropy. Both norms are with
   respect to the scores and running means over the steps (:mod:`ssnan.losses.norms`). λ is then the joints' share of

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 class FC67(nn.Sequential):
     """VGG's fully connected layers fc6 and fc7 as convolutions, each with ReLU and dropout.
 
-    They are initialised as He et al. for ReLU layers. PyTorch's default would make the output six times smaller and
-    training six times slower. :func:`load_fc67` loads the weights of VGG.
+    They are initialised as He et al. for ReLU layers. PyTorch's default would make the output of each √6 times smaller,
+    and so the gradients. :func:`load_fc67` loads the weights of VGG.
 
     Args:
         channels: channels of the input.
