@@ -275,3 +275,10 @@ def test_without_the_extra_it_says_what_to_install(photos, tmp_path, capsys, mon
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     assert main(["catalog", str(photos), "-o", str(tmp_path / "out")]) == 2
     assert "a catalog needs pyarrow; pip install 'ssnan[cluster]'" in capsys.readouterr().err
+
+
+def test_verbose_says_which_engine(photos, tmp_path):
+    photo, out = str(photos / "astronaut.jpg"), str(tmp_path / "out")
+    command = [sys.executable, "-m", "ssnan", "catalog", photo, "-o", out, "-v"]
+    said = subprocess.run(command, check=True, capture_output=True, text=True).stderr
+    assert "ssnan: engine openvino on small.xml" in said  # the development environment has it

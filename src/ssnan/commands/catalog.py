@@ -19,6 +19,7 @@ from ssnan.commands.options import (
     add_result_options,
     complain,
     positive,
+    print_log,
     problem_with_parts,
     show,
 )
@@ -95,6 +96,8 @@ def run(options: argparse.Namespace) -> int:
         return complain("--into parquet writes only maps; use --save with --into files or webdataset", MISUSED)
     if Path(options.output).is_file():
         return complain(f"{quoted(options.output)}: is a file; expected a folder for the catalog", MISUSED)
+    if options.verbose:
+        print_log()
     recipe = _recipe(options)
     try:
         # Report mistakes here rather than in every worker.

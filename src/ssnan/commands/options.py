@@ -244,6 +244,14 @@ def problem_with_parts(options: argparse.Namespace, classes: Sequence[str]) -> s
     return problem
 
 
+def print_log() -> None:
+    """Print what ssnan logs, such as the chosen engine, for ``--verbose``."""
+    import logging
+
+    logging.basicConfig(format="ssnan: %(message)s")
+    logging.getLogger("ssnan").setLevel(logging.INFO)
+
+
 def load_parser(
     options: argparse.Namespace,
     labels: str | None = None,
@@ -259,10 +267,7 @@ def load_parser(
     from ssnan.parsing.views import Views
 
     if options.verbose:
-        import logging
-
-        logging.basicConfig(format="ssnan: %(message)s")
-        logging.getLogger("ssnan").setLevel(logging.INFO)
+        print_log()
     views = Views(tuple(options.scales), options.mirror)
     return load(
         options.model,
