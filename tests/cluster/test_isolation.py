@@ -8,8 +8,8 @@ import time
 import numpy as np
 import pytest
 
-from fakes.parsers import DyingRecipe, WordRecipe
-from ssnan.cluster.isolation import ClosedError, Isolation, Recipe
+from fakes.parsers import DyingOptions, WordOptions
+from ssnan.cluster.isolation import ClosedError, Isolation, ParseOptions
 from ssnan.cluster.items import Item
 from ssnan.parsing.card import ModelError
 from ssnan.results.result import ParsingResult
@@ -17,7 +17,7 @@ from ssnan.results.result import ParsingResult
 
 @pytest.fixture
 def isolation():
-    one = Isolation(WordRecipe(), patience=5.0)
+    one = Isolation(WordOptions(), patience=5.0)
     yield one
     one.close()
 
@@ -103,19 +103,19 @@ def test_a_child_that_is_killed_between_photos_is_started_anew(isolation, tmp_pa
 
 def test_a_model_that_is_not_there_is_said():
     with pytest.raises(ModelError, match=r"^model 'nowhere': expected one of small"):
-        list(Isolation(Recipe(model="nowhere")).parse([Item("a", "a.jpg")]))
+        list(Isolation(ParseOptions(model="nowhere")).parse([Item("a", "a.jpg")]))
 
 
 def test_a_child_that_dies_while_it_loads_is_said():
     with pytest.raises(ModelError, match=r"^model small: its process ended by signal 9 \(SIGKILL\) while it loaded$"):
-        list(Isolation(DyingRecipe()).parse([Item("a", "a.jpg")]))
+        list(Isolation(DyingOptions()).parse([Item("a", "a.jpg")]))
 
 
-def test_recipes_ask_for_what_parse_asks_for(tmp_path):
+def test_options_ask_for_what_parse_asks_for(tmp_path):
     from PIL import Image
 
     Image.fromarray(np.zeros((40, 30, 3), dtype=np.uint8)).save(tmp_path / "a.png")
-    isolation = Isolation(Recipe(labels="merged", kinds=("json",)))
+    isolation = Isolation(ParseOptions(labels="merged", kinds=("json",)))
     try:
         [(_, parsed)] = isolation.parse([Item("a", str(tmp_path / "a.png"))])
     finally:
@@ -128,7 +128,7 @@ def test_recipes_ask_for_what_parse_asks_for(tmp_path):
 
 def test_closing_ends_a_thread_that_waits(tmp_path):
     """Neither a new child nor a row of a photo that seems to have killed the old one."""
-    isolation = Isolation(WordRecipe(), patience=60.0)
+    isolation = Isolation(WordOptions(), patience=60.0)
     parsed, ended = [], []
 
     def parse():

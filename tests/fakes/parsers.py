@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ssnan.cluster.isolation import Recipe
+from ssnan.cluster.isolation import ParseOptions
 from ssnan.labels import LIP
 from ssnan.parsing.parser import Decoded, Parser
 from ssnan.parsing.preprocessing import Preprocessing
@@ -44,12 +44,12 @@ class WordParser(Parser):
 
 
 @dataclass(frozen=True)
-class WordRecipe(Recipe):
+class WordOptions(ParseOptions):
     def parser(self):
         return WordParser()
 
 
 @dataclass(frozen=True)
-class DyingRecipe(Recipe):
+class DyingOptions(ParseOptions):
     def parser(self):
         os.kill(os.getpid(), signal.SIGKILL)

@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 
 from ssnan.cluster.items import Item, StoreError, contents
 from ssnan.errors import cause, hide_decoder_warnings, printable
-from ssnan.io.opening import ImageError
+from ssnan.io.opening import MAX_PIXELS, ImageError
 from ssnan.loading import load
 from ssnan.parsing.card import ModelError
 from ssnan.parsing.parser import ONE_VIEW, Parser
@@ -27,7 +27,7 @@ IN_FLIGHT = 7
 
 
 @dataclass(frozen=True)
-class Recipe:
+class ParseOptions:
     """How to parse photos and what to save; plain values that can be sent to another process or machine.
 
     Attributes:
@@ -39,7 +39,7 @@ class Recipe:
     engine: str = "auto"
     threads: int | None = 1
     views: Views = ONE_VIEW
-    max_pixels: int = 150_000_000
+    max_pixels: int = MAX_PIXELS
     labels: str | None = None
     colors: Literal["labels", "distinct"] = "labels"
     kinds: tuple[str, ...] = ()
@@ -83,12 +83,12 @@ class Isolation:
     """Parse shards in a child process, which is restarted after it dies.
 
     Args:
-        recipe: the parser of the child.
+        options: those of the parser of the child.
         patience: seconds to wait for each result.
     """
 
-    def __init__(self, recipe: Recipe, patience: float = 120.0) -> None:
-        self.recipe = recipe
+    def __init__(self, options: ParseOptions, patience: float = 120.0) -> None:
+        self.options = options
         self.patience = patience
         self._process: BaseProcess | None = None
         self._connection: Connection | None = None
@@ -158,7 +158,7 @@ class Isolation:
         # Spawned, because a forked engine has lost its threads.
         context = multiprocessing.get_context("spawn")
         self._connection, child_end = context.Pipe()
-        self._process = context.Process(target=_child, args=(child_end, self.recipe), daemon=True)
+        self._process = context.Process(target=_child, args=(child_end, self.options), daemon=True)
         self._process.start()
         child_end.close()
         if self._closed:  # since it began
@@ -168,7 +168,7 @@ class Isolation:
             problem = self._connection.recv()
         except EOFError:
             how = _how_ended(self._process)
-            problem = f"model {self.recipe.model}: its process ended {how} while it loaded"
+            problem = f"model {self.options.model}: its process ended {how} while it loaded"
         if self._closed:
             raise ClosedError
         if problem is not None:
@@ -183,11 +183,11 @@ def _how_ended(process: BaseProcess) -> str:
     return f"by signal {-code} ({signal.Signals(-code).name})" if code < 0 else f"with status {code}"
 
 
-def _child(connection: Connection, recipe: Recipe) -> None:
+def _child(connection: Connection, options: ParseOptions) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all processes; the parent decides
     hide_decoder_warnings()
     try:
-        parser = recipe.parser()
+        parser = options.parser()
     except ValueError as error:
         connection.send(str(error))
         return
@@ -198,7 +198,7 @@ def _child(connection: Connection, recipe: Recipe) -> None:
         except EOFError:  # the parent has ended
             return
         try:
-            for parsed in parse_each(parser, items, recipe):
+            for parsed in parse_each(parser, items, options):
                 connection.send(parsed)
         except BrokenPipeError:
             return
@@ -213,7 +213,7 @@ class Job(NamedTuple):
     started: float
 
 
-def parse_each(parser: Parser, items: Sequence[Item], recipe: Recipe) -> Iterator[Parsed]:
+def parse_each(parser: Parser, items: Sequence[Item], options: ParseOptions) -> Iterator[Parsed]:
     """Yield the outcome of every photo; reads the next and writes the last while the network runs."""
 
     def decode(given: tuple[Item, bytes | OSError]) -> Job:
@@ -242,7 +242,7 @@ def parse_each(parser: Parser, items: Sequence[Item], recipe: Recipe) -> Iterato
             return state
         try:
             result = parser.finish(state, content)
-            made = {ending: make() for ending, make in files(result, item.image, recipe.kinds, recipe.parts).items()}
+            made = {ending: make() for ending, make in files(result, item.image, options.kinds, options.parts).items()}
             found = result.to_dict()
         except MemoryError:
             return without_result("failed", "not enough memory for a photo of this size", content)

@@ -10,20 +10,20 @@ from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from ssnan.cluster.catalog import Catalog, CatalogError, Shard, Written
-from ssnan.cluster.isolation import Isolation, Recipe
+from ssnan.cluster.isolation import Isolation, ParseOptions
 
 
 class ShardParser:
     """Parse and write shards with a child process; runs in a Ray actor or a thread.
 
     Args:
-        recipe: how to parse.
+        options: how to parse.
         catalog: where to write results.
         patience: see :class:`Isolation`.
     """
 
-    def __init__(self, recipe: Recipe, catalog: Catalog, patience: float) -> None:
-        self.isolation = Isolation(recipe, patience)
+    def __init__(self, options: ParseOptions, catalog: Catalog, patience: float) -> None:
+        self.isolation = Isolation(options, patience)
         self.catalog = catalog
 
     def parse(self, shard: Shard) -> Written:
@@ -35,14 +35,14 @@ class ShardParser:
 
 
 def in_processes(
-    shards: Sequence[Shard], recipe: Recipe, catalog: Catalog, workers: int, patience: float
+    shards: Sequence[Shard], options: ParseOptions, catalog: Catalog, workers: int, patience: float
 ) -> Generator[Written, None, None]:
     """Parse with ``workers`` local processes; yields finished shards."""
     own, begun = threading.local(), []
 
     def parse(shard: Shard) -> Written:
         if not hasattr(own, "parser"):
-            own.parser = ShardParser(recipe, catalog, patience)
+            own.parser = ShardParser(options, catalog, patience)
             begun.append(own.parser)
         parser: ShardParser = own.parser
         return parser.parse(shard)
@@ -64,9 +64,9 @@ def in_processes(
 
 
 def on_ray(
-    shards: Sequence[Shard], recipe: Recipe, catalog: Catalog, workers: int | None, patience: float, address: str
+    shards: Sequence[Shard], options: ParseOptions, catalog: Catalog, workers: int | None, patience: float, address: str
 ) -> Generator[Written, None, None]:
-    """Parse with Ray Data; yields finished shards. Each worker is an actor with ``recipe.threads`` cores. Ray repeats
+    """Parse with Ray Data; yields finished shards. Each worker is an actor with ``options.threads`` cores. Ray repeats
     the shards of a lost worker or node.
 
     Args:
@@ -93,12 +93,12 @@ def on_ray(
     try:
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
-        cores = recipe.threads or 1
+        cores = options.threads or 1
         most = workers or max(1, int(ray.cluster_resources().get("CPU", 1)) // cores)
         rows = [{"shard": pickle.dumps(shard)} for shard in shards]
         data = ray.data.from_items(rows, override_num_blocks=len(rows))
         actors = ray.data.ActorPoolStrategy(size=min(most, len(rows)))
-        arguments = (recipe, catalog, patience)
+        arguments = (options, catalog, patience)
         parsed = data.map(ShardParser, fn_constructor_args=arguments, compute=actors, num_cpus=cores)
         for row in parsed.iter_rows():
             yield pickle.loads(row["written"])

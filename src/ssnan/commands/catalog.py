@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ssnan.cluster.catalog import Catalog, Into, Shard
-    from ssnan.cluster.isolation import Recipe
+    from ssnan.cluster.isolation import ParseOptions
     from ssnan.results.remapping import Remapping
 
 HELP = "parse a large collection of photos, on one machine or a cluster"
@@ -98,10 +98,10 @@ def run(options: argparse.Namespace) -> int:
         return complain(f"{quoted(options.output)}: is a file; expected a folder for the catalog", MISUSED)
     if options.verbose:
         print_log()
-    recipe = _recipe(options)
+    how = _parse_options(options)
     try:
         # Report mistakes here rather than in every worker.
-        parser = recipe.parser()
+        parser = how.parser()
         if problem := problem_with_parts(options, parser.result_labels.classes):
             return complain(problem, MISUSED)
         settings = _settings(options, parser.remapping)
@@ -112,14 +112,16 @@ def run(options: argparse.Namespace) -> int:
             named = named_apart(items, done, dots=into != "webdataset")
             missing = [item for item in named if item.key not in done]
             catalog.sweep(missing)
-            return _parse(options, catalog, recipe, shards(missing, options.shard), len(items) - len(missing))
+            return _parse(options, catalog, how, shards(missing, options.shard), len(items) - len(missing))
     except (ModelError, RemapError, ItemsError, CatalogError) as error:
         return complain(str(error), MISUSED)
     except OSError as error:
         return complain(of_file(error, options.output), FAILED)
 
 
-def _parse(options: argparse.Namespace, catalog: Catalog, recipe: Recipe, todo: Sequence[Shard], already: int) -> int:
+def _parse(
+    options: argparse.Namespace, catalog: Catalog, how: ParseOptions, todo: Sequence[Shard], already: int
+) -> int:
     from rich.console import Console
     from rich.progress import Progress
 
@@ -128,9 +130,9 @@ def _parse(options: argparse.Namespace, catalog: Catalog, recipe: Recipe, todo: 
     console, shown = Console(stderr=True), 0
     counts = {"parsed": 0, "failed": 0, "quarantined": 0, "unfinished": 0}
     if options.ray is None:
-        written = in_processes(todo, recipe, catalog, options.workers or 1, float(options.patience))
+        written = in_processes(todo, how, catalog, options.workers or 1, float(options.patience))
     else:
-        written = on_ray(todo, recipe, catalog, options.workers, float(options.patience), options.ray)
+        written = on_ray(todo, how, catalog, options.workers, float(options.patience), options.ray)
     try:
         with Progress(console=console) as progress, closing(written):
             bar = progress.add_task("parsing", total=sum(len(shard.items) for shard in todo))
@@ -157,13 +159,13 @@ def _parse(options: argparse.Namespace, catalog: Catalog, recipe: Recipe, todo: 
     return FAILED if shown else 0
 
 
-def _recipe(options: argparse.Namespace) -> Recipe:
-    from ssnan.cluster.isolation import Recipe
+def _parse_options(options: argparse.Namespace) -> ParseOptions:
+    from ssnan.cluster.isolation import ParseOptions
     from ssnan.parsing.engines import available_cores
     from ssnan.parsing.views import Views
 
     alone = max(1, available_cores() // (options.workers or 1)) if options.ray is None else 1
-    return Recipe(
+    return ParseOptions(
         options.model,
         options.engine,
         options.threads or alone,
