@@ -4,17 +4,16 @@ import pytest
 from fakes.lip import person
 from ssnan.labels import LIP
 from ssnan.results.images import joints_over, summary
-from ssnan.results.render import LEAST_ROW
+from ssnan.results.render import LEAST_ROW, map_over
 from ssnan.results.result import ParsingResult
 
 
 def test_photo_map_and_legend_side_by_side():
     photo, labels = person()
-    image = np.array(summary(photo, ParsingResult(labels, LIP), opacity=1.0))
+    image = np.array(summary(photo, ParsingResult(labels, LIP)))
     np.testing.assert_array_equal(image[:, :64], photo)
     middle = image[:, 64:128]
-    np.testing.assert_array_equal(middle[labels > 0], LIP.color_table[labels[labels > 0]])
-    np.testing.assert_array_equal(middle[labels == 0], photo[labels == 0])
+    np.testing.assert_array_equal(middle, np.asarray(map_over(photo, labels, LIP)))
     legend_colors = {tuple(color) for color in image[:, 128:].reshape(-1, 3).tolist()}
     assert {LIP.palette[i] for i in np.unique(labels) if i} <= legend_colors
     assert LIP.palette[6] not in legend_colors  # no dress here

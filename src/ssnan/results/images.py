@@ -12,13 +12,12 @@ from ssnan.results.render import SCREEN_SIDE, for_a_screen, legend, map_over
 from ssnan.results.result import ParsingResult
 
 
-def summary(rgb: NDArray[np.uint8], result: ParsingResult, opacity: float = 0.65) -> Image.Image:
+def summary(rgb: NDArray[np.uint8], result: ParsingResult) -> Image.Image:
     """The photo, the overlay and the legend side by side. A legend higher than the photo adds white below it.
 
     Args:
         rgb: the photo, uint8 (H, W, 3), or a smaller version with a longer side of at least ``SCREEN_SIDE``.
         result: its result.
-        opacity: opacity of the map over the photo, 0..1; the background is not covered.
 
     Raises:
         ValueError: ``rgb`` has another size than the result and a longer side below ``SCREEN_SIDE``, 1024.
@@ -32,7 +31,7 @@ def summary(rgb: NDArray[np.uint8], result: ParsingResult, opacity: float = 0.65
     panel = legend(result.areas, result.labels.size, result.label_set, height)
     canvas = Image.new("RGB", (2 * width + panel.width, panel.height), "white")
     canvas.paste(Image.fromarray(rgb), (0, 0))
-    canvas.paste(map_over(rgb, labels, result.label_set, opacity), (width, 0))
+    canvas.paste(map_over(rgb, labels, result.label_set), (width, 0))
     canvas.paste(panel, (2 * width, 0))
     return canvas
 
@@ -45,14 +44,14 @@ def joints_over(rgb: NDArray[np.uint8], structures: Sequence[ParsingResult]) -> 
     radius = max(3, max(rgb.shape[:2]) // 90)
     for index, structure in enumerate(structures):
         palette = structure.label_set.palette
-        centre = structure.joints.get("upper-body")
+        trunk = structure.joints.get("upper-body")
         for region, point in zip(structure.label_set.regions, structure.joints.values(), strict=True):
             if point is None:
                 continue
             x, y = point
             color = (255, 255, 255) if index == 0 else palette[region.class_ids[0]]
-            if centre is not None:
-                draw.line((*centre, x, y), fill=color, width=max(1, radius // 2))
+            if trunk is not None:
+                draw.line((*trunk, x, y), fill=color, width=max(1, radius // 2))
             draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=color, outline="black")
     return image
 
