@@ -8,7 +8,7 @@ from ssnan.labels import LIP
 from ssnan.results import result as of_results
 from ssnan.results.outputs import files
 from ssnan.results.people_images import COLORS
-from ssnan.results.result import ParsingResult, main_figure
+from ssnan.results.result import ParsingResult, largest_person
 from ssnan.scores.upsampling import confidence_at
 
 CLOTHES, FACE = 5, 13
@@ -46,7 +46,7 @@ def test_somebody_who_is_not_there_is_said_so():
     nobody = ParsingResult(np.zeros((9, 9), dtype=np.uint8), LIP)
     assert nobody.people == []
     assert nobody.to_dict()["count"] == 0
-    assert main_figure(nobody) is nobody
+    assert largest_person(nobody) is nobody
 
 
 def test_the_network_s_own_answer_comes_first():
@@ -145,8 +145,8 @@ def test_no_array_of_a_person_stays_in_memory(use):
     assert held < 3 * result.labels.nbytes  # one person has three
 
 
-def test_the_main_figure_stays_alone():
-    alone = main_figure(two(gap=5))
+def test_the_largest_person_stays_alone():
+    alone = largest_person(two(gap=5))
     assert len(alone.people) == 1
     assert not alone.labels[:, 12:].any()
     assert alone.areas["face"] == 16
@@ -154,7 +154,7 @@ def test_the_main_figure_stays_alone():
     assert alone.remap("atr").probability()[10, 18] < 0.01
 
 
-def test_a_parser_keeps_the_main_figure(color_parser):
+def test_a_parser_keeps_the_largest_person(color_parser):
     photo = np.zeros((40, 80, 3), dtype=np.uint8)
     photo[5:35, 5:25, 0] = 255
     photo[10:35, 50:65, 0] = 255

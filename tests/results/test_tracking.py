@@ -5,7 +5,7 @@ import pytest
 
 from ssnan.labels import LIP
 from ssnan.results.people_images import COLORS
-from ssnan.results.result import ParsingResult, main_figure
+from ssnan.results.result import ParsingResult, largest_person
 from ssnan.results.tracking import KEPT, Tracker, _iou
 
 CLOTHES = 5
@@ -42,7 +42,7 @@ def test_people_keep_their_track_whoever_is_largest():
     assert [(person.number, person.track) for person in found[1].people] == [(1, 2), (2, 1)]
     assert found[1].person(0).to_entry()["track"] == 2
     assert found[1].remap("atr").person(0).track == 2
-    assert main_figure(found[1]).track == 2
+    assert largest_person(found[1]).track == 2
     gone = replace(found[1], labels=np.where(found[1].people_map == 2, found[1].labels, 0))
     assert [person.track for person in gone.people] == [1]
 

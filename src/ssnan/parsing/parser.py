@@ -26,7 +26,7 @@ from ssnan.parsing.preprocessing import Preprocessing
 from ssnan.parsing.views import Views
 from ssnan.results.colors import distinct
 from ssnan.results.remapping import Remapping, remapping
-from ssnan.results.result import ParsingResult, main_figure
+from ssnan.results.result import ParsingResult, largest_person
 from ssnan.results.tracking import Tracker
 from ssnan.scores.unsure import without_unsure_people
 from ssnan.scores.upsampling import labels_at
@@ -69,7 +69,7 @@ class Parser:
         remapping: converts every result to another label set if not None; see
             :func:`ssnan.results.remapping.remapping`.
         colors: of the results, see :meth:`with_options`.
-        largest: keep only the largest person, see :func:`ssnan.results.result.main_figure`.
+        largest: keep only the largest person, see :func:`ssnan.results.result.largest_person`.
     """
 
     def __init__(
@@ -120,7 +120,7 @@ class Parser:
             labels: label set of the results, as in :meth:`ParsingResult.remap`.
             colors: those of the label set, or those of :func:`ssnan.results.colors.distinct`.
             max_pixels: larger photos are refused before they are decoded.
-            largest: keep only the largest person, see :func:`ssnan.results.result.main_figure`.
+            largest: keep only the largest person, see :func:`ssnan.results.result.largest_person`.
 
         Raises:
             RemapError: as :meth:`ParsingResult.remap`.
@@ -214,7 +214,7 @@ class Parser:
         labels = labels_at(scores, height, width)
         result = ParsingResult(labels, self.label_set, scores, source, instance_maps=people)
         if self.largest:
-            result = main_figure(result)
+            result = largest_person(result)
         if self.remapping is not None:
             result = result.remapped(self.remapping)
         return result.in_distinct_colors() if self.colors == "distinct" else result

@@ -10,7 +10,7 @@ from ssnan.scores.grouping import MOST_PEOPLE, largest_first
 
 LARGE = 0.15
 """The least share of the largest region that another person has, and of the largest head that another head has. A
-figure two fifths as tall has about this share. Smaller regions are mostly occluded hands or feet, errors, or people far
+person two fifths as tall has about this share. Smaller regions are mostly occluded hands or feet, errors, or people far
 behind. Chosen by hand."""
 
 NEAR = 0.5

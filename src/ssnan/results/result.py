@@ -57,7 +57,7 @@ class ParsingResult:
     labels: NDArray[np.uint8]
     label_set: LabelSet
     scores: NDArray[np.float32] | None = None
-    source: ImageLike | None = field(default=None)
+    source: ImageLike | None = None
     instances: NDArray[np.uint8] | None = None
     tracks: tuple[int, ...] | None = None
     instance_maps: NDArray[np.float32] | None = None
@@ -422,7 +422,7 @@ class Person(ParsingResult):
         return entry if self.track is None else {**entry, "track": self.track}
 
 
-def main_figure(result: ParsingResult) -> ParsingResult:
+def largest_person(result: ParsingResult) -> ParsingResult:
     """The largest person of a result; the result itself if it shows nobody."""
     return person_of(result, 1) if result.count else result
 
