@@ -65,7 +65,7 @@ def _folder(text: str) -> Path:
 
 
 class _OfCatalog(argparse.Action):
-    """An option that moved from ``parse`` to ``ssnan catalog``."""
+    """An option of ``ssnan catalog``, which people look for here too."""
 
     def __call__(
         self,

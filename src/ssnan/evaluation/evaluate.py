@@ -154,8 +154,8 @@ def tables(measured: dict[str, Any], label_set: LabelSet) -> list[Table]:
     people.add_row(*map(_percent, [*measured["person"]["iou"].values(), measured["person"]["mean_iou"]]))
     result.append(people)
     result.append(_structure(measured))
-    if _people(measured).row_count:
-        result.append(_people(measured))
+    if (answers := _people(measured)).row_count:
+        result.append(answers)
     if "instances" in measured:
         result.append(instances_table(measured["instances"]))
     if "sets" in measured:
