@@ -35,8 +35,8 @@ class MeanField(nn.Module):
 
     A pixel hears every other pixel with the weight exp(−½ d²), where d² adds squared differences of place and of
     colour. In every group, the shares of the classes among what it hears multiply its own probabilities; together, the
-    classes of a group keep their probability, and classes without a group keep theirs. Only averages around every fourth
-    position hear each other, and the positions between take interpolated factors, which makes the arithmetic small.
+    classes of a group keep their probability, and classes without a group keep theirs. Only the averages around every
+    fourth position hear each other, and the positions between take interpolated factors; so the arithmetic is small.
 
     Args:
         groups: ids of the classes that agree among themselves, such as garments; a class is in one group at most.
