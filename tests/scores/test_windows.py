@@ -29,6 +29,41 @@ def test_what_lies_where_stays_there(turned):
     np.testing.assert_allclose(softmax(scores).sum(axis=0), 1, atol=1e-5)
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_ramp_along_the_photo_is_still_one(turned):
+    """Windows and their cells are joined exactly where they lie: a probability that rises steadily still does."""
+    rgb = np.zeros((1000, 60, 3), dtype=np.uint8)
+    rgb[..., 0], rgb[..., 1] = np.divmod(np.arange(1000)[:, None], 256)
+    if turned:
+        rgb = rgb.transpose(1, 0, 2)
+
+    def ramp(part):
+        rows, columns = (np.linspace(0, side - 1, 1 + side // 4).round().astype(int) for side in part.shape[:2])
+        place = part[rows][:, columns].astype(np.float32) @ np.array([256, 1, 0], dtype=np.float32)
+        return np.log(np.stack([place + 1, 1001 - place])) + 7  # scores are probabilities but for a constant
+
+    found = softmax(in_windows(rgb, ramp))[0]
+    found = found.T if turned else found
+    expected = (np.linspace(0, 999, len(found)) + 1) / 1002
+    np.testing.assert_allclose(found, np.broadcast_to(expected[:, None], found.shape), atol=1e-5)
+
+
+def test_the_middle_of_a_window_counts_most():
+    """Three windows of 6 pixels disagree: a pixel is weighted by its distance from the nearer end of each window."""
+    shares = [0.9, 0.5, 0.2]
+    answers = iter(shares)
+
+    def scores_of(part):
+        share = next(answers)
+        return np.broadcast_to(np.log([[[share]], [[1 - share]]]), (2, *part.shape[:2])).astype(np.float32)
+
+    found = softmax(in_windows(np.zeros((10, 3, 3), dtype=np.uint8), scores_of))[0, :, 0]
+    weights = np.zeros((3, 10))
+    for weight, start in zip(weights, (0, 2, 4), strict=True):
+        weight[start : start + 6] = 1, 2, 3, 3, 2, 1
+    np.testing.assert_allclose(found, shares @ weights / weights.sum(axis=0), atol=1e-6)
+
+
 def test_windows_are_seen_in_their_own_shape_and_cover_the_photo():
     seen = []
 
