@@ -56,3 +56,22 @@ def test_a_photo_smaller_than_its_map():
         if side > 1:
             assert (labels[:, 0] == 0).all()
             assert (labels[:, -1] == 1).all()
+
+
+def test_a_class_that_wins_nowhere_may_win_the_mean_of_a_smaller_photo():
+    """Blocks of three classes, and a fourth one that is second everywhere: a pixel of the photo is a mean over them."""
+    generator = np.random.default_rng(0)
+    wins = 0
+    for side in range(4, 20):
+        scores = generator.normal(size=(4, 9, 9)).repeat(4, axis=1).repeat(4, axis=2).astype(np.float32)
+        scores[3] = 0.6
+        expected = upsampling.resized(scores, side, side).argmax(axis=0)
+        np.testing.assert_array_equal(upsampling.labels_at(scores, side, side), expected)
+        wins += (expected == 3).sum()
+    assert wins > 100
+
+
+def test_of_equal_scores_the_first_class_wins_as_in_argmax():
+    scores = np.ones((3, 5, 5), dtype=np.float32)
+    scores[0, :, 2:] = 0
+    np.testing.assert_array_equal(upsampling.labels_at(scores, 5, 5), [[0, 0, 1, 1, 1]] * 5)
