@@ -99,6 +99,19 @@ def test_deep_supervision_adds_every_scale():
     assert ParsingLoss(TWO, LossOptions(deep_supervision=False))(output(*scores), labels)["loss"] == alone[0]
 
 
+@pytest.mark.parametrize("stride", [1, 2])
+def test_scores_lie_on_the_pixels_of_their_labels(stride):
+    """Score i of a map with stride 4 is on pixel 4 i, and scores that rise steadily do so between them too."""
+    y, x = torch.meshgrid(torch.arange(9.0), torch.arange(13.0), indexing="ij")
+    rising = torch.stack([y, x, y - x])[None] / 4
+    labels = torch.randint(0, 3, (1, 9, 13), generator=torch.Generator().manual_seed(0))
+    label_set, options = replace(THREE, flip_pairs=((1, 2),)), LossOptions(iou_weight=1.0, side_weight=1.0)
+    coarse = ParsingLoss(label_set, replace(options, stride=stride))(output(rising[:, :, ::4, ::4]), labels)
+    at_pixels = output(rising[:, :, ::stride, ::stride])
+    exact = ParsingLoss(label_set, options)(at_pixels, labels[:, ::stride, ::stride])
+    torch.testing.assert_close(coarse, exact)
+
+
 def test_stride_samples_the_labels():
     labels = torch.zeros(1, 7, 7, dtype=torch.long)
     labels[:, ::2, ::2] = 1

@@ -133,6 +133,14 @@ def test_a_joint_never_costs_more_than_a_missing_one():
     assert joint_distance(opposite, truth).item() == 0.25
 
 
+def test_in_larger_units_a_missing_joint_costs_more_too():
+    """In a photo of 2 × 4, a quarter and a half are 0.5 and 2; missing is half the mean square of the sides."""
+    truth = Centers(torch.zeros(1, 1, 2), torch.tensor([[0.2]]))
+    for position, mass, expected in (([0.25, 0.5], 0.2, 0.5**2 + 2**2), ([1.0, 1.0], 0.2, 5.0), ([0.0, 0.0], 0.0, 5.0)):
+        predicted = Centers(torch.tensor([[position]]), torch.tensor([[mass]]))
+        assert 2 * joint_distance(predicted, truth, sides=(2, 4)).item() == pytest.approx(expected)
+
+
 def test_eq_4_may_divide_by_a_fixed_number():
     truth = Centers(torch.zeros(1, 9, 2), torch.tensor([[0.2, 0.2] + [0.0] * 7]))
     predicted = Centers(torch.full((1, 9, 2), 0.3), torch.full((1, 9), 0.2))

@@ -257,11 +257,10 @@ class ParsingLoss:
             several = scores.movedim(1, 3)[of_set]
             inside = several.masked_fill(~member[labels[of_set]], -torch.inf)
             per_pixel = per_pixel.masked_scatter(of_set, several.logsumexp(dim=1) - inside.logsumexp(dim=1))
-        valid = labels != ignore
         if self.class_weights is None:
-            return per_pixel.sum(dim=(1, 2)) / valid.sum(dim=(1, 2)).clamp_min(1)
+            return per_pixel.sum(dim=(1, 2)) / (labels != ignore).sum(dim=(1, 2)).clamp_min(1)
         weights = member.to(scores) / member.sum(dim=1, keepdim=True).clamp_min(1) @ self.class_weights.to(scores)
-        weights = weights[labels] * valid
+        weights = weights[labels]  # 0 for the ignored value, which has no members
         total = weights.sum(dim=(1, 2))
         return (weights * per_pixel).sum(dim=(1, 2)) / total.where(total > 0, 1)
 
