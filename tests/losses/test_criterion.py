@@ -242,6 +242,15 @@ def test_the_norms_of_gradients_are_running_means():
     expected = own * (squares["none"] / squares["product"]).sqrt()
     torch.testing.assert_close(gradient, expected, rtol=1e-4, atol=1e-9)
     assert set(criterion.running) == {"fused"}
+    # Those gradients are of means over three photos, and the running means are over photos and two steps.
+    expected = [2.0, 3 * squares["none"] / 2, 3 * squares["product"] / 2]
+    torch.testing.assert_close(criterion.running["fused"], torch.tensor(expected), rtol=1e-4, atol=0)
+
+
+def test_scores_of_a_network_that_keeps_its_weights_have_no_gradient():
+    scores, labels = random_batch(0)
+    losses = with_joints(LIP, "weighted", unit="gradient")(output(scores.detach()), labels, gradients=True)
+    assert losses["loss"] == losses["fused/parsing"] > 0 == losses["fused/parsing_gradient"]
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])

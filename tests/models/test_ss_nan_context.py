@@ -8,6 +8,7 @@ from ssnan.labels import LIP, LabelSet
 from ssnan.models import SSNAN, EdgeBackbone, NeuralAggregation, SSNANWithContext
 from ssnan.models.initial_weights import take_over
 from ssnan.models.mean_field import MeanField
+from ssnan.models.pyramid import resized
 from ssnan.models.ss_nan_context import Context
 
 
@@ -60,6 +61,18 @@ def test_every_score_hears_of_the_whole_photo():
     assert not torch.allclose(before.scores[0, :, 0], after.scores[0, :, 0], atol=1e-6)
 
 
+def test_the_context_of_all_scales_is_that_of_the_coarsest():
+    larger = network().eval()
+    torch.nn.init.normal_(larger.context.out.weight)
+    images = torch.randn(1, 3, 97, 65)
+    with torch.no_grad():
+        _, deepest, features = larger.parsed(images)
+        maps = [larger.backbone.maps(resized(images, scale)) for scale in (0.5, 1.0)]
+        expected = [larger.backbone.joined(fine, deep, larger.context(maps[0][-1])) for _, fine, deep in maps]
+    torch.testing.assert_close(deepest, maps[0][-1])
+    torch.testing.assert_close(features, expected)
+
+
 def test_context_is_near_and_that_of_the_whole_photo():
     """A row hears itself, then the rows that the dilations reach together, then all rows."""
     torch.manual_seed(0)
@@ -110,6 +123,8 @@ def test_its_loss_by_hand():
     for scale in scores:
         scale[:, 1 + SSNANWithContext.LIMBS.index("right-arm")] = 100
     assert limb_loss(limbs, scores) < 1e-6
+    limbs[:, :40] = 255  # unknown pixels do not count, neither as a cost nor in the mean
+    torch.testing.assert_close(limb_loss(limbs, [torch.zeros(1, 5, 8, 8)]), 0.5 * torch.tensor(5.0).log())
 
 
 @pytest.mark.parametrize("batch", [{}, {"labels": torch.zeros(1, 65, 65, dtype=torch.long)}])
