@@ -2,7 +2,7 @@ import torch
 
 from ssnan.labels import LIP
 from ssnan.models.backbone import Backbone
-from ssnan.models.hazn import HAZN, Estimate, choose, connected, inside, merged, overlap, region_loss, zoomed
+from ssnan.models.hazn import HAZN, Estimate, ZoomNet, choose, connected, inside, merged, overlap, region_loss, zoomed
 
 
 def ramp(height, width):
@@ -64,6 +64,73 @@ def test_the_second_choice_differs_from_the_first():
     chosen, sure = choose(Estimate(torch.zeros(1, 2, 1, 3), boxes, torch.tensor([[[3.0, 2.0, 1.0]]])), 2)
     torch.testing.assert_close(chosen[0], boxes[0, :, 0].T[[0, 2]])
     torch.testing.assert_close(sure[0], torch.tensor([3.0, 1.0]).sigmoid())
+
+
+def test_boxes_that_share_more_than_half_are_one():
+    boxes = torch.tensor([[0, 0, 0.5, 1.0], [0, 0, 0.5, 0.6], [0, 0, 0.5, 0.5]]).T.reshape(1, 4, 1, 3)
+    chosen, sure = choose(Estimate(torch.zeros(1, 2, 1, 3), boxes, torch.tensor([[[3.0, 2.0, 1.0]]])), 2)
+    torch.testing.assert_close(chosen[0, 1], torch.tensor([0.0, 0.0, 0.5, 0.5]))
+    torch.testing.assert_close(sure[0, 1], torch.tensor(1.0).sigmoid())
+
+
+def test_a_box_has_a_tenth_of_the_sides_and_lies_in_the_photo():
+    boxes = torch.tensor([[0.5, 0.5, 0.5, 0.52], [1.0, -0.2, 1.0, 0.1]]).T.reshape(1, 4, 1, 2)
+    chosen, _ = choose(Estimate(torch.zeros(1, 2, 1, 2), boxes, torch.tensor([[[3.0, 2.0]]])), 2)
+    torch.testing.assert_close(chosen[0], torch.tensor([[0.45, 0.46, 0.55, 0.56], [0.9, 0.0, 1.0, 0.1]]))
+
+
+def test_choices_learn_by_their_confidence_alone():
+    boxes = torch.tensor([0.1, 0.1, 0.9, 0.9]).view(1, 4, 1, 1).requires_grad_()
+    chosen, sure = choose(Estimate(torch.zeros(1, 2, 1, 1), boxes, torch.zeros(1, 1, 1, requires_grad=True)), 1)
+    assert (chosen.requires_grad, sure.requires_grad) == (False, True)
+
+
+def test_an_estimated_box_is_around_its_position():
+    """With the same four distances to the sides at every position."""
+    net = ZoomNet(20, Backbone("resnet10t", output_stride=8, stage=2), hidden=8).eval()
+    torch.nn.init.zeros_(net.region.weight)
+    net.region.bias.data = torch.tensor([0.0, 1.0, 2.0, 3.0, 4.0])
+    up, left, down, right = (torch.arange(4.0) - 2).exp().log1p()
+    with torch.no_grad():
+        found = net.estimate(torch.zeros(1, 3, 33, 17))
+    assert (found.confidence == 4).all()
+    for row in range(5):
+        for column in range(3):
+            y, x = row / 4, column / 2
+            expected = torch.stack([y - up, x - left, y + down, x + right])
+            torch.testing.assert_close(found.boxes[0, :, row, column], expected)
+
+
+def test_three_looks_by_a_loop_over_people():
+    torch.manual_seed(0)
+    network = HAZN(20, Backbone("resnet10t", output_stride=8, stage=2), people=2, parts=2, zoom=(33, 25), hidden=8)
+    for net in (network.image_net, network.object_net, network.part_net):
+        torch.nn.init.normal_(net.classifier.weight)
+    for net in (network.image_net, network.object_net):
+        torch.nn.init.normal_(net.region.weight)
+        torch.nn.init.ones_(net.region.bias)  # boxes large enough to hold positions of the scores
+    images = torch.randn(2, 3, 65, 49)
+    with torch.no_grad():
+        output = network.eval()(images)
+        for photo, image in enumerate(images):
+            whole = network.image_net.estimate(image[None])
+            people, sure = choose(whole, 2)
+            closer, parts, closest, certain = [], [], [], []
+            for top, left, bottom, right in people[0]:
+                box = torch.stack([top, left, bottom, right]).view(1, 1, 4)
+                estimate = network.object_net.estimate(zoomed(image[None], box, (33, 25), "bilinear"))
+                closer.append(estimate.scores)
+                for part, of_part in zip(*(found[0] for found in choose(estimate, 2)), strict=True):
+                    size = torch.stack([bottom - top, right - left]).repeat(2)
+                    parts.append(torch.stack([top, left]).repeat(2) + part * size)
+                    closest.append(network.part_net(zoomed(image[None], parts[-1].view(1, 1, 4), (33, 25), "bilinear")))
+                    certain.append(of_part)
+            second = merged(whole.scores, torch.cat(closer), people, sure)
+            third = merged(second, torch.cat(closest), torch.stack(parts)[None], torch.stack(certain)[None])
+            torch.testing.assert_close(output.scale_scores[0][photo], whole.scores[0])
+            torch.testing.assert_close(output.scale_scores[1][photo], second[0])
+            torch.testing.assert_close(output.scores[photo], third[0])
+            assert (third - second).abs().max() > 0.01 < (second - whole.scores).abs().max()
 
 
 def test_region_loss_is_least_at_the_truth():

@@ -127,6 +127,16 @@ def test_its_loss_by_hand():
     torch.testing.assert_close(limb_loss(limbs, [torch.zeros(1, 5, 8, 8)]), 0.5 * torch.tensor(5.0).log())
 
 
+def test_context_and_features_learn_from_classes_and_from_limbs():
+    larger = network().train()
+    torch.nn.init.normal_(larger.context.out.weight)
+    for scores_of in (lambda output: output.scores, lambda output: output.extra["limbs"][0]):
+        larger.zero_grad()
+        scores_of(larger(torch.randn(1, 3, 65, 65))).square().sum().backward()
+        for layer in (larger.context.reduce, larger.backbone.fine, larger.backbone.deep, larger.backbone.smooth):
+            assert layer.weight.grad.abs().max() > 0
+
+
 @pytest.mark.parametrize("batch", [{}, {"labels": torch.zeros(1, 65, 65, dtype=torch.long)}])
 def test_data_without_keypoints_ask_nothing(batch):
     larger = network().train()
