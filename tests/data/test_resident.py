@@ -84,6 +84,19 @@ def test_a_shrunken_view_is_a_mean_not_a_choice(folder, photos):
     assert np.abs(shrunk[2:-2] - 100).max() < 1
 
 
+def test_a_pixel_of_a_third_of_the_size_is_the_mean_of_the_corners_of_three_by_three(folder, photos):
+    pixels, labels = crop_of(photos, 0, plain(origin=(1.0, 1.0), step=(3.0, 3.0)), (32, 21))
+    photo = folder[0].image[:, :63].astype(float).reshape(32, 3, 21, 3, 3)
+    np.testing.assert_allclose(pixels, photo[:, ::2][:, :, :, ::2].mean(axis=(1, 3)), atol=0.05)
+    np.testing.assert_array_equal(labels, folder[0].labels[1::3, 1::3][:, :21])
+
+
+def test_an_enlarged_view_shows_every_pixel_to_its_edges(folder, photos):
+    """Twice as large, a pixel has two places, a quarter of a pixel before and after its centre."""
+    _, labels = crop_of(photos, 0, plain(origin=(-0.25, -0.25), step=(0.5, 0.5)), (192, 128))
+    np.testing.assert_array_equal(labels, folder[0].labels.repeat(2, axis=0).repeat(2, axis=1))
+
+
 @pytest.mark.parametrize("degrees", [90, -90, 20])
 def test_a_rotated_view_is_the_rotated_photo(folder, photos, degrees):
     turned = F.rotate(
@@ -159,7 +172,9 @@ def test_around_the_person(folder, photos):
     assert (box[:, :2] <= person[:2]).all()
     assert (box[:, 2:] >= person[2:]).all()
     extent = (person[2:] - person[:2]).max()
-    assert ((person[:2] - box[:, :2]).amax() <= 0.15 * extent + 0.5) or (box[:, :2] == 0).any()
+    largest = torch.cat([person[:2] - box[:, :2], box[:, 2:] - person[2:]], dim=1).amax(dim=0)
+    edges = torch.cat([person[:2], torch.tensor([96, 64]) - person[2:]])
+    torch.testing.assert_close(largest, edges.clamp_max(0.15 * extent), atol=1.0, rtol=0)
 
 
 def test_limbs_come_with_the_labels(folder):
@@ -233,6 +248,15 @@ def test_pasted_scenes_are_composed_several_times(lip_root, tmp_path):
 def test_a_longest_side_is_needed(folder):
     with pytest.raises(ValueError, match="longest_side"):
         ResidentPhotos([folder], LIP, Preprocessing(), side=96, device=torch.device("cpu"))
+
+
+def test_blurred_bars_are_the_stretched_photo(photos):
+    """A photo that grows steadily brighter to the right does so over the whole canvas, where no edge is near."""
+    photos.images[0] = torch.arange(96, dtype=torch.uint8) * 2
+    pixels, _ = crop_of(photos, 0, plain(bars=(0.0, 20.0), fill=BLURRED), (96, 104))
+    columns = np.r_[14:20, 84:90]
+    expected = 2 * ((columns + 0.5) * 64 / 104 - 0.5)
+    np.testing.assert_allclose(pixels[50, columns, 0], expected, atol=0.1)
 
 
 def test_blurred_bars_are_as_bright_as_the_photo(tmp_path):

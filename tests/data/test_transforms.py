@@ -66,8 +66,13 @@ def test_a_person_crop_is_the_box_and_margins_within_the_photo(sample):
     assert torch.equal(cropped, mask[4:92, 10:54])
     assert torch.equal(cropped_image, image[:, 4:92, 10:54])
     torch.manual_seed(0)
-    widths = [CropAroundPerson(LIP, probability=1.0, margin=0.15)(image, mask)[1].shape[1] for _ in range(40)]
-    assert 44 + 2 * 0.15 * 44 < max(widths) <= 64  # of the longer side, 88
+    margins = []
+    for _ in range(60):
+        cropped = LIP.person[CropAroundPerson(LIP, probability=1.0, margin=0.15)(image, mask)[1].numpy()]
+        rows, columns = np.nonzero(cropped)
+        margins.append([rows[0], columns.min(), *(np.array(cropped.shape) - 1 - (rows[-1], columns.max()))])
+    np.testing.assert_array_equal(np.max(margins, axis=0), [4, 10, 4, 10])  # of up to 13, the edges of the photo
+    assert np.median(margins, axis=0).max() < 10
     for _ in range(10):
         cropped = CropAroundPerson(LIP, probability=1.0, margin=9.0)(image, mask)[1]
         assert cropped.shape[0] <= 96
@@ -83,6 +88,14 @@ def test_scale_is_within_its_range_and_invents_no_labels(sample):
         assert set(mask.unique().tolist()) <= set(sample[1].unique().tolist())
         heights.add(mask.shape[0])
     assert max(heights) - min(heights) > 20
+
+
+def test_labels_and_pixels_shrink_to_the_same_place():
+    """A third of the size: every pixel is where the middle of three was."""
+    place = torch.arange(27, dtype=torch.uint8).repeat(9, 1)
+    pixels, labels = RandomScale(None, (1 / 3, 1 / 3))(tv_tensors.Image(place.repeat(3, 1, 1)), tv_tensors.Mask(place))
+    assert labels.tolist() == [[1, 4, 7, 10, 13, 16, 19, 22, 25]] * 3
+    torch.testing.assert_close(pixels[0, :, 1:-1].as_subclass(torch.Tensor), labels[:, 1:-1].as_subclass(torch.Tensor))
 
 
 def test_padding_is_mean_colour_and_ignored(sample):
