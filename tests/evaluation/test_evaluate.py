@@ -4,11 +4,63 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from fakes.keypoints import SLEEVED
 from ssnan.data.folder import Sample
 from ssnan.evaluation.evaluate import evaluate, numbers, record
-from ssnan.labels import LIP
+from ssnan.evaluation.instances import Instances
+from ssnan.evaluation.metrics import class_counts, confusion_matrix
+from ssnan.evaluation.structure import Structure
+from ssnan.labels import LIP, ClassSet
 from ssnan.parsing.card import find_card
 from ssnan.parsing.parser import Parser
+
+
+def test_the_sums_over_samples_by_a_loop(color_parser):
+    hair = LIP.classes.index("hair")
+    samples, structure, instances = [], Structure(LIP), Instances(LIP)
+    total = np.zeros((20, 20), dtype=int)
+    for name, left in (("a", 8), ("b", 20)):
+        image, labels = np.zeros((33, 65, 3), dtype=np.uint8), np.zeros((33, 65), dtype=np.uint8)
+        image[4:20, left : left + 16, 0], labels[4:20, left - 3 : left + 10] = 255, hair
+        samples.append(Sample(name, image, labels, SLEEVED, (labels > 0).astype(np.uint8)))
+        result = color_parser(image)
+        total += confusion_matrix(labels, result.labels, LIP)
+        structure.add(labels, result.labels, result.confidence, SLEEVED)
+        instances.add(labels, samples[-1].instances, result)
+    measured = evaluate(color_parser, samples, LIP)
+    np.testing.assert_array_equal(measured.confusion, total)
+    assert measured.structure.numbers() == structure.numbers()
+    assert structure.sides.seen > 0 < structure.numbers()["calibration_error"]
+    assert measured.instances.numbers() == instances.numbers()
+    assert list(measured.photos) == ["a", "b"]
+    np.testing.assert_array_equal(sum(measured.photos.values()), class_counts(total))
+
+
+def test_the_numbers_of_a_confusion_matrix_by_hand():
+    """Four background pixels, one called hair; an arm half of which is on the other side; a set of garments."""
+    labels = replace(LIP, sets=(ClassSet(100, (5, 7)),))
+    truth = np.array([[0, 0, 0, 0, 14, 14, 15, 15, 100, 100, 100, 100]], dtype=np.uint8)
+    predicted = np.array([[0, 0, 0, 2, 14, 15, 15, 15, 5, 7, 7, 0]], dtype=np.uint8)
+    confusion = confusion_matrix(truth, predicted, labels)
+    photos = {str(i): class_counts(confusion if i < 28 else confusion * 0, labels.sets) for i in range(30)}
+    photos["28"][1, 15] = photos["29"][1, 16] = 1  # one photo more of a class, one alone of another
+    found = numbers(confusion, labels, photos)
+    background, left, right = 3 / 5, 1 / 2, 2 / 3
+    assert found["present"]["mean_iou"] == pytest.approx((background + left + right) / 3)
+    assert found["all"]["mean_iou"] == pytest.approx((background + left + right + 0) / 4)  # and hair
+    assert found["limb_iou"] == pytest.approx((left + right) / 2)
+    assert found["frequent_classes"]["classes"] == ["background", "left-arm", "right-arm"]
+    assert found["person"]["iou"] == pytest.approx({"background": background, "person": 7 / 9})
+    merged = {"background": background, "hair": None, "skin": 1, "clothes": 3 / 4}
+    assert found["merged"]["iou"] == pytest.approx(merged)
+    assert found["sets"] == {"one of upper-clothes, coat": 3 / 4}
+
+
+def test_photos_of_nobody_have_no_iou_of_people():
+    confusion = confusion_matrix(np.zeros((1, 4), np.uint8), np.array([[0, 0, 0, 2]], dtype=np.uint8), LIP)
+    found = numbers(confusion, LIP, {"a": class_counts(confusion)})
+    for name, other in (("present", "hair"), ("person", "person"), ("merged", "hair")):
+        assert (found[name]["iou"][other], found[name]["mean_iou"]) == (None, 3 / 4)
 
 
 @pytest.mark.parametrize("parts", [True, False])
