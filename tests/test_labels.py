@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -57,6 +58,18 @@ def test_contradictions_are_refused(wrong, message):
     values = {"name": "n", "classes": ("a", "b"), "palette": (RED, BLUE)} | wrong
     with pytest.raises(ValueError, match=message):
         LabelSet(**values)
+
+
+def test_labels_agree_if_every_value_means_the_same():
+    other = {"classes": (*LIP.classes[:-1], "boot"), "flip_pairs": LIP.flip_pairs[1:], "ignore_index": 200}
+    for name, value in other.items():
+        different = replace(LIP, **{name: value})
+        assert not LIP.agrees_with(different)
+        assert LIP.difference(different) in {
+            "class 19 is 'right-shoe', not 'boot'", "the ignored value is 255, not 200",
+            "pairs [(14, 15), (16, 17), (18, 19)], not [(16, 17), (18, 19)]",
+        }  # fmt: skip
+    assert LIP.agrees_with(replace(LIP, flip_pairs=LIP.flip_pairs[::-1], regions=(), palette=ATR.palette[:2] * 10))
 
 
 def test_passes_through_json():

@@ -100,7 +100,10 @@ def test_a_person_is_pasted_at_the_place_and_size_that_are_asked_for():
     _, solid = paste(cut, Place(0.5, 20, 60), image, truth, 255, np.random.default_rng(0))
     assert solid.sum() == pytest.approx(cut.shown.sum() / 4, rel=0.03)
     truth[:] = 0
+    scene = np.random.default_rng(1).integers(0, 256, image.shape, dtype=np.uint8)
+    image[:] = scene
     window, solid = paste(cut, Place(1.0, 20, -10), image, truth, 255, np.random.default_rng(0))
+    np.testing.assert_array_equal(image[truth == 0], scene[truth == 0])
     np.testing.assert_array_equal(solid, cut.shown[:76, 10:])
     np.testing.assert_array_equal(truth[window], np.where(solid, cut.labels[:76, 10:], 0))
 

@@ -44,6 +44,12 @@ def test_a_limb_that_is_half_the_other_side_s_is_not_exchanged():
     assert measured(truth, predicted)["limb_pairs_exchanged"] == 0
 
 
+def test_a_pair_is_exchanged_if_one_of_its_limbs_is():
+    truth = np.array([[LEFT_ARM] * 4 + [RIGHT_ARM] * 4], dtype=np.uint8)
+    found = measured(truth, np.full_like(truth, RIGHT_ARM))
+    assert (found["limb_pairs"], found["limb_pairs_exchanged"]) == (1, 1)
+
+
 def test_offsets_by_hand_and_as_the_loss_has_them():
     truth = np.zeros((11, 21), dtype=np.uint8)
     truth[4, 10] = LEFT_ARM
@@ -93,11 +99,12 @@ def test_the_sums_of_two_halves_are_those_of_the_whole():
 
 
 def test_calibration_by_hand():
-    truth = np.array([[0, 0, 0, 1, 255]], dtype=np.uint8)
-    predicted = np.array([[0, 0, 1, 1, 1]], dtype=np.uint8)
-    confidence = np.array([[0.95, 0.95, 0.95, 0.5, 0.99]], dtype=np.float32)
-    # Three pixels of one bin, two of them right; one of another, right; the last does not count.
-    expected = (abs(2 - 3 * 0.95) + abs(1 - 0.5)) / 4
+    truth = np.array([[0, 0, 0, 0, 1, 1, 255]], dtype=np.uint8)
+    predicted = np.array([[0, 0, 1, 1, 1, 1, 1]], dtype=np.uint8)
+    confidence = np.array([[0.95, 1.0, 0.95, 0.95, 0.92, 0.5, 0.99]], dtype=np.float32)
+    # Four pixels of the last bin, two of them right; one of the bin before and one of another, right; the last does
+    # not count.
+    expected = (abs(2 - 3.85) + abs(1 - 0.92) + abs(1 - 0.5)) / 6
     assert measured(truth, predicted, confidence)["calibration_error"] == pytest.approx(expected, abs=1e-6)
 
 

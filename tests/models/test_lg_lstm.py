@@ -53,6 +53,20 @@ def test_five_untrained_layers_still_know_what_the_first_was_told():
     assert (ends[0] - ends[1]).square().mean().sqrt() > 0.1
 
 
+def test_the_scores_are_those_of_the_last_layer():
+    torch.manual_seed(0)
+    network = LGLSTM(20, Backbone("resnet10t", output_stride=8, stage=2), cells=4, layers=3).eval()
+    images = torch.randn(2, 3, 33, 41)
+    with torch.no_grad():
+        output = network(images)
+        hidden, memory = network.transition(network.backbone(images)).reshape(2, 2, 9, 4, 5, 6).unbind(dim=1)
+        hidden, expected = hidden.tanh(), []  # as every hidden state, in −1..1
+        for layer, classify in zip(network.layers, network.classifiers, strict=True):
+            hidden, memory = layer(hidden, memory)
+            expected.append(classify(hidden.reshape(2, 36, 5, 6)))
+    torch.testing.assert_close([*output.scale_scores, output.scores], expected)
+
+
 def test_every_layer_is_supervised():
     """The classifier of each layer, the first too, has a loss of its own."""
     torch.manual_seed(0)

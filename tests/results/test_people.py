@@ -92,13 +92,15 @@ def test_others_are_not_in_a_cutout_even_if_they_touch():
         assert alpha[own.mask()].any()
 
 
-def test_what_is_unsure_beside_others_is_not_in_a_cutout():
+@pytest.mark.parametrize("scale", [1, 10])
+def test_what_is_unsure_beside_others_is_not_in_a_cutout(scale):
     labels = np.zeros((40, 120), dtype=np.uint8)
     labels[5:35, 5:25] = labels[10:35, 90:105] = CLOTHES
     scores = np.full((20, 20, 60), -9.0, dtype=np.float32)
     scores[0] = 0
     scores[CLOTHES][labels[::2, ::2] == CLOTHES] = 9
     scores[CLOTHES, 5:15, 15:19] = -0.1  # something at the first person's side
+    scores[CLOTHES, scores[CLOTHES] > 8] *= scale  # a network may be as sure as it likes
     result = ParsingResult(labels, LIP, scores, np.zeros((40, 120, 3), dtype=np.uint8))
     first, second = (np.asarray(person.cutout())[..., 3] for person in result.people)
     assert first[20, 34] > 60
@@ -113,6 +115,15 @@ def test_a_score_is_the_mean_probability_of_a_person():
     assert result.person(1).score == pytest.approx(19 / (19 + np.exp(3)))
     assert (result.scores[0, :, :4] == 0).all()
     assert ParsingResult(result.labels, LIP).person(0).score is None
+
+
+def test_a_score_weights_a_cell_by_the_share_that_the_person_covers():
+    """One cell is covered wholly, another by a quarter."""
+    labels = np.zeros((8, 16), dtype=np.uint8)
+    labels[:, :8] = labels[4:, 8:12] = CLOTHES
+    scores = np.full((20, 1, 2), -50.0, dtype=np.float32)
+    scores[0], scores[CLOTHES] = 0, np.log([9, 1])  # probabilities of 0.9 and 0.5
+    assert ParsingResult(labels, LIP, scores).person(0).score == pytest.approx((0.9 + 0.25 * 0.5) / 1.25)
 
 
 def test_a_person_s_confidence_is_the_photo_s_and_computed_once(monkeypatch):

@@ -77,6 +77,15 @@ def test_near_by_is_half_the_root_of_the_person_s_pixels(labels, gap, owner):
     assert (numbered(labels, LIP)[60:64, 30 + gap : 34 + gap] == owner).all()
 
 
+def test_near_by_is_measured_by_the_nearest_person_not_the_largest(labels):
+    figure(labels, 10, 20)
+    figure(labels, 100, 20, height=20, width=15)
+    labels[24:28, 125:129] = SHOE  # 10 columns away from 300 pixels
+    assert not numbered(labels, LIP)[24:28, 125:129].any()
+    labels[24:28, 121:125] = SHOE
+    assert (numbered(labels, LIP)[24:28, 121:125] == 2).all()
+
+
 def test_legs_without_anybody_s_head_are_one_person(labels):
     labels[20:80, 40:50] = labels[20:80, 56:66] = LIP.classes.index("pants")
     assert set(np.unique(numbered(labels, LIP))) == {0, 1, 2}

@@ -1,4 +1,5 @@
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -92,6 +93,21 @@ def test_a_cutout_is_solid_inside_and_soft_at_the_edge(parsed):
     assert ((alpha > 0) & (alpha < 255)).any()
     # From a probability of a quarter to three quarters.
     np.testing.assert_allclose(alpha, 255 * np.clip(2 * parsed.probability("hair") - 0.5, 0, 1), atol=0.51)
+
+
+def test_a_cutout_of_a_transparent_photo_is_no_more_opaque(parsed):
+    photo = Image.fromarray(np.dstack([parsed.photo, np.full((40, 60), 100, dtype=np.uint8)]))
+    alpha = np.asarray(replace(parsed, source=photo).cutout("hair"))[..., 3]
+    solid = np.asarray(parsed.cutout("hair"))[..., 3]
+    np.testing.assert_allclose(alpha, solid * (100 / 255), atol=1)
+
+
+def test_scores_of_parts_are_means_over_their_pixels(parsed):
+    expected = {name: parsed.confidence[parsed.mask(name)].mean() for name in ("background", "hair")}
+    assert abs(expected["background"] - expected["hair"]) > 0.01
+    assert {one["label"]: one["score"] for one in parsed.to_segments()} == pytest.approx(expected)
+    pytest.importorskip("supervision")
+    assert parsed.to_supervision().confidence.tolist() == pytest.approx([expected["hair"]])
 
 
 def test_a_crop_is_the_box_and_a_margin(parsed):
