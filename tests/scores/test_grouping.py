@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from ssnan.labels import LIP
 from ssnan.scores.grouping import MOST_PEOPLE, centers_of, grouped, largest_first
@@ -67,6 +68,26 @@ def test_a_centre_of_almost_nobody_is_left_out():
     assert (found[people == 2] == 1).mean() > 0.9
 
 
+@pytest.mark.parametrize(("cells", "count"), [(20, 1), (30, 2)])
+def test_a_group_below_a_twentieth_of_the_largest_joins_the_others(cells, count):
+    people = np.ones((20, 25), dtype=np.uint8)
+    places = np.full((2, 500), 10.0, dtype=np.float32)
+    places[1] = np.where(np.arange(500) < cells, 20, 5)  # the first few cells point to another centre
+    maps = np.concatenate([np.full((1, 20, 25), -4, np.float32), places.reshape(2, 20, 25) - np.indices((20, 25))])
+    maps[0, 10, 5] = maps[0, 10, 20] = 3
+    found = grouped(maps.astype(np.float32), CLOTHES * people, LIP)
+    assert np.bincount(found.ravel())[1:].tolist() == ([500] if count == 1 else [470, 30])
+
+
+@pytest.mark.parametrize(("probability", "count"), [(0.38, 0), (0.42, 1)])
+def test_a_centre_has_a_probability_of_two_fifths(probability, count):
+    maps = np.zeros((3, 20, 20), dtype=np.float32)
+    maps[0] = -4
+    maps[0, 5, 5] = np.log(probability / (1 - probability))
+    everywhere = np.ones((20, 20), dtype=bool)
+    assert len(centers_of(maps, ~everywhere, everywhere)) == count
+
+
 def test_ignored_pixels_belong_to_nobody():
     people = side_by_side()
     labels = people.copy()
@@ -120,7 +141,7 @@ def test_a_head_whose_centre_was_missed_has_one_unless_it_points_to_another():
     maps[0, 5, 5] = 3
     heads = np.zeros((30, 30), dtype=bool)
     heads[3:8, 3:8] = heads[20:23, 18:23] = True
-    heads[28, 28:] = True  # 2 of 25 cells
+    heads[27:29, 27:] = True  # 6 of 25 cells
     people = np.ones_like(heads)
     assert centers_of(maps, heads, people).tolist() == [[5, 5], [21, 20]]
     maps[1:, 20:23, 18:23] = -9  # to (12, 11), nearer to the other
