@@ -1,3 +1,5 @@
+import io
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -33,6 +35,34 @@ def test_a_mask_as_jpeg_is_refused(tmp_path):
     Image.fromarray(np.zeros((8, 8), dtype=np.uint8)).save(tmp_path / "m.png", format="JPEG")
     with pytest.raises(ImageError, match="got JPEG, which blends label ids"):
         read_labels(tmp_path / "m.png")
+
+
+@pytest.mark.parametrize("content", [b"P5 2 1 19\n\0\x13", b"P2 2 1 19\n0 19\n", b"P1 2 1\n0 1\n"])
+def test_a_mask_in_a_format_that_changes_ids_is_refused(content):
+    with pytest.raises(ImageError, match="got PGM or PBM, whose values would change"):
+        read_labels(content)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+@pytest.mark.parametrize(("format", "problem"), [("PNG", "an animation of 2 frames"), ("TIFF", "several pages")])
+def test_a_file_with_several_masks_is_refused(tmp_path, mode, format, problem):
+    first, second = (Image.new(mode, (8, 8), color) for color in ("black", "white"))
+    first.save(tmp_path / "m", format=format, save_all=True, append_images=[second])
+    with pytest.raises(ImageError, match=problem):
+        read_labels(tmp_path / "m") if mode == "L" else read_colors(tmp_path / "m")
+
+
+def test_ids_that_became_greys_of_a_palette_are_refused():
+    ids = np.array([[0, 1, 5, 19]], dtype=np.uint8)
+    content = io.BytesIO()
+    Image.fromarray(ids).save(content, format="GIF")  # the indices are 0, 1, 2, 3
+    with pytest.raises(ImageError, match="grey level 5 at index 2, and both are label ids"):
+        read_labels(content.getvalue(), LIP)
+    same = Image.fromarray(ids)
+    same.putpalette(bytes(level for level in range(256) for _ in range(3)))
+    content = io.BytesIO()
+    same.save(content, format="PNG")
+    np.testing.assert_array_equal(read_labels(content.getvalue(), LIP), ids)
 
 
 @pytest.mark.parametrize("format", ["PNG", "TIFF", "WEBP"])

@@ -9,7 +9,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ssnan.errors import quoted
-from ssnan.io.opening import ImageError, explained, opened_image, refuse_if_huge, refuse_unless_regular
+from ssnan.io.opening import (
+    MAX_PIXELS,
+    ImageError,
+    explained,
+    opened_image,
+    refuse_several,
+    refuse_unless_regular,
+    refuse_unusable,
+)
 from ssnan.io.pixels import stretch_of, upright
 from ssnan.labels import LabelSet
 
@@ -19,17 +27,21 @@ def read_labels(mask: Path | bytes, label_set: LabelSet | None = None) -> NDArra
     label set, a palette whose used entries are all colours of its classes is read by colour, in any order.
 
     Raises:
-        ImageError: unreadable, stored as colours instead of ids, or as JPEG, which blends ids; or a palette with the
-            colours of classes in another order, and one of no class or of several.
+        ImageError: unreadable, several images in one file, stored as colours instead of ids, or in a format that
+            changes ids: JPEG, PGM and PBM; or a palette with the colours of classes in another order, and one of no
+            class or of several, or with the ids as its grey levels.
     """
 
     def read() -> NDArray[np.uint8]:
         if not isinstance(mask, bytes):
             refuse_unless_regular(mask)
         with opened_image(mask) as opened:
-            refuse_if_huge(*opened.size)
+            refuse_unusable(opened, MAX_PIXELS)
+            refuse_several(opened, mask)
             if opened.format in ("JPEG", "MPO"):
                 raise ImageError("expected a mask as PNG, got JPEG, which blends label ids")
+            if opened.format == "PPM":  # Pillow stretches values to 0..255, and inverts bits
+                raise ImageError("expected a mask as PNG, got PGM or PBM, whose values would change")
             if opened.mode not in ("1", "P", "L") and not opened.mode.startswith("I"):
                 raise ImageError(
                     f"expected a mask with one channel (palette or grey) of label ids, got mode {opened.mode}"
@@ -54,6 +66,7 @@ def _meanings(mask: Image.Image, label_set: LabelSet) -> NDArray[np.uint8]:
     moved = [color for index, color, ids in zip(used, colors, owners, strict=True) if index not in ids]
     meanings = np.arange(256, dtype=np.uint8)
     if not any(color in label_set.palette for color in moved) or any(colors.count(color) > 1 for color in moved):
+        _refuse_ids_as_greys(dict(zip(used, colors, strict=True)), len(label_set))
         return meanings  # the palette agrees, or says nothing
     for index, ids in zip(used, owners, strict=True):
         if len(ids) != 1:
@@ -64,6 +77,25 @@ def _meanings(mask: Image.Image, label_set: LabelSet) -> NDArray[np.uint8]:
             )
         meanings[index] = ids[0]
     return meanings
+
+
+def _refuse_ids_as_greys(palette: dict[int, tuple[int, ...]], count: int) -> None:
+    """Refuse a palette whose colours are the grey levels of other ids: a program that makes PNGs smaller, or saves
+    them as GIF, has probably turned ids into a palette and numbered it anew.
+
+    Raises:
+        ImageError: all colours are different grey levels below ``count``, and not those of their own index.
+    """
+    colors = list(palette.values())
+    if len(set(colors)) < len(colors) or len(colors) < 2:  # black alone, as if there were no palette
+        return
+    if all(color == (color[0],) * 3 and color[0] < count for color in colors):
+        for index, (level, *_) in palette.items():
+            if index != level:
+                raise ImageError(
+                    f"its palette has the grey level {level} at index {index}, and both are label ids; save the ids "
+                    "as grey levels, without a palette"
+                )
 
 
 def read_colors(path: Path) -> NDArray[np.uint8] | None:
@@ -77,7 +109,8 @@ def read_colors(path: Path) -> NDArray[np.uint8] | None:
     def read() -> NDArray[np.uint8] | None:
         refuse_unless_regular(path)
         with opened_image(path) as mask:
-            refuse_if_huge(*mask.size)
+            refuse_unusable(mask, MAX_PIXELS)
+            refuse_several(mask, path)
             return np.asarray(upright(mask).convert("RGB")) if mask.mode in ("RGB", "RGBA") else None
 
     colors: NDArray[np.uint8] | None = explained(quoted(path), read)
