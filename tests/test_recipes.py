@@ -77,6 +77,16 @@ def test_a_recipe_that_is_not_yaml_is_named_with_the_line(tmp_path):
         expand(["-c", str(tmp_path / "own.yaml")])
 
 
+def test_a_recipe_with_a_key_twice_is_refused(tmp_path):
+    """YAML itself would keep the second ``data`` alone."""
+    (tmp_path / "own.yaml").write_text("data:\n  batch_size: 8\ndata:\n  crop: [257, 257]\n")
+    with pytest.raises(RecipeError, match=r"own\.yaml: cannot be read \(line 1: 'data' occurs twice\)"):
+        expand(["-c", str(tmp_path / "own.yaml")])
+    (tmp_path / "own.yaml").write_text("[" * 1000)
+    with pytest.raises(RecipeError, match=r"own\.yaml: cannot be read"):
+        expand(["-c", str(tmp_path / "own.yaml")])
+
+
 def test_a_recipe_cannot_build_on_itself(tmp_path):
     (tmp_path / "a.yaml").write_text("base: b\n")
     (tmp_path / "b.yaml").write_text("base: a\n")

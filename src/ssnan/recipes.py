@@ -16,12 +16,13 @@ from pathlib import Path
 import yaml
 
 from ssnan.errors import UserError, cause, did_you_mean, quoted
+from ssnan.io.strict_yaml import read_yaml
 
 CONFIGS = Path(str(resources.files("ssnan") / "configs"))
 
 
 class RecipeError(UserError):
-    """There is no such recipe, it is not YAML, or it is its own base."""
+    """There is no such recipe, it is not YAML, has a key twice, or is its own base."""
 
 
 def shipped() -> dict[str, list[str]]:
@@ -44,7 +45,7 @@ def expand(arguments: Sequence[str]) -> list[str]:
     A base of several recipes appears once, at its first place.
 
     Raises:
-        RecipeError: there is no such recipe, it is not YAML, or it is its own base.
+        RecipeError: there is no such recipe, it is not YAML, has a key twice, or is its own base.
     """
     expanded: list[str] = []
     given: dict[Path, Path] = {}
@@ -99,8 +100,8 @@ def _names(folder: str) -> list[str]:
 
 def _bases(path: Path) -> list[str]:
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
+        values = read_yaml(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, RecursionError) as error:
         raise RecipeError(f"{quoted(path)}: cannot be read ({cause(error)})") from None
     except UnicodeDecodeError:
         raise RecipeError(f"{quoted(path)}: expected text in UTF-8") from None
