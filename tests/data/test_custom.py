@@ -70,6 +70,7 @@ def test_splits_by_lists(tmp_path):
         ({"classes": {"background": "#000000", "hair": [1, 2]}, "pairs": [], "joints": {}}, "hair: expected a colour"),
         ({"ignore": 3}, "expected an ignored value from 9 to 255, which is no class id, got 3"),
         ({"ignore": 256}, "from 9 to 255, which is no class id, got 256"),
+        ({"ignore": 254.9}, r"ignore: expected a whole number, got 254\.9"),
         ({"ignore": -1}, "from 9 to 255, which is no class id, got -1"),
     ],
 )
@@ -172,6 +173,15 @@ def test_lists_of_windows(tmp_path, encoding):
     (root / "dataset.yaml").write_text(yaml.safe_dump(description() | {"splits": {"train": "t.txt"}}, sort_keys=False))
     (root / "t.txt").write_bytes("photos\\p1.jpg\r\nphotos/p0.jpg\r\n".encode(encoding))
     assert [pair.id for pair in open_split(root, "train").pairs] == ["p1", "p0"]
+
+
+def test_a_listed_name_may_have_a_colon(tmp_path):
+    root = write_custom(tmp_path)
+    (root / "dataset.yaml").write_text(yaml.safe_dump(description() | {"splits": {"train": "t.txt"}}, sort_keys=False))
+    for folder, suffix in (("photos", "jpg"), ("masks", "png")):
+        (root / folder / f"p1.{suffix}").rename(root / folder / f"a:p0.{suffix}")
+    (root / "t.txt").write_text("a:p0.jpg\n")
+    assert [pair.id for pair in open_split(root, "train").pairs] == ["a:p0"]
 
 
 def test_a_list_that_is_no_text_is_one_clear_line(tmp_path):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from functools import partial
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -74,7 +75,7 @@ def open_custom(root: Path, split: str) -> ParsingFolder:
         if not listed_in.is_file():
             raise DatasetError(f"{description}: splits: {split}: no such file {listed_in}")
         names = [
-            PureWindowsPath(line.strip()).name  # splits at / and \\
+            re.split(r"[/\\]", line.strip())[-1]  # a path of any system
             for line in text_of(listed_in.read_bytes()).splitlines()
             if line.strip()
         ]
@@ -147,6 +148,9 @@ def read_label_set(description: Path) -> LabelSet:
     sets = values.get("sets") or {}
     if not isinstance(sets, Mapping) or not all(isinstance(value, int) for value in sets):
         raise DatasetError(f"{description}: sets: expected 'mask value: [class, …]' lines, got {sets!r}")
+    ignored = 255 if values.get("ignore") is None else values["ignore"]
+    if type(ignored) is not int:
+        raise DatasetError(f"{description}: ignore: expected a whole number, got {ignored!r}")
     pairs = values.get("pairs") or []
     if not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
         raise DatasetError(f"{description}: pairs: expected {KEYS['pairs']}; got {pairs}")
@@ -160,7 +164,7 @@ def read_label_set(description: Path) -> LabelSet:
                 Region(str(name), class_ids(f"joints: {name}", members))
                 for name, members in (values.get("joints") or {}).items()
             ),
-            ignore_index=int(values.get("ignore", 255)),
+            ignore_index=ignored,
             sets=tuple(ClassSet(value, class_ids(f"sets: {value}", members)) for value, members in sets.items()),
         )
     except DatasetError:
