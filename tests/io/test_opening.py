@@ -136,3 +136,11 @@ def test_a_raw_file_without_its_name_is_told_by_its_content():
     for content in (thumbnail, b"II*\0\x10\0\0\0CR\2\0"):
         with pytest.raises(ImageError, match="raw file"):
             read_rgb(content)
+
+
+def test_a_file_that_the_system_cannot_open_is_not_called_damaged(tmp_path):
+    (tmp_path / "loop.jpg").symlink_to("loop.jpg")
+    for path, reason in ((tmp_path / "loop.jpg", "symbolic links"), (tmp_path / ("x" * 300), "name too long")):
+        with pytest.raises(ImageError, match=rf"cannot be read \(.*{reason}\)") as caught:
+            read_rgb(path)
+        assert "damaged" not in str(caught.value)

@@ -87,7 +87,9 @@ def explained(name: str, read: Callable[[], Any]) -> Any:
     except ImageError as error:
         raise type(error)(f"{name}: {error}") from None
     except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, struct.error, ValueError and others.
-        reason = (isinstance(error, OSError) and error.strerror) or " ".join(str(error).split()) or type(error).__name__
+        if isinstance(error, OSError) and error.strerror:  # of the system, not of a decoder
+            raise ImageError(f"{name}: cannot be read ({error.strerror})") from None
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise ImageError(f"{name}: damaged or truncated ({reason})") from None
 
 
