@@ -316,3 +316,10 @@ def test_unfinished_files_of_a_killed_run_are_removed(root, tmp_path):
     catalog.sweep([Item("a", "/in/a.jpg"), Item("deep/b", "/in/deep/b.jpg")])
     if root.startswith(str(tmp_path)):
         assert list((tmp_path / "out").rglob("*.part")) == [tmp_path / "out" / kept]
+
+
+def test_opening_a_catalog_empties_no_file(tmp_path):
+    (tmp_path / ".lock").write_text("of another program")
+    with Catalog(str(tmp_path), "files", SETTINGS).opened():
+        pass
+    assert (tmp_path / ".lock").read_text() == "of another program"

@@ -324,7 +324,7 @@ class Catalog:
 
         Path(self._path("")).mkdir(parents=True, exist_ok=True)
         with naming(self.root):
-            lock = Path(self._path(".lock")).open("w")  # noqa: SIM115 - the next line closes it
+            lock = Path(self._path(".lock")).open("a")  # noqa: SIM115 - the next line closes it
         with lock as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
