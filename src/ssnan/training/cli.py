@@ -115,6 +115,9 @@ class TrainingCLI(LightningCLI):
         output = self.config["output"]
         if (decay := self.config["ema"]) is not None and not 0 < decay < 1:
             raise OptionError(f"--ema: expected a decay between 0 and 1, such as 0.999, got {decay}")
+        for name, least in (("accumulate_grad_batches", 1), ("check_val_every_n_epoch", 1), ("gradient_clip_val", 0)):
+            if (value := self.config["trainer"][name]) is not None and value < least:
+                raise OptionError(f"trainer.{name}: expected {least} or more, got {value}")
         self.stop_after = StopAfter(self.config["stop_after"])
         asked = yaml.safe_load(self.parser.dump(self.config, skip_none=False))
         asked["data"]["label_set"] = ", ".join(self.datamodule.label_set.classes)  # not the name of a file
@@ -130,11 +133,14 @@ class TrainingCLI(LightningCLI):
             self.stop_after,
             self.lasting,
         ]
-        trainer = super().instantiate_trainer(
-            logger=TensorBoardLogger(output, name="", version="logs"),
-            reload_dataloaders_every_n_epochs=1,
-            **kwargs,
-        )
+        try:
+            trainer = super().instantiate_trainer(
+                logger=TensorBoardLogger(output, name="", version="logs"),
+                reload_dataloaders_every_n_epochs=1,
+                **kwargs,
+            )
+        except (MisconfigurationException, TypeError) as error:  # such as a GPU that is not there
+            raise OptionError(f"trainer: {' '.join(str(error).split())}") from None
         # Lightning takes any checkpoint of a run with max_steps for one from within an epoch; last.ckpt never is.
         trainer.fit_loop._iteration_based_training = lambda: False  # type: ignore[method-assign]
         return trainer
@@ -200,6 +206,12 @@ def command_line(arguments: Sequence[str]) -> TrainingCLI:
             # By itself, jsonargparse prints the usage, more than a hundred lines, before the error.
             parser_kwargs={"description": DESCRIPTION, "exit_on_error": False},
         )
+    except UserError:
+        raise
+    except ValueError as error:  # where several types fit, jsonargparse adds the error of each: first that of ours
+        if (first := re.search(r"Errors:\n  - (.*?)\n(  - |Given value)", str(error), re.DOTALL)) is None:
+            raise
+        raise OptionError(" ".join(first[1].split())) from None
     except argparse.ArgumentError as error:
         problem = re.sub(r"^Call to compute_fn of link .* failed: ", "", " ".join(str(error).split()))
         raise OptionError(f"{problem}; 'ssnan train --help' lists the options") from None
