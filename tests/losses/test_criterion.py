@@ -392,3 +392,11 @@ def test_a_joint_loss_needs_joints():
     ParsingLoss(without)
     with pytest.raises(ValueError, match=r"'own' has no joints; expected at least one in dataset.yaml"):
         with_joints(without, "weighted")
+
+
+@pytest.mark.parametrize("name", ["iou_weight", "side_weight", "class_balancing"])
+def test_a_weight_below_zero_would_reward_errors(name):
+    with pytest.raises(ValueError, match=rf"loss\.{name}: expected a number of at least 0, got -1"):
+        LossOptions(**{name: -1.0})
+    with pytest.raises(ValueError, match=r"loss\.joint\.weight: expected a number of at least 0, got -1"):
+        JointLoss(weight=-1.0)

@@ -73,7 +73,7 @@ class JointLoss:
             in its ``product``, and the Caffe code of Attention+SSL.
 
     Raises:
-        ValueError: ``heatmap`` with ``cells``.
+        ValueError: ``heatmap`` with ``cells``, or a weight below 0.
     """
 
     form: JointForm = "none"
@@ -87,6 +87,8 @@ class JointLoss:
     def __post_init__(self) -> None:
         if self.measure == "heatmap" and self.unit == "cells":
             raise ValueError("heatmaps are already in cells: expected unit own, mean or gradient, got cells")
+        if self.weight < 0:
+            raise ValueError(f"loss.joint.weight: expected a number of at least 0, got {self.weight}")
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ class LossOptions:
             too.
 
     Raises:
-        ValueError: ``stride`` is below 1.
+        ValueError: ``stride`` is below 1, or another number below 0.
     """
 
     joint: JointLoss = JointLoss()
@@ -119,6 +121,9 @@ class LossOptions:
     def __post_init__(self) -> None:
         if self.stride < 1:
             raise ValueError(f"loss.stride: expected 1 or more, got {self.stride}")
+        for name in ("iou_weight", "side_weight", "class_balancing"):
+            if (value := getattr(self, name)) < 0:
+                raise ValueError(f"loss.{name}: expected a number of at least 0, got {value}")
 
 
 class ParsingLoss:
