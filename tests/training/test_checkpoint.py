@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from ssnan import load
 from ssnan.commands import main
 from ssnan.models import ParsingNetwork, ParsingOutput
 from ssnan.models.initial_weights import read_network, read_weights
@@ -251,3 +252,16 @@ def test_pickles_that_are_no_checkpoint(tmp_path):
     (tmp_path / "x.ckpt").write_bytes(pickle.dumps({"state_dict": 1}))
     with pytest.raises(ModelError):
         read_task(tmp_path / "x.ckpt")
+
+
+@pytest.mark.parametrize("threads", [0, 257])
+def test_threads_of_a_checkpoint_are_checked_as_those_of_a_model(tmp_path, threads):
+    with pytest.raises(ModelError, match="threads: expected a whole number from 1 to 256"):
+        load(tmp_path / "nothing.ckpt", threads=threads)
+
+
+def test_a_checkpoint_that_cannot_be_read_changes_no_setting(tmp_path):
+    before = torch.get_num_threads()
+    with pytest.raises(ModelError, match="no such file"):
+        load(tmp_path / "nothing.ckpt", threads=before + 1)
+    assert torch.get_num_threads() == before

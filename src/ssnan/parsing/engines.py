@@ -44,6 +44,16 @@ def available_cores() -> int:
 MOST_THREADS = 256
 
 
+def refuse_unless_threads(threads: int | None) -> None:
+    """Refuse anything but a number of threads, or None.
+
+    Raises:
+        ModelError: it is not in 1..:data:`MOST_THREADS`.
+    """
+    if threads is not None and (type(threads) is not int or not 1 <= threads <= MOST_THREADS):
+        raise ModelError(f"threads: expected a whole number from 1 to {MOST_THREADS}, got {threads!r}")
+
+
 _LOADED: weakref.WeakSet[_OfFile] = weakref.WeakSet()
 
 
@@ -87,8 +97,7 @@ class _OfFile(ABC):
     _weighs: bool
 
     def __init__(self, weights: Path, threads: int | None = None) -> None:
-        if threads is not None and (type(threads) is not int or not 1 <= threads <= MOST_THREADS):
-            raise ModelError(f"threads: expected a whole number from 1 to {MOST_THREADS}, got {threads!r}")
+        refuse_unless_threads(threads)
         self.weights = weights
         self.threads = threads
         self._forked = False

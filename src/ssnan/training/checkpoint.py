@@ -16,6 +16,7 @@ from ssnan.evaluation.figures import Shown
 from ssnan.models import ParsingNetwork, ParsingOutput
 from ssnan.models.building import build_network
 from ssnan.parsing.card import ModelError
+from ssnan.parsing.engines import refuse_unless_threads
 from ssnan.parsing.parser import ONE_VIEW, Parser
 from ssnan.parsing.preprocessing import Preprocessing
 from ssnan.parsing.views import Views
@@ -124,11 +125,12 @@ def load_checkpoint(path: Path, threads: int | None = None, views: Views = ONE_V
     """Load a checkpoint as a parser.
 
     Raises:
-        ModelError: as :func:`read_task`.
+        ModelError: as :func:`read_task`, or ``threads`` is not in 1..256.
     """
+    refuse_unless_threads(threads)
+    task = read_task(path)
     if threads is not None:
         torch.set_num_threads(threads)
-    task = read_task(path)
     return Parser(TorchEngine(task.network), task.label_set, task.preprocessing, views)
 
 
