@@ -173,7 +173,7 @@ def test_openvino_rounds_nothing_after_the_softmax(agreeing):
 
 def test_the_products_of_a_mean_field_are_known_by_name(agreeing):
     products = [node.name for node in onnx.load(agreeing).graph.node if node.op_type == "MatMul"]
-    assert len(products) == 3 + 6  # the kernel, one for every step, and totals of groups
+    assert len(products) == 3 + 5  # the kernel, one for every step, and totals of groups
     assert all(re.fullmatch(PRODUCTS, name) for name in products)
 
 
