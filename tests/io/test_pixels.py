@@ -133,12 +133,11 @@ def test_premultiplied_alpha_is_divided_out():
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "P", "CMYK"])
-def test_huge_photos_are_reduced_before_they_are_copied(monkeypatch, mode):
-    monkeypatch.setattr("ssnan.io.images.REDUCED_FROM", 100)
+def test_large_photos_are_reduced(mode):
     photo = np.zeros((40, 80, 3), dtype=np.uint8)
     photo[:, :40] = 255
     data = encoded(Image.fromarray(photo).convert(mode), "TIFF")
-    rgb, height, width = read_reduced(data, 20)
+    rgb, height, width = read_reduced(data, 10)
     assert (height, width) == (40, 80)
     assert rgb.shape == (10, 20, 3)
     np.testing.assert_allclose(rgb[:, :10], 255, atol=1)
@@ -147,24 +146,23 @@ def test_huge_photos_are_reduced_before_they_are_copied(monkeypatch, mode):
 
 
 @pytest.mark.parametrize("mode", ["I;16", "F"])
-def test_strips_of_a_huge_photo_share_one_white(monkeypatch, mode):
-    monkeypatch.setattr("ssnan.io.images.REDUCED_FROM", 100)
+def test_strips_of_a_large_photo_share_one_white(monkeypatch, mode):
     monkeypatch.setattr("ssnan.io.pixels.STRIP_PIXELS", 1)
     levels = np.zeros((44, 80), dtype=np.uint16 if mode == "I;16" else np.float32)
     levels[:20] = 200 if mode == "I;16" else 0.5  # alone, the first strips would pass for 8 bits
     levels[-8:] = 65535 if mode == "I;16" else 255
-    rgb, height, width = read_reduced(encoded(Image.fromarray(levels), "TIFF"), 20)
+    rgb, height, width = read_reduced(encoded(Image.fromarray(levels), "TIFF"), 10)
     assert (height, width) == (44, 80)
     assert rgb.shape == (11, 20, 3)
     assert rgb[:5].max() <= 1
     assert rgb[-1].min() == 255
 
 
-def test_a_reduced_photo_is_the_mean_of_what_was_there(monkeypatch):
-    monkeypatch.setattr("ssnan.io.images.REDUCED_FROM", 100)
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])  # as a whole, and in strips
+def test_a_reduced_photo_is_the_mean_of_what_was_there(monkeypatch, mode):
     monkeypatch.setattr("ssnan.io.pixels.STRIP_PIXELS", 700)
     photo = np.random.default_rng(0).integers(0, 255, (45, 83, 3), dtype=np.uint8)
-    rgb, *_ = read_reduced(encoded(Image.fromarray(photo)), 20)
+    rgb, *_ = read_reduced(encoded(Image.fromarray(photo).convert(mode)), 10)
     np.testing.assert_array_equal(rgb, np.asarray(Image.fromarray(photo).reduce(4)))
 
 

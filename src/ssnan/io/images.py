@@ -25,8 +25,9 @@ from ssnan.io.opening import (
 from ssnan.io.pixels import converted, decoded, reduced, straight
 from ssnan.scores.windows import WINDOW, is_long
 
-REDUCED_FROM = 25_000_000
-"""Photos with more pixels are reduced as soon as they are decoded."""
+SPARE = 2
+"""A decoded photo is reduced by a whole factor, but stays this many times longer than needed: then resizing it hardly
+differs from resizing the whole."""
 
 Repeatable = str | os.PathLike[str] | bytes | Image.Image | NDArray[Any]
 """Inputs that can be read more than once."""
@@ -100,8 +101,8 @@ def read_unflattened(image: ImageLike) -> NDArray[np.uint8]:
 def read_reduced(
     image: ImageLike, longest_side: int | None, max_pixels: int = MAX_PIXELS
 ) -> tuple[NDArray[np.uint8], int, int]:
-    """As :func:`read_rgb`, with the photo's height and width. To save memory, a huge photo is reduced by a whole factor
-    after decoding; its longer side stays at ``longest_side`` or more.
+    """As :func:`read_rgb`, with the photo's height and width. To save time and memory, a large photo is reduced by a
+    whole factor after decoding; its longer side stays at ``SPARE`` times ``longest_side`` or more.
 
     The same pixels give the same result from a path, bytes, a PIL image or an array. So no decoder reduces a file while
     it reads, which would be faster but cannot be repeated on pixels.
@@ -138,10 +139,10 @@ def _read(image: Repeatable, max_pixels: int, use: Callable[[Image.Image], Any])
 def _rgb_of(image: Image.Image, longest_side: int | None) -> tuple[NDArray[np.uint8], int, int]:
     image, profile = decoded(image)
     width, height = image.size
-    if longest_side is not None and width * height >= REDUCED_FROM:
-        seen = round(WINDOW * min(image.size)) if is_long(*image.size) else max(image.size)
-        return reduced(image, profile, max(1, seen // longest_side)), height, width
-    return converted(image, profile), height, width
+    seen = round(WINDOW * min(image.size)) if is_long(*image.size) else max(image.size)
+    factor = 1 if longest_side is None else seen // (SPARE * longest_side)
+    rgb = converted(image, profile) if factor < 2 else reduced(image, profile, factor)
+    return rgb, height, width
 
 
 def _image_of_array(array: NDArray[Any], max_pixels: int) -> Image.Image:

@@ -18,6 +18,9 @@ UNITS = (255, 1023, 4095, 16383, 65535)
 STRIP_PIXELS = 1 << 22
 """Pixels of a huge photo that are converted at a time."""
 
+AVERAGED = ("L", "RGB", "CMYK")
+"""Modes whose mean over pixels is a colour: no palette, no transparency, no grey levels of unknown depth."""
+
 ORIENTATION = 0x0112
 """The EXIF tag of the orientation."""
 
@@ -90,7 +93,10 @@ def _orientation(image: Image.Image) -> int:
 
 
 def reduced(image: Image.Image, profile: bytes | None, factor: int) -> NDArray[np.uint8]:
-    """RGB reduced by ``factor``, strip by strip, so that only the decoded photo has full size in memory."""
+    """RGB reduced by ``factor``. Only the decoded photo has full size in memory: colours that may be averaged are
+    converted after, others before, strip by strip."""
+    if image.mode in AVERAGED and "transparency" not in image.info:
+        return converted(image.reduce(factor), profile)
     unit, rows = _unit(image), max(1, STRIP_PIXELS // (image.width * factor)) * factor
     strips = (image.crop((0, top, image.width, min(top + rows, image.height))) for top in range(0, image.height, rows))
     return np.concatenate(

@@ -106,7 +106,7 @@ class ParsingResult:
         return self.reduced_photo(None)
 
     def reduced_photo(self, longest_side: int | None) -> NDArray[np.uint8]:
-        """As :attr:`photo`, but reduces a huge photo to a longer side of at least ``longest_side``.
+        """As :attr:`photo`, but reduces a large photo to a longer side of at least ``longest_side``.
 
         Raises:
             ValueError, ImageError: as :attr:`photo`.
