@@ -64,6 +64,9 @@ class Preprocessing:
         if (height, width) != rgb.shape[:2]:
             # Pillow's bilinear filter averages over the source pixels when it shrinks.
             rgb = np.asarray(Image.fromarray(rgb).resize((width, height), Image.Resampling.BILINEAR))
-        gain = 1 / (255 * np.array(self.std, dtype=np.float32))
-        shift = np.array(self.mean, dtype=np.float32) / np.array(self.std, dtype=np.float32)
-        return np.ascontiguousarray((rgb * gain - shift).transpose(2, 0, 1), dtype=np.float32)
+        mean, std = (np.array(three, dtype=np.float32)[:, None, None] for three in (self.mean, self.std))
+        # Write each colour at its place at once: to reorder the result takes longer than the arithmetic.
+        pixels = np.empty((3, height, width), dtype=np.float32)
+        np.multiply(rgb.transpose(2, 0, 1), 1 / (255 * std), out=pixels)
+        pixels -= mean / std
+        return pixels

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from ssnan.labels import LabelSet
 from ssnan.scores.upsampling import labels_at
@@ -117,7 +118,7 @@ def _connected(where: NDArray[np.bool_]) -> tuple[NDArray[np.int32], NDArray[np.
 
 def largest_first(numbers: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """People (H, W) numbered anew from 1 by their pixels, without gaps; 0 stays 0."""
-    areas = np.bincount(numbers.ravel(), minlength=256)[1:]
+    areas = np.array(Image.fromarray(numbers).histogram()[1:])  # bincount would convert all pixels to 64 bits
     table = np.zeros(256, dtype=np.uint8)
     order = np.argsort(-areas, kind="stable")[: np.count_nonzero(areas)]
     table[1 + order] = np.arange(1, len(order) + 1)

@@ -23,7 +23,7 @@ def without_unsure_people(scores: NDArray[np.float32], label_set: LabelSet, leas
     called = person[scores.argmax(axis=0)]
     if not called.any():
         return scores
-    if softmax(scores[:, called])[person].sum(axis=0).mean() >= least:
+    if 1 - softmax(scores)[~person].sum(axis=0)[called].mean() >= least:
         return scores
     emptied = scores.copy()
     emptied[0] = scores.max(axis=0) + MARGIN

@@ -1,17 +1,21 @@
 """From scores at the network's stride to labels at the photo's size.
 
-Scores are upsampled before the argmax. Rows are processed in strips, so that memory does not grow with classes times
-pixels.
+Scores are upsampled before the argmax. Photos are processed in tiles or strips, so that memory does not grow with
+classes times pixels.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+
+TILE = 128
+"""Pixels of the side of a tile: small, so that few classes can win in it."""
 
 STRIP_PIXELS = 1 << 17
 
@@ -19,21 +23,24 @@ STRIP_PIXELS = 1 << 17
 def labels_at(scores: NDArray[np.float32], height: int, width: int) -> NDArray[np.uint8]:
     """The class with the highest score at every pixel, uint8 (height, width), for scores (C, h, w).
 
-    A class is upsampled only where it can win, which for most classes is a small part of the photo.
+    A class is upsampled only in tiles where it can win, which for most classes is a small part of the photo.
     """
     labels = np.zeros((height, width), dtype=np.uint8)
     can_win = _can_win(scores)
     if height < scores.shape[1] or width < scores.shape[2]:
         can_win[:] = True  # when shrinking, a pixel is a mean over cells
-    for top, bottom in _strips(height, width):
-        best = np.full((bottom - top, width), -np.inf, dtype=np.float32)
-        columns = np.logical_or.reduce(can_win[:, _cells(top, bottom, height, can_win.shape[1])], axis=1)
-        for class_id in np.flatnonzero(columns.any(axis=1)):
-            left, right = _pixels(np.flatnonzero(columns[class_id]), width, columns.shape[1])
-            candidate = _window(scores[class_id], (top, bottom), (left, right), height, width)
-            known = best[:, left:right]
-            np.copyto(labels[top:bottom, left:right], np.uint8(class_id), where=candidate > known)
-            np.maximum(known, candidate, out=known)
+    for rows, columns in product(_spans(height, TILE), _spans(width, TILE)):
+        cells = can_win[:, _cells(*rows, height, can_win.shape[1]), _cells(*columns, width, can_win.shape[2])]
+        first, *others = np.flatnonzero(cells.any(axis=(1, 2)))
+        tile = labels[slice(*rows), slice(*columns)]
+        tile[:] = first
+        if not others:
+            continue
+        best = _window(scores[first], rows, columns, height, width)
+        for class_id in others:
+            candidate = _window(scores[class_id], rows, columns, height, width)
+            np.copyto(tile, np.uint8(class_id), where=candidate > best)
+            best = np.maximum(best, candidate)
     return labels
 
 
@@ -49,17 +56,11 @@ def _can_win(scores: NDArray[np.float32]) -> NDArray[np.bool_]:
     return best >= worst.max(axis=0)
 
 
-def _cells(top: int, bottom: int, height: int, count: int) -> slice:
-    """The rows of cells, out of ``count``, that contain the pixels ``top:bottom``."""
-    step = count / max(height - 1, 1)
-    first = min(math.floor(top * step), count - 1)
-    return slice(first, max(math.ceil((bottom - 1) * step), first + 1))
-
-
-def _pixels(cells: NDArray[np.intp], width: int, count: int) -> tuple[int, int]:
-    """First and last + 1 of the pixels in ``cells`` or between them, out of ``count`` columns of cells."""
-    step = max(width - 1, 1) / count
-    return math.floor(cells[0] * step), min(math.ceil((cells[-1] + 1) * step) + 1, width)
+def _cells(first: int, end: int, pixels: int, count: int) -> slice:
+    """The rows (or columns) of cells, out of ``count``, that contain the rows ``first:end`` out of ``pixels``."""
+    step = count / max(pixels - 1, 1)
+    from_cell = min(math.floor(first * step), count - 1)
+    return slice(from_cell, max(math.ceil((end - 1) * step), from_cell + 1))
 
 
 def confidence_at(scores: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
@@ -94,7 +95,7 @@ def _in_strips(
 ) -> NDArray[np.float32]:
     """Apply ``function`` to the scores (C, rows, width) of every strip; it may overwrite them."""
     result = np.empty((height, width), dtype=np.float32)
-    for top, bottom in _strips(height, width):
+    for top, bottom in _spans(height, max(1, STRIP_PIXELS // width)):
         maps = [_window(channel, (top, bottom), (0, width), height, width) for channel in scores]
         result[top:bottom] = function(np.stack(maps))
     return result
@@ -107,9 +108,9 @@ def resized(scores: NDArray[np.float32], height: int, width: int) -> NDArray[np.
     return np.stack([_window(channel, (0, height), (0, width), height, width) for channel in scores])
 
 
-def _strips(height: int, width: int) -> Iterator[tuple[int, int]]:
-    rows = max(1, STRIP_PIXELS // width)
-    return ((top, min(top + rows, height)) for top in range(0, height, rows))
+def _spans(pixels: int, length: int) -> list[tuple[int, int]]:
+    """First and last + 1 of the rows (or columns) of each tile of this length."""
+    return [(first, min(first + length, pixels)) for first in range(0, pixels, length)]
 
 
 def _window(
