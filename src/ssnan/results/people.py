@@ -71,12 +71,13 @@ def alone(
         cells = _nearer(strange, own)
         scores = scores.copy()
         scores[0, cells] = scores.max(axis=0)[cells] + ABOVE
-    return Alone(np.where(kept, labels, 0).astype(np.uint8), scores, score, others)
+    return Alone(labels * kept, scores, score, others)
 
 
 def _shares(mask: NDArray[np.bool_], height: int, width: int) -> NDArray[np.float32]:
-    """The share of each cell of a coarser map (height, width) that a mask (H, W) covers."""
-    return np.asarray(Image.fromarray(mask.astype(np.float32)).resize((width, height), Image.Resampling.BOX))
+    """The share of each cell of a coarser map (height, width) that a mask (H, W) covers, 0..1 in steps of 1 / 255."""
+    covered = Image.fromarray(mask.view(np.uint8) * np.uint8(255)).resize((width, height), Image.Resampling.BOX)
+    return np.asarray(covered, dtype=np.float32) / np.float32(255)
 
 
 def _nearer(strange: NDArray[np.float32], own: NDArray[np.float32]) -> NDArray[np.bool_]:
