@@ -144,7 +144,7 @@ def agreeing(tmp_path_factory):
     return folder / "agreeing.onnx"
 
 
-def test_onnx_runtime_rounds_nothing_after_the_softmax(agreeing):
+def test_onnx_runtime_rounds_nothing_of_the_weighed_scales(agreeing):
     path = agreeing.with_name("int8.onnx")
     quantize_for_onnxruntime(agreeing, path, PREPROCESSING, [person(96, 64)[0]])
     after, kinds = set(), set()
@@ -156,17 +156,22 @@ def test_onnx_runtime_rounds_nothing_after_the_softmax(agreeing):
     assert "QuantizeLinear" not in kinds
 
 
-def test_openvino_rounds_nothing_after_the_softmax(agreeing):
+def test_openvino_rounds_nothing_of_the_weighed_scales(agreeing):
     path = agreeing.with_suffix(".xml")
     quantize_for_openvino(agreeing, path, PREPROCESSING, [person(96, 64)[0]])
     import openvino  # its telemetry is off now
 
-    after, kinds = set(), set()
+    shares, after, kinds, rounded = set(), set(), set(), False
     for operation in openvino.Core().read_model(path).get_ordered_ops():
+        name, kind = operation.get_friendly_name(), operation.get_type_name()
         before = {value.get_node().get_friendly_name() for value in operation.input_values()}
-        if operation.get_type_name() == "Softmax" or before & after:
-            after.add(operation.get_friendly_name())
-            kinds.add(operation.get_type_name())
+        if before & after:
+            after.add(name)
+            kinds.add(kind)
+        elif kind == "Softmax" or before & shares:
+            (after if kind == "Multiply" else shares).add(name)
+            rounded |= kind == "FakeQuantize"
+    assert rounded  # what the weighing reads
     assert {"Softmax", "MatMul", "Interpolate", "Add"} <= kinds
     assert "FakeQuantize" not in kinds
 

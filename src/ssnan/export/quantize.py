@@ -56,7 +56,7 @@ def quantize_for_onnxruntime(
             weight_type=QuantType.QInt8,
             # 7 bits, because kernels without VNNI add two products in 16 bits, and products of 8 bits overflow.
             reduce_range=True,
-            nodes_to_exclude=[*keep, *_returned(weights), *_after_softmax(weights)],
+            nodes_to_exclude=[*keep, *_returned(weights), *_of_weighed_scales(weights)],
             extra_options={"CalibMovingAverage": True},
         )
         onnx.save_model(_smaller(onnx.load(str(quantized))), str(output))
@@ -85,7 +85,7 @@ def quantize_for_openvino(
             subset_size=len(pixels),
             # OpenVINO adds the bias in a separate operation and names the convolution NAME/WithoutBiases.
             ignored_scope=nncf.IgnoredScope(
-                names=_after_softmax(weights),
+                names=_of_weighed_scales(weights),
                 patterns=[PRODUCTS, *(f"^{re.escape(name)}(/.*)?$" for name in (*keep, *_returned(weights)))],
                 validate=False,
             ),
@@ -102,15 +102,18 @@ def _returned(weights: Path) -> list[str]:
     return [name for node in found for name in (node.name, *node.output)]
 
 
-def _after_softmax(weights: Path) -> list[str]:
-    """Names of the operations but convolutions that depend on a softmax, and of their results: weighing the scales and
-    what follows. They cost little, and 8 bits of scores would decide between classes."""
-    after: set[str] = set()
+def _of_weighed_scales(weights: Path) -> list[str]:
+    """Names of the operations but convolutions that depend on the weighed scales, and of their results: their sum and
+    the mean field. They cost little, and 8 bits of scores would decide between classes."""
+    shares: set[str] = set()
+    weighed: set[str] = set()
     names = []
     for node in onnx.load(weights).graph.node:
-        if node.op_type == "Softmax" or after & {*node.input}:
-            after |= {*node.output}
+        if weighed & {*node.input}:
+            weighed |= {*node.output}
             names += [] if node.op_type == "Conv" else [node.name, *node.output]
+        elif node.op_type == "Softmax" or shares & {*node.input}:
+            (weighed if node.op_type == "Mul" else shares).update(node.output)
     return names
 
 
