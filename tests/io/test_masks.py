@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fakes.png import png
+from fakes.png import png as encoded
 from ssnan.io.images import read_rgb
-from ssnan.io.masks import palette_image, read_colors, read_labels
+from ssnan.io.masks import palette_image, png, read_colors, read_labels
 from ssnan.io.opening import ImageError
 from ssnan.labels import LIP
 
@@ -14,12 +14,12 @@ from ssnan.labels import LIP
 @pytest.mark.parametrize("bits", [1, 2, 4, 8, 16])
 def test_masks_of_any_depth_hold_ids(bits):
     ids = np.arange(16).reshape(2, 8) % 2 ** min(bits, 4)
-    np.testing.assert_array_equal(read_labels(png(ids, bits, 0)), ids)
+    np.testing.assert_array_equal(read_labels(encoded(ids, bits, 0)), ids)
 
 
 def test_a_mask_of_larger_numbers_is_refused():
     with pytest.raises(ImageError, match="ids from 0 to 255, got 0 to 256"):
-        read_labels(png(np.array([[0, 256]]), 16, 0))
+        read_labels(encoded(np.array([[0, 256]]), 16, 0))
 
 
 def test_labels_are_indices_not_colours(tmp_path):
@@ -29,6 +29,16 @@ def test_labels_are_indices_not_colours(tmp_path):
     Image.open(tmp_path / "m.png").convert("RGB").save(tmp_path / "colours.png")
     with pytest.raises(ImageError, match="got mode RGB"):
         read_labels(tmp_path / "colours.png")
+
+
+def test_a_map_is_written_as_runs_and_a_photo_is_not():
+    labels = np.repeat(np.arange(20, dtype=np.uint8)[:, None], 300, axis=1)
+    np.testing.assert_array_equal(read_labels(png(palette_image(labels, LIP))), labels)
+    gradient = np.indices((64, 64)).sum(axis=0).astype(np.uint8)
+    for image, runs in ((palette_image(gradient % 20, LIP), True), (Image.fromarray(gradient), False)):
+        usual = io.BytesIO()
+        image.save(usual, format="PNG")
+        assert (png(image) != usual.getvalue()) == runs
 
 
 def test_a_mask_as_jpeg_is_refused(tmp_path):

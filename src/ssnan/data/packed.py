@@ -19,7 +19,7 @@ from PIL import Image
 
 from ssnan.data.folder import DatasetError, Pair, ParsingFolder, Place, read_place
 from ssnan.errors import quoted
-from ssnan.io.masks import palette_image, read_labels
+from ssnan.io.masks import palette_image, png, read_labels
 from ssnan.io.writing import appearing_together
 from ssnan.labels import LabelSet
 
@@ -156,16 +156,10 @@ def _sample(folder: ParsingFolder, position: int) -> tuple[str, dict[str, bytes]
     pair, sample = folder.pairs[position], folder[position]
     content = pair.image.read_bytes()
     ending = (Image.open(io.BytesIO(content)).format or "png").lower().replace("jpeg", "jpg").replace("mpo", "jpg")
-    files = {ending: content, "mask.png": _png(palette_image(sample.labels, folder.label_set))}
+    files = {ending: content, "mask.png": png(palette_image(sample.labels, folder.label_set))}
     if sample.instances is not None:
-        files["people.png"] = _png(Image.fromarray(sample.instances))
+        files["people.png"] = png(Image.fromarray(sample.instances))
     return pair.id, files
-
-
-def _png(image: Image.Image) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, format="PNG")
-    return buffer.getvalue()
 
 
 def _write_tar(path: Path, samples: Iterator[tuple[str, dict[str, bytes]]]) -> list[Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import io
 import statistics
 import sys
 import tempfile
@@ -20,6 +19,7 @@ from rich.table import Table
 from ssnan.errors import quoted
 from ssnan.hub.download import card_of
 from ssnan.io.images import read_rgb
+from ssnan.io.masks import png
 from ssnan.parsing.batch import Saving, parse_files
 from ssnan.parsing.card import ModelError
 from ssnan.parsing.engines import ENGINES, available_cores
@@ -77,7 +77,7 @@ def time_stages(parser: Parser, photo: Path, runs: int) -> dict[str, dict[str, f
         times.append(time.perf_counter())
         result = parser.finish(Scored(scores, decoded.height, decoded.width))
         times.append(time.perf_counter())
-        result.to_image().save(io.BytesIO(), format="PNG")
+        png(result.to_image())
         times.append(time.perf_counter())
         if run:
             for stage, (start, end) in zip(STAGES, pairwise(times), strict=True):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL.PngImagePlugin import PngInfo
 
 from ssnan.errors import cause, printable, quoted
-from ssnan.io.masks import palette_image, read_labels
+from ssnan.io.masks import palette_image, png, read_labels
 from ssnan.io.opening import (
     MAX_PIXELS,
     ImageError,
@@ -70,8 +70,7 @@ def save(stored: Stored, path: Path) -> None:
             arrays = {name: values for name, values in stored._asdict().items() if values is not None}
             np.savez_compressed(file, **arrays | {"label_set": text})
         else:
-            image = palette_image(stored.labels, stored.label_set)
-            image.save(file, format="PNG", pnginfo=png_info(stored.label_set))
+            file.write(png(palette_image(stored.labels, stored.label_set), png_info(stored.label_set)))
 
 
 def is_map(path: Path) -> bool:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
 from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 
+from ssnan.io.masks import png
 from ssnan.io.storing import png_info
 from ssnan.results.images import confidence_image, summary
 from ssnan.results.people_images import people_image
@@ -53,33 +52,27 @@ def files(result: ParsingResult, image: str, kinds: Sequence[str], parts: Sequen
     for kind in kinds:
         match kind:
             case "overlay":
-                made[".overlay.png"] = lambda: _png(result.overlay(people="people" in kinds), info())
+                made[".overlay.png"] = lambda: png(result.overlay(people="people" in kinds), info())
             case "summary":
-                made[".summary.png"] = lambda: _png(summary(result.reduced_photo(SCREEN_SIDE), result), info())
+                made[".summary.png"] = lambda: png(summary(result.reduced_photo(SCREEN_SIDE), result), info())
             case "json":
                 made[".json"] = lambda: (json.dumps({"image": image} | result.to_dict(), indent=2) + "\n").encode()
             case "confidence":
-                made[".confidence.png"] = lambda: _png(confidence_image(result), info())
+                made[".confidence.png"] = lambda: png(confidence_image(result), info())
             case "masks":
                 for part in parts or [name for name in result.areas if name != result.label_set.classes[0]]:
-                    made[f".mask.{part}.png"] = lambda part=part: _png(  # type: ignore[misc]
+                    made[f".mask.{part}.png"] = lambda part=part: png(  # type: ignore[misc]
                         Image.fromarray(result.mask(part).astype(np.uint8) * 255), info()
                     )
             case "cutout":
-                made[".cutout.png"] = lambda: _png(result.cutout(*parts), info())
+                made[".cutout.png"] = lambda: png(result.cutout(*parts), info())
             case "crop":
                 if result.mask(*parts).any():
-                    made[".crop.png"] = lambda: _png(result.crop(*parts), info())
+                    made[".crop.png"] = lambda: png(result.crop(*parts), info())
             case "people":
-                made[".people.png"] = lambda: _png(people_image(result.people_map), info())
+                made[".people.png"] = lambda: png(people_image(result.people_map), info())
                 for number in range(1, 1 + result.count):
-                    made[f".person{number}.png"] = lambda number=number: _png(  # type: ignore[misc]
+                    made[f".person{number}.png"] = lambda number=number: png(  # type: ignore[misc]
                         person_of(result, number).to_image(), info(result.label_set, number)
                     )
-    return made | {".png": lambda: _png(result.to_image(), info(result.label_set))}
-
-
-def _png(image: Image.Image, info: PngInfo) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, format="PNG", pnginfo=info)
-    return buffer.getvalue()
+    return made | {".png": lambda: png(result.to_image(), info(result.label_set))}
