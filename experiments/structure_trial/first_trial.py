@@ -19,7 +19,7 @@ OVER_GROUPS = ("mean IoU", "limb IoU")
 
 
 class Row(NamedTuple):
-    """One number of one arm, on one group of pictures.
+    """One number of one arm, on one group of photos.
 
     Attributes:
         by_seed: the number, seed by seed.
@@ -28,7 +28,7 @@ class Row(NamedTuple):
 
     measure: str
     group: str
-    pictures: int
+    photos: int
     arm: str
     by_seed: list[float]
     interval: tuple[float, ...]
@@ -41,12 +41,12 @@ def read(path: Path) -> list[Row]:
         Row(
             measure,
             group,
-            int(pictures),
+            int(photos),
             arm,
             list(map(float, numbers[:-2])),
             tuple(map(float, filter(None, numbers[-2:]))),
         )
-        for measure, group, pictures, arm, *numbers in lines
+        for measure, group, photos, arm, *numbers in lines
     ]
 
 
@@ -67,10 +67,10 @@ def print_tables(rows: list[Row]) -> None:
     print(markdown([["arm", *columns], *cells]))
     arms.remove(BASE)
     for measure in OVER_GROUPS:
-        table = [[f"{measure}, beside `{BASE}`: pictures", *arms]]
-        for group, pictures in {row.group: row.pictures for row in rows}.items():
+        table = [[f"{measure}, beside `{BASE}`: photos", *arms]]
+        for group, photos in {row.group: row.photos for row in rows}.items():
             base = found[measure, group, BASE]
-            table.append([f"{group} ({pictures})", *(difference(found[measure, group, arm], base) for arm in arms)])
+            table.append([f"{group} ({photos})", *(difference(found[measure, group, arm], base) for arm in arms)])
         print(f"\n{markdown(table)}")
 
 

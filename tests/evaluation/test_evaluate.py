@@ -77,7 +77,7 @@ def test_a_card_has_no_mean_over_classes_of_masks_without_parts(color_parser, tm
     measured = json.loads((tmp_path / "m.json").read_text())["about"]["measured"]["own val"]
     assert ("mean_iou" in measured) == ("mean_iou_merged" in measured) == parts
     assert ("iou_person" in measured) == parts
-    assert parts or measured["empty_with_people"] == 0
+    assert parts or measured["false_people"] == 0
 
 
 @pytest.mark.parametrize("without", ["dataset", "model", "neither"])

@@ -55,10 +55,10 @@ def test_frequent_classes_have_a_mean_of_their_own(runs):
     head, *rows = summary(read_systems([runs]))
     column = head.index("Mean IoU, 1 frequent classes")
     assert {row[0]: row[column] for row in rows} == {"average": "50.00", "neural": "50.00 ± 14.14", "older": "80.00"}
-    (older / "pictures.json").write_text(json.dumps(photos(0)))
+    (older / "photos.json").write_text(json.dumps(photos(0)))
     head, row = summary(read_systems([older]))
     assert row[head.index("Mean IoU, 1 frequent classes")] == f"{100 * 100 / 102:.2f}"
-    (older / "pictures.json").unlink()
+    (older / "photos.json").unlink()
     assert not any("frequent" in name for name in summary(read_systems([older]))[0])
 
 
@@ -135,7 +135,7 @@ def test_paired_differences_by_hand(tmp_path):
     ]
     assert row[:2] == ["other", "3"]
     assert row[head.index("Mean IoU")] == f"{np.mean(gains):+.2f} ± {4.303 * np.std(gains, ddof=1) / np.sqrt(3):.2f}"
-    assert row[head.index("over photos")] == "–"  # nobody wrote pictures.json
+    assert row[head.index("over photos")] == "–"  # nobody wrote photos.json
     assert row[head.index("Limb pairs swapped")] == "+2.00 ± 2.48"
 
 
@@ -158,7 +158,7 @@ def test_the_bootstrap_over_photos(tmp_path):
 
     for name, gain in (("base", lambda i: 0), ("each", lambda i: 1), ("some", lambda i: 2 * (i % 2))):
         folder = write_run(tmp_path / name / "seed0", 5, seed=0)
-        (folder / "pictures.json").write_text(json.dumps(photos(gain)))
+        (folder / "photos.json").write_text(json.dumps(photos(gain)))
     head, each, some = paired(read_systems([tmp_path / "base", tmp_path / "each", tmp_path / "some"]))
     low, high = map(float, each[head.index("over photos")].split(" … "))
     iou = [(hits / 10 + 50 / (60 - hits)) / 2 for hits in (5, 6)]

@@ -76,10 +76,10 @@ def test_the_structure_of_a_dataset_tells_shares():
     structure.add(truth, predicted("left-arm", "left-arm", "left-shoe", "background"), None, standing())
     structure += Structure(LIP)
     found = structure.numbers()
-    assert found["joints_on_person"] == 3 / 4
-    assert found["joints_on_limb"] == 3 / 4
+    assert found["keypoints_on_person"] == 3 / 4
+    assert found["keypoints_on_limb"] == 3 / 4
     assert found["sides_right"] == 2 / 3
-    assert (found["empty_pictures"], found["empty_with_people"]) == (0, None)
+    assert (found["photos_without_people"], found["false_people"]) == (0, None)
 
 
 def test_people_seen_where_nobody_is():
@@ -90,7 +90,7 @@ def test_people_seen_where_nobody_is():
     for labels in (nobody, few, many):
         structure.add(nobody, labels)
     found = structure.numbers()
-    assert (found["empty_pictures"], found["empty_with_people"]) == (3, 1 / 3)
+    assert (found["photos_without_people"], found["false_people"]) == (3, 1 / 3)
     assert found["sides_right"] is None
 
 
@@ -99,5 +99,5 @@ def test_a_label_set_without_sides_has_no_share_of_limbs():
     truth = np.ones((4, 8), dtype=np.uint8)
     structure.add(truth, truth, None, standing())
     found = structure.numbers()
-    assert found["joints_on_person"] == 1
-    assert (found["joints_on_limb"], found["sides_right"]) == (None, None)
+    assert found["keypoints_on_person"] == 1
+    assert (found["keypoints_on_limb"], found["sides_right"]) == (None, None)

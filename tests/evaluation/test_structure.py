@@ -23,31 +23,31 @@ def test_a_perfect_map():
     truth = person()[1]
     found = measured(truth, truth)
     assert found["limb_pairs"] > 0
-    assert (found["limb_pairs_exchanged"], found["hard_joint_offset"], found["hard_joints_missed"]) == (0, 0, 0)
+    assert (found["limb_pairs_swapped"], found["label_map_joint_offset"], found["label_map_joints_missed"]) == (0, 0, 0)
     assert found["calibration_error"] is None
 
 
-def test_sides_exchanged_in_every_pair():
+def test_sides_swapped_in_every_pair():
     truth = person()[1]
     found = measured(truth, LIP.flip_permutation[truth].astype(np.uint8))
-    assert found["limb_pairs_exchanged"] == found["limb_pairs"] > 0
+    assert found["limb_pairs_swapped"] == found["limb_pairs"] > 0
 
 
-def test_a_limb_that_is_half_the_other_side_s_is_not_exchanged():
+def test_a_limb_that_is_half_the_other_side_s_is_not_swapped():
     truth = np.full((1, 10), LEFT_ARM, dtype=np.uint8)
     predicted = truth.copy()
     predicted[0, :5] = RIGHT_ARM
-    assert measured(truth, predicted)["limb_pairs_exchanged"] == 0
+    assert measured(truth, predicted)["limb_pairs_swapped"] == 0
     predicted[0, 5] = RIGHT_ARM
-    assert measured(truth, predicted)["limb_pairs_exchanged"] == 1
+    assert measured(truth, predicted)["limb_pairs_swapped"] == 1
     predicted[0, :6] = LEFT_LEG  # wrong, but not the other side
-    assert measured(truth, predicted)["limb_pairs_exchanged"] == 0
+    assert measured(truth, predicted)["limb_pairs_swapped"] == 0
 
 
-def test_a_pair_is_exchanged_if_one_of_its_limbs_is():
+def test_a_pair_is_swapped_if_one_of_its_limbs_is():
     truth = np.array([[LEFT_ARM] * 4 + [RIGHT_ARM] * 4], dtype=np.uint8)
     found = measured(truth, np.full_like(truth, RIGHT_ARM))
-    assert (found["limb_pairs"], found["limb_pairs_exchanged"]) == (1, 1)
+    assert (found["limb_pairs"], found["limb_pairs_swapped"]) == (1, 1)
 
 
 def test_offsets_by_hand_and_as_the_loss_has_them():
@@ -56,13 +56,13 @@ def test_offsets_by_hand_and_as_the_loss_has_them():
     predicted = np.zeros_like(truth)
     predicted[7, 14] = LEFT_ARM
     found = measured(truth, predicted)
-    assert found["hard_joint_offset"] == pytest.approx(np.hypot(3 / 10, 4 / 20))
+    assert found["label_map_joint_offset"] == pytest.approx(np.hypot(3 / 10, 4 / 20))
     one_hot = torch.nn.functional.one_hot(torch.from_numpy(predicted).long(), 20).movedim(2, 0)[None].float()
     there, known = joints.label_centers(torch.from_numpy(truth).long()[None], LIP)
     soft = joints.soft_centers(one_hot, known, LIP.regions)
     index = [region.name for region in LIP.regions].index("left-arm")
     distance = (soft.position - there.position)[0, index].norm()
-    assert found["hard_joint_offset"] == pytest.approx(float(distance), abs=1e-6)
+    assert found["label_map_joint_offset"] == pytest.approx(float(distance), abs=1e-6)
     assert FOUND_SHARE == joints.FOUND_SHARE
 
 
@@ -70,9 +70,9 @@ def test_a_joint_with_too_few_pixels_is_missed():
     truth = np.full((1, 30), LEFT_ARM, dtype=np.uint8)
     predicted = np.zeros_like(truth)
     predicted[0, :2] = LEFT_ARM
-    assert measured(truth, predicted)["hard_joints_missed"] == 1
+    assert measured(truth, predicted)["label_map_joints_missed"] == 1
     predicted[0, 2] = LEFT_ARM
-    assert measured(truth, predicted)["hard_joints_missed"] == 0
+    assert measured(truth, predicted)["label_map_joints_missed"] == 0
 
 
 def test_pixels_of_which_nobody_said_what_they_are_move_no_joint():
@@ -82,7 +82,7 @@ def test_pixels_of_which_nobody_said_what_they_are_move_no_joint():
     predicted = np.zeros_like(truth)
     predicted[2, 2] = predicted[2, 4] = predicted[4, 8] = 13
     found = measured(truth, predicted, label_set=labels)
-    assert (found["hard_joint_offset"], found["hard_joints_missed"]) == (0, 0)
+    assert (found["label_map_joint_offset"], found["label_map_joints_missed"]) == (0, 0)
 
 
 def test_the_sums_of_two_halves_are_those_of_the_whole():

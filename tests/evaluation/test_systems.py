@@ -94,14 +94,14 @@ def test_what_cannot_be_compared_is_refused(runs, tmp_path, capsys):
 
 def test_runs_on_other_photos_are_refused(tmp_path, capsys):
     for name, count in (("some", 28), ("more", 29)):
-        (write_run(tmp_path / name, 5) / "pictures.json").write_text(json.dumps(photos(2, count=count)))
+        (write_run(tmp_path / name, 5) / "photos.json").write_text(json.dumps(photos(2, count=count)))
     assert main(["report", str(tmp_path)]) == 1
-    assert "got a pictures.json that differs in 'photo28'; report them separately" in capsys.readouterr().err
-    (tmp_path / "more" / "pictures.json").write_text("{")
+    assert "got a photos.json that differs in 'photo28'; report them separately" in capsys.readouterr().err
+    (tmp_path / "more" / "photos.json").write_text("{")
     assert main(["report", str(tmp_path)]) == 1
-    assert "pictures.json: not the counts of 'ssnan train'" in capsys.readouterr().err
-    (tmp_path / "more" / "pictures.json").unlink()
+    assert "photos.json: not the counts of 'ssnan train'" in capsys.readouterr().err
+    (tmp_path / "more" / "photos.json").unlink()
     read_systems([tmp_path])
-    write_run(tmp_path / "fewer", 5, pictures=2)
+    write_run(tmp_path / "fewer", 5, photos=2)
     assert main(["report", str(tmp_path)]) == 1
     assert "differ in their number of photos" in capsys.readouterr().err

@@ -25,10 +25,10 @@ def photos(*classes, count=28):
 def write_run(folder, hits, label_set=LIP, **changes):
     folder.mkdir(parents=True)
     values = {
-        "label_set": label_set.to_dict(), "validation": "ccp-lip val", "pictures": 3, "parameters": 9_000_000,
+        "label_set": label_set.to_dict(), "validation": "ccp-lip val", "photos": 3, "parameters": 9_000_000,
         "flops_321": 26_100_000_000, "seconds_321": 0.25, "joint_distance": 0.002, "images_seen": 640, "minutes": 2.5,
         **numbers(confusion(hits), label_set, photos(2)),
-        "structure": {"limb_pairs": 253, "limb_pairs_exchanged": 10 + hits},
+        "structure": {"limb_pairs": 253, "limb_pairs_swapped": 10 + hits},
     }  # fmt: skip
     (folder / "results.json").write_text(json.dumps(values | changes))
     return folder

@@ -52,11 +52,11 @@ def same(ours, alone):
     mine, theirs = weights(ours), weights(alone)
     assert largest({name: mine[name] - theirs[name] for name in theirs}) <= TOLERANCE * largest(theirs)
     shared, own = (json.loads((run / "results.json").read_text()) for run in (ours, alone))
-    assert (shared["images_seen"], shared["pictures"]) == (own["images_seen"], own["pictures"])
+    assert (shared["images_seen"], shared["photos"]) == (own["images_seen"], own["photos"])
     assert shared["present"] == own["present"]
     known = [{name: value for name, value in of["structure"].items() if value is not None} for of in (shared, own)]
     assert known[0] == pytest.approx(known[1], rel=1e-4)
-    assert json.loads((ours / "pictures.json").read_text()) == json.loads((alone / "pictures.json").read_text())
+    assert json.loads((ours / "photos.json").read_text()) == json.loads((alone / "photos.json").read_text())
 
 
 def test_two_processes_learn_what_one_does(config, one, tmp_path):

@@ -42,13 +42,13 @@ def files(run):
 def test_a_run_that_starts_again_removes_the_one_before_once_its_data_are_open(config, plain_run, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(plain_run, run)
-    assert files(run) == {"best.ckpt", "last.ckpt", "results.json", "pictures.json"}
+    assert files(run) == {"best.ckpt", "last.ckpt", "results.json", "photos.json"}
     curves = set((run / "logs").glob("events*"))
     again = ["--config", config, "--output", str(run), "--resume", "false"]
     again += ["--model.start_from", str(run / "checkpoints" / "best.ckpt")]
     with pytest.raises(DatasetError):
         train([*again, "--data.validation", str(tmp_path / "none")])
-    assert files(run) == {"best.ckpt", "last.ckpt", "results.json", "pictures.json"}
+    assert files(run) == {"best.ckpt", "last.ckpt", "results.json", "photos.json"}
     assert curves <= set((run / "logs").glob("events*"))
     train([*again, "--trainer.check_val_every_n_epoch", "5", "--stop_after", "0"])
     assert files(run) == {"last.ckpt"}

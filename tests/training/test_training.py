@@ -236,7 +236,7 @@ def test_a_run_counted_in_steps_is_measured_too(config, tmp_path):
 
 def test_report_of_a_run_with_figures(config, plain_run, lip_root, tmp_path, capsys):
     results = json.loads((plain_run / "results.json").read_text())
-    assert (results["images_seen"], results["pictures"], results["system"]) == (4, 2, "SSNAN")
+    assert (results["images_seen"], results["photos"], results["system"]) == (4, 2, "SSNAN")
     assert results["flops_321"] > 1e8  # of a fifth of 321
     assert 1e-4 < results["seconds_321"] < 100
     assert 0 < results["minutes"] < 5
@@ -351,7 +351,7 @@ def test_averaged_weights_are_what_is_saved(config, plain_run, tmp_path):
     assert (averaged[name] - current[name]).abs().max() > 0
     assert averaged[name].norm() < current[name].norm() * 2
     # What is counted is not averaged: the classes of the truth are those of the photos.
-    results, photos = (json.loads((run / name).read_text()) for name in ("results.json", "pictures.json"))
+    results, photos = (json.loads((run / name).read_text()) for name in ("results.json", "photos.json"))
     true = np.sum([counts[1] for counts in photos.values()], axis=0)
     assert [name for name, iou in results["present"]["iou"].items() if iou is not None] == [
         name for name, pixels in zip(LIP.classes, true, strict=True) if pixels

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Counts = NDArray[np.int64]
-"""Pixels (..., 3, C) of each class, as in ``pictures.json``: correct, true and predicted ones."""
+"""Pixels (..., 3, C) of each class, as in ``photos.json``: correct, true and predicted ones."""
 
 DRAWS = 1000
 

@@ -127,8 +127,8 @@ def record(card: ModelCard, dataset: str, measured: dict[str, Any]) -> None:
     if measured["person"]["iou"]["person"] is not None:  # the photos show people
         summary["iou_person"] = round(measured["person"]["iou"]["person"], 4)
     if measured["structure"]["limb_pairs"]:
-        summary |= {name: measured["structure"][name] for name in ("limb_pairs", "limb_pairs_exchanged")}
-    for name in ("sides_right", "joints_on_person", "empty_with_people"):
+        summary |= {name: measured["structure"][name] for name in ("limb_pairs", "limb_pairs_swapped")}
+    for name in ("sides_right", "keypoints_on_person", "false_people"):
         if measured["structure"][name] is not None:
             summary[name] = round(measured["structure"][name], 4)
     if "merged" in measured and _has_parts(measured):
@@ -203,8 +203,8 @@ def _structure(measured: dict[str, Any]) -> Table:
     table.add_row(
         _percent(measured.get("limb_iou")),
         str(found["limb_pairs"]),
-        str(found["limb_pairs_exchanged"]),
-        *(_percent(found[name]) for name in ("hard_joint_offset", "hard_joints_missed", "calibration_error")),
+        str(found["limb_pairs_swapped"]),
+        *(_percent(found[name]) for name in ("label_map_joint_offset", "label_map_joints_missed", "calibration_error")),
     )
     return table
 
@@ -215,10 +215,10 @@ def _people(measured: dict[str, Any]) -> Table:
     table.add_column("Question")
     table.add_column("%", justify="right")
     for name, question in (
-        ("joints_on_person", "visible limb keypoints on a person"),
-        ("joints_on_limb", "visible limb keypoints on an arm, a leg or a shoe"),
+        ("keypoints_on_person", "visible limb keypoints on a person"),
+        ("keypoints_on_limb", "visible limb keypoints on an arm, a leg or a shoe"),
         ("sides_right", "of those, with the correct side"),
-        ("empty_with_people", f"photos without people ({found['empty_pictures']}) with more than 2 % person"),
+        ("false_people", f"photos without people ({found['photos_without_people']}) with more than 2 % person"),
     ):
         if found[name] is not None:
             table.add_row(question, _percent(found[name]))

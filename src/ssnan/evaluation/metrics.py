@@ -72,7 +72,7 @@ def frequent_classes(photos: Mapping[str, Any], label_set: LabelSet) -> list[str
     """Classes in at least :data:`FREQUENT` photos.
 
     Args:
-        photos: :func:`class_counts` of each photo by name, as in ``pictures.json``. Versions of a photo count once,
+        photos: :func:`class_counts` of each photo by name, as in ``photos.json``. Versions of a photo count once,
             see :func:`ssnan.evaluation.bootstrap.photos_of`.
     """
     photo_of = photos_of(photos)

@@ -49,9 +49,9 @@ def summary(systems: Sequence[System]) -> list[Row]:
         row += [system.percent("frequent_classes", "mean_iou")] if frequent else []
         row += [system.percent("mean_iou_last")] if last else []
         row += [system.percent("merged", "mean_iou")] if merged else []
-        limbs = [system.number("structure", name) for name in ("limb_pairs", "limb_pairs_exchanged")]
+        limbs = [system.number("structure", name) for name in ("limb_pairs", "limb_pairs_swapped")]
         row += [system.percent("limb_iou"), ", ".join(limbs)]
-        row += [system.percent("structure", name) for name in ("hard_joint_offset", "calibration_error")]
+        row += [system.percent("structure", name) for name in ("label_map_joint_offset", "calibration_error")]
         row.append(system.number("joint_distance", factor=1000.0))
         row += [system.percent("joint_offset"), system.percent("joints_missed")]
         row.append(f"{system.runs[0]['parameters'] / 1e6:.1f}")
@@ -113,7 +113,7 @@ def paired(systems: Sequence[System]) -> list[Row]:
                 (("present", "mean_iou"), 100.0),
                 (("frequent_classes", "mean_iou"), 100.0),
                 (("limb_iou",), 100.0),
-                (("structure", "limb_pairs_exchanged"), 1.0),
+                (("structure", "limb_pairs_swapped"), 1.0),
             )
         ]
         rows.append([system.name, str(len(pairs)), cells[0], _interval(base, system, pairs), *cells[1:]])
@@ -188,7 +188,7 @@ def write(systems: Sequence[System], output: Path) -> Path:
     measured = {"summary": summary(systems), "per_class": per_class(systems)}
     if differences := paired(systems):
         measured["paired"] = differences
-    where = f"{first['validation']} ({first['pictures']} photos, label set {label_set.name})"
+    where = f"{first['validation']} ({first['photos']} photos, label set {label_set.name})"
     parts = [
         f"Measured on {where}, in percent, over the classes in the truth; mean ± standard deviation over the runs. "
         f"Frequent classes are those in {FREQUENT} photos or more.",

@@ -14,7 +14,7 @@ RUNS = "runs.csv"
 
 NUMBERS = (
     "seed",
-    "pictures",
+    "photos",
     "images_seen",
     "minutes",
     "parameters",
@@ -26,9 +26,9 @@ NUMBERS = (
     "limb_iou",
     "mean_iou_last",
     "structure.limb_pairs",
-    "structure.limb_pairs_exchanged",
-    "structure.hard_joint_offset",
-    "structure.hard_joints_missed",
+    "structure.limb_pairs_swapped",
+    "structure.label_map_joint_offset",
+    "structure.label_map_joints_missed",
     "structure.calibration_error",
     "merged.mean_iou",
     "present.overall_accuracy",

@@ -32,7 +32,7 @@ class Structure:
     Attributes:
         label_set: label set of the ground truth.
         pairs: number of limb pairs (flip pairs of classes) with at least one limb in the ground truth.
-        exchanged: number of pairs in which most of a true limb has the class of the other side.
+        swapped: number of pairs in which most of a true limb has the class of the other side.
         offsets: distance of every found joint from the true one, in fractions of the photo's sides.
         missed: number of true joints that are missing in the prediction.
         bins: number of pixels, sum of confidences and number of correct pixels by confidence, (BINS, 3).
@@ -43,7 +43,7 @@ class Structure:
 
     label_set: LabelSet
     pairs: int = 0
-    exchanged: int = 0
+    swapped: int = 0
     offsets: list[float] = field(default_factory=list)
     missed: int = 0
     bins: NDArray[np.float64] = field(default_factory=lambda: np.zeros((BINS, 3)))
@@ -56,7 +56,7 @@ class Structure:
         return Structure(
             self.label_set,
             self.pairs + other.pairs,
-            self.exchanged + other.exchanged,
+            self.swapped + other.swapped,
             self.offsets + other.offsets,
             self.missed + other.missed,
             self.bins + other.bins,
@@ -101,7 +101,7 @@ class Structure:
                 if limb.any():
                     wrong.append(np.count_nonzero(predicted[limb] == other) > limb.sum() / 2)
             self.pairs += bool(wrong)
-            self.exchanged += any(wrong)
+            self.swapped += any(wrong)
 
     def _measure_joints(self, truth: NDArray[np.uint8], predicted: NDArray[np.uint8]) -> None:
         regions = np.zeros((len(self.label_set), len(self.label_set.regions)), dtype=np.int64)
@@ -124,26 +124,26 @@ class Structure:
     def numbers(self) -> dict[str, Any]:
         """Plain values for JSON; None if undefined.
 
-        ``limb_pairs`` and ``limb_pairs_exchanged`` are counts. ``hard_joint_offset`` is the mean over found joints, and
-        ``hard_joints_missed`` the share of missed ones. ``calibration_error`` is the mean gap between confidence and
-        accuracy, weighted by pixels. ``joints_on_person`` is the share of visible limb keypoints that are not on
-        background, ``joints_on_limb`` the share on a class of their limb, of either side, if the label set has one, and
-        ``sides_right`` the share of those that have the correct side. ``empty_pictures`` is the number of photos
-        without people, and ``empty_with_people`` the share of them with a false detection.
+        ``limb_pairs`` and ``limb_pairs_swapped`` are counts. ``label_map_joint_offset`` is the mean over found joints,
+        and ``label_map_joints_missed`` the share of missed ones. ``calibration_error`` is the mean gap between
+        confidence and accuracy, weighted by pixels. ``keypoints_on_person`` is the share of visible limb keypoints that
+        are not on background, ``keypoints_on_limb`` the share on a class of their limb, of either side, if the label
+        set has one, and ``sides_right`` the share of those that have the correct side. ``photos_without_people`` is the
+        number of photos without people, and ``false_people`` the share of them with a false detection.
         """
         pixels, confidence, right = self.bins.T
         joints = len(self.offsets) + self.missed
         could_be_on_limbs = self.sides.seen if has_limbs(self.label_set) else 0
         return {
             "limb_pairs": self.pairs,
-            "limb_pairs_exchanged": self.exchanged,
-            "hard_joint_offset": float(np.mean(self.offsets)) if self.offsets else None,
-            "hard_joints_missed": self.missed / joints if joints else None,
-            "joints_on_person": self.sides.on_person / self.sides.seen if self.sides.seen else None,
-            "joints_on_limb": self.sides.sided / could_be_on_limbs if could_be_on_limbs else None,
+            "limb_pairs_swapped": self.swapped,
+            "label_map_joint_offset": float(np.mean(self.offsets)) if self.offsets else None,
+            "label_map_joints_missed": self.missed / joints if joints else None,
+            "keypoints_on_person": self.sides.on_person / self.sides.seen if self.sides.seen else None,
+            "keypoints_on_limb": self.sides.sided / could_be_on_limbs if could_be_on_limbs else None,
             "sides_right": self.sides.right / self.sides.sided if self.sides.sided else None,
-            "empty_pictures": self.empty,
-            "empty_with_people": self.false_people / self.empty if self.empty else None,
+            "photos_without_people": self.empty,
+            "false_people": self.false_people / self.empty if self.empty else None,
             "calibration_error": float(np.abs(right - confidence).sum() / pixels.sum()) if pixels.any() else None,
         }
 

@@ -17,9 +17,9 @@ from ssnan.evaluation.metrics import frequent_classes
 from ssnan.evaluation.runs import Run, number, read_runs
 from ssnan.labels import LabelSet
 
-RESULTS, PICTURES = "results.json", "pictures.json"
+RESULTS, PHOTOS = "results.json", "photos.json"
 
-NEEDED = ("parameters", "flops_321", "images_seen", "minutes", "pictures")
+NEEDED = ("parameters", "flops_321", "images_seen", "minutes", "photos")
 """Keys of a run's results that every table has."""
 
 Home = tuple[str, ...]
@@ -89,7 +89,7 @@ def read_systems(places: Sequence[Path]) -> list[System]:
                     f"{system.name}: expected runs that differ only in their seed, got {min(kinds)} and {max(kinds)} "
                     f"as their {key}; give every network a folder of its own"
                 )
-    for key, what in (("label_set", "label_set"), ("validation", "validation"), ("pictures", "number of photos")):
+    for key, what in (("label_set", "label_set"), ("validation", "validation"), ("photos", "number of photos")):
         kinds = {json.dumps(run[key]) for run in runs}
         if len(kinds) > 1:
             raise ReportError(f"runs differ in their {what}; report them separately")
@@ -111,7 +111,7 @@ def _refuse_other_photos(systems: Sequence[System]) -> None:
     for folder, names in named[1:]:
         if differing := names ^ named[0][1]:
             raise ReportError(
-                f"{folder}: expected the photos of {named[0][0]}, got a {PICTURES} that differs in "
+                f"{folder}: expected the photos of {named[0][0]}, got a {PHOTOS} that differs in "
                 f"{min(differing)!r}; report them separately"
             )
 
@@ -182,7 +182,7 @@ def _absolute(path: Path) -> Path:
 
 def _frequent(systems: Sequence[System]) -> list[str]:
     """The frequent classes of the common validation photos, from the first run that has them; older runs have them in
-    ``pictures.json``."""
+    ``photos.json``."""
     for system in systems:
         for run, folder in zip(system.runs, system.folders, strict=True):
             if "frequent_classes" in run:
@@ -193,7 +193,7 @@ def _frequent(systems: Sequence[System]) -> list[str]:
 
 
 def counts_by_photo(folder: Path) -> dict[str, Any] | None:
-    path = folder / PICTURES
+    path = folder / PHOTOS
     try:
         return dict(json.loads(path.read_bytes())) if path.is_file() else None
     except (OSError, ValueError, TypeError) as error:

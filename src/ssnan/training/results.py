@@ -1,4 +1,4 @@
-"""``results.json`` with the accuracy and cost of a finished run, and ``pictures.json`` with the counts of each
+"""``results.json`` with the accuracy and cost of a finished run, and ``photos.json`` with the counts of each
 photo."""
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from ssnan.data.datamodule import ParsingData
 from ssnan.evaluation.evaluate import numbers
 from ssnan.evaluation.metrics import Score
-from ssnan.evaluation.systems import PICTURES, RESULTS
+from ssnan.evaluation.systems import PHOTOS, RESULTS
 from ssnan.io.writing import write_text
 from ssnan.models import ParsingNetwork
 from ssnan.training.task import ParsingTask
@@ -50,7 +50,7 @@ def write_results(trainer: Trainer, task: ParsingTask, data: ParsingData, checkp
         "system": type(task.network).__name__,
         "label_set": task.label_set.to_dict(),
         "validation": f"{data.validation.name} val",
-        "pictures": len(task.validated_photos),
+        "photos": len(task.validated_photos),
         "sources": [source.root.name for source in data.sources],
         "seed": seed,
         **({} if data.seed == seed else {"data_seed": data.seed}),
@@ -68,7 +68,7 @@ def write_results(trainer: Trainer, task: ParsingTask, data: ParsingData, checkp
     }
     path = checkpoints.parent / RESULTS
     if trainer.is_global_zero:
-        write_text(path.with_name(PICTURES), json.dumps(task.validated_photos) + "\n")
+        write_text(path.with_name(PHOTOS), json.dumps(task.validated_photos) + "\n")
         write_text(path, json.dumps(results, indent=2) + "\n")
     return path
 

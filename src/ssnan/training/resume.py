@@ -12,7 +12,7 @@ from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from ssnan.errors import quoted
-from ssnan.evaluation.systems import PICTURES, RESULTS
+from ssnan.evaluation.systems import PHOTOS, RESULTS
 from ssnan.parsing.card import ModelError
 from ssnan.training.checkpoint import read_content
 from ssnan.training.task import SGDOptions, TrainingError
@@ -80,7 +80,7 @@ class StartAgain(Callback):
     def __init__(self, folder: Path) -> None:
         checkpoints = [folder / "checkpoints" / f"{name}.ckpt" for name in ("best", "last", "previous")]
         curves = (folder / "logs").glob("events.out.tfevents.*")  # before the new run writes its own
-        self.earlier = [*checkpoints, *curves, folder / RESULTS, folder / PICTURES]
+        self.earlier = [*checkpoints, *curves, folder / RESULTS, folder / PHOTOS]
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.is_global_zero:
