@@ -33,7 +33,7 @@ class Linear(ParsingNetwork):
     def auxiliary_losses(self, output, batch, label_set):
         return {"own": output.scores.mean()}
 
-    def classifier_parameters(self):
+    def new_parameters(self):
         return [self.factor]
 
     def load_backbone(self, weights):

@@ -43,6 +43,8 @@ def test_parses_and_counts_failures(tmp_path, capsys):
         ["evaluate", "--data", ".", "--model", "none.ckpt"],
         ["evaluate", "--data", ""],
         ["data", "check", ""],
+        ["data", "check", ".", "--shard", "10"],
+        ["evaluate", "--data", ".", "--json", ""],
         ["report", ""],
         ["publish", "small", "-o", ""],
     ],

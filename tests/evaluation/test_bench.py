@@ -46,6 +46,16 @@ def test_command_reports_every_engine(quick_model, tmp_path, capsys, monkeypatch
     assert "peak memory" in printed
 
 
+def test_the_card_of_a_model_is_no_place_for_numbers(quick_model, tmp_path, capsys):
+    card = (tmp_path / "quick.json").read_text()
+    for command in (["bench", "p.jpg"], ["evaluate", "--data", "."]):
+        with pytest.raises(SystemExit) as ended:
+            main([*command, "--model", quick_model, "--json", str(tmp_path / "quick.json")])
+        assert ended.value.code == 2
+        assert "is the place of the card of quick.onnx; choose another name" in capsys.readouterr().err
+    assert (tmp_path / "quick.json").read_text() == card
+
+
 def test_no_such_model_or_photo(capsys):
     assert main(["bench", "none.jpg"]) == 1
     assert "none.jpg: no such file" in capsys.readouterr().err

@@ -59,7 +59,7 @@ class SystemContract:
         for name, parameter in network.named_parameters():
             assert (parameter.grad is not None) == parameter.requires_grad, name
             assert parameter.grad is None or parameter.grad.isfinite().all(), name
-        assert {id(p) for p in network.classifier_parameters()} <= {id(p) for p in network.parameters()}
+        assert {id(p) for p in network.new_parameters()} <= {id(p) for p in network.parameters()}
 
     @torch.no_grad()
     def test_saved_and_loaded_is_the_same(self, network, tmp_path):

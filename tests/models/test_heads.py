@@ -46,7 +46,7 @@ def test_fcn_begins_with_vgg_s_own_fc6_and_fc7(vgg):
     assert fc67[0].weight.equal(state["pre_logits.fc1.weight"])
     assert fc67[3].weight.equal(state["pre_logits.fc2.weight"])
     assert fc67[3].bias.equal(state["pre_logits.fc2.bias"])
-    fast = {id(parameter) for parameter in network.classifier_parameters()}
+    fast = {id(parameter) for parameter in network.new_parameters()}
     assert id(fc67[0].weight) not in fast
     assert id(network.head[1].weight) in fast
 
@@ -64,7 +64,7 @@ def test_fcn_begins_with_vgg_s_own_fc6_and_fc7(vgg):
 def test_large_fields_of_view_take_every_fourth_channel_and_third_position(build, vgg):
     path, state = vgg
     network = build()
-    before = len(network.classifier_parameters())
+    before = len(network.new_parameters())
     network.load_backbone(path)
     heads = [module for module in network.modules() if isinstance(module, LargeFOV)]
     assert heads
@@ -72,7 +72,7 @@ def test_large_fields_of_view_take_every_fourth_channel_and_third_position(build
         assert head[0].weight.equal(state["pre_logits.fc1.weight"][::4, :, ::3, ::3])
         assert head[0].bias.equal(state["pre_logits.fc1.bias"][::4])
         assert head[3].weight.equal(state["pre_logits.fc2.weight"][::4, ::4])
-    assert len(network.classifier_parameters()) == before - 4 * len(heads)
+    assert len(network.new_parameters()) == before - 4 * len(heads)
 
 
 def test_fc6_and_fc7_of_the_first_step_learn_at_the_base_rate_in_the_second(vgg):
@@ -82,7 +82,7 @@ def test_fc6_and_fc7_of_the_first_step_learn_at_the_base_rate_in_the_second(vgg)
     take_over(other, first.state_dict())  # has no fc6 and fc7 of this width
     names = []
     for network in (first, second, other):
-        fast = {id(parameter) for parameter in network.classifier_parameters()}
+        fast = {id(parameter) for parameter in network.new_parameters()}
         names.append({name for name, parameter in network.named_parameters() if id(parameter) in fast})
     assert names[0] == names[1] < names[2]
 
@@ -94,4 +94,4 @@ def test_weights_without_fc6_leave_the_heads_as_they_were(tmp_path):
     save_file(whole, tmp_path / "w.safetensors")
     network.load_backbone(str(tmp_path / "w.safetensors"))
     assert all(parameter.equal(other) for parameter, other in zip(before, network.head.parameters(), strict=True))
-    assert len(network.classifier_parameters()) == len(before)
+    assert len(network.new_parameters()) == len(before)

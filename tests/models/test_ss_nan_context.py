@@ -95,7 +95,7 @@ def test_context_is_near_and_that_of_the_whole_photo():
 
 def test_all_that_is_new_beside_the_backbone_learns_faster():
     larger = network()
-    fast = {id(parameter) for parameter in larger.classifier_parameters()}
+    fast = {id(parameter) for parameter in larger.new_parameters()}
     parts = {name.partition(".")[0] for name, parameter in larger.named_parameters() if id(parameter) in fast}
     assert parts == {"classifier", "aggregation", "context", "limbs", "backbone"}
     assert fast < {id(parameter) for parameter in larger.parameters()}

@@ -120,7 +120,7 @@ class Constant(ParsingNetwork):
     def forward(self, images):
         return ParsingOutput(self.scores[None, :, None, None].expand(len(images), -1, 3, 3))
 
-    def classifier_parameters(self):
+    def new_parameters(self):
         return [self.scores]
 
     def load_backbone(self, weights):

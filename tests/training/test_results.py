@@ -27,7 +27,7 @@ class Convolution(ParsingNetwork):
     def forward(self, images):
         return ParsingOutput(self.only(images))
 
-    def classifier_parameters(self):
+    def new_parameters(self):
         return [*self.parameters()]
 
     def load_backbone(self, weights):

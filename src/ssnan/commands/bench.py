@@ -6,7 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
-from ssnan.commands.options import positive, print_tables, threads
+from ssnan.commands.options import json_file, positive, print_tables, threads
 
 HELP = "time each step with every engine"
 
@@ -20,7 +20,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--threads", type=threads, help="threads to use (all available cores)")
     parser.add_argument("--runs", type=positive, default=20, help="runs per step (20)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers to this file")
+    parser.add_argument("--json", type=json_file, metavar="FILE", help="also write the numbers to this file")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -19,12 +19,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("root", type=folder, metavar="DIR", help="folder of the dataset")
     group = parser.add_argument_group("pack")
     group.add_argument("-o", "--output", type=folder, help="folder of the packed dataset")
-    group.add_argument("--into", choices=("webdataset", "parquet"), default="webdataset", help="format (webdataset)")
-    group.add_argument("--shard", type=positive, default=1000, metavar="N", help="samples per file (1000)")
+    group.add_argument("--into", choices=("webdataset", "parquet"), help="format (webdataset)")
+    group.add_argument("--shard", type=positive, metavar="N", help="samples per file (1000)")
 
 
 def run(options: argparse.Namespace) -> int:
-    return _check(options) if options.action == "check" else _pack(options)
+    if options.action == "pack":
+        return _pack(options)
+    if options.output or options.into or options.shard:
+        return complain("check: writes nothing; -o, --into and --shard are options of pack", MISUSED)
+    return _check(options)
 
 
 def _pack(options: argparse.Namespace) -> int:
@@ -42,8 +46,9 @@ def _pack(options: argparse.Namespace) -> int:
     try:
         splits = {split: open_split(options.root, split) for split in SPLITS}
         total = sum(map(len, splits.values()))
-        shards = pack(splits, options.output, options.into, options.shard)
-        for _ in track(shards, "packing", total=-(-total // options.shard), console=Console(stderr=True)):
+        per_file = options.shard or 1000
+        shards = pack(splits, options.output, options.into or "webdataset", per_file)
+        for _ in track(shards, "packing", total=-(-total // per_file), console=Console(stderr=True)):
             pass
     except OSError as error:
         return complain(of_file(error, options.output), FAILED)

@@ -5,9 +5,17 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
 
-from ssnan.commands.options import FAILED, MISUSED, add_model_options, complain, folder, load_parser, print_tables
+from ssnan.commands.options import (
+    FAILED,
+    MISUSED,
+    add_model_options,
+    complain,
+    folder,
+    json_file,
+    load_parser,
+    print_tables,
+)
 from ssnan.errors import quoted
 
 HELP = "measure a model on a dataset"
@@ -19,7 +27,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", default="val", help="train or val (val)")
     parser.add_argument(
         "--json",
-        type=Path,
+        type=json_file,
         metavar="FILE",
         help="also write the numbers to this file, with the confusion matrix in pixels, one row per true class or set",
     )

@@ -168,6 +168,16 @@ def folder(text: str) -> Path:
     return Path(text)
 
 
+def json_file(text: str) -> Path:
+    """A JSON file to write, which is not the card of a model."""
+    if not text:
+        raise argparse.ArgumentTypeError(f"expected a file, got ''; {EMPTY}")
+    weights = Path(text).with_suffix(".onnx")
+    if weights.exists():
+        raise argparse.ArgumentTypeError(f"{text!r} is the place of the card of {weights.name}; choose another name")
+    return Path(text)
+
+
 def kinds(text: str) -> list[str]:
     """Files to save, separated by commas."""
     from ssnan.results.outputs import KINDS

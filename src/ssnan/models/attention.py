@@ -63,7 +63,7 @@ class Attention(ParsingNetwork):
         weights = self.attention(torch.cat(resize_to_finest(features), dim=1)).softmax(dim=1)
         return ParsingOutput(weighted_sum(weights, maps), tuple(maps), weights)
 
-    def classifier_parameters(self) -> list[nn.Parameter]:
+    def new_parameters(self) -> list[nn.Parameter]:
         return untrained_parameters(self.head, self.classifier, self.attention)
 
     def load_backbone(self, weights: str) -> None:

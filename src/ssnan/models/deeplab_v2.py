@@ -59,7 +59,7 @@ class DeepLabV2(ParsingNetwork):
         merged, _ = self.merge(maps)
         return ParsingOutput(merged, tuple(maps))
 
-    def classifier_parameters(self) -> list[nn.Parameter]:
+    def new_parameters(self) -> list[nn.Parameter]:
         return untrained_parameters(self.head)
 
     def load_backbone(self, weights: str) -> None:

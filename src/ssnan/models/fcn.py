@@ -60,7 +60,7 @@ class FCN8s(ParsingNetwork):
         scores = self.score_16(of_16 * sixteenth) + _like(self.double_16(self.head(coarsest)), sixteenth)
         return ParsingOutput(self.score_8(of_8 * eighth) + _like(self.double_8(scores), eighth))
 
-    def classifier_parameters(self) -> list[nn.Parameter]:
+    def new_parameters(self) -> list[nn.Parameter]:
         return untrained_parameters(self.head, self.score_8, self.score_16, self.double_8, self.double_16)
 
     def load_backbone(self, weights: str) -> None:

@@ -151,7 +151,7 @@ class HAZN(ParsingNetwork):
         looked_at = zoomed(masks.float(), people, self.zoom, "nearest") > 0.5
         return losses | {"zoom/parts": region_loss(output.extra["closer"], looked_at)}
 
-    def classifier_parameters(self) -> list[nn.Parameter]:
+    def new_parameters(self) -> list[nn.Parameter]:
         backbones = {
             id(p) for net in (self.image_net, self.object_net, self.part_net) for p in net.backbone.parameters()
         }

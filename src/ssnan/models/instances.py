@@ -151,8 +151,8 @@ class SSNANWithPeople(SSNANWithContext):
             "offsets": self.offset_weight * offset_loss(maps[:, 1:], targets),
         }
 
-    def classifier_parameters(self) -> list[nn.Parameter]:
-        return [*super().classifier_parameters(), *self.people.parameters()]
+    def new_parameters(self) -> list[nn.Parameter]:
+        return [*super().new_parameters(), *self.people.parameters()]
 
 
 class Targets(NamedTuple):

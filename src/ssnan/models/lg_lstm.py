@@ -103,7 +103,7 @@ class LGLSTM(ParsingNetwork):
         """A loss of 0 on the earlier layers, because their classifiers have no other without deep supervision."""
         return {"layers": no_loss(output.scale_scores)} if output.scale_scores else {}
 
-    def classifier_parameters(self) -> list[nn.Parameter]:
+    def new_parameters(self) -> list[nn.Parameter]:
         return [p for part in (self.transition, self.layers, self.classifiers) for p in part.parameters()]
 
     def load_backbone(self, weights: str) -> None:

@@ -62,9 +62,9 @@ class ParsingNetwork(nn.Module, ABC):
         return {}
 
     @abstractmethod
-    def classifier_parameters(self) -> list[nn.Parameter]:
-        """Untrained parameters, which learn ten times faster by default; in the paper the classifier does (Section
-        4.1)."""
+    def new_parameters(self) -> list[nn.Parameter]:
+        """Parameters without initial weights, which learn ten times faster by default; in the paper the classifier does
+        (Section 4.1)."""
 
     @abstractmethod
     def load_backbone(self, weights: str) -> None:

@@ -71,7 +71,7 @@ class SegNet(ParsingNetwork):
             features = block(unpool(features, indices, before))
         return ParsingOutput(features)
 
-    def classifier_parameters(self) -> list[nn.Parameter]:
+    def new_parameters(self) -> list[nn.Parameter]:
         return list(self.decoder.parameters())
 
     def load_backbone(self, weights: str) -> None:

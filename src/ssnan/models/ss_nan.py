@@ -73,7 +73,7 @@ class SSNAN(ParsingNetwork):
         fused, weights = self.aggregation(maps)
         return ParsingOutput(fused, tuple(maps), weights)
 
-    def classifier_parameters(self) -> list[nn.Parameter]:
+    def new_parameters(self) -> list[nn.Parameter]:
         return [*self.classifier.parameters(), *self.aggregation.parameters(), *self.backbone.new_parameters()]
 
     def load_backbone(self, weights: str) -> None:

@@ -144,7 +144,7 @@ class SSNANWithContext(ParsingNetwork):
             losses.append(per_pixel.sum() / mean_count((target >= 0).sum()))
         return {"limbs": self.limb_weight * torch.stack(losses).mean()}
 
-    def classifier_parameters(self) -> list[nn.Parameter]:
+    def new_parameters(self) -> list[nn.Parameter]:
         fast = (self.classifier, self.aggregation, self.context, self.limbs)
         return [*(p for part in fast for p in part.parameters()), *self.backbone.new_parameters()]
 

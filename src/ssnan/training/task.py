@@ -343,7 +343,7 @@ def optimizer_of(
 
 def _fast_parameters(network: ParsingNetwork, sgd: SGDOptions) -> list[torch.nn.Parameter]:
     if sgd.faster is None:
-        return network.classifier_parameters()
+        return network.new_parameters()
     parts = dict(network.named_children())
     if unknown := [name for name in sgd.faster if name not in parts]:
         raise TrainingError(f"model.sgd.faster: expected parts of the network ({', '.join(parts)}), got {unknown[0]!r}")
