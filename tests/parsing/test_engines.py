@@ -132,6 +132,24 @@ def test_a_forked_process_ends(engine, use, tmp_path):
     assert subprocess.run(command, env=environment, timeout=120).returncode == 0
 
 
+FREED = """
+import os, signal, sys, threading
+import ssnan
+signal.signal(signal.SIGCHLD, lambda *_: sys.exit(7))
+held = [ssnan.load(engine="openvino")]
+thread = threading.Thread(target=held.clear)
+thread.start()
+thread.join()
+os.kill(os.getpid(), signal.SIGCHLD)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGCHLD"), reason="no such signal on this system")
+def test_a_signal_comes_after_another_thread_has_freed_a_network():
+    """It ended the process on processors with AMX."""
+    assert subprocess.run([sys.executable, "-W", "ignore", "-c", FREED], timeout=120).returncode == 7
+
+
 def test_an_engine_that_is_not_installed_names_its_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "openvino", None)
     with pytest.raises(ModelError, match=r"^engine openvino needs openvino; pip install 'ssnan\[openvino\]'$"):

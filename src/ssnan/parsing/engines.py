@@ -182,6 +182,28 @@ class OnnxRuntimeEngine(_OfFile):
         return values
 
 
+class _SignalStack(ctypes.Structure):
+    """Linux's ``stack_t``."""
+
+    _fields_ = (("address", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t))
+
+
+@contextmanager
+def _own_signal_stack() -> Iterator[None]:
+    """Keep the stack on which this thread receives signals. On processors with AMX, OpenVINO sets one of its own in the
+    thread that loads the first network, and frees it with the last one. If another thread does that, the first keeps
+    the address, and its next signal ends the process."""
+    if sys.platform != "linux":
+        yield
+        return
+    libc, before = ctypes.CDLL(None), _SignalStack()
+    libc.sigaltstack(None, ctypes.byref(before))
+    try:
+        yield
+    finally:
+        libc.sigaltstack(ctypes.byref(before), None)
+
+
 class OpenVINOEngine(_OfFile):
     """OpenVINO on the CPU, in bf16 if the processor supports it, with an ONNX file or OpenVINO's own .xml and .bin. The
     extra ``openvino`` installs it. Each thread has its own inference request, because a request serves one caller at a
@@ -194,9 +216,10 @@ class OpenVINOEngine(_OfFile):
         except ModuleNotFoundError as error:
             raise ModelError(lacks("engine openvino", error, "openvino")) from None
 
-        self._model = openvino.Core().compile_model(
-            str(self.weights), "CPU", {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY"}
-        )
+        with _own_signal_stack():
+            self._model = openvino.Core().compile_model(
+                str(self.weights), "CPU", {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY"}
+            )
         self._model.input("images")
         channels = self._model.output("scores").partial_shape[1]
         self.classes = channels.get_length() if channels.is_static else None
