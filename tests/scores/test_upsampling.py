@@ -11,7 +11,7 @@ def reference(scores, size):
 
 
 def test_equals_bilinear_upsampling_then_argmax(monkeypatch):
-    monkeypatch.setattr(upsampling, "STRIP_PIXELS", 1000)  # several strips, the last one shorter
+    monkeypatch.setattr(upsampling, "TILE", 30)  # several tiles, the last ones smaller
     scores = np.random.default_rng(0).normal(size=(20, 9, 7)).astype(np.float32) * 3
     full = reference(scores, (101, 83))
     labels = upsampling.labels_at(scores, 101, 83)
@@ -41,10 +41,20 @@ def test_maps_of_a_single_row_or_column(shape):
     assert (upsampling.labels_at(scores, 30, 20) == expected).mean() > 0.99
 
 
-def test_confidence_is_the_winner_s_probability():
-    scores = np.random.default_rng(1).normal(size=(5, 6, 4)).astype(np.float32) * 20
+@pytest.mark.parametrize("shape", [(6, 4), (1, 4), (6, 1), (50, 40)])
+def test_confidence_is_the_winner_s_probability(monkeypatch, shape):
+    monkeypatch.setattr(upsampling, "STRIP_PIXELS", 280)  # strips of seven rows, the last one shorter
+    scores = np.random.default_rng(1).normal(size=(5, *shape)).astype(np.float32) * 20
     expected = reference(scores, (50, 40)).softmax(0).max(0).values.numpy()
     np.testing.assert_allclose(upsampling.confidence_at(scores, 50, 40), expected, atol=1e-4)
+
+
+def test_confidence_of_a_photo_smaller_than_its_map():
+    """A pixel is a mean over cells, as in the label map."""
+    scores = np.random.default_rng(4).normal(size=(5, 41, 33)).astype(np.float32)
+    small = upsampling.resized(scores, 20, 15)
+    expected = (np.exp(small) / np.exp(small).sum(axis=0)).max(axis=0)
+    np.testing.assert_allclose(upsampling.confidence_at(scores, 20, 15), expected, atol=1e-5)
 
 
 def test_a_photo_smaller_than_its_map():

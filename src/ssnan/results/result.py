@@ -177,8 +177,8 @@ class ParsingResult:
     @cached_property
     def areas(self) -> dict[str, int]:
         """The number of pixels of every class that occurs."""
-        counts = np.bincount(self.labels.ravel(), minlength=256)
-        return {name: int(counts[i]) for i, name in enumerate(self.label_set.classes) if counts[i]}
+        counts = Image.fromarray(self.labels).histogram()  # bincount would convert all pixels to 64 bits
+        return {name: counts[i] for i, name in enumerate(self.label_set.classes) if counts[i]}
 
     @cached_property
     def joints(self) -> dict[str, tuple[float, float] | None]:

@@ -17,7 +17,8 @@ from PIL import Image
 TILE = 128
 """Pixels of the side of a tile: small, so that few classes can win in it."""
 
-STRIP_PIXELS = 1 << 17
+STRIP_PIXELS = 1 << 13
+"""Pixels of a strip: few, so that the cache of a core holds the scores of all classes."""
 
 
 def labels_at(scores: NDArray[np.float32], height: int, width: int) -> NDArray[np.uint8]:
@@ -94,10 +95,16 @@ def _in_strips(
     width: int,
 ) -> NDArray[np.float32]:
     """Apply ``function`` to the scores (C, rows, width) of every strip; it may overwrite them."""
+    wide = resized(scores, min(height, scores.shape[1]), width)
+    step = np.diff(wide, axis=1, append=wide[:, -1:])
+    places = np.linspace(0, wide.shape[1] - 1, height)
     result = np.empty((height, width), dtype=np.float32)
     for top, bottom in _spans(height, max(1, STRIP_PIXELS // width)):
-        maps = [_window(channel, (top, bottom), (0, width), height, width) for channel in scores]
-        result[top:bottom] = function(np.stack(maps))
+        above = places[top:bottom].astype(np.intp)
+        strip = step[:, above]
+        strip *= (places[top:bottom] - above).astype(np.float32)[:, None]
+        strip += wide[:, above]
+        result[top:bottom] = function(strip)
     return result
 
 
