@@ -126,6 +126,16 @@ def test_a_score_weights_a_cell_by_the_share_that_the_person_covers():
     assert ParsingResult(labels, LIP, scores).person(0).score == pytest.approx((0.9 + 0.25 * 0.5) / 1.25, abs=1e-3)
 
 
+def test_a_few_pixels_of_a_large_photo_have_a_score():
+    labels = np.zeros((2000, 2000), dtype=np.uint8)
+    labels[990:993, 990:993] = CLOTHES
+    scores = np.zeros((20, 10, 10), dtype=np.float32)
+    scores[0, 4, 4] = 3
+    few = ParsingResult(labels, LIP, scores).person(0)
+    assert few.areas[LIP.classes[CLOTHES]] == 9
+    assert few.score == pytest.approx(19 / (19 + np.exp(3)))
+
+
 def test_a_person_s_confidence_is_the_photo_s_and_computed_once(monkeypatch):
     labels = two(gap=0).labels.repeat(8, axis=0).repeat(8, axis=1)
     scores = np.random.default_rng(0).normal(0, 2, (20, 20, 30)).astype(np.float32)

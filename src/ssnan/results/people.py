@@ -75,8 +75,12 @@ def alone(
 
 
 def _shares(mask: NDArray[np.bool_], height: int, width: int) -> NDArray[np.float32]:
-    """The share of each cell of a coarser map (height, width) that a mask (H, W) covers, 0..1 in steps of 1 / 255."""
-    covered = Image.fromarray(mask.view(np.uint8) * np.uint8(255)).resize((width, height), Image.Resampling.BOX)
+    """The share of each cell of a coarser map (height, width) that a mask (H, W) covers, 0..1, in steps of 1 / 255
+    unless all shares are smaller."""
+    size = width, height
+    covered = Image.fromarray(mask.view(np.uint8) * np.uint8(255)).resize(size, Image.Resampling.BOX)
+    if covered.getbbox() is None and mask.any():  # a few pixels of a large photo, rounded to nothing
+        covered = Image.fromarray(mask * np.float32(255)).resize(size, Image.Resampling.BOX)
     return np.asarray(covered, dtype=np.float32) / np.float32(255)
 
 
