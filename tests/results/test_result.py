@@ -1,3 +1,4 @@
+import inspect
 import io
 from dataclasses import replace
 
@@ -7,6 +8,7 @@ from PIL import Image
 
 from ssnan.io.opening import ImageError
 from ssnan.labels import LIP
+from ssnan.results.people import find
 from ssnan.results.result import ParsingResult
 
 FACE, LEFT_ARM = 13, 14
@@ -32,6 +34,17 @@ def test_parts_boxes_and_centres(result):
         "center": (6.5, 2.5),
     }
     assert result.areas == {"background": 189, "face": 8, "left-arm": 3}
+
+
+@pytest.mark.parametrize("kind", [np.uint16, np.int32, np.int64])
+def test_ids_in_other_integers_count_the_same(kind):
+    """Types are checked in tests alone, so go around the check."""
+    result = ParsingResult(np.zeros((1, 5), dtype=np.uint8), LIP)
+    ids = np.array([[0, 7, 7, 0, 7]], dtype=kind)
+    object.__setattr__(result, "labels", ids)
+    assert result.areas == {"background": 2, LIP.classes[7]: 3}
+    numbers = inspect.unwrap(find)(ids.astype(np.uint8), LIP, ids)
+    assert numbers.tolist() == [[0, 1, 1, 0, 1]]
 
 
 def test_joints_equal_a_loop_over_pixels(result):

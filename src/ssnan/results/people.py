@@ -52,7 +52,7 @@ def find(
             are found in the label map, see :mod:`ssnan.results.pieces`.
     """
     if instances is not None:
-        return largest_first(instances * label_set.person[labels])
+        return largest_first(instances.astype(np.uint8, copy=False) * label_set.person[labels])
     if instance_maps is not None:
         return grouped(instance_maps, labels, label_set)
     return numbered(labels, label_set)

@@ -177,7 +177,8 @@ class ParsingResult:
     @cached_property
     def areas(self) -> dict[str, int]:
         """The number of pixels of every class that occurs."""
-        counts = Image.fromarray(self.labels).histogram()  # bincount would convert all pixels to 64 bits
+        ids = self.labels.astype(np.uint8, copy=False)  # other integers have a histogram of other bins
+        counts = Image.fromarray(ids).histogram()  # bincount would convert all pixels to 64 bits
         return {name: counts[i] for i, name in enumerate(self.label_set.classes) if counts[i]}
 
     @cached_property
