@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
@@ -43,10 +45,20 @@ def test_maps_of_a_single_row_or_column(shape):
 
 @pytest.mark.parametrize("shape", [(6, 4), (1, 4), (6, 1), (50, 40)])
 def test_confidence_is_the_winner_s_probability(monkeypatch, shape):
-    monkeypatch.setattr(upsampling, "STRIP_PIXELS", 280)  # strips of seven rows, the last one shorter
+    monkeypatch.setattr(upsampling, "STRIP_WIDTH", 15)  # strips of 15 columns, the last ones narrower,
+    monkeypatch.setattr(upsampling, "STRIP_PIXELS", 105)  # and seven rows, the last ones shorter
     scores = np.random.default_rng(1).normal(size=(5, *shape)).astype(np.float32) * 20
     expected = reference(scores, (50, 40)).softmax(0).max(0).values.numpy()
     np.testing.assert_allclose(upsampling.confidence_at(scores, 50, 40), expected, atol=1e-4)
+
+
+def test_memory_of_confidence_does_not_grow_with_classes_times_pixels():
+    scores = np.zeros((200, 3, 4), dtype=np.float32)
+    tracemalloc.start()
+    upsampling.confidence_at(scores, 3, 50_000)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < scores.shape[0] * 3 * 50_000  # bytes; a float of each class and pixel has four times as many
 
 
 def test_confidence_of_a_photo_smaller_than_its_map():

@@ -20,6 +20,9 @@ TILE = 128
 STRIP_PIXELS = 1 << 13
 """Pixels of a strip: few, so that the cache of a core holds the scores of all classes."""
 
+STRIP_WIDTH = 1 << 11
+"""The greatest width of a strip: the scores of all classes are in memory for the rows of their map at this width."""
+
 
 def labels_at(scores: NDArray[np.float32], height: int, width: int) -> NDArray[np.uint8]:
     """The class with the highest score at every pixel, uint8 (height, width), for scores (C, h, w).
@@ -94,17 +97,19 @@ def _in_strips(
     height: int,
     width: int,
 ) -> NDArray[np.float32]:
-    """Apply ``function`` to the scores (C, rows, width) of every strip; it may overwrite them."""
-    wide = resized(scores, min(height, scores.shape[1]), width)
-    step = np.diff(wide, axis=1, append=wide[:, -1:])
-    places = np.linspace(0, wide.shape[1] - 1, height)
+    """Apply ``function`` to the scores (C, rows, columns) of every strip; it may overwrite them."""
+    cells = min(height, scores.shape[1])
+    places = np.linspace(0, cells - 1, height)
     result = np.empty((height, width), dtype=np.float32)
-    for top, bottom in _spans(height, max(1, STRIP_PIXELS // width)):
-        above = places[top:bottom].astype(np.intp)
-        strip = step[:, above]
-        strip *= (places[top:bottom] - above).astype(np.float32)[:, None]
-        strip += wide[:, above]
-        result[top:bottom] = function(strip)
+    for left, right in _spans(width, STRIP_WIDTH):
+        wide = np.stack([_window(channel, (0, cells), (left, right), cells, width) for channel in scores])
+        step = np.diff(wide, axis=1, append=wide[:, -1:])
+        for top, bottom in _spans(height, max(1, STRIP_PIXELS // (right - left))):
+            above = places[top:bottom].astype(np.intp)
+            strip = step[:, above]
+            strip *= (places[top:bottom] - above).astype(np.float32)[:, None]
+            strip += wide[:, above]
+            result[top:bottom, left:right] = function(strip)
     return result
 
 
