@@ -1,11 +1,13 @@
 import json
 import shutil
+from argparse import ArgumentTypeError
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from ssnan.commands import main
+from ssnan.commands.options import json_file
 from ssnan.evaluation.bench import STAGES, spread
 from ssnan.parsing.card import find_card
 
@@ -54,6 +56,15 @@ def test_the_card_of_a_model_is_no_place_for_numbers(quick_model, tmp_path, caps
         assert ended.value.code == 2
         assert "is the place of the card of quick.onnx; choose another name" in capsys.readouterr().err
     assert (tmp_path / "quick.json").read_text() == card
+
+
+def test_the_place_of_numbers_is_a_file_of_no_model(quick_model, tmp_path):
+    (tmp_path / "quick.txt").touch()
+    assert json_file(str(tmp_path / "quick.txt")) == tmp_path / "quick.txt"
+    assert json_file(str(tmp_path / "quick")) == tmp_path / "quick"
+    for place, problem in ((quick_model, "is a model; choose"), (".", "got the folder '.'"), ("/", "the folder '/'")):
+        with pytest.raises(ArgumentTypeError, match=problem):
+            json_file(place)
 
 
 def test_no_such_model_or_photo(capsys):

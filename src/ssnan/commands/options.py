@@ -169,13 +169,16 @@ def folder(text: str) -> Path:
 
 
 def json_file(text: str) -> Path:
-    """A JSON file to write, which is not the card of a model."""
+    """A JSON file to write, which is neither a model nor its card."""
     if not text:
         raise argparse.ArgumentTypeError(f"expected a file, got ''; {EMPTY}")
-    weights = Path(text).with_suffix(".onnx")
-    if weights.exists():
-        raise argparse.ArgumentTypeError(f"{text!r} is the place of the card of {weights.name}; choose another name")
-    return Path(text)
+    place = Path(text)
+    if place.is_dir():
+        raise argparse.ArgumentTypeError(f"expected a file, got the folder {text!r}")
+    if place.suffix in (".json", ".onnx") and place.with_suffix(".onnx").exists():
+        what = "a model" if place.suffix == ".onnx" else f"the place of the card of {place.stem}.onnx"
+        raise argparse.ArgumentTypeError(f"{text!r} is {what}; choose another name")
+    return place
 
 
 def kinds(text: str) -> list[str]:
