@@ -44,6 +44,8 @@ def test_parses_and_counts_failures(tmp_path, capsys):
         ["evaluate", "--data", ""],
         ["data", "check", ""],
         ["data", "check", ".", "--shard", "10"],
+        ["data", "check", ".", "--into", "parquet"],
+        ["data", "check", ".", "-o", "packed"],
         ["evaluate", "--data", ".", "--json", ""],
         ["report", ""],
         ["publish", "small", "-o", ""],

@@ -158,6 +158,15 @@ def test_strips_of_a_large_photo_share_one_white(monkeypatch, mode):
     assert rgb[-1].min() == 255
 
 
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_a_transparent_colour_is_not_averaged(mode):
+    """Stripes of black, which is transparent, and grey: white and grey."""
+    photo = Image.fromarray(np.tile(np.array([0, 200], dtype=np.uint8), (40, 40))).convert(mode)
+    data = encoded(photo, transparency=0 if mode == "L" else (0, 0, 0))
+    rgb, *_ = read_reduced(data, 10)
+    np.testing.assert_allclose(rgb, (255 + 200) / 2, atol=1)
+
+
 @pytest.mark.parametrize("mode", ["RGB", "RGBA"])  # as a whole, and in strips
 def test_a_reduced_photo_is_the_mean_of_what_was_there(monkeypatch, mode):
     monkeypatch.setattr("ssnan.io.pixels.STRIP_PIXELS", 700)

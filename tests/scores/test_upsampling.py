@@ -12,9 +12,17 @@ def reference(scores, size):
     return interpolate(torch.from_numpy(scores)[None], size=size, mode="bilinear", align_corners=True)[0]
 
 
-def test_equals_bilinear_upsampling_then_argmax(monkeypatch):
-    monkeypatch.setattr(upsampling, "TILE", 30)  # several tiles, the last ones smaller
-    scores = np.random.default_rng(0).normal(size=(20, 9, 7)).astype(np.float32) * 3
+@pytest.mark.parametrize(
+    "scores",
+    [
+        np.random.default_rng(0).normal(size=(20, 9, 7)).astype(np.float32) * 3,
+        np.eye(63, dtype=np.float32).reshape(63, 9, 7) + np.linspace(0, 0.01, 63, dtype=np.float32)[:, None, None],
+    ],
+    ids=["random", "a class per feature"],
+)
+@pytest.mark.parametrize("tile", [10, 30])  # the last ones smaller
+def test_equals_bilinear_upsampling_then_argmax(monkeypatch, scores, tile):
+    monkeypatch.setattr(upsampling, "TILE", tile)
     full = reference(scores, (101, 83))
     labels = upsampling.labels_at(scores, 101, 83)
     best, second = full.sort(dim=0, descending=True).values[:2].numpy()
@@ -81,16 +89,14 @@ def test_a_photo_smaller_than_its_map():
 
 
 def test_a_class_that_wins_nowhere_may_win_the_mean_of_a_smaller_photo():
-    """Blocks of three classes, and a fourth one that is second everywhere: a pixel of the photo is a mean over them."""
-    generator = np.random.default_rng(0)
-    wins = 0
-    for side in range(4, 20):
-        scores = generator.normal(size=(4, 9, 9)).repeat(4, axis=1).repeat(4, axis=2).astype(np.float32)
-        scores[3] = 0.6
-        expected = upsampling.resized(scores, side, side).argmax(axis=0)
-        np.testing.assert_array_equal(upsampling.labels_at(scores, side, side), expected)
-        wins += (expected == 3).sum()
-    assert wins > 100
+    """Waves of two classes, which cross above a third one: a pixel of the photo is a mean over more than a wave."""
+    places = np.arange(1000) / 50
+    scores = np.stack([abs(np.cos(places)), abs(np.sin(places)), np.full(1000, 0.66)]).astype(np.float32)
+    assert (scores.argmax(axis=0) < 2).all()
+    for shape, size in (((3, 1, 1000), (1, 6)), ((3, 1000, 1), (6, 1))):
+        waves = scores.reshape(shape)
+        assert (upsampling.resized(waves, *size).argmax(axis=0).ravel()[1:-1] == 2).all()
+        assert (upsampling.labels_at(waves, *size).ravel()[1:-1] == 2).all()
 
 
 def test_of_equal_scores_the_first_class_wins_as_in_argmax():
