@@ -9,6 +9,7 @@ from PIL import Image
 
 from formats.conftest import LABELS
 from ssnan.commands import main
+from ssnan.commands.convert import FORMATS
 from ssnan.formats.folder import FormatError, find_maps, read_folder, without_specks
 from ssnan.formats.polygons import polygons_of_people
 from ssnan.io.images import read_rgb
@@ -40,25 +41,18 @@ def test_maps_in_other_labels_are_named(folder):
             list(read_folder(folder / "maps"))
 
 
-def test_a_photo_that_is_not_there_is_named(folder, capsys):
+@pytest.mark.parametrize("to", FORMATS)
+def test_a_conversion_that_fails_leaves_no_folder(folder, capsys, to):
+    """The photo of the last map is missing; the one before is in a subfolder."""
     (folder / "photos" / "one.jpg").unlink()
-    assert (
-        main(
-            [
-                "convert",
-                str(folder / "maps"),
-                "--to",
-                "coco",
-                "--photos",
-                str(folder / "photos"),
-                "-o",
-                str(folder / "out"),
-            ]
-        )
-        == 1
-    )
-    assert "one.png" in capsys.readouterr().err
-    assert not (folder / "out").exists()
+    out, unrelated = folder / "new" / "out", folder / "old"
+    unrelated.mkdir()
+    for place in (out, unrelated):
+        given = [str(folder / "maps"), "--photos", str(folder / "photos"), "-o", str(place)]
+        assert main(["convert", *given, "--to", to]) == 1
+        assert "one.png: its photo is not in" in capsys.readouterr().err
+    assert not out.parent.exists()
+    assert not list(unrelated.iterdir())
 
 
 @pytest.mark.parametrize("empty", [["", "-o", "out"], ["maps", "-o", ""], ["maps", "--photos", ""]])

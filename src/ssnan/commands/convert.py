@@ -8,7 +8,7 @@ import io
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -145,7 +145,8 @@ FORMATS: dict[str, Callable[[Iterable[NamedResult], argparse.Namespace, Write], 
 @contextmanager
 def _writing(overwrite: bool) -> Iterator[Write]:
     """Yield a function that writes a file. All files appear when the block ends; none does if it fails, so a refusal
-    leaves no half of a conversion. Unfinished files of a killed run are removed from the folders of the files.
+    leaves no half of a conversion and no empty folder. Unfinished files of a killed run are removed from the folders of
+    the files.
 
     Raises:
         FormatError: by the function: another file is in that place, and ``overwrite`` is false or it is a result.
@@ -155,12 +156,14 @@ def _writing(overwrite: bool) -> Iterator[Write]:
     from ssnan.io.writing import appearing_together, sweep
 
     swept: set[Path] = set()
-    with appearing_together() as written_at:
+    new_folders: list[Path] = []  # the inner ones first
+    with _removing_empty(new_folders), appearing_together() as written_at:
 
         def write(place: Path, content: bytes) -> None:
             if place.parent not in swept:
                 sweep(place.parent)
                 swept.add(place.parent)
+                new_folders[:0] = [parent for parent in place.parents if not parent.exists()]
             if place.is_file() and place.read_bytes() != content:
                 if is_map_or_document(place):
                     raise FormatError(f"{quoted(place)}: is a result of 'ssnan parse'; choose another folder with -o")
@@ -171,3 +174,15 @@ def _writing(overwrite: bool) -> Iterator[Write]:
             written_at(place).write_bytes(content)
 
         yield write
+
+
+@contextmanager
+def _removing_empty(folders: list[Path]) -> Iterator[None]:
+    """Remove the empty ones of ``folders`` if the block fails."""
+    try:
+        yield
+    except BaseException:
+        for empty in folders:
+            with suppress(OSError):  # it has files, or was not created
+                empty.rmdir()
+        raise
