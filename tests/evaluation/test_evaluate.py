@@ -6,7 +6,7 @@ import pytest
 
 from fakes.keypoints import SLEEVED
 from ssnan.data.folder import Sample
-from ssnan.evaluation.evaluate import evaluate, numbers, record
+from ssnan.evaluation.evaluate import evaluate, numbers, record, tables
 from ssnan.evaluation.instances import Instances
 from ssnan.evaluation.metrics import class_counts, confusion_matrix
 from ssnan.evaluation.structure import Structure
@@ -90,3 +90,12 @@ def test_joints_are_measured_if_the_dataset_or_the_model_has_regions(color_parse
     structure = evaluate(parser, [Sample("a", image, labels)], bare if without == "dataset" else LIP).structure
     assert structure.missed == 0
     assert structure.offsets == pytest.approx([1 / 39], abs=0.5 / 39)
+
+
+@pytest.mark.parametrize(("photos", "columns"), [(27, 3), (28, 4)])
+def test_the_mean_over_frequent_classes_has_a_column_if_there_are_any(photos, columns):
+    truth = np.array([[0, 2]], dtype=np.uint8)
+    confusion = photos * confusion_matrix(truth, truth, LIP)
+    measured = numbers(confusion, LIP, {str(i): class_counts(confusion) for i in range(photos)})
+    first, *_ = tables(measured | {"structure": Structure(LIP).numbers()}, LIP)
+    assert len(first.columns) == columns

@@ -62,6 +62,15 @@ def test_frequent_classes_have_a_mean_of_their_own(runs):
     assert not any("frequent" in name for name in summary(read_systems([older]))[0])
 
 
+def test_the_report_explains_frequent_classes_only_if_a_table_has_them(runs, tmp_path):
+    assert "Frequent classes are those in" in write(read_systems([runs]), tmp_path / "some").read_text()
+    results = runs / "average" / "results.json"
+    values = json.loads(results.read_text())
+    values["frequent_classes"] = {"classes": [], "mean_iou": None}
+    results.write_text(json.dumps(values))
+    assert "requent" not in write(read_systems([runs / "average"]), tmp_path / "none").read_text()
+
+
 def test_per_class_is_in_the_order_of_the_paper_and_absent_classes_are_dashes(runs):
     head, row, _ = per_class(read_systems([runs / "average", runs / "neural"]))
     assert head[1:3] == ["hat", "hair"]

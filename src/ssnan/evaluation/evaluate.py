@@ -173,11 +173,16 @@ def _classes(measured: dict[str, Any], label_set: LabelSet) -> list[Table]:
     present = measured["present"]
     summary = Table(title="over the classes in the ground truth")
     frequent = measured["frequent_classes"]
-    of_them = f"Mean IoU of the {len(frequent['classes'])} classes in {FREQUENT} photos or more"
-    for column in ("Overall accuracy", "Mean accuracy", "Mean IoU", of_them):
+    values = {
+        "Overall accuracy": present["overall_accuracy"],
+        "Mean accuracy": present["mean_accuracy"],
+        "Mean IoU": present["mean_iou"],
+    }
+    if count := len(frequent["classes"]):
+        values[f"Mean IoU of the {count} classes in {FREQUENT} photos or more"] = frequent["mean_iou"]
+    for column in values:
         summary.add_column(column, justify="right")
-    values = [present[key] for key in ("overall_accuracy", "mean_accuracy", "mean_iou")]
-    summary.add_row(*map(_percent, [*values, frequent["mean_iou"]]))
+    summary.add_row(*map(_percent, values.values()))
 
     per_class = Table(title="IoU of each class")
     per_class.add_column("Class")

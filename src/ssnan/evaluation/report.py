@@ -188,10 +188,11 @@ def write(systems: Sequence[System], output: Path) -> Path:
     measured = {"summary": summary(systems), "per_class": per_class(systems)}
     if differences := paired(systems):
         measured["paired"] = differences
+    frequent = first["frequent_classes"]["classes"]
     where = f"{first['validation']} ({first['photos']} photos, label set {label_set.name})"
     parts = [
-        f"Measured on {where}, in percent, over the classes in the truth; mean ± standard deviation over the runs. "
-        f"Frequent classes are those in {FREQUENT} photos or more.",
+        f"Measured on {where}, in percent, over the classes in the truth; mean ± standard deviation over the runs."
+        + (f" Frequent classes are those in {FREQUENT} photos or more." if differences or frequent else ""),
         markdown(measured["summary"]),
         "IoU of each class:",
         markdown(measured["per_class"]),
