@@ -60,6 +60,15 @@ def test_masks(result):
         result.mask("arm")
 
 
+@pytest.mark.parametrize("suffix", [".png", ".npz"])
+@pytest.mark.parametrize("draw", [ParsingResult.overlay, ParsingResult.cutout, ParsingResult.crop])
+def test_a_result_from_a_file_says_how_to_get_the_photo(result, tmp_path, suffix, draw):
+    """Cutouts once told a map from a PNG to become .npz, which has no photo either."""
+    result.save(tmp_path / f"map{suffix}")
+    with pytest.raises(ValueError, match="is from a file, which has no photo; parse the photo again"):
+        draw(ParsingResult.load(tmp_path / f"map{suffix}"))
+
+
 def test_round_trip_through_its_file(result, tmp_path):
     result.save(tmp_path / "r.png")
     again = ParsingResult.from_png(tmp_path / "r.png", LIP)

@@ -148,6 +148,7 @@ class ParsingResult:
         Raises:
             ValueError: a part is not a class of the label set, or the result is from a file.
         """
+        self._source()  # without a photo, scores would not help
         share = np.clip((self.probability(*parts) - TRANSPARENT) / (SOLID - TRANSPARENT), 0, 1)
         photo = self._unflattened()
         opacity = photo[..., 3] if photo.shape[2] == 4 else 255
@@ -334,7 +335,7 @@ class ParsingResult:
 
     def _source(self) -> ImageLike:
         if self.source is None:
-            raise ValueError("this result is from a file, which has no photo")
+            raise ValueError("this result is from a file, which has no photo; parse the photo again")
         return self.source
 
     def _unflattened(self) -> NDArray[np.uint8]:
