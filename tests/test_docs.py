@@ -180,6 +180,9 @@ def studio(tmp_path, monkeypatch):
 
 def run(language, block, address):
     """A block of a document, in the folder where we are."""
+    if language == "yaml":  # a file, which its first line names
+        Path(re.match(r"# (\S+)\n", block)[1]).write_text(block)
+        return ""
     block = block.replace("http://127.0.0.1:7860", address)
     block = re.sub(r"^(pip install|ssnan serve) .*$", ":", block, flags=re.MULTILINE)
     interpreter = [sys.executable, "-c"] if language == "python" else ["bash", "-euo", "pipefail", "-c"]
@@ -199,6 +202,7 @@ def test_every_recipe_does_what_it_says(studio, served):
     assert np.array(Image.open("out/photo.cutout.png")).shape == (300, 256, 4)
     assert {path.name for path in Path("hair").iterdir()} == {"photo.png", "photo.cutout.png", "photo.mask.hair.png"}
     assert Path("crops/photo.crop.png").exists()
+    assert ssnan.ParsingResult.load(Path("garments/photo.png")).mask("top")[280, 128]
     blurred, photo = (np.array(Image.open(name)).astype(int) for name in ("blurred.jpg", "photo.jpg"))
     assert np.abs(blurred - photo)[100:130, 110:150].mean() > 4 * np.abs(blurred - photo)[:40].mean()
     assert sorted(path.name for path in Path("maps").glob("*.json")) == [
