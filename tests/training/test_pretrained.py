@@ -36,6 +36,13 @@ def test_a_checkpoint_s_name_on_the_hub(plain_run, tmp_path, monkeypatch):
         assert torch.equal(parameter, other)
 
 
+def test_a_published_checkpoint_says_what_reads_it(plain_run, tmp_path, capsys):
+    folder, photo = tmp_path / "pretrained", tmp_path / "photo.png"
+    assert main(["publish", str(plain_run / "checkpoints" / "best.ckpt"), "-o", str(folder)]) == 0
+    assert main(["parse", str(photo), "--model", str(folder)]) == 2
+    assert "the network of a checkpoint, which PretrainedNetwork.from_pretrained reads" in capsys.readouterr().err
+
+
 def test_a_checkpoint_replaces_no_files_of_something_else(plain_run, tmp_path, capsys):
     command = ["publish", str(plain_run / "checkpoints" / "best.ckpt"), "-o", str(tmp_path)]
     (tmp_path / "config.json").write_text("{}")

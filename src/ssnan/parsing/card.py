@@ -207,6 +207,11 @@ def find_card(model: str | Path) -> ModelCard:
         return ModelCard.read(path.with_suffix(".json"))
     if str(model) and path.is_dir():  # an empty name would be the working directory
         weights = sorted(path.glob("*.onnx"))
+        if not weights and (path / "config.json").is_file():
+            raise ModelError(
+                f"{quoted(path)}: is the network of a checkpoint, which PretrainedNetwork.from_pretrained reads; for a "
+                "model, publish the .onnx file that 'ssnan export' writes"
+            )
         if len(weights) != 1:
             raise ModelError(
                 f"{quoted(path)}: expected a folder with one .onnx file and its card, found {len(weights)}"
