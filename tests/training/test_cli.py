@@ -41,6 +41,7 @@ def test_the_help_has_no_marks_of_docstrings(capsys, arguments):
     [
         ("trainer.devices=0", "trainer: "),
         ("trainer.devices=-3", "trainer: "),
+        ("trainer.accelerator=tpu", "trainer: "),
         ("trainer.max_epochs=-7", "trainer: `max_epochs` must be"),
         ("trainer.max_time=soon", "trainer: `Timer(duration='soon')` is not a valid duration"),
         ("trainer.accumulate_grad_batches=0", "trainer.accumulate_grad_batches: expected 1 or more, got 0"),

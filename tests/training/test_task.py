@@ -121,6 +121,12 @@ def test_the_rate_follows_time_if_it_runs_out_before_the_steps():
     assert [schedule.lr_lambdas[0](step) for step in (0, 40, 80)] == pytest.approx([0.6**0.9, 0.6**0.9, 0.2**0.9])
 
 
+def test_no_steps_may_be_asked_for():
+    module = task()
+    _, schedule = optimizer_of(module.network, module.sgd, 1e-3, 0.0)
+    assert schedule.lr_lambdas[0](0) == 1
+
+
 @pytest.mark.parametrize("form", ["weighted", "product"])
 def test_the_joint_term_pulls_the_joints_together(form):
     """From the same start, steps along the joint loss bring the structure nearer than the cross-entropy's."""

@@ -139,7 +139,7 @@ class TrainingCLI(LightningCLI):
                 reload_dataloaders_every_n_epochs=1,
                 **kwargs,
             )
-        except (MisconfigurationException, TypeError) as error:  # such as a GPU that is not there
+        except (MisconfigurationException, ModuleNotFoundError, TypeError) as error:  # such as a GPU that is not there
             raise OptionError(f"trainer: {' '.join(str(error).split())}") from None
         # Lightning takes any checkpoint of a run with max_steps for one from within an epoch; last.ckpt never is.
         trainer.fit_loop._iteration_based_training = lambda: False  # type: ignore[method-assign]

@@ -335,7 +335,7 @@ def optimizer_of(
 
     def factor_at(step: int) -> float:
         warm = min(1.0, (step + 1) / warmup) if warmup else 1.0
-        return warm * max(0.0, 1 - max(step / steps, time_spent())) ** sgd.power
+        return warm * max(0.0, 1 - max(step / max(1, steps), time_spent())) ** sgd.power  # 0 steps may be asked for
 
     optimizer = SGD(groups, momentum=sgd.momentum, weight_decay=sgd.weight_decay)
     return optimizer, LambdaLR(optimizer, factor_at)
