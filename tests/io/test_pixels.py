@@ -137,7 +137,7 @@ def test_large_photos_are_reduced(mode):
     photo = np.zeros((40, 80, 3), dtype=np.uint8)
     photo[:, :40] = 255
     data = encoded(Image.fromarray(photo).convert(mode), "TIFF")
-    rgb, height, width = read_reduced(data, 10)
+    rgb, height, width = read_reduced(data, 6)
     assert (height, width) == (40, 80)
     assert rgb.shape == (10, 20, 3)
     np.testing.assert_allclose(rgb[:, :10], 255, atol=1)
@@ -151,7 +151,7 @@ def test_strips_of_a_large_photo_share_one_white(monkeypatch, mode):
     levels = np.zeros((44, 80), dtype=np.uint16 if mode == "I;16" else np.float32)
     levels[:20] = 200 if mode == "I;16" else 0.5  # alone, the first strips would pass for 8 bits
     levels[-8:] = 65535 if mode == "I;16" else 255
-    rgb, height, width = read_reduced(encoded(Image.fromarray(levels), "TIFF"), 10)
+    rgb, height, width = read_reduced(encoded(Image.fromarray(levels), "TIFF"), 6)
     assert (height, width) == (44, 80)
     assert rgb.shape == (11, 20, 3)
     assert rgb[:5].max() <= 1
@@ -163,7 +163,7 @@ def test_a_transparent_colour_is_not_averaged(mode):
     """Stripes of black, which is transparent, and grey: white and grey."""
     photo = Image.fromarray(np.tile(np.array([0, 200], dtype=np.uint8), (40, 40))).convert(mode)
     data = encoded(photo, transparency=0 if mode == "L" else (0, 0, 0))
-    rgb, *_ = read_reduced(data, 10)
+    rgb, *_ = read_reduced(data, 6)
     np.testing.assert_allclose(rgb, (255 + 200) / 2, atol=1)
 
 
@@ -171,7 +171,7 @@ def test_a_transparent_colour_is_not_averaged(mode):
 def test_a_reduced_photo_is_the_mean_of_what_was_there(monkeypatch, mode):
     monkeypatch.setattr("ssnan.io.pixels.STRIP_PIXELS", 700)
     photo = np.random.default_rng(0).integers(0, 255, (45, 83, 3), dtype=np.uint8)
-    rgb, *_ = read_reduced(encoded(Image.fromarray(photo).convert(mode)), 10)
+    rgb, *_ = read_reduced(encoded(Image.fromarray(photo).convert(mode)), 6)
     np.testing.assert_array_equal(rgb, np.asarray(Image.fromarray(photo).reduce(4)))
 
 

@@ -45,14 +45,14 @@ def test_preprocessing_resizes_and_normalises():
     np.testing.assert_allclose(shrunk[:, :, 1:-1], 0.5, atol=0.05)  # a mean, not one or the other
 
 
-def test_a_large_photo_stays_twice_as_large_as_the_largest_view():
-    for views, side in ((Views(), 200), (Views((0.5, 2.0)), 400)):
+def test_a_large_photo_stays_three_times_as_large_as_the_largest_view():
+    for views, side in ((Views(), 300), (Views((0.5, 2.0)), 600)):
         parser = Parser(lambda pixels: pixels, LIP, Preprocessing(longest_side=100), views)
-        decoded = parser.decode(np.zeros((400, 300, 3), dtype=np.uint8))
-        assert (decoded.rgb.shape[0], decoded.height, decoded.width) == (side, 400, 300)
+        decoded = parser.decode(np.zeros((1200, 900, 3), dtype=np.uint8))
+        assert (decoded.rgb.shape[0], decoded.height, decoded.width) == (side, 1200, 900)
     parser = Parser(lambda pixels: pixels, LIP, Preprocessing(longest_side=100))
-    long = parser.decode(np.zeros((1200, 300, 3), dtype=np.uint8))
-    assert long.rgb.shape == (400, 100, 3)  # of windows of 600 × 300
+    long = parser.decode(np.zeros((3600, 900, 3), dtype=np.uint8))
+    assert long.rgb.shape == (600, 150, 3)  # of windows of 1800 × 900
 
 
 def test_missing_models_and_engines():

@@ -25,7 +25,7 @@ from ssnan.io.opening import (
 from ssnan.io.pixels import converted, decoded, reduced, straight
 from ssnan.scores.windows import WINDOW, is_long
 
-SPARE = 2
+SPARE = 3
 """A decoded photo is reduced by a whole factor, but stays this many times longer than needed: then resizing it hardly
 differs from resizing the whole."""
 
