@@ -130,10 +130,9 @@ def ten_photos(folder):
     return [*sorted(ROOT.glob("examples/*.[jp][pn]g")), *(folder / name for name in made)]
 
 
-def test_ten_photos_get_the_maps_that_python_gives_them(visit, tmp_path, monkeypatch):
+def test_ten_photos_get_the_maps_that_python_gives_them(visit, tmp_path):
     """Each engine rounds the 8-bit network in its own way: ONNX Runtime of Python, with and without its own
     optimisations, differs from itself in 0.6 % of a photo's pixels. What surrounds the network is equal, see below."""
-    monkeypatch.setattr("ssnan.io.images.SPARE", 1000)  # the page does not reduce large photos
     page = visit()
     parser = Parser.of_card(find_card("small"), "onnxruntime", threads=2)
     photos, equal = ten_photos(tmp_path), {}
