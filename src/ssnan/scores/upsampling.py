@@ -21,7 +21,7 @@ STRIP_PIXELS = 1 << 13
 """Pixels of a strip: few, so that the cache of a core holds the scores of all classes."""
 
 STRIP_WIDTH = 1 << 11
-"""The greatest width of a strip: the scores of all classes are in memory for the rows of their map at this width."""
+"""The greatest width of a strip. Every row of the map is in memory at this width, for all classes."""
 
 
 def labels_at(scores: NDArray[np.float32], height: int, width: int) -> NDArray[np.uint8]:
